@@ -1,0 +1,232 @@
+//! The login: WeChat first, for it decides who wins a race for a code; then user, session and claim side by side.
+//!
+//! Keys and signature are at hand before the code is spent; all writes are done before the answer.
+
+use shared::{
+    clock::{Deadline, Secs},
+    entropy,
+    http::Domain,
+    ids::{DeviceId, Family},
+    problem::{Action, Code, Problem},
+    secrets::SecretError,
+    session::{Session, StoreError, UserLogin, UserRef, beyond_the_cap},
+    token::{
+        TokenAnswer,
+        access::{AccessSigner, SignError, Subject},
+        keyring::{Keyring, Purpose, SealError},
+        refresh::RefreshToken,
+    },
+    wechat::{App, Upstream, WechatSession, opendata::Profile},
+};
+
+use crate::{Deps, Login, LoginAnswer, profile, replay};
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// A secret cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The table failed before anything was spent.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The access token could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The session key could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The code is spent, and the session is not stored.
+    #[error("the login was not stored")]
+    NotStored(#[source] StoreError),
+    /// The code is spent, and a newer login of the same device is there.
+    #[error("a newer login of this device is there")]
+    Outrun,
+    /// The mini program is not one of the owner's, or must be named.
+    #[error("the appid is not configured, or is missing")]
+    AppUnknown,
+    /// WeChat refused or failed.
+    #[error(transparent)]
+    Wechat(#[from] Upstream),
+    /// The code was used by another request, or what it gave is over.
+    #[error("the code was used and this request cannot be repeated")]
+    CodeUsed,
+}
+
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        let problem = match error {
+            LoginError::Secret(error) => return error.into(),
+            LoginError::Store(error) => return error.into(),
+            LoginError::Sign(_) | LoginError::Seal(_) => Self::new(Code::Internal),
+            LoginError::NotStored(_) | LoginError::Outrun => Self::new(Code::RetryLogin),
+            LoginError::AppUnknown => Self::new(Code::InvalidRequest),
+            LoginError::CodeUsed => Self::new(Code::CodeUsed),
+            LoginError::Wechat(ref error) => match error {
+                Upstream::Misconfigured { .. } => Self::new(Code::Misconfigured),
+                Upstream::Busy { retry_after, .. } => Self::new(Code::WechatBusy).retry_after(*retry_after),
+                // The code may be spent. A new one costs the user nothing.
+                Upstream::Unreachable(_) | Upstream::NoAnswer(_) => {
+                    Self::new(Code::WechatTimeout).action(Action::Relogin)
+                }
+                Upstream::Failed(_) => Self::new(Code::WechatError).action(Action::Relogin),
+                Upstream::TokenRefused { .. }
+                | Upstream::WrongUser
+                | Upstream::Unknown { .. }
+                | Upstream::Unreadable(_) => Self::new(Code::WechatError),
+                Upstream::CodeInvalid => Self::new(Code::CodeInvalid),
+                Upstream::CodeUsed => Self::new(Code::CodeUsed),
+                Upstream::Blocked => Self::new(Code::UserBlocked),
+            },
+        };
+        problem.because(error)
+    }
+}
+
+/// The keys of a login, at hand before its code is spent.
+pub(crate) struct Keys<'a> {
+    pub keyring: &'a Keyring,
+    pub signer: &'a AccessSigner,
+    pub domain: &'a Domain,
+}
+
+/// Logs a user in.
+pub async fn login(deps: &Deps, login: &Login, domain: &Domain, by: Deadline) -> Result<LoginAnswer, LoginError> {
+    let arrived = deps.clock.now();
+    let (apps, keyring, signer) = tokio::try_join!(deps.apps.get(), deps.keyring.get(), deps.signer.get())?;
+    let keys = Keys { keyring: &keyring, signer: &signer, domain };
+    let app = apps.find(login.appid.as_ref()).ok_or(LoginError::AppUnknown)?;
+
+    match (deps.wechat.exchange(app, &login.code, by).await, &login.request) {
+        (Ok(wechat), _) => first(deps, login, &keys, &Accepted { app, wechat, arrived }).await,
+        (Err(refusal @ (Upstream::CodeInvalid | Upstream::CodeUsed)), Some(request)) => {
+            replay::answer(deps, login, &keys, app, request).await?.ok_or(LoginError::Wechat(refusal))
+        }
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// What WeChat said to a code, and when the request with it arrived.
+struct Accepted<'a> {
+    app: &'a App,
+    wechat: WechatSession,
+    arrived: Secs,
+}
+
+/// The first request with this code: everything is made, signed, then stored.
+async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -> Result<LoginAnswer, LoginError> {
+    let user = UserRef { appid: by.app.appid.clone(), openid: by.wechat.openid.clone() };
+    let device = login.device.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
+    let session = session(deps, device, keys, by);
+    let tokens = tokens(deps, keys, &user, &session)?;
+    let record = user_login(deps, &user, &session, keys, by)?;
+    let claim = login
+        .request
+        .as_ref()
+        .map(|request| replay::claim(deps, keys, login, request, (&user, &session)))
+        .transpose()?;
+    let at = shared::session::SessionRef { user: user.clone(), sid: user.sid(device) };
+
+    let (recorded, opened, claimed) = tokio::join!(
+        async {
+            let new_user = deps.users.record(&record).await?;
+            let known = by.wechat.unionid.as_ref();
+            let profile = profile::read(deps, keys.keyring, &user, login.user_info.as_ref(), known).await;
+            Ok::<_, StoreError>((new_user, profile))
+        },
+        deps.sessions.open(&at, &session),
+        async {
+            match &claim {
+                Some(claim) => deps.claims.put(claim).await,
+                None => Ok(()),
+            }
+        },
+    );
+    let (new_user, profile) = recorded.map_err(LoginError::NotStored)?;
+    claimed.map_err(LoginError::NotStored)?;
+    if !opened.map_err(LoginError::NotStored)? {
+        return Err(LoginError::Outrun);
+    }
+    end_surplus(deps, &user, device).await;
+    Ok(answer(tokens, &user, device, new_user, profile))
+}
+
+fn session(deps: &Deps, device: DeviceId, keys: &Keys<'_>, by: &Accepted<'_>) -> Session {
+    Session {
+        device,
+        family: Family(entropy::bytes(&*deps.entropy)),
+        generation: 0,
+        key_id: keys.keyring.current(),
+        created_at: by.arrived,
+        rotated_at: by.arrived,
+        rotated_before: 0,
+        idle: by.arrived + deps.policy.idle,
+        absolute: by.arrived + deps.policy.absolute,
+        unionid: by.wechat.unionid.clone().filter(|_| deps.issuing.unionid),
+    }
+}
+
+fn user_login(
+    deps: &Deps,
+    user: &UserRef,
+    session: &Session,
+    keys: &Keys<'_>,
+    by: &Accepted<'_>,
+) -> Result<UserLogin, SealError> {
+    let text = by.wechat.session_key.expose().as_bytes();
+    Ok(UserLogin {
+        user: user.clone(),
+        key: keys.keyring.seal(user.sealing(Purpose::SessionKey), text, &*deps.entropy)?,
+        fingerprint: keys.keyring.fingerprint(text),
+        unionid: by.wechat.unionid.clone(),
+        family: session.family,
+        at: by.arrived,
+    })
+}
+
+/// The tokens of a session at generation 0: the same each time but for the access token, which is new.
+pub(crate) fn tokens(
+    deps: &Deps,
+    keys: &Keys<'_>,
+    user: &UserRef,
+    session: &Session,
+) -> Result<TokenAnswer, LoginError> {
+    let now = deps.clock.now();
+    let subject = Subject {
+        appid: user.appid.clone(),
+        openid: user.openid.clone(),
+        sid: user.sid(session.device),
+        auth_time: session.created_at,
+        unionid: session.unionid.clone(),
+    };
+    let access = keys.signer.sign(&subject, &deps.issuing, keys.domain, now, &*deps.entropy)?;
+    let refresh = RefreshToken {
+        key_id: session.key_id,
+        generation: 0,
+        family: session.family,
+        device: session.device,
+        appid: user.appid.clone(),
+        openid: user.openid.clone(),
+    };
+    let refresh = refresh.encode(keys.keyring).ok_or(SealError)?;
+    Ok(TokenAnswer::new(&access, deps.issuing.access, &refresh, session, now))
+}
+
+pub(crate) fn answer(
+    tokens: TokenAnswer,
+    user: &UserRef,
+    device: DeviceId,
+    new_user: bool,
+    user_info: Option<Profile>,
+) -> LoginAnswer {
+    LoginAnswer { tokens, openid: user.openid.expose().to_owned(), device: device.encode(), new_user, user_info }
+}
+
+/// Ends the sessions beyond the device cap. Should it fail, the user has one device too many until the next login.
+async fn end_surplus(deps: &Deps, user: &UserRef, just_made: DeviceId) {
+    let Ok(sessions) = deps.list.list(user).await else { return };
+    for session in beyond_the_cap(sessions, just_made) {
+        let at = shared::session::SessionRef { user: user.clone(), sid: user.sid(session.device) };
+        drop(deps.end.end(&at, session.family).await);
+    }
+}

@@ -1,0 +1,188 @@
+//! `POST /v1/login`: a code of `wx.login` for our tokens.
+
+pub mod flow;
+mod profile;
+mod replay;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::State, routing::post};
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use shared::{
+    clock::{Clock, Deadline},
+    config::{ConfigError, Issuing},
+    entropy::Entropy,
+    env::Env,
+    http::{Answer, Domain, Route, body::JsonBody, record::Log, stack},
+    ids::{AppId, DeviceId},
+    json,
+    problem::{Code, Problem},
+    redacted::{IdempotencyKey, LoginCode},
+    secrets::Secret,
+    session::{
+        EndSession, KeepClaim, ListSessions, OpenSession, ReadSession, ReadUser, RecordUser, TakeKeys,
+        rotation::RefreshPolicy,
+    },
+    token::{TokenAnswer, access::AccessSigner, keyring::Keyring},
+    wechat::{Apps, ExchangeCode, opendata::Profile},
+};
+
+/// What the template routes here.
+pub const ROUTES: &[Route] = &[Route::post("/v1/login")];
+
+/// All that a login may touch.
+#[derive(Clone)]
+pub struct Deps {
+    /// WeChat's answer to a code.
+    pub wechat: Arc<dyn ExchangeCode>,
+    /// The user item.
+    pub users: Arc<dyn RecordUser>,
+    /// The session item.
+    pub sessions: Arc<dyn OpenSession>,
+    /// What a code gave.
+    pub claims: Arc<dyn KeepClaim>,
+    /// The user's devices.
+    pub list: Arc<dyn ListSessions>,
+    /// The end of a device beyond the cap.
+    pub end: Arc<dyn EndSession>,
+    /// The session of a repeated login.
+    pub read: Arc<dyn ReadSession>,
+    /// The user of a repeated login.
+    pub user: Arc<dyn ReadUser>,
+    /// The keys for `userInfo`, counted.
+    pub keys: Arc<dyn TakeKeys>,
+    /// The mini programs.
+    pub apps: Arc<Secret<Apps>>,
+    /// The keys that seal and MAC.
+    pub keyring: Arc<Secret<Keyring>>,
+    /// The key that signs access tokens.
+    pub signer: Arc<Secret<AccessSigner>>,
+    /// How access tokens are filled.
+    pub issuing: Issuing,
+    /// How long sessions live.
+    pub policy: RefreshPolicy,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for families, devices and seals.
+    pub entropy: Arc<dyn Entropy>,
+    /// The log.
+    pub log: Log,
+}
+
+impl Deps {
+    /// Reads the variables and secrets that this function needs.
+    pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
+        let (table, wechat) = (env.table()?, env.wechat()?);
+        let (issuing, policy) = (env.issuing()?, env.refresh_policy()?);
+        let (apps, keyring, signer) = tokio::try_join!(env.apps(), env.keyring(), env.signer())?;
+        Ok(Self {
+            wechat,
+            users: table.clone(),
+            sessions: table.clone(),
+            claims: table.clone(),
+            list: table.clone(),
+            end: table.clone(),
+            read: table.clone(),
+            user: table.clone(),
+            keys: table,
+            apps,
+            keyring,
+            signer,
+            issuing,
+            policy,
+            clock: env.clock(),
+            entropy: env.entropy(),
+            log: env.log(),
+        })
+    }
+}
+
+/// The function, to be mounted anywhere.
+pub fn router(deps: Deps) -> Router {
+    let log = deps.log.clone();
+    stack(Router::new().route(ROUTES[0].path, post(login)).with_state(deps), log)
+}
+
+#[derive(Deserialize)]
+struct LoginRequest {
+    code: String,
+    appid: Option<String>,
+    device: Option<String>,
+    #[serde(default, rename = "userInfo", deserialize_with = "user_info")]
+    user_info: Option<UserInfo>,
+}
+
+/// What `wx.getUserInfo` gave.
+#[derive(Deserialize)]
+pub struct UserInfo {
+    #[serde(rename = "rawData")]
+    raw_data: String,
+    signature: String,
+    #[serde(rename = "encryptedData")]
+    encrypted_data: String,
+    iv: String,
+}
+
+/// An object, or nothing: some clients send `null` for a profile that they do not have.
+fn user_info<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<UserInfo>, D::Error> {
+    #[derive(Deserialize)]
+    struct Given(#[serde(deserialize_with = "json::object")] UserInfo);
+    Ok(Option::<Given>::deserialize(value)?.map(|given| given.0))
+}
+
+/// A login request, checked.
+pub struct Login {
+    code: LoginCode,
+    appid: Option<AppId>,
+    device: Option<DeviceId>,
+    user_info: Option<UserInfo>,
+    /// Names this very request: its `Idempotency-Key` and its bytes. Without a key there is no replay.
+    request: Option<replay::RequestHash>,
+}
+
+/// The answer to a login.
+#[derive(Serialize)]
+pub struct LoginAnswer {
+    #[serde(flatten)]
+    tokens: TokenAnswer,
+    openid: String,
+    device: String,
+    new_user: bool,
+    #[serde(rename = "userInfo", skip_serializing_if = "Option::is_none")]
+    user_info: Option<Profile>,
+}
+
+fn malformed<E>(_: E) -> Problem {
+    Problem::new(Code::InvalidRequest)
+}
+
+impl Login {
+    fn read(headers: &HeaderMap, body: JsonBody<LoginRequest>) -> Result<Self, Problem> {
+        let request = body.value;
+        let mut keys = headers.get_all("idempotency-key").iter();
+        let key = match (keys.next(), keys.next()) {
+            (None, _) => None,
+            (Some(key), None) => Some(IdempotencyKey::parse(key.to_str().map_err(malformed)?).map_err(malformed)?),
+            (Some(_), Some(_)) => return Err(malformed(())),
+        };
+        Ok(Self {
+            code: LoginCode::parse(&request.code).map_err(malformed)?,
+            appid: request.appid.as_deref().map(AppId::parse).transpose().map_err(malformed)?,
+            device: request.device.as_deref().map(DeviceId::parse).transpose().map_err(malformed)?,
+            user_info: request.user_info,
+            request: key.map(|key| replay::RequestHash::of(&key, &body.bytes)),
+        })
+    }
+}
+
+async fn login(
+    State(deps): State<Deps>,
+    domain: Domain,
+    by: Deadline,
+    headers: HeaderMap,
+    body: JsonBody<LoginRequest>,
+) -> Result<Answer<LoginAnswer>, Problem> {
+    let login = Login::read(&headers, body)?;
+    Ok(Answer(flow::login(&deps, &login, &domain, by).await?))
+}

@@ -1,0 +1,179 @@
+//! The number: who asks, is their session alive, is there an attempt left, and then the data or the code.
+//!
+//! Attempts are counted before anything is decrypted or paid for, and not given back on success.
+
+use shared::{
+    clock::Deadline,
+    http::Domain,
+    problem::{Code, Problem},
+    redacted::{AccessToken, PhoneCode},
+    secrets::SecretError,
+    session::{
+        SealedKeys, StoreError, TakeError, UserRef,
+        claim::{self, Claim, CodeHash},
+    },
+    token::{
+        access::{AccessDefect, Subject},
+        keyring::{Keyring, Purpose, SealError},
+    },
+    wechat::{
+        RedeemError, Upstream,
+        opendata::{self, Ciphertext, OpenDataDefect, Phone},
+    },
+};
+
+use crate::Deps;
+
+/// Why there is no number.
+#[derive(Debug, thiserror::Error)]
+pub enum PhoneError {
+    /// A secret cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The table failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The number could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// WeChat did not give the number.
+    #[error(transparent)]
+    Wechat(#[from] Upstream),
+    /// The access token is refused.
+    #[error(transparent)]
+    Token(#[from] AccessDefect),
+    /// The access token's session is not there any more.
+    #[error("the session is gone")]
+    SessionGone,
+    /// The token's app is not configured any more.
+    #[error("the mini program is not configured")]
+    AppUnknown,
+    /// No attempt is left in this hour.
+    #[error("too many attempts within the hour")]
+    RateLimited {
+        /// Seconds until the next one.
+        retry_after: u64,
+    },
+    /// The data is refused.
+    #[error(transparent)]
+    Data(#[from] OpenDataDefect),
+    /// The phone code is wrong, used or expired.
+    #[error("wechat refuses the phone code")]
+    CodeRefused,
+}
+
+impl From<TakeError> for PhoneError {
+    fn from(error: TakeError) -> Self {
+        match error {
+            TakeError::Store(error) => Self::Store(error),
+            TakeError::RateLimited { retry_after } => Self::RateLimited { retry_after },
+            // The session is there but its user is not: a new login puts that right.
+            TakeError::NoUser => Self::Data(OpenDataDefect::Unreadable),
+        }
+    }
+}
+
+impl From<RedeemError> for PhoneError {
+    fn from(error: RedeemError) -> Self {
+        match error {
+            RedeemError::Store(error) => Self::Store(error),
+            RedeemError::Secret(error) => Self::Secret(error),
+            RedeemError::Wechat(Upstream::CodeInvalid | Upstream::CodeUsed) => Self::CodeRefused,
+            RedeemError::Wechat(error) => Self::Wechat(error),
+        }
+    }
+}
+
+impl From<PhoneError> for Problem {
+    fn from(error: PhoneError) -> Self {
+        let problem = match error {
+            PhoneError::Secret(error) => return error.into(),
+            PhoneError::Store(error) => return error.into(),
+            PhoneError::Seal(_) => Self::new(Code::Internal),
+            PhoneError::Wechat(ref error) => match error {
+                Upstream::Misconfigured { .. } => Self::new(Code::Misconfigured),
+                Upstream::Busy { retry_after, .. } => Self::new(Code::WechatBusy).retry_after(*retry_after),
+                Upstream::Unreachable(_) | Upstream::NoAnswer(_) => Self::new(Code::WechatTimeout),
+                Upstream::TokenRefused { .. }
+                | Upstream::Unknown { .. }
+                | Upstream::Unreadable(_)
+                | Upstream::Failed(_) => Self::new(Code::WechatError),
+                Upstream::WrongUser => Self::new(Code::DataRejected),
+                Upstream::Blocked => Self::new(Code::UserBlocked),
+                Upstream::CodeInvalid | Upstream::CodeUsed => Self::new(Code::PhoneCodeInvalid),
+            },
+            PhoneError::Token(AccessDefect::Expired) => Self::new(Code::TokenExpired),
+            PhoneError::Token(AccessDefect::Invalid) | PhoneError::SessionGone | PhoneError::AppUnknown => {
+                Self::new(Code::TokenInvalid)
+            }
+            PhoneError::RateLimited { retry_after } => Self::new(Code::RateLimited).retry_after(retry_after),
+            PhoneError::Data(OpenDataDefect::Unreadable) => Self::new(Code::SessionKeyExpired),
+            PhoneError::Data(OpenDataDefect::Foreign) => Self::new(Code::DataRejected),
+            PhoneError::CodeRefused => Self::new(Code::PhoneCodeInvalid),
+        };
+        problem.because(error)
+    }
+}
+
+/// Whom the access token speaks for, by the token alone.
+pub async fn authenticate(deps: &Deps, token: &AccessToken, domain: &Domain) -> Result<Subject, PhoneError> {
+    let verifier = deps.verifier.get().await?;
+    Ok(verifier.verify(token, &deps.issuing, domain, deps.clock.now())?)
+}
+
+/// The number in the button's encrypted data.
+pub async fn decrypt(deps: &Deps, subject: &Subject, data: &Ciphertext) -> Result<Phone, PhoneError> {
+    let keyring = deps.keyring.get().await?;
+    let at = subject.session();
+    let (session, keys) =
+        tokio::join!(session_lives(deps, subject), deps.keys.take(&at.user, deps.clock.now()));
+    session?;
+    let keys: SealedKeys = keys?;
+    Ok(opendata::phone(data, &keys.open(&at.user, &keyring), &subject.appid)?)
+}
+
+/// The number that WeChat gives for a phone code; the same code again, by the same user, costs nothing.
+pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, by: Deadline) -> Result<Phone, PhoneError> {
+    let (keyring, apps) = tokio::try_join!(deps.keyring.get(), deps.apps.get())?;
+    let app = apps.find(Some(&subject.appid)).ok_or(PhoneError::AppUnknown)?;
+    let user = subject.session().user;
+    let hash = CodeHash::of_phone(&subject.appid, code);
+    let now = deps.clock.now();
+
+    let (session, counted, claim) =
+        tokio::join!(session_lives(deps, subject), deps.keys.take(&user, now), deps.claims.get(&hash));
+    session?;
+    counted?;
+    if let Some(phone) = claim?.filter(|claim| claim.until > now).and_then(|claim| claimed(&claim, &user, &keyring)) {
+        return Ok(phone);
+    }
+    match deps.redeem.redeem(app, code, &subject.openid, by).await.map_err(PhoneError::from) {
+        Ok(phone) => {
+            let text = serde_json::to_vec(&phone).map_err(|_| SealError)?;
+            let sealed = keyring.seal(user.sealing(Purpose::PhoneClaim), &text, &*deps.entropy)?;
+            deps.claims.put(&Claim { code: hash, sealed, until: now + claim::PHONE }).await?;
+            Ok(phone)
+        }
+        // The same request, sent twice, may have come in first and be about to write its claim.
+        Err(PhoneError::CodeRefused) => {
+            let claim = claim::wait_for(&*deps.claims, &hash, &*deps.clock).await?;
+            claim.and_then(|claim| claimed(&claim, &user, &keyring)).ok_or(PhoneError::CodeRefused)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The number in a claim: it opens for the user who made it and for nobody else.
+fn claimed(claim: &Claim, user: &UserRef, keyring: &Keyring) -> Option<Phone> {
+    let text = keyring.open(user.sealing(Purpose::PhoneClaim), &claim.sealed)?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// The session of the access token is there, is the one of the token, and has not run out.
+async fn session_lives(deps: &Deps, subject: &Subject) -> Result<(), PhoneError> {
+    let session = deps.sessions.read(&subject.session()).await?;
+    let lives = session.is_some_and(|session| {
+        session.created_at == subject.auth_time && session.is_alive(deps.clock.now(), deps.issuing.not_before)
+    });
+    if lives { Ok(()) } else { Err(PhoneError::SessionGone) }
+}

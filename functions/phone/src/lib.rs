@@ -1,0 +1,133 @@
+//! `POST /v1/phone`: the user's phone number, from encrypted data or from a phone code.
+
+pub mod flow;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::State, routing::post};
+use serde::Deserialize;
+use shared::{
+    clock::{Clock, Deadline},
+    config::{ConfigError, Issuing},
+    entropy::Entropy,
+    env::Env,
+    http::{Answer, Domain, Route, bearer::Bearer, body::JsonBody, record::Log, stack},
+    problem::{Code, Problem},
+    redacted::PhoneCode,
+    secrets::Secret,
+    session::{KeepClaim, ReadSession, TakeKeys},
+    token::{access::AccessVerifier, keyring::Keyring},
+    wechat::{
+        Apps, RedeemPhone,
+        opendata::{Ciphertext, Phone},
+        platform_token::PlatformTokens,
+    },
+};
+
+/// What the template routes here.
+pub const ROUTES: &[Route] = &[Route::post("/v1/phone")];
+
+/// All that this function may touch.
+#[derive(Clone)]
+pub struct Deps {
+    /// Whether the session is still there.
+    pub sessions: Arc<dyn ReadSession>,
+    /// The user's session keys, counted.
+    pub keys: Arc<dyn TakeKeys>,
+    /// What a phone code gave before.
+    pub claims: Arc<dyn KeepClaim>,
+    /// WeChat's number for a phone code.
+    pub redeem: Arc<dyn RedeemPhone>,
+    /// The mini programs.
+    pub apps: Arc<Secret<Apps>>,
+    /// The keys that seal.
+    pub keyring: Arc<Secret<Keyring>>,
+    /// The keys that verify access tokens.
+    pub verifier: Arc<Secret<AccessVerifier>>,
+    /// How access tokens are filled.
+    pub issuing: Issuing,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for sealing.
+    pub entropy: Arc<dyn Entropy>,
+    /// The log.
+    pub log: Log,
+}
+
+impl Deps {
+    /// Reads the variables and secrets that this function needs.
+    pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
+        let (table, wechat, issuing) = (env.table()?, env.wechat()?, env.issuing()?);
+        let (apps, keyring, verifier) = tokio::try_join!(env.apps(), env.keyring(), env.verifier())?;
+        let tokens = PlatformTokens {
+            wechat,
+            table: table.clone(),
+            keyring: keyring.clone(),
+            clock: env.clock(),
+            entropy: env.entropy(),
+            known: shared::wechat::platform_token::Known::default(),
+        };
+        Ok(Self {
+            sessions: table.clone(),
+            keys: table.clone(),
+            claims: table,
+            redeem: Arc::new(tokens),
+            apps,
+            keyring,
+            verifier,
+            issuing,
+            clock: env.clock(),
+            entropy: env.entropy(),
+            log: env.log(),
+        })
+    }
+}
+
+/// The function, to be mounted anywhere.
+pub fn router(deps: Deps) -> Router {
+    let log = deps.log.clone();
+    stack(Router::new().route(ROUTES[0].path, post(phone)).with_state(deps), log)
+}
+
+#[derive(Deserialize)]
+struct PhoneRequest {
+    #[serde(rename = "encryptedData")]
+    encrypted_data: Option<String>,
+    iv: Option<String>,
+    code: Option<String>,
+}
+
+/// What the button gave: one of the two. Each costs something else, so that guessing is not for us.
+pub enum Given {
+    /// Encrypted with the user's session key.
+    Data(Ciphertext),
+    /// To be redeemed at WeChat, for money.
+    Code(PhoneCode),
+}
+
+impl TryFrom<PhoneRequest> for Given {
+    type Error = Problem;
+
+    fn try_from(request: PhoneRequest) -> Result<Self, Problem> {
+        let malformed = || Problem::new(Code::InvalidRequest);
+        match (request.encrypted_data, request.iv, request.code) {
+            (Some(data), Some(iv), None) => Ciphertext::parse(&data, &iv).map(Self::Data).map_err(|_| malformed()),
+            (None, None, Some(code)) => PhoneCode::parse(&code).map(Self::Code).map_err(|_| malformed()),
+            _ => Err(malformed()),
+        }
+    }
+}
+
+async fn phone(
+    State(deps): State<Deps>,
+    domain: Domain,
+    by: Deadline,
+    Bearer(token): Bearer,
+    JsonBody { value, .. }: JsonBody<PhoneRequest>,
+) -> Result<Answer<Phone>, Problem> {
+    let subject = flow::authenticate(&deps, &token, &domain).await?;
+    Ok(Answer(match Given::try_from(value)? {
+        Given::Data(data) => flow::decrypt(&deps, &subject, &data).await?,
+        Given::Code(code) => flow::redeem(&deps, &subject, &code, by).await?,
+    }))
+}

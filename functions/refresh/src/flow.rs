@@ -1,0 +1,131 @@
+//! The refresh: parse, one conditional write, judge, answer.
+//!
+//! What may fail is done before the write: keys are at hand and parsed. The access token is signed after it, because the
+//! session's `created_at` and unionid stand in the item that the write gives back; should that fail, the same token asks
+//! again and gets the same successor.
+
+use shared::{
+    clock::Secs,
+    http::Domain,
+    problem::{Code, Problem},
+    secrets::SecretError,
+    session::{
+        Attempt, Rotation, Session, StoreError,
+        rotation::{Verdict, judge},
+    },
+    token::{
+        TokenAnswer,
+        access::{AccessSigner, SignError, Subject},
+        keyring::Keyring,
+        refresh::{RefreshToken, TokenDefect},
+    },
+};
+
+use crate::Deps;
+
+/// Why there is no new token.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// A secret cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The table failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The access token could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The item names a key that is not in this process's ring yet.
+    #[error("the session's key is not in the ring")]
+    KeyUnknown,
+    /// Not a token of ours.
+    #[error(transparent)]
+    Token(#[from] TokenDefect),
+    /// The session is not there, is another, or has run out.
+    #[error("verdict GONE")]
+    Gone,
+    /// The token is newer than the session.
+    #[error("verdict ALARM: a token from the future, so a restored table or a leaked key")]
+    Alarm,
+    /// The token was rotated away before.
+    #[error("verdict REUSE, {behind} behind")]
+    Reuse {
+        /// How many generations.
+        behind: u32,
+    },
+}
+
+impl From<RefreshError> for Problem {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Secret(error) => error.into(),
+            RefreshError::Store(error) => error.into(),
+            RefreshError::Sign(_) => Self::new(Code::Internal).because(error),
+            RefreshError::KeyUnknown => Self::new(Code::Unavailable).retry_after(1).because(error),
+            RefreshError::Token(_) | RefreshError::Gone | RefreshError::Alarm => {
+                Self::new(Code::LoginRequired).because(error)
+            }
+            RefreshError::Reuse { .. } => Self::new(Code::TokenReused).because(error),
+        }
+    }
+}
+
+/// Exchanges a refresh token: at most one call to the table, two where reuse is found.
+pub async fn refresh(deps: &Deps, text: &str, domain: &Domain) -> Result<(Verdict, TokenAnswer), RefreshError> {
+    let keyring = deps.keyring.get().await?;
+    let presented = RefreshToken::parse(text, &keyring)?;
+    let signer = deps.signer.get().await?;
+    let now = deps.clock.now();
+
+    let attempt = deps.rotate.rotate(&rotation(deps, &presented, &keyring, now)).await?;
+
+    let verdict = judge(&presented, &attempt, &deps.policy, now);
+    let (session, token) = match (verdict, attempt) {
+        (Verdict::Rotated | Verdict::Replay, Attempt::Applied(session) | Attempt::Refused(Some(session))) => {
+            let successor = presented.next(session.key_id);
+            (session, successor)
+        }
+        (Verdict::Echo, Attempt::Refused(Some(session))) => (session, presented),
+        (Verdict::Reuse { behind }, _) => {
+            // Should this fail, the next use finds the reuse again.
+            drop(deps.end.end(&presented.session(), presented.family).await);
+            return Err(RefreshError::Reuse { behind });
+        }
+        (Verdict::Alarm, _) => return Err(RefreshError::Alarm),
+        (Verdict::Gone | Verdict::Rotated | Verdict::Replay | Verdict::Echo, _) => return Err(RefreshError::Gone),
+    };
+    Ok((verdict, answer(deps, &signer, &keyring, (&token, &session), domain, now)?))
+}
+
+fn rotation(deps: &Deps, presented: &RefreshToken, keyring: &Keyring, now: Secs) -> Rotation {
+    Rotation {
+        at: presented.session(),
+        family: presented.family,
+        generation: presented.generation,
+        key_id: keyring.current(),
+        now,
+        rotated_until: now.saturating_sub(deps.policy.min_age),
+        idle: now + deps.policy.idle,
+        not_before: deps.policy.not_before,
+    }
+}
+
+fn answer(
+    deps: &Deps,
+    signer: &AccessSigner,
+    keyring: &Keyring,
+    (token, session): (&RefreshToken, &Session),
+    domain: &Domain,
+    now: Secs,
+) -> Result<TokenAnswer, RefreshError> {
+    let subject = Subject {
+        appid: token.appid.clone(),
+        openid: token.openid.clone(),
+        sid: token.session().sid,
+        auth_time: session.created_at,
+        unionid: session.unionid.clone(),
+    };
+    let access = signer.sign(&subject, &deps.issuing, domain, now, &*deps.entropy)?;
+    let refresh = token.encode(keyring).ok_or(RefreshError::KeyUnknown)?;
+    Ok(TokenAnswer::new(&access, deps.issuing.access, &refresh, session, now))
+}

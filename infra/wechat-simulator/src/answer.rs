@@ -1,0 +1,167 @@
+//! What WeChat says: JSON in HTTP 200, whatever happened, under a content type that is often not JSON's.
+
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::state::State;
+
+/// An errcode. Its text follows from it and is for people: nobody may match on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal(pub(crate) i64);
+
+/// What an API made of a call: a JSON object, or an errcode.
+pub(crate) type Outcome = Result<Value, Refusal>;
+
+/// A body and the content type it goes under.
+pub(crate) struct Answer {
+    pub(crate) content_type: &'static str,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The outcome in the shape that the settings ask for.
+    pub(crate) fn new(api: Api, state: &mut State, outcome: Outcome, now: u64) -> Self {
+        let mut body = match outcome {
+            Ok(body) => success(api, state, body),
+            Err(Refusal(errcode)) => refusal(state, errcode, None, now),
+        };
+        if state.settings.errcode_as_text {
+            write_errcode_as_text(&mut body);
+        }
+        Self {
+            content_type: api.content_type(),
+            body: body.to_string(),
+        }
+    }
+
+    /// An errcode by script, with a text of its own or the usual one.
+    pub(crate) fn scripted(api: Api, state: &mut State, (errcode, errmsg): (i64, Option<&str>), now: u64) -> Self {
+        let mut body = refusal(state, errcode, errmsg, now);
+        if state.settings.errcode_as_text {
+            write_errcode_as_text(&mut body);
+        }
+        Self {
+            content_type: api.content_type(),
+            body: body.to_string(),
+        }
+    }
+}
+
+fn success(api: Api, state: &State, mut body: Value) -> Value {
+    if api == Api::Jscode2session && state.settings.success_errcode {
+        body["errcode"] = json!(0);
+        body["errmsg"] = json!("ok");
+    }
+    if state.settings.extra_fields {
+        body["in_no_document"] = json!({ "list": [1, null, "x"], "flag": true });
+        if body.get("expires_in").is_none() {
+            // Old answers of code2Session carried it; it never was a promise about session_key.
+            body["expires_in"] = json!(7200);
+        }
+    }
+    body
+}
+
+fn refusal(state: &mut State, errcode: i64, errmsg: Option<&str>, now: u64) -> Value {
+    let text = errmsg.map_or_else(
+        || format!("{}, {}", usual_text(errcode), rid(state, now)),
+        str::to_owned,
+    );
+    json!({ "errcode": errcode, "errmsg": text })
+}
+
+/// WeChat's request id in the newer of its two spellings: time, then two numbers, in hex.
+fn rid(state: &mut State, now: u64) -> String {
+    let number = u64::from_be_bytes(state.draws.bytes());
+    format!("rid: {now:08x}-{:08x}-{:08x}", number >> 32, number & 0xffff_ffff)
+}
+
+fn write_errcode_as_text(body: &mut Value) {
+    if let Some(errcode) = body.get_mut("errcode") {
+        *errcode = Value::from(errcode.to_string());
+    }
+}
+
+fn usual_text(errcode: i64) -> &'static str {
+    match errcode {
+        -1 => "system error",
+        0 => "ok",
+        40001 => "invalid credential, access_token is invalid or not latest",
+        40002 => "invalid grant_type",
+        40003 => "invalid openid",
+        40013 => "invalid appid",
+        40014 => "invalid access_token",
+        40029 => "invalid code",
+        40125 => "invalid appsecret",
+        40163 => "code been used",
+        40164 => "invalid ip, not in whitelist",
+        40226 => "code blocked",
+        40243 => "appsecret is frozen",
+        41001 => "access_token missing",
+        41002 => "appid missing",
+        41004 => "appsecret missing",
+        41008 => "missing code",
+        42001 => "access_token expired",
+        43001 => "require GET method",
+        43002 => "require POST method",
+        44002 => "empty post data",
+        45009 => "reach max api daily quota limit",
+        45011 => "api minute-quota reach limit, must slower, retry next minute",
+        47001 => "data format error",
+        48001 => "api unauthorized",
+        50004 => "forbid to use token interface",
+        50007 => "user is in login limit",
+        87007 => "session_key is not existed or expired",
+        87008 => "invalid sig_method",
+        87009 => "invalid signature",
+        _ => "unknown error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        State::new(Vec::new())
+    }
+
+    fn body(answer: &Answer) -> Value {
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
+    #[test]
+    fn a_success_of_code2session_has_no_errcode_unless_asked_for() {
+        let mut state = state();
+        let plain = Answer::new(Api::Jscode2session, &mut state, Ok(json!({ "openid": "o" })), 0);
+        state.settings.success_errcode = true;
+        let with_errcode = Answer::new(Api::Jscode2session, &mut state, Ok(json!({ "openid": "o" })), 0);
+
+        assert_eq!(body(&plain), json!({ "openid": "o" }));
+        assert_eq!(
+            body(&with_errcode),
+            json!({ "openid": "o", "errcode": 0, "errmsg": "ok" })
+        );
+    }
+
+    #[test]
+    fn an_errcode_is_written_as_text_when_asked_for() {
+        let mut state = state();
+        state.settings.errcode_as_text = true;
+
+        let answer = Answer::new(Api::Jscode2session, &mut state, Err(Refusal(40029)), 0);
+
+        assert_eq!(body(&answer)["errcode"], "40029");
+    }
+
+    #[test]
+    fn extra_fields_do_not_hide_the_true_life_time_of_a_token() {
+        let mut state = state();
+        state.settings.extra_fields = true;
+
+        let answer = Answer::new(Api::StableToken, &mut state, Ok(json!({ "expires_in": 31 })), 0);
+
+        assert_eq!(body(&answer)["expires_in"], 31);
+        assert!(body(&answer)["in_no_document"].is_object());
+    }
+}

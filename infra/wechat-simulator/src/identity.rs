@@ -1,0 +1,80 @@
+//! Who a user name is: the openid in one mini program, and a phone number until another is set.
+//!
+//! Both are functions of their arguments alone, so a database written before a restart still fits.
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// 28 characters of `[A-Za-z0-9_-]`: `o`, five that the app's openids have in common, 22 of the user.
+pub(crate) fn openid(appid: &str, user: &str) -> String {
+    format!("{}{}", prefix(appid), &text(&["openid", appid, user])[..22])
+}
+
+/// Whether the app could have given out this openid, be its user known to this process or not.
+pub(crate) fn is_openid_of(appid: &str, openid: &str) -> bool {
+    openid.len() == 28 && openid.starts_with(&prefix(appid))
+}
+
+/// A mainland mobile number, 11 digits.
+pub(crate) fn default_number(user: &str) -> String {
+    let hash = sha256(&["number", user]);
+    let digits = hash
+        .as_ref()
+        .iter()
+        .fold(0_u64, |number, byte| (number * 256 + u64::from(*byte)) % 100_000_000);
+    format!("138{digits:08}")
+}
+
+fn prefix(appid: &str) -> String {
+    format!("o{}", &text(&["app", appid])[..5])
+}
+
+fn text(parts: &[&str]) -> String {
+    URL_SAFE_NO_PAD.encode(sha256(parts))
+}
+
+/// Every part is followed by a separator: ("a", "bc") and ("ab", "c") are not the same user.
+fn sha256(parts: &[&str]) -> digest::Digest {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        hash.update(part.as_bytes());
+        hash.update(&[0xff]);
+    }
+    hash.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_openid_looks_like_wechats_and_is_stable_per_app_and_user() {
+        let ada = openid("wx1", "ada");
+
+        assert_eq!(ada.len(), 28);
+        assert!(ada.starts_with('o'));
+        assert!(
+            ada.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        );
+        assert_eq!(ada, openid("wx1", "ada"));
+        assert_ne!(ada, openid("wx1", "bob"));
+        assert_ne!(ada, openid("wx2", "ada"));
+    }
+
+    #[test]
+    fn openids_of_other_apps_are_told_apart() {
+        assert!(is_openid_of("wx1", &openid("wx1", "ada")));
+        assert!(!is_openid_of("wx1", &openid("wx2", "ada")));
+        assert!(!is_openid_of("wx1", "nobody"));
+    }
+
+    #[test]
+    fn a_default_number_has_eleven_digits() {
+        let number = default_number("ada");
+
+        assert!(number.len() == 11 && number.starts_with("138") && number.bytes().all(|byte| byte.is_ascii_digit()));
+        assert_eq!(number, default_number("ada"));
+    }
+}

@@ -1,0 +1,192 @@
+//! The environment of a function: the only reader of it, and the one place where clients are built.
+//!
+//! A function asks for what it needs and nothing else is read, connected or required.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Credentials, Region, SharedCredentialsProvider, SharedHttpClient, retry::RetryConfig,
+    timeout::TimeoutConfig,
+};
+
+use crate::{
+    clock::{Clock, SystemClock},
+    config::{self, ConfigError, Issuing, Vars},
+    entropy::{Entropy, OsEntropy},
+    http::record::Log,
+    secrets::{FromSecret, ManagedSecret, ReadSecret, Secret, SecretFile},
+    session::{dynamo::DynamoTable, rotation::RefreshPolicy},
+    token::{access::AccessSigner, access::AccessVerifier, keyring::Keyring},
+    wechat::{Apps, client::HttpWechat},
+};
+
+/// Everything a function may be given, built once.
+#[derive(Clone)]
+pub struct Env {
+    vars: Vars,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    log: Log,
+    /// Shared by all AWS clients: the machine's TLS roots load once.
+    aws_http: SharedHttpClient,
+}
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Env({:?})", self.vars)
+    }
+}
+
+impl Env {
+    /// The environment of this process, the machine's clock and randomness, standard output.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn from_process() -> Result<Self, ConfigError> {
+        let mut vars = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str() else { continue };
+            match value.into_string() {
+                Ok(value) => vars.push((name.to_owned(), value)),
+                Err(_) if name.starts_with("WXAUTH_") => return Err(ConfigError::new(name, "text in UTF-8")),
+                Err(_) => {}
+            }
+        }
+        Ok(Self::new(vars.into_iter().collect(), Arc::new(SystemClock), Arc::new(OsEntropy), Log::stdout()))
+    }
+
+    /// An environment of these variables, with this clock, randomness and log.
+    #[must_use]
+    pub fn new(vars: Vars, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, log: Log) -> Self {
+        let tls = aws_smithy_http_client::tls::Provider::Rustls(
+            aws_smithy_http_client::tls::rustls_provider::CryptoMode::AwsLc,
+        );
+        let aws_http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
+        Self { vars, clock, entropy, log, aws_http }
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// The randomness.
+    #[must_use]
+    pub fn entropy(&self) -> Arc<dyn Entropy> {
+        Arc::clone(&self.entropy)
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        self.log.clone()
+    }
+
+    /// How access tokens are filled.
+    pub fn issuing(&self) -> Result<Issuing, ConfigError> {
+        Issuing::from_vars(&self.vars)
+    }
+
+    /// The times that decide over a refresh.
+    pub fn refresh_policy(&self) -> Result<RefreshPolicy, ConfigError> {
+        RefreshPolicy::from_vars(&self.vars)
+    }
+
+    /// The table.
+    pub fn table(&self) -> Result<Arc<DynamoTable>, ConfigError> {
+        let table = config::table(&self.vars)?;
+        let mut config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(self.region()?)
+            .credentials_provider(self.credentials()?)
+            .http_client(self.aws_http.clone())
+            .retry_config(retries())
+            .timeout_config(timeouts(Duration::from_millis(800), Duration::from_millis(2_500)));
+        config.set_endpoint_url(self.endpoint("AWS_ENDPOINT_URL_DYNAMODB"));
+        Ok(Arc::new(DynamoTable::new(aws_sdk_dynamodb::Client::from_conf(config.build()), table)))
+    }
+
+    /// WeChat's server API.
+    pub fn wechat(&self) -> Result<Arc<HttpWechat>, ConfigError> {
+        let base = config::wechat_url(&self.vars)?;
+        Ok(Arc::new(HttpWechat::new(base, self.vars.get("SSL_CERT_FILE"))?))
+    }
+
+    /// The mini programs.
+    pub async fn apps(&self) -> Result<Arc<Secret<Apps>>, ConfigError> {
+        self.secret("WXAUTH_APPS").await
+    }
+
+    /// The keyring.
+    pub async fn keyring(&self) -> Result<Arc<Secret<Keyring>>, ConfigError> {
+        self.secret("WXAUTH_KEYRING").await
+    }
+
+    /// The current private signing key.
+    pub async fn signer(&self) -> Result<Arc<Secret<AccessSigner>>, ConfigError> {
+        self.secret("WXAUTH_SIGNING_KEYS").await
+    }
+
+    /// The public halves of all signing keys.
+    pub async fn verifier(&self) -> Result<Arc<Secret<AccessVerifier>>, ConfigError> {
+        self.secret("WXAUTH_JWKS").await
+    }
+
+    async fn secret<T: FromSecret>(&self, variable: &'static str) -> Result<Arc<Secret<T>>, ConfigError> {
+        let should = "the name or ARN of a secret, or file:PATH";
+        let name = self.vars.required(variable, should)?;
+        let source: Box<dyn ReadSecret> = match name.strip_prefix("file:") {
+            Some("") => return Err(ConfigError::new(variable, should)),
+            Some(path) => Box::new(SecretFile(path.into())),
+            None => Box::new(ManagedSecret { client: self.secrets_manager()?, id: name.to_owned() }),
+        };
+        Secret::open(variable, source, self.clock()).await
+    }
+
+    fn secrets_manager(&self) -> Result<aws_sdk_secretsmanager::Client, ConfigError> {
+        let mut config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(self.region()?)
+            .credentials_provider(self.credentials()?)
+            .http_client(self.aws_http.clone())
+            .retry_config(retries())
+            .timeout_config(timeouts(Duration::from_millis(900), Duration::from_millis(1_900)));
+        config.set_endpoint_url(self.endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"));
+        Ok(aws_sdk_secretsmanager::Client::from_conf(config.build()))
+    }
+
+    fn region(&self) -> Result<Region, ConfigError> {
+        let region = self.vars.get("AWS_REGION").or_else(|| self.vars.get("AWS_DEFAULT_REGION"));
+        let region = region.ok_or_else(|| ConfigError::new("AWS_REGION", "set to the region of the table and secrets"))?;
+        Ok(Region::new(region.to_owned()))
+    }
+
+    /// Lambda puts a role's credentials into the environment and replaces the process before they end.
+    fn credentials(&self) -> Result<SharedCredentialsProvider, ConfigError> {
+        let should = "set to the credentials of the function's role, as Lambda does";
+        let id = self.vars.required("AWS_ACCESS_KEY_ID", should)?;
+        let secret = self.vars.required("AWS_SECRET_ACCESS_KEY", should)?;
+        let token = self.vars.get("AWS_SESSION_TOKEN").map(str::to_owned);
+        Ok(SharedCredentialsProvider::new(Credentials::new(id, secret, token, None, "environment")))
+    }
+
+    fn endpoint(&self, variable: &str) -> Option<String> {
+        self.vars.get(variable).or_else(|| self.vars.get("AWS_ENDPOINT_URL")).map(str::to_owned)
+    }
+}
+
+/// The SDK's own first back-off is a second.
+fn retries() -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(3)
+        .with_initial_backoff(Duration::from_millis(25))
+        .with_max_backoff(Duration::from_millis(200))
+}
+
+/// The SDK sets no limit to an attempt or an operation by itself.
+fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_millis(500))
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(operation)
+        .build()
+}

@@ -1,0 +1,146 @@
+//! HTTP manners that every route shares: what comes in, what goes out, the one log line.
+
+pub mod bearer;
+pub mod body;
+pub mod record;
+
+use axum::{
+    Router,
+    extract::{FromRequestParts, Request},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use http_body_util::BodyExt as _;
+use serde::Serialize;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    clock::Deadline,
+    problem::{Code, Problem},
+};
+use record::Log;
+
+/// The longest body that is read, in bytes.
+pub const LONGEST_BODY: usize = 16 * 1024;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// One route of a function, as the template names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// `POST`, `GET` or `DELETE`.
+    pub method: &'static str,
+    /// The path, from the root of the API.
+    pub path: &'static str,
+}
+
+impl Route {
+    /// A route that takes a body.
+    #[must_use]
+    pub const fn post(path: &'static str) -> Self {
+        Self { method: "POST", path }
+    }
+}
+
+/// Wraps a function's routes in everything that all of them owe to the client.
+///
+/// From outside in: the record line and the answer's headers; a panic becomes `internal`; the size of the body and the
+/// deadline; the routes, whose fallbacks are [`Problem`]s too.
+pub fn stack(routes: Router, log: Log) -> Router {
+    routes
+        .fallback(async || Problem::new(Code::NotFound))
+        .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed))
+        .layer(
+            ServiceBuilder::new()
+                .layer(middleware::from_fn_with_state(log, record::record))
+                .layer(middleware::from_fn(answer))
+                .layer(CatchPanicLayer::custom(|_| Problem::new(Code::Internal).into_response()))
+                .layer(middleware::from_fn(limit)),
+        )
+}
+
+/// Lambda's id of this invocation.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+/// The host that the client called, as the gateway saw it (`requestContext.domainName`).
+#[derive(Clone, Debug)]
+pub struct Domain(pub String);
+
+/// Declares extractors for what [`crate::lambda`] puts beside each request.
+macro_rules! beside_the_request {
+    ($($name:ty),*) => {$(
+        impl<S: Sync> FromRequestParts<S> for $name {
+            type Rejection = Problem;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+                parts.extensions.get::<Self>().cloned().ok_or(Problem::new(Code::Internal))
+            }
+        }
+    )*};
+}
+
+beside_the_request!(Deadline, Domain, RequestId);
+
+/// A 200 answer in JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_string(&self.0) {
+            Ok(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response(),
+            Err(cause) => Problem::new(Code::Internal).because(cause).into_response(),
+        }
+    }
+}
+
+/// Writes the body of a [`Problem`] and the headers that every answer has.
+async fn answer(id: RequestId, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions().get::<Problem>().cloned() {
+        response = problem_response(&problem, &id, response);
+    }
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(&id.0) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    response
+}
+
+fn problem_response(problem: &Problem, id: &RequestId, mut response: Response) -> Response {
+    *response.body_mut() = problem.body(&id.0).into();
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(seconds) = problem.seconds() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if problem.code().status() == StatusCode::UNAUTHORIZED {
+        // RFC 6750 section 3.1.
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer error="invalid_token""#));
+    }
+    response
+}
+
+/// Refuses a body that is too large, and ends what outlives its deadline.
+async fn limit(by: Deadline, request: Request, next: Next) -> Result<Response, Problem> {
+    // An event carries the whole body, so its size is known before a byte of it is looked at.
+    let size = http_body::Body::size_hint(request.body()).lower();
+    if size > LONGEST_BODY as u64 {
+        return Err(Problem::new(Code::PayloadTooLarge));
+    }
+    tokio::time::timeout(by.left(), next.run(request)).await.map_err(|cause| Problem::new(Code::Unavailable).because(cause))
+}
+
+/// Reads a body of at most [`LONGEST_BODY`] bytes.
+async fn collect(body: axum::body::Body) -> Result<Vec<u8>, Problem> {
+    match http_body_util::Limited::new(body, LONGEST_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes().into()),
+        Err(cause) if cause.is::<http_body_util::LengthLimitError>() => Err(Problem::new(Code::PayloadTooLarge)),
+        Err(_) => Err(Problem::new(Code::InvalidRequest)),
+    }
+}

@@ -1,0 +1,70 @@
+//! A JSON body, strictly read.
+
+use axum::extract::{FromRequest, Request};
+use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+
+use super::collect;
+use crate::{
+    json,
+    problem::{Code, Problem},
+};
+
+/// A body of the form `T`, and its very bytes: a repeated login is recognised by them.
+#[derive(Debug)]
+pub struct JsonBody<T> {
+    /// What was read.
+    pub value: T,
+    /// The bytes it was read from.
+    pub bytes: Vec<u8>,
+}
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(Code::UnsupportedMediaType));
+        }
+        let bytes = collect(request.into_body()).await?;
+        // The reader's own words may quote the body: they are dropped here.
+        let value = json::parse(&bytes).map_err(|_| Problem::new(Code::InvalidRequest))?;
+        Ok(Self { value, bytes })
+    }
+}
+
+/// `application/json`, in UTF-8 if a charset is named (RFC 8259 section 8.1).
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut given = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (given.next(), given.next()) else { return false };
+    let Ok(value) = value.to_str() else { return false };
+    let mut parts = value.split(';').map(str::trim);
+    parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"))
+        && parts.filter(|part| !part.is_empty()).all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+                value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
+            _ => true,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn only_json_in_utf_8_is_json() {
+        let one = |value: &'static str| {
+            is_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]))
+        };
+
+        for good in ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\";x=1"] {
+            assert!(one(good), "{good}");
+        }
+        for bad in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "application/json; charset=gbk", ""] {
+            assert!(!one(bad), "{bad}");
+        }
+        assert!(!is_json(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,166 @@
+//! Identifiers: parsed once, opaque afterwards.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Why a text is not the identifier it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("not a valid {0}")]
+pub struct IdDefect(&'static str);
+
+/// A mini program's AppID. Public: it stands in every copy of the mini program.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppId(String);
+
+impl AppId {
+    /// Takes 1 to 64 of `A-Z a-z 0-9 _ -`; WeChat's own are `wx` and 16 hex digits, but that is not promised.
+    pub fn parse(text: &str) -> Result<Self, IdDefect> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        if fits { Ok(Self(text.to_owned())) } else { Err(IdDefect("appid")) }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AppId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// Declares an identifier of a person: kept out of logs, so redacted like a secret.
+macro_rules! personal_id {
+    ($($(#[$meta:meta])* $name:ident, $what:literal;)*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        pub struct $name(SecretString);
+
+        impl $name {
+            /// Takes 1 to 128 printable ASCII characters; WeChat promises no form.
+            pub fn parse(text: &str) -> Result<Self, IdDefect> {
+                let fits = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+                if fits { Ok(Self(text.into())) } else { Err(IdDefect($what)) }
+            }
+
+            /// The text itself; never for a log.
+            #[must_use]
+            pub fn expose(&self) -> &str {
+                self.0.expose_secret()
+            }
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.expose() == other.expose()
+            }
+        }
+
+        impl Eq for $name {}
+    )*};
+}
+
+personal_id! {
+    /// A user inside one mini program. Unique only together with the [`AppId`].
+    OpenId, "openid";
+    /// A user across all accounts bound to one open-platform account.
+    UnionId, "unionid";
+}
+
+/// A random id of the client's storage, made once a device. Not a secret: it names, it proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceId(pub [u8; 16]);
+
+impl DeviceId {
+    /// Reads base64url of 16 bytes without padding.
+    pub fn parse(text: &str) -> Result<Self, IdDefect> {
+        URL_SAFE_NO_PAD
+            .decode(text)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or(IdDefect("device: 16 bytes in base64url without padding"))
+    }
+
+    /// base64url without padding.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+}
+
+/// The lineage of refresh tokens that one login began. Half of what forging one takes: a secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Family(pub [u8; 16]);
+
+impl fmt::Debug for Family {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Family([REDACTED])")
+    }
+}
+
+/// A session's public name: stable per mini program, user and device; it stands in access tokens and logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sid([u8; 16]);
+
+impl Sid {
+    /// The first 16 bytes of SHA-256 over `wxauth|sid|{appid}|{openid}|` and the device's 16 bytes.
+    #[must_use]
+    pub fn of(appid: &AppId, openid: &OpenId, device: DeviceId) -> Self {
+        let mut text = format!("wxauth|sid|{appid}|{}|", openid.expose()).into_bytes();
+        text.extend_from_slice(&device.0);
+        let hash = digest(&SHA256, &text);
+        let mut sid = [0; 16];
+        sid.copy_from_slice(&hash.as_ref()[..16]);
+        Self(sid)
+    }
+
+    /// Reads base64url of 16 bytes without padding.
+    pub fn parse(text: &str) -> Result<Self, IdDefect> {
+        DeviceId::parse(text).map(|bytes| Self(bytes.0)).map_err(|_| IdDefect("sid"))
+    }
+
+    /// base64url without padding.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sid_differs_by_app_user_and_device() {
+        let (app, other_app) = (AppId::parse("wx1").unwrap(), AppId::parse("wx2").unwrap());
+        let (user, other_user) = (OpenId::parse("oA").unwrap(), OpenId::parse("oB").unwrap());
+        let sid = Sid::of(&app, &user, DeviceId([1; 16]));
+
+        assert_eq!(sid, Sid::of(&app, &user, DeviceId([1; 16])));
+        assert_ne!(sid, Sid::of(&other_app, &user, DeviceId([1; 16])));
+        assert_ne!(sid, Sid::of(&app, &other_user, DeviceId([1; 16])));
+        assert_ne!(sid, Sid::of(&app, &user, DeviceId([2; 16])));
+    }
+
+    #[test]
+    fn a_device_has_one_spelling() {
+        let device = DeviceId([7; 16]);
+        assert_eq!(DeviceId::parse(&device.encode()).unwrap(), device);
+        for bad in ["", "AAAA", &format!("{}=", device.encode()), "BwcHBwcHBwcHBwcHBwcHBx", "!wcHBwcHBwcHBwcHBwcHBw"] {
+            assert!(DeviceId::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn debug_of_an_openid_does_not_show_it() {
+        assert!(!format!("{:?}", OpenId::parse("oMARKER").unwrap()).contains("MARKER"));
+    }
+}

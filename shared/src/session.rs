@@ -1,0 +1,354 @@
+//! What is remembered of users, and one trait per grant on the table.
+//!
+//! The store says what it did or what it saw; it never judges. Every expiry is checked by whoever reads: the table's TTL
+//! deletes late.
+
+pub mod claim;
+pub mod dynamo;
+pub mod rotation;
+
+use std::error::Error;
+
+use async_trait::async_trait;
+use claim::{Claim, CodeHash};
+
+use crate::{
+    clock::Secs,
+    ids::{AppId, DeviceId, Family, OpenId, Sid, UnionId},
+    redacted::SessionKey,
+    token::keyring::{Context, KeyId, Keyring, Purpose},
+    wechat::opendata::Keys,
+};
+
+/// How long a replaced `session_key` is kept: WeChat keeps one, but two logins may cross.
+pub const PREVIOUS_KEY: Secs = 10 * 60;
+
+/// How many devices of a user stay logged in.
+pub const DEVICES: usize = 5;
+
+/// How many attempts to decrypt a user has in an hour. A padding oracle needs 2,000 a block.
+pub const TRIES: u32 = 30;
+
+/// The hour in which attempts are counted.
+pub const TRIES_WINDOW: Secs = 3_600;
+
+/// A user of a mini program: openid alone is unique only inside an appid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserRef {
+    /// The mini program.
+    pub appid: AppId,
+    /// The user.
+    pub openid: OpenId,
+}
+
+impl UserRef {
+    /// The name of this user's session on a device.
+    #[must_use]
+    pub fn sid(&self, device: DeviceId) -> Sid {
+        Sid::of(&self.appid, &self.openid, device)
+    }
+
+    /// What a value sealed for this user belongs to.
+    #[must_use]
+    pub fn sealing(&self, purpose: Purpose) -> Context<'_> {
+        Context { purpose, appid: self.appid.as_str(), owner: self.openid.expose() }
+    }
+}
+
+/// A session of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRef {
+    /// Whose.
+    pub user: UserRef,
+    /// On which device, by its public name.
+    pub sid: Sid,
+}
+
+/// A login on one device, from `wx.login` until it is ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The device.
+    pub device: DeviceId,
+    /// The lineage of its refresh tokens.
+    pub family: Family,
+    /// How often it was rotated.
+    pub generation: u32,
+    /// The key under which its present refresh token is made.
+    pub key_id: KeyId,
+    /// When the login request arrived.
+    pub created_at: Secs,
+    /// The last rotation, at first the login.
+    pub rotated_at: Secs,
+    /// The rotation before the last, at first zero.
+    pub rotated_before: Secs,
+    /// It ends here unless it is rotated before.
+    pub idle: Secs,
+    /// It ends here.
+    pub absolute: Secs,
+    /// The user's unionid, where the owner wants it in access tokens.
+    pub unionid: Option<UnionId>,
+}
+
+impl Session {
+    /// Whether it has neither run out nor been put aside by the emergency brake.
+    #[must_use]
+    pub fn is_alive(&self, now: Secs, not_before: Secs) -> bool {
+        self.idle > now && self.absolute > now && self.created_at >= not_before
+    }
+
+    /// The earlier of its two ends.
+    #[must_use]
+    pub fn expires_at(&self) -> Secs {
+        self.idle.min(self.absolute)
+    }
+}
+
+/// A sealed `session_key`: bytes for the table and nobody else.
+pub type SealedKey = Vec<u8>;
+
+/// What a login says about its user.
+#[derive(Clone, Debug)]
+pub struct UserLogin {
+    /// The user.
+    pub user: UserRef,
+    /// The `session_key` that WeChat gave, sealed.
+    pub key: SealedKey,
+    /// Its keyed fingerprint: WeChat often gives the same key again.
+    pub fingerprint: [u8; 16],
+    /// The user's unionid, if WeChat told it.
+    pub unionid: Option<UnionId>,
+    /// The login's family: the first one makes the user new.
+    pub family: Family,
+    /// When the login request arrived.
+    pub at: Secs,
+}
+
+/// The sealed keys of a user, as far as they may still be valid.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealedKeys {
+    /// The key of the last login.
+    pub current: Option<SealedKey>,
+    /// The one before it, for ten minutes.
+    pub previous: Option<SealedKey>,
+}
+
+impl SealedKeys {
+    /// The keys, as far as the ring still opens them.
+    #[must_use]
+    pub fn open(&self, user: &UserRef, keyring: &Keyring) -> Keys {
+        let open = |sealed: &Option<SealedKey>| {
+            let text = keyring.open(user.sealing(Purpose::SessionKey), sealed.as_deref()?)?;
+            std::str::from_utf8(&text).ok().map(SessionKey::new)
+        };
+        Keys { current: open(&self.current), previous: open(&self.previous) }
+    }
+}
+
+/// Why an attempt to decrypt may not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// Thirty attempts were made within the hour.
+    #[error("too many attempts within the hour")]
+    RateLimited {
+        /// Seconds until the hour is over.
+        retry_after: Secs,
+    },
+    /// Nothing is stored of this user.
+    #[error("no such user")]
+    NoUser,
+    /// The table failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A refresh as one conditional write.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// The session.
+    pub at: SessionRef,
+    /// The family that the token names.
+    pub family: Family,
+    /// The generation that the token names.
+    pub generation: u32,
+    /// The key under which the successor is made.
+    pub key_id: KeyId,
+    /// The present.
+    pub now: Secs,
+    /// Rotated at the latest here, or it is too young.
+    pub rotated_until: Secs,
+    /// The new idle expiry.
+    pub idle: Secs,
+    /// The emergency brake.
+    pub not_before: Secs,
+}
+
+/// What the table did with a [`Rotation`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It was written; this is the session now.
+    Applied(Session),
+    /// It was refused; this is the session as it stands, if there is one.
+    Refused(Option<Session>),
+}
+
+/// WeChat's `access_token` as the table holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredToken {
+    /// The token, sealed.
+    pub sealed: Vec<u8>,
+    /// When it ends.
+    pub expires_at: Secs,
+}
+
+/// What went wrong below the store. An infrastructure failure: never a verdict on a credential.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The table has no capacity left for now.
+    #[error("the table throttles")]
+    Throttled,
+    /// The table cannot be reached, or failed.
+    #[error("the table is unavailable")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// An item is not as we write them.
+    #[error("the item's attribute {attribute} is not as expected")]
+    Corrupt {
+        /// The attribute.
+        attribute: &'static str,
+    },
+}
+
+/// `UpdateItem` on user items.
+#[async_trait]
+pub trait RecordUser: Send + Sync {
+    /// Stores what a login says of its user; true if it is the user's first. Only this may create a user.
+    async fn record(&self, login: &UserLogin) -> Result<bool, StoreError>;
+
+    /// Stores a unionid that came to be known after the login; nothing if the user is gone.
+    async fn remember_unionid(&self, user: &UserRef, unionid: &UnionId) -> Result<(), StoreError>;
+}
+
+/// `GetItem` on user items.
+#[async_trait]
+pub trait ReadUser: Send + Sync {
+    /// The family of the user's first login.
+    async fn first_family(&self, user: &UserRef) -> Result<Option<Family>, StoreError>;
+}
+
+/// `UpdateItem` on user items: the count and the keys in one write.
+#[async_trait]
+pub trait TakeKeys: Send + Sync {
+    /// Counts an attempt to decrypt and gives the keys for it.
+    async fn take(&self, user: &UserRef, now: Secs) -> Result<SealedKeys, TakeError>;
+}
+
+/// `PutItem` on session items.
+#[async_trait]
+pub trait OpenSession: Send + Sync {
+    /// Puts a new session over none or an older one; false if a newer one is there.
+    async fn open(&self, at: &SessionRef, session: &Session) -> Result<bool, StoreError>;
+}
+
+/// `UpdateItem` on session items.
+#[async_trait]
+pub trait RotateSession: Send + Sync {
+    /// Rotates a session in one conditional write.
+    async fn rotate(&self, rotation: &Rotation) -> Result<Attempt, StoreError>;
+}
+
+/// `GetItem` on session items.
+#[async_trait]
+pub trait ReadSession: Send + Sync {
+    /// The session as it stands, whatever its age.
+    async fn read(&self, at: &SessionRef) -> Result<Option<Session>, StoreError>;
+}
+
+/// `DeleteItem` on session items.
+#[async_trait]
+pub trait EndSession: Send + Sync {
+    /// Deletes the session if it is still of this family.
+    async fn end(&self, at: &SessionRef, family: Family) -> Result<(), StoreError>;
+}
+
+/// `Query` on a user's items.
+#[async_trait]
+pub trait ListSessions: Send + Sync {
+    /// All sessions of a user.
+    async fn list(&self, user: &UserRef) -> Result<Vec<Session>, StoreError>;
+}
+
+/// `PutItem` and `GetItem` on claims.
+#[async_trait]
+pub trait KeepClaim: Send + Sync {
+    /// Stores a claim.
+    async fn put(&self, claim: &Claim) -> Result<(), StoreError>;
+
+    /// The claim of a code, whatever its age.
+    async fn get(&self, code: &CodeHash) -> Result<Option<Claim>, StoreError>;
+}
+
+/// `GetItem` and `UpdateItem` on platform tokens.
+#[async_trait]
+pub trait KeepPlatformToken: Send + Sync {
+    /// The stored token of an app.
+    async fn stored(&self, appid: &AppId) -> Result<Option<StoredToken>, StoreError>;
+
+    /// Takes the right to fetch a new token until `until`; false if somebody else has it now.
+    async fn lease(&self, appid: &AppId, now: Secs, until: Secs) -> Result<bool, StoreError>;
+
+    /// Stores a new token and gives the right back.
+    async fn keep(&self, appid: &AppId, token: &StoredToken) -> Result<(), StoreError>;
+}
+
+/// The sessions that go when a user has too many devices: the longest unused, never the one just made.
+#[must_use]
+pub fn beyond_the_cap(mut sessions: Vec<Session>, just_made: DeviceId) -> Vec<Session> {
+    let surplus = sessions.len().saturating_sub(DEVICES);
+    sessions.retain(|session| session.device != just_made);
+    sessions.sort_by_key(|session| session.rotated_at);
+    sessions.truncate(surplus);
+    sessions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(device: u8, rotated_at: Secs) -> Session {
+        Session {
+            device: DeviceId([device; 16]),
+            family: Family([device; 16]),
+            generation: 0,
+            key_id: KeyId(1),
+            created_at: 0,
+            rotated_at,
+            rotated_before: 0,
+            idle: 100,
+            absolute: 200,
+            unionid: None,
+        }
+    }
+
+    #[test]
+    fn the_longest_unused_device_goes_and_never_the_one_just_made() {
+        let gone = |sessions: Vec<Session>, just_made| -> Vec<u8> {
+            beyond_the_cap(sessions, DeviceId([just_made; 16])).iter().map(|session| session.device.0[0]).collect()
+        };
+        let six = || vec![session(1, 60), session(2, 50), session(3, 10), session(4, 40), session(5, 20), session(6, 30)];
+
+        assert_eq!(gone(six(), 1), [3]);
+        assert_eq!(gone(six(), 3), [5]);
+        assert_eq!(gone(six()[..5].to_vec(), 1), [0; 0]);
+        assert_eq!(gone([six(), vec![session(7, 5)]].concat(), 1), [7, 3]);
+    }
+
+    #[test]
+    fn a_session_ends_at_the_earlier_of_idle_and_absolute() {
+        let ends = session(1, 0);
+
+        assert!(ends.is_alive(99, 0));
+        assert!(!ends.is_alive(100, 0));
+        assert!(!Session { idle: 300, ..ends.clone() }.is_alive(200, 0));
+        assert!(!ends.is_alive(50, 1), "made before the emergency brake");
+        assert_eq!(ends.expires_at(), 100);
+    }
+}

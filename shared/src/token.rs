@@ -1,0 +1,38 @@
+//! Tokens: what we sign, what we MAC, and the keys for both. Nothing here waits or stores.
+
+pub mod access;
+pub mod jwks;
+pub mod keyring;
+pub mod refresh;
+
+use serde::Serialize;
+
+use crate::{
+    clock::Secs,
+    redacted::{AccessToken, RefreshText},
+    session::Session,
+};
+
+/// The answer that carries tokens (RFC 6749 section 5.1). It holds them in the clear: it is made to be sent.
+#[derive(Serialize)]
+pub struct TokenAnswer {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: Secs,
+    refresh_token: String,
+    refresh_expires_in: Secs,
+}
+
+impl TokenAnswer {
+    /// The tokens of a session, with what is left of their time in seconds.
+    #[must_use]
+    pub fn new(access: &AccessToken, expires_in: Secs, refresh: &RefreshText, session: &Session, now: Secs) -> Self {
+        Self {
+            access_token: access.expose().to_owned(),
+            token_type: "Bearer",
+            expires_in,
+            refresh_token: refresh.expose().to_owned(),
+            refresh_expires_in: session.expires_at().saturating_sub(now),
+        }
+    }
+}

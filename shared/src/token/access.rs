@@ -1,0 +1,393 @@
+//! Access tokens: JWTs of RFC 9068, signed with a key that was parsed once.
+//!
+//! The key says the algorithm, on both sides: a token's own `alg` chooses nothing (RFC 8725 section 3.1). It does not
+//! say that the session is still there: that is the table's to know.
+
+use std::{collections::HashMap, fmt};
+
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{EcdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Secs,
+    config::Issuing,
+    entropy::{self, Entropy},
+    http::Domain,
+    ids::{AppId, OpenId, Sid, UnionId},
+    redacted::AccessToken,
+    session::{SessionRef, UserRef},
+};
+
+/// RFC 9068 section 2.1.
+const TYP: &str = "at+jwt";
+
+/// How far back `iat` is set: API Gateway's authorizer refuses one that lies in the future by its own clock.
+const ISSUED_BACK: Secs = 5;
+
+/// How long after `exp` our own routes still accept a token: clocks differ.
+const LEEWAY: Secs = 30;
+
+/// What these tokens are good for.
+const SCOPE: &str = "user";
+
+/// The JWT claims of an access token.
+#[derive(Serialize, Deserialize)]
+struct JwtClaims {
+    iss: String,
+    aud: String,
+    sub: String,
+    client_id: String,
+    iat: Secs,
+    exp: Secs,
+    jti: String,
+    sid: String,
+    auth_time: Secs,
+    scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unionid: Option<String>,
+}
+
+/// Whom an access token speaks for.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The mini program.
+    pub appid: AppId,
+    /// The user.
+    pub openid: OpenId,
+    /// The session.
+    pub sid: Sid,
+    /// The session's `created_at`.
+    pub auth_time: Secs,
+    /// The user's unionid, where the owner wants it in tokens.
+    pub unionid: Option<UnionId>,
+}
+
+impl Subject {
+    /// The session that the token belongs to.
+    #[must_use]
+    pub fn session(&self) -> SessionRef {
+        SessionRef { user: UserRef { appid: self.appid.clone(), openid: self.openid.clone() }, sid: self.sid }
+    }
+}
+
+impl Issuing {
+    /// The `iss` for a request that came to this domain.
+    #[must_use]
+    pub fn issuer_at(&self, domain: &Domain) -> String {
+        self.issuer.clone().unwrap_or_else(|| format!("https://{}", domain.0))
+    }
+
+    fn audience_for<'a>(&'a self, client_id: &'a str) -> &'a str {
+        self.audience.as_deref().unwrap_or(client_id)
+    }
+
+    /// The JWT claims of a new token for `subject`, before it is signed.
+    fn claims(&self, subject: &Subject, domain: &Domain, now: Secs, entropy: &dyn Entropy) -> JwtClaims {
+        let client_id = subject.appid.as_str().to_owned();
+        let unionid = subject.unionid.as_ref().filter(|_| self.unionid);
+        JwtClaims {
+            iss: self.issuer_at(domain),
+            aud: self.audience_for(&client_id).to_owned(),
+            sub: subject.openid.expose().to_owned(),
+            client_id,
+            iat: now.saturating_sub(ISSUED_BACK),
+            exp: now + self.access,
+            jti: URL_SAFE_NO_PAD.encode(entropy::bytes::<16>(entropy)),
+            sid: subject.sid.encode(),
+            auth_time: subject.auth_time,
+            scope: SCOPE.to_owned(),
+            unionid: unionid.map(|unionid| unionid.expose().to_owned()),
+        }
+    }
+}
+
+/// A private key, ready to sign.
+pub(super) enum SigningKey {
+    /// RS256.
+    Rsa(RsaKeyPair),
+    /// ES256.
+    Ec(EcdsaKeyPair),
+}
+
+/// Signs access tokens with the current key. `jsonwebtoken` would parse the key anew for each one, at twice the cost.
+pub struct AccessSigner {
+    header: String,
+    key: SigningKey,
+}
+
+impl fmt::Debug for AccessSigner {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("AccessSigner([REDACTED])")
+    }
+}
+
+/// A signature that could not be made.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("signing failed")]
+pub struct SignError;
+
+impl AccessSigner {
+    pub(super) fn new(kid: &str, key: SigningKey) -> Self {
+        let alg = match key {
+            SigningKey::Rsa(_) => "RS256",
+            SigningKey::Ec(_) => "ES256",
+        };
+        let header = serde_json::json!({ "typ": TYP, "alg": alg, "kid": kid }).to_string();
+        Self { header: URL_SAFE_NO_PAD.encode(header), key }
+    }
+
+    /// A new access token for `subject` (RFC 7515 section 7.1, compact serialization).
+    pub fn sign(
+        &self,
+        subject: &Subject,
+        issuing: &Issuing,
+        domain: &Domain,
+        now: Secs,
+        entropy: &dyn Entropy,
+    ) -> Result<AccessToken, SignError> {
+        let claims = serde_json::to_vec(&issuing.claims(subject, domain, now, entropy)).map_err(|_| SignError)?;
+        let text = format!("{}.{}", self.header, URL_SAFE_NO_PAD.encode(claims));
+        let signature = match &self.key {
+            SigningKey::Rsa(key) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature)
+                    .map_err(|_| SignError)?;
+                URL_SAFE_NO_PAD.encode(signature)
+            }
+            SigningKey::Ec(key) => {
+                URL_SAFE_NO_PAD.encode(key.sign(&SystemRandom::new(), text.as_bytes()).map_err(|_| SignError)?)
+            }
+        };
+        Ok(AccessToken::new(format!("{text}.{signature}")))
+    }
+}
+
+/// Why an access token is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessDefect {
+    /// It is one of ours, but its time is over.
+    #[error("the access token has expired")]
+    Expired,
+    /// It is not one of ours, or not for this place.
+    #[error("not an access token of ours")]
+    Invalid,
+}
+
+/// Verifies access tokens with the public keys.
+pub struct AccessVerifier(HashMap<String, (Algorithm, DecodingKey)>);
+
+impl fmt::Debug for AccessVerifier {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl AccessVerifier {
+    pub(super) fn new(keys: HashMap<String, (Algorithm, DecodingKey)>) -> Self {
+        Self(keys)
+    }
+
+    /// Whom the token speaks for: signature, `typ`, `iss`, `aud`, `exp` and the emergency brake are all checked.
+    pub fn verify(
+        &self,
+        token: &AccessToken,
+        issuing: &Issuing,
+        domain: &Domain,
+        now: Secs,
+    ) -> Result<Subject, AccessDefect> {
+        let header = jsonwebtoken::decode_header(token.expose()).map_err(|_| AccessDefect::Invalid)?;
+        let (algorithm, key) =
+            header.kid.as_deref().and_then(|kid| self.0.get(kid)).ok_or(AccessDefect::Invalid)?;
+        if header.typ.as_deref() != Some(TYP) || header.alg != *algorithm {
+            return Err(AccessDefect::Invalid);
+        }
+        let claims = jsonwebtoken::decode::<JwtClaims>(token.expose(), key, &signature_only(*algorithm))
+            .map_err(|_| AccessDefect::Invalid)?
+            .claims;
+        if claims.iss != issuing.issuer_at(domain)
+            || claims.aud != issuing.audience_for(&claims.client_id)
+            || claims.auth_time < issuing.not_before
+        {
+            return Err(AccessDefect::Invalid);
+        }
+        if now >= claims.exp.saturating_add(LEEWAY) {
+            return Err(AccessDefect::Expired);
+        }
+        claims.try_into()
+    }
+}
+
+/// The library checks the signature; the rest is checked against our own clock and configuration.
+fn signature_only(algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    validation
+}
+
+impl TryFrom<JwtClaims> for Subject {
+    type Error = AccessDefect;
+
+    fn try_from(claims: JwtClaims) -> Result<Self, AccessDefect> {
+        Ok(Self {
+            appid: AppId::parse(&claims.client_id).map_err(|_| AccessDefect::Invalid)?,
+            openid: OpenId::parse(&claims.sub).map_err(|_| AccessDefect::Invalid)?,
+            sid: Sid::parse(&claims.sid).map_err(|_| AccessDefect::Invalid)?,
+            auth_time: claims.auth_time,
+            unionid: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Vars,
+        entropy::OsEntropy,
+        ids::DeviceId,
+        secrets::FromSecret as _,
+        token::jwks::{KeyKind, KeyState, PrivateJwk, PrivateJwks},
+    };
+
+    const NOW: Secs = 1_800_000_000;
+
+    struct Keys {
+        signer: AccessSigner,
+        verifier: AccessVerifier,
+        public: serde_json::Value,
+    }
+
+    fn keys(kind: KeyKind) -> Keys {
+        let set = PrivateJwks { keys: vec![PrivateJwk::make(kind, KeyState::Current).unwrap()] };
+        let public = serde_json::to_value(set.public()).unwrap();
+        Keys {
+            signer: AccessSigner::from_secret(&serde_json::to_string(&set).unwrap()).unwrap(),
+            verifier: AccessVerifier::from_secret(&public.to_string()).unwrap(),
+            public,
+        }
+    }
+
+    fn subject() -> Subject {
+        let (appid, openid) = (AppId::parse("wx0123456789abcdef").unwrap(), OpenId::parse("oA").unwrap());
+        let sid = Sid::of(&appid, &openid, DeviceId([1; 16]));
+        Subject { appid, openid, sid, auth_time: NOW - 50, unionid: Some(UnionId::parse("uMARKER").unwrap()) }
+    }
+
+    fn issuing(vars: &[(&str, &str)]) -> Issuing {
+        Issuing::from_vars(&vars.iter().copied().collect::<Vars>()).unwrap()
+    }
+
+    fn domain() -> Domain {
+        Domain("api.example.com".to_owned())
+    }
+
+    fn sign(keys: &Keys, issuing: &Issuing) -> AccessToken {
+        keys.signer.sign(&subject(), issuing, &domain(), NOW, &OsEntropy).unwrap()
+    }
+
+    fn part(token: &AccessToken, at: usize) -> serde_json::Value {
+        let part = token.expose().split('.').nth(at).unwrap();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+    }
+
+    fn with_part(token: &AccessToken, at: usize, value: &serde_json::Value) -> AccessToken {
+        let mut parts: Vec<_> = token.expose().split('.').map(str::to_owned).collect();
+        parts[at] = URL_SAFE_NO_PAD.encode(value.to_string());
+        AccessToken::new(parts.join("."))
+    }
+
+    #[test]
+    fn what_we_sign_is_what_the_contract_says() {
+        for (kind, alg) in [(KeyKind::Rsa, "RS256"), (KeyKind::Ec, "ES256")] {
+            let keys = keys(kind);
+            let token = sign(&keys, &issuing(&[]));
+
+            let (header, claims) = (part(&token, 0), part(&token, 1));
+            assert_eq!(header["typ"], "at+jwt");
+            assert_eq!(header["alg"], alg);
+            assert_eq!(header["kid"], keys.public["keys"][0]["kid"]);
+            assert_eq!(claims["iss"], "https://api.example.com");
+            assert_eq!(claims["aud"], "wx0123456789abcdef");
+            assert_eq!(claims["client_id"], "wx0123456789abcdef");
+            assert_eq!(claims["sub"], "oA");
+            assert_eq!(claims["iat"], NOW - 5);
+            assert_eq!(claims["exp"], NOW + 900);
+            assert_eq!(claims["auth_time"], NOW - 50);
+            assert_eq!(claims["sid"], subject().sid.encode());
+            assert_eq!(claims["jti"].as_str().unwrap().len(), 22);
+            assert!(claims["scope"].is_string());
+            assert!(claims.get("unionid").is_none());
+            assert!(claims.get("nbf").is_none());
+
+            let read = keys.verifier.verify(&token, &issuing(&[]), &domain(), NOW).unwrap();
+            assert_eq!((read.sid, read.auth_time, read.openid), (subject().sid, NOW - 50, subject().openid));
+        }
+    }
+
+    #[test]
+    fn the_unionid_stands_in_a_token_only_where_it_is_switched_on() {
+        let token = sign(&keys(KeyKind::Ec), &issuing(&[("WXAUTH_UNIONID_CLAIM", "true")]));
+        assert_eq!(part(&token, 1)["unionid"], "uMARKER");
+    }
+
+    #[test]
+    fn a_token_ends_thirty_seconds_after_its_exp() {
+        let keys = keys(KeyKind::Ec);
+        let token = sign(&keys, &issuing(&[]));
+        let at = |now| keys.verifier.verify(&token, &issuing(&[]), &domain(), now).map(drop);
+
+        assert_eq!(at(NOW + 900 + 29), Ok(()));
+        assert_eq!(at(NOW + 900 + 30), Err(AccessDefect::Expired));
+    }
+
+    #[test]
+    fn another_issuer_audience_or_key_is_refused() {
+        let (ours, other) = (keys(KeyKind::Ec), keys(KeyKind::Ec));
+        let token = sign(&ours, &issuing(&[]));
+        let refused = |keys: &Keys, issuing: &Issuing, domain: &Domain| {
+            keys.verifier.verify(&token, issuing, domain, NOW).map(drop) == Err(AccessDefect::Invalid)
+        };
+
+        assert!(refused(&other, &issuing(&[]), &domain()));
+        assert!(refused(&ours, &issuing(&[("WXAUTH_ISSUER", "https://other.example.com")]), &domain()));
+        assert!(refused(&ours, &issuing(&[]), &Domain("other.example.com".to_owned())));
+        assert!(refused(&ours, &issuing(&[("WXAUTH_AUDIENCE", "other")]), &domain()));
+        let brake = (NOW - 49).to_string();
+        assert!(refused(&ours, &issuing(&[("WXAUTH_NOT_BEFORE", &brake)]), &domain()));
+    }
+
+    #[test]
+    fn another_typ_or_alg_is_refused() {
+        for kind in [KeyKind::Rsa, KeyKind::Ec] {
+            let keys = keys(kind);
+            let token = sign(&keys, &issuing(&[]));
+            for (member, value) in [("typ", "JWT"), ("alg", "none"), ("alg", "HS256"), ("alg", "PS256"), ("kid", "other")] {
+                let mut header = part(&token, 0);
+                header[member] = value.into();
+                let forged = with_part(&token, 0, &header);
+                let verdict = keys.verifier.verify(&forged, &issuing(&[]), &domain(), NOW);
+                assert_eq!(verdict.map(drop), Err(AccessDefect::Invalid), "{member} {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_changed_bit_in_any_character_is_refused() {
+        let keys = keys(KeyKind::Ec);
+        let token = sign(&keys, &issuing(&[])).expose().to_owned();
+        for at in 0..token.len() {
+            let mut bytes = token.clone().into_bytes();
+            bytes[at] ^= 1;
+            let Ok(changed) = String::from_utf8(bytes) else { continue };
+            let verdict = keys.verifier.verify(&AccessToken::new(changed), &issuing(&[]), &domain(), NOW);
+            assert!(verdict.is_err(), "character {at}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The keyring: one random key per id, and per purpose a key derived from it (HKDF-SHA256, RFC 5869).
+//!
+//! It guarantees that no derived key serves two purposes, and that what was sealed for one user, app or purpose does
+//! not open as another's. It does not promise to open what an id gone from the ring sealed: that counts as absent.
+
+use std::{collections::BTreeMap, fmt};
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hkdf, hmac,
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{
+    entropy::{self, Entropy},
+    secrets::{FromSecret, SecretDefect},
+};
+
+/// The number of a key in the ring; it only ever grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId(pub u32);
+
+/// The keys derived from one key of the ring.
+struct Derived {
+    refresh: hmac::Key,
+    fingerprint: hmac::Key,
+    seal: LessSafeKey,
+}
+
+/// All keys that are still accepted, and which of them makes new things.
+pub struct Keyring {
+    current: KeyId,
+    keys: BTreeMap<KeyId, Derived>,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Keyring(current {})", self.current.0)
+    }
+}
+
+/// What a sealed value is for; a value sealed for one purpose opens for no other.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose {
+    /// A user's `session_key`.
+    SessionKey,
+    /// What a login code gave.
+    LoginClaim,
+    /// What a phone code gave.
+    PhoneClaim,
+    /// WeChat's `access_token`.
+    PlatformToken,
+}
+
+impl Purpose {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::SessionKey => "session_key",
+            Self::LoginClaim => "login claim",
+            Self::PhoneClaim => "phone claim",
+            Self::PlatformToken => "platform token",
+        }
+    }
+}
+
+/// What a sealed value belongs to: it opens only where all of this is the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The mini program.
+    pub appid: &'a str,
+    /// The user; for a login claim the hash of the code, as its openid is not known yet; empty for an app's own.
+    pub owner: &'a str,
+}
+
+impl Context<'_> {
+    /// The additional data: each part behind its length, so that no two contexts give the same bytes.
+    fn aad(self) -> Vec<u8> {
+        let mut aad = b"wxauth|seal|1".to_vec();
+        for part in [self.purpose.as_str(), self.appid, self.owner] {
+            aad.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            aad.extend_from_slice(part.as_bytes());
+        }
+        aad
+    }
+}
+
+/// A value that nobody can make.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("sealing failed")]
+pub struct SealError;
+
+impl Keyring {
+    /// The key that makes new tokens and seals.
+    #[must_use]
+    pub fn current(&self) -> KeyId {
+        self.current
+    }
+
+    /// The MAC key for refresh tokens of this id, while it is in the ring.
+    pub(super) fn refresh_key(&self, id: KeyId) -> Option<&hmac::Key> {
+        self.keys.get(&id).map(|derived| &derived.refresh)
+    }
+
+    /// A keyed fingerprint: tells whether two values are the same to whoever holds the ring, and nothing to others.
+    #[must_use]
+    pub fn fingerprint(&self, value: &[u8]) -> [u8; 16] {
+        let mut out = [0; 16];
+        if let Some(derived) = self.keys.get(&self.current) {
+            out.copy_from_slice(&hmac::sign(&derived.fingerprint, value).as_ref()[..16]);
+        }
+        out
+    }
+
+    /// Seals a value: key id, random nonce, AES-256-GCM ciphertext and tag.
+    pub fn seal(&self, context: Context<'_>, value: &[u8], entropy: &dyn Entropy) -> Result<Vec<u8>, SealError> {
+        let derived = self.keys.get(&self.current).ok_or(SealError)?;
+        let nonce: [u8; NONCE_LEN] = entropy::bytes(entropy);
+        let mut text = Zeroizing::new(value.to_vec());
+        let tag = derived
+            .seal
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context.aad()), &mut text)
+            .map_err(|_| SealError)?;
+        Ok([&self.current.0.to_be_bytes()[..], &nonce, &text, tag.as_ref()].concat())
+    }
+
+    /// Opens what [`Self::seal`] made in the same context; anything else is absent.
+    #[must_use]
+    pub fn open(&self, context: Context<'_>, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (id, rest) = sealed.split_first_chunk::<4>()?;
+        let (nonce, text) = rest.split_first_chunk::<NONCE_LEN>()?;
+        let derived = self.keys.get(&KeyId(u32::from_be_bytes(*id)))?;
+        let mut text = Zeroizing::new(text.to_vec());
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let opened = derived.seal.open_in_place(nonce, Aad::from(context.aad()), &mut text).ok()?.len();
+        text.truncate(opened);
+        Some(text)
+    }
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    current: Option<u32>,
+    keys: BTreeMap<String, String>,
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        self.keys.values_mut().for_each(Zeroize::zeroize);
+    }
+}
+
+impl FromSecret for Keyring {
+    const SHOULD: &'static str = r#"the keyring: {"current": n, "keys": {"n": 32 bytes in base64url}}"#;
+
+    fn from_secret(text: &str) -> Result<Self, SecretDefect> {
+        let stored: Stored = serde_json::from_str(text).map_err(|_| SecretDefect::Malformed)?;
+        if stored.keys.is_empty() {
+            return Err(SecretDefect::NotRotatedYet);
+        }
+        let mut keys = BTreeMap::new();
+        for (id, key) in &stored.keys {
+            let id = id.parse().map_err(|_| SecretDefect::Malformed)?;
+            let key = Zeroizing::new(URL_SAFE_NO_PAD.decode(key).map_err(|_| SecretDefect::Malformed)?);
+            let key: &[u8; 32] = key.as_slice().try_into().map_err(|_| SecretDefect::Malformed)?;
+            keys.insert(KeyId(id), Derived::from(key).ok_or(SecretDefect::Malformed)?);
+        }
+        let current = KeyId(stored.current.ok_or(SecretDefect::Malformed)?);
+        if keys.contains_key(&current) { Ok(Self { current, keys }) } else { Err(SecretDefect::Malformed) }
+    }
+}
+
+impl Derived {
+    fn from(key: &[u8; 32]) -> Option<Self> {
+        // The keys are random already: no salt (RFC 5869 section 3.1).
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(key);
+        Some(Self {
+            refresh: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth refresh token mac")?.as_slice()),
+            fingerprint: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth fingerprint")?.as_slice()),
+            seal: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, derive(&root, b"wxauth seal")?.as_slice()).ok()?),
+        })
+    }
+}
+
+fn derive(root: &hkdf::Prk, info: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    let mut out = Zeroizing::new([0; 32]);
+    root.expand(&[info], hkdf::HKDF_SHA256).ok()?.fill(out.as_mut_slice()).ok()?;
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::OsEntropy;
+
+    const RING: &str = r#"{"current":2,"keys":{"1":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE","2":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI"}}"#;
+    const CONTEXT: Context<'_> = Context { purpose: Purpose::SessionKey, appid: "wx1", owner: "oA" };
+
+    fn ring(text: &str) -> Keyring {
+        Keyring::from_secret(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_sealed_opens_in_the_same_context_only() {
+        let ring = ring(RING);
+        let sealed = ring.seal(CONTEXT, b"value", &OsEntropy).unwrap();
+
+        assert_eq!(ring.open(CONTEXT, &sealed).unwrap().as_slice(), b"value");
+        assert!(ring.open(Context { owner: "oB", ..CONTEXT }, &sealed).is_none());
+        assert!(ring.open(Context { appid: "wx2", ..CONTEXT }, &sealed).is_none());
+        assert!(ring.open(Context { appid: "wx1o", owner: "A", ..CONTEXT }, &sealed).is_none());
+        assert!(ring.open(Context { purpose: Purpose::PhoneClaim, ..CONTEXT }, &sealed).is_none());
+    }
+
+    #[test]
+    fn a_changed_or_cut_seal_does_not_open() {
+        let ring = ring(RING);
+        let sealed = ring.seal(CONTEXT, b"value", &OsEntropy).unwrap();
+
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(ring.open(CONTEXT, &changed).is_none(), "byte {at}");
+            assert!(ring.open(CONTEXT, &sealed[..at]).is_none(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn an_older_key_still_opens_and_a_missing_one_counts_as_absent() {
+        let old = ring(&RING.replace(r#""current":2"#, r#""current":1"#));
+        let sealed = old.seal(CONTEXT, b"value", &OsEntropy).unwrap();
+        let without = ring(r#"{"current":2,"keys":{"2":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI"}}"#);
+
+        assert!(ring(RING).open(CONTEXT, &sealed).is_some());
+        assert!(without.open(CONTEXT, &sealed).is_none());
+    }
+
+    #[test]
+    fn the_empty_shape_waits_for_rotation_and_other_shapes_are_malformed() {
+        let defect = |text| Keyring::from_secret(text).unwrap_err();
+
+        assert_eq!(defect(r#"{"keys":{}}"#), SecretDefect::NotRotatedYet);
+        for bad in [
+            "",
+            "{}",
+            r#"{"current":1,"keys":{"1":"AQ"}}"#,
+            r#"{"current":2,"keys":{"1":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"}}"#,
+            r#"{"keys":{"1":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"}}"#,
+            r#"{"current":1,"keys":{"x":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"}}"#,
+        ] {
+            assert_eq!(defect(bad), SecretDefect::Malformed, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! From WeChat's numbers to what callers tell apart: one table per API. Never by `errmsg`: it is for people.
+
+use super::{Rid, Upstream};
+use crate::clock::Secs;
+
+/// Which call a number answers: the same number means different things to different calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// code2Session.
+    Code2Session,
+    /// `getuserphonenumber`.
+    PhoneNumber,
+    /// `stable_token`.
+    StableToken,
+}
+
+/// A minute's quota is back after a minute; a day's quota not before a good while.
+const MINUTE: Secs = 60;
+const QUARTER: Secs = 15 * 60;
+
+/// What a number other than 0 means.
+#[must_use]
+pub fn upstream(api: Api, errcode: i64, rid: Option<Rid>) -> Upstream {
+    match (errcode, api) {
+        (-1, _) => Upstream::Busy { errcode, retry_after: 1 },
+        (45011, _) => Upstream::Busy { errcode, retry_after: MINUTE },
+        (45009, _) => Upstream::Busy { errcode, retry_after: QUARTER },
+        (40029, Api::Code2Session | Api::PhoneNumber) => Upstream::CodeInvalid,
+        (40163, Api::Code2Session | Api::PhoneNumber) => Upstream::CodeUsed,
+        (40226, Api::Code2Session) => Upstream::Blocked,
+        (40003, Api::PhoneNumber) => Upstream::WrongUser,
+        // The caller of `stable_token` has no token: there 40001 speaks of the AppSecret.
+        (40001 | 40014 | 42001, Api::PhoneNumber) => Upstream::TokenRefused { errcode },
+        (40001, Api::StableToken)
+        | (40002 | 40013 | 40097 | 40125 | 40164 | 40243 | 41001 | 41002 | 41004 | 43002 | 44002 | 47001, _)
+        | (48001 | 50004 | 50007 | 61003 | 61007 | 61024 | 89503 | 89506 | 89507, _) => {
+            Upstream::Misconfigured { errcode, rid }
+        }
+        _ => Upstream::Unknown { errcode, rid },
+    }
+}
+
+/// The request id in an `errmsg`: `..., rid: 5f...` or `... hints: [ req_id: X ]`. For the log.
+#[must_use]
+pub fn rid(errmsg: &str) -> Option<Rid> {
+    let after = errmsg.split_once("rid: ").or_else(|| errmsg.split_once("req_id: "))?.1;
+    let id: String = after.chars().take_while(|at| at.is_ascii_alphanumeric() || matches!(at, '-' | '_')).collect();
+    (1..=64).contains(&id.len()).then_some(Rid(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_the_request_id_are_found() {
+        assert_eq!(rid("invalid code, rid: 5f0c-11aa").unwrap().0, "5f0c-11aa");
+        assert_eq!(rid("invalid code, hints: [ req_id: GfXaB_ ]").unwrap().0, "GfXaB_");
+        assert_eq!(rid("invalid code"), None);
+        assert_eq!(rid("rid: "), None);
+    }
+
+    #[test]
+    fn the_same_number_means_what_its_call_says() {
+        assert!(matches!(upstream(Api::PhoneNumber, 40001, None), Upstream::TokenRefused { .. }));
+        assert!(matches!(upstream(Api::StableToken, 40001, None), Upstream::Misconfigured { .. }));
+        assert!(matches!(upstream(Api::Code2Session, 40226, None), Upstream::Blocked));
+        assert!(matches!(upstream(Api::Code2Session, 99_999, None), Upstream::Unknown { errcode: 99_999, .. }));
+    }
+}

@@ -1,0 +1,338 @@
+//! Open data: what WeChat signs and encrypts with a user's `session_key`. Pure, total, and uniform to the outside.
+//!
+//! `encryptedData` is AES-128-CBC with PKCS#7 and no MAC. Told apart, "bad padding" and "bad JSON" would be an oracle by
+//! which a user forges any phone number in some 20,000 questions. So: one defect for every failure to read, the same
+//! number of AES operations on every path, constant-time unpadding; and the caller counts attempts before it asks.
+
+use aes::Aes128;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _, block_padding::NoPadding};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use subtle::{Choice, ConstantTimeEq as _, ConstantTimeGreater as _, ConstantTimeLess as _};
+use zeroize::Zeroizing;
+
+use crate::{
+    ids::{AppId, OpenId, UnionId},
+    json,
+    redacted::SessionKey,
+};
+
+const BLOCK: usize = 16;
+
+impl SessionKey {
+    /// The AES key: 16 bytes, which the text encodes in base64.
+    #[must_use]
+    pub fn aes_key(&self) -> Option<Zeroizing<[u8; BLOCK]>> {
+        let bytes = Zeroizing::new(STANDARD.decode(self.expose()).ok()?);
+        bytes.as_slice().try_into().ok().map(Zeroizing::new)
+    }
+}
+
+/// The keys under which a user's data may be encrypted.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// The key of the last login.
+    pub current: Option<SessionKey>,
+    /// The one before it, for a while.
+    pub previous: Option<SessionKey>,
+}
+
+impl Keys {
+    /// Both, in the order in which they are tried; always two.
+    fn both(&self) -> [Option<&SessionKey>; 2] {
+        [self.current.as_ref(), self.previous.as_ref()]
+    }
+}
+
+/// Encrypted data whose form is right: base64, whole blocks, an IV of one block. No key has been near it.
+#[derive(Debug)]
+pub struct Ciphertext {
+    blocks: Vec<u8>,
+    iv: [u8; BLOCK],
+}
+
+/// `encryptedData` or `iv` is not base64, or not of the right length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("encryptedData or iv is not base64 of the right length")]
+pub struct FormDefect;
+
+impl Ciphertext {
+    /// Reads both values: standard base64 with padding, as WeChat writes it.
+    pub fn parse(encrypted_data: &str, iv: &str) -> Result<Self, FormDefect> {
+        let blocks = STANDARD.decode(encrypted_data).map_err(|_| FormDefect)?;
+        let iv = STANDARD.decode(iv).ok().and_then(|iv| iv.try_into().ok()).ok_or(FormDefect)?;
+        if blocks.is_empty() || blocks.len() % BLOCK != 0 { Err(FormDefect) } else { Ok(Self { blocks, iv }) }
+    }
+}
+
+/// Why data was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenDataDefect {
+    /// Not readable with any key: key, padding, text, JSON or schema. One answer for all of them.
+    #[error("the data cannot be read with the session keys")]
+    Unreadable,
+    /// It reads, and belongs to another app or user.
+    #[error("the data belongs to another app or user")]
+    Foreign,
+}
+
+/// Decrypts with both keys, always both, and gives the first that reads as `T`.
+pub fn open<T: DeserializeOwned>(data: &Ciphertext, keys: &Keys) -> Result<T, OpenDataDefect> {
+    let [current, previous] = keys.both().map(|key| read(data, key));
+    current.or(previous).ok_or(OpenDataDefect::Unreadable)
+}
+
+/// Decrypts and reads. A missing key costs what a wrong one costs.
+fn read<T: DeserializeOwned>(data: &Ciphertext, key: Option<&SessionKey>) -> Option<T> {
+    let aes_key = key.and_then(SessionKey::aes_key);
+    let usable = aes_key.is_some();
+    let aes_key = aes_key.unwrap_or_default();
+    let mut text = Zeroizing::new(data.blocks.clone());
+    // Whole blocks without padding: there is nothing to refuse.
+    cbc::Decryptor::<Aes128>::new((&*aes_key).into(), (&data.iv).into()).decrypt_padded::<NoPadding>(&mut text).ok()?;
+    let (length, padded) = unpad(&text);
+    let value = json::parse(text.get(..length)?).ok();
+    value.filter(|_| usable && bool::from(padded))
+}
+
+/// The length without PKCS#7 padding, and whether the padding is right, in time that does not depend on it. With wrong
+/// padding the length is the whole, so that the same work follows.
+fn unpad(text: &[u8]) -> (usize, Choice) {
+    let last = text.last().copied().unwrap_or(0);
+    let mut right = last.ct_gt(&0) & !last.ct_gt(&16);
+    for (from_end, byte) in (0_u8..16).zip(text.iter().rev()) {
+        right &= !from_end.ct_lt(&last) | byte.ct_eq(&last);
+    }
+    let padding = usize::from(last) * usize::from(right.unwrap_u8());
+    (text.len().saturating_sub(padding), right)
+}
+
+/// WeChat's mark in everything that it encrypts.
+#[derive(Debug, Deserialize)]
+struct Watermark {
+    appid: String,
+}
+
+impl Watermark {
+    fn check(&self, appid: &AppId) -> Result<(), OpenDataDefect> {
+        if self.appid == appid.as_str() { Ok(()) } else { Err(OpenDataDefect::Foreign) }
+    }
+}
+
+/// A phone number, in WeChat's three fields. Personal: for its owner's answer and nowhere else.
+#[derive(Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Phone {
+    /// With the country's prefix if it is a foreign one.
+    #[serde(rename = "phoneNumber")]
+    phone_number: String,
+    /// Without.
+    #[serde(rename = "purePhoneNumber")]
+    pure_phone_number: String,
+    /// Digits, such as `86`.
+    #[serde(rename = "countryCode")]
+    country_code: String,
+}
+
+impl std::fmt::Debug for Phone {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Phone([REDACTED])")
+    }
+}
+
+/// A phone number as WeChat writes it, in open data and in its API's answers.
+#[derive(Deserialize)]
+pub struct PhoneInfo {
+    #[serde(rename = "phoneNumber")]
+    phone_number: String,
+    #[serde(rename = "purePhoneNumber")]
+    pure_phone_number: String,
+    #[serde(rename = "countryCode")]
+    country_code: CountryCode,
+    #[serde(deserialize_with = "json::object")]
+    watermark: Watermark,
+}
+
+/// Printed as a number in WeChat's documents, as text in its answers.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum CountryCode {
+    Text(String),
+    Number(u32),
+}
+
+impl PhoneInfo {
+    /// The number, if it has the right form and is this app's: `Foreign` only for what has the right form.
+    pub fn of(self, appid: &AppId) -> Result<Phone, OpenDataDefect> {
+        let ours = self.watermark.check(appid);
+        let phone = Phone::try_from(self)?;
+        ours.map(|()| phone)
+    }
+}
+
+impl TryFrom<PhoneInfo> for Phone {
+    type Error = OpenDataDefect;
+
+    /// Strict: 5 to 15 digits, and both numbers the same one. A forger must hit all of it.
+    fn try_from(info: PhoneInfo) -> Result<Self, OpenDataDefect> {
+        let country_code = match info.country_code {
+            CountryCode::Text(text) => text,
+            CountryCode::Number(number) => number.to_string(),
+        };
+        let digits = |text: &str, least, most| {
+            (least..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let number = info.phone_number.strip_prefix('+').unwrap_or(&info.phone_number);
+        let pure = info.pure_phone_number.strip_prefix('+').unwrap_or(&info.pure_phone_number);
+        let code = country_code.strip_prefix('+').unwrap_or(&country_code);
+        let same = number == pure || number.strip_prefix(code) == Some(pure);
+        if digits(number, 5, 15) && digits(pure, 5, 15) && digits(code, 1, 4) && same {
+            Ok(Self {
+                phone_number: info.phone_number,
+                pure_phone_number: info.pure_phone_number,
+                country_code: code.to_owned(),
+            })
+        } else {
+            Err(OpenDataDefect::Unreadable)
+        }
+    }
+}
+
+/// The phone number in the data of the phone-number button.
+pub fn phone(data: &Ciphertext, keys: &Keys, appid: &AppId) -> Result<Phone, OpenDataDefect> {
+    open::<PhoneInfo>(data, keys)?.of(appid)
+}
+
+/// What `wx.getUserInfo` gives beside its anonymous fields.
+#[derive(Debug, Deserialize)]
+struct ProfileInfo {
+    #[serde(rename = "nickName")]
+    _nick_name: String,
+    #[serde(rename = "openId", default)]
+    openid: Option<String>,
+    #[serde(rename = "unionId", default)]
+    unionid: Option<String>,
+    #[serde(deserialize_with = "json::object")]
+    watermark: Watermark,
+}
+
+/// A user's profile, verified, without the watermark. Personal.
+#[derive(Clone, Serialize)]
+#[serde(transparent)]
+pub struct Profile {
+    members: Map<String, Value>,
+    #[serde(skip)]
+    unionid: Option<UnionId>,
+}
+
+impl std::fmt::Debug for Profile {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Profile([REDACTED])")
+    }
+}
+
+impl Profile {
+    /// The user across accounts, if the data tells it.
+    #[must_use]
+    pub fn unionid(&self) -> Option<&UnionId> {
+        self.unionid.as_ref()
+    }
+}
+
+/// The profile in the data of `wx.getUserInfo`, of this app and this user.
+pub fn profile(data: &Ciphertext, keys: &Keys, appid: &AppId, openid: &OpenId) -> Result<Profile, OpenDataDefect> {
+    let mut members: Map<String, Value> = open(data, keys)?;
+    let info = ProfileInfo::deserialize(Value::Object(members.clone())).map_err(|_| OpenDataDefect::Unreadable)?;
+    info.watermark.check(appid)?;
+    if info.openid.is_some_and(|named| named != openid.expose()) {
+        return Err(OpenDataDefect::Foreign);
+    }
+    let unionid = info.unionid.filter(|text| !text.is_empty()).map(|text| UnionId::parse(&text)).transpose();
+    members.remove("watermark");
+    Ok(Profile { members, unionid: unionid.map_err(|_| OpenDataDefect::Unreadable)? })
+}
+
+/// Whether `signature` is the lower-case hex of SHA-1 over the exact `rawData` and the text of either key.
+///
+/// SHA-1 is WeChat's contract. It covers nickname and avatar, which identify nobody.
+#[must_use]
+pub fn signed(raw_data: &str, signature: &str, keys: &Keys) -> bool {
+    let [current, previous] = keys.both().map(|key| {
+        let text = key.map_or("", SessionKey::expose);
+        let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, [raw_data.as_bytes(), text.as_bytes()].concat().as_slice());
+        Choice::from(u8::from(key.is_some())) & hex(hash.as_ref()).as_bytes().ct_eq(signature.as_bytes())
+    });
+    bool::from(current | previous)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn keys(current: Option<&str>, previous: Option<&str>) -> Keys {
+        Keys { current: current.map(SessionKey::new), previous: previous.map(SessionKey::new) }
+    }
+
+    #[test]
+    fn padding_is_1_to_16_equal_bytes() {
+        let unpadded = |text: &[u8]| {
+            let (length, right) = unpad(text);
+            bool::from(right).then_some(length)
+        };
+        for n in 1..=16_u8 {
+            let mut text = vec![b'x'; 32];
+            text[32 - usize::from(n)..].fill(n);
+            assert_eq!(unpadded(&text), Some(32 - usize::from(n)));
+            if n > 1 {
+                text[32 - usize::from(n)] ^= 1;
+                assert_eq!(unpadded(&text), None, "first padding byte of {n}");
+            }
+        }
+        for bad in [0, 17, 32, 255] {
+            assert_eq!(unpadded(&[bad; 32]), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_two_numbers_must_be_the_same_one() {
+        let phone = |number: &str, pure: &str, code: Value| {
+            let info = serde_json::json!({
+                "phoneNumber": number, "purePhoneNumber": pure, "countryCode": code, "watermark": { "appid": "wx1" },
+            });
+            Phone::try_from(PhoneInfo::deserialize(info).unwrap()).is_ok()
+        };
+
+        assert!(phone("13800138000", "13800138000", "86".into()));
+        assert!(phone("13800138000", "13800138000", 86.into()));
+        assert!(phone("+85251234567", "51234567", "852".into()));
+        assert!(phone("85251234567", "51234567", "852".into()));
+        assert!(!phone("13800138000", "13800138001", "86".into()));
+        assert!(!phone("1380", "1380", "86".into()));
+        assert!(!phone("138****8000", "138****8000", "86".into()));
+        assert!(!phone("13800138000", "13800138000", "".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_data_is_refused_without_a_panic(data: Vec<u8>, iv: [u8; 16], key: [u8; 16]) {
+            let (data, iv) = (STANDARD.encode(data), STANDARD.encode(iv));
+            if let Ok(ciphertext) = Ciphertext::parse(&data, &iv) {
+                let keys = keys(Some(&STANDARD.encode(key)), None);
+                prop_assert!(phone(&ciphertext, &keys, &AppId::parse("wx1").unwrap()).is_err());
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(data in ".{0,100}", iv in ".{0,30}") {
+            let _ = Ciphertext::parse(&data, &iv);
+        }
+    }
+}
