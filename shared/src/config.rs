@@ -17,7 +17,10 @@ pub struct ConfigError {
 impl ConfigError {
     /// Says that `variable` should be something else.
     pub fn new(variable: &str, should: impl Into<String>) -> Self {
-        Self { variable: variable.to_owned(), should: should.into() }
+        Self {
+            variable: variable.to_owned(),
+            should: should.into(),
+        }
     }
 }
 
@@ -34,7 +37,11 @@ impl fmt::Debug for Vars {
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Vars {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(vars: I) -> Self {
-        Self(vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Self(
+            vars.into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
     }
 }
 
@@ -47,7 +54,8 @@ impl Vars {
 
     /// The value of a variable that must be set.
     pub fn required(&self, name: &str, should: &str) -> Result<&str, ConfigError> {
-        self.get(name).ok_or_else(|| ConfigError::new(name, format!("set to {should}")))
+        self.get(name)
+            .ok_or_else(|| ConfigError::new(name, format!("set to {should}")))
     }
 
     fn number(&self, name: &str, default: Secs, least: Secs, most: Secs) -> Result<Secs, ConfigError> {
@@ -148,13 +156,21 @@ pub fn table(vars: &Vars) -> Result<String, ConfigError> {
     let should = "the name of the DynamoDB table: 3 to 255 of A-Z a-z 0-9 _ . -";
     let name = vars.required("WXAUTH_TABLE", should)?;
     let fits = (3..=255).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
-    if fits { Ok(name.to_owned()) } else { Err(ConfigError::new("WXAUTH_TABLE", should)) }
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+    if fits {
+        Ok(name.to_owned())
+    } else {
+        Err(ConfigError::new("WXAUTH_TABLE", should))
+    }
 }
 
 /// Reads `WXAUTH_WECHAT_URL`; without it, WeChat itself.
 pub fn wechat_url(vars: &Vars) -> Result<String, ConfigError> {
-    Ok(vars.origin("WXAUTH_WECHAT_URL")?.unwrap_or_else(|| "https://api.weixin.qq.com".to_owned()))
+    Ok(vars
+        .origin("WXAUTH_WECHAT_URL")?
+        .unwrap_or_else(|| "https://api.weixin.qq.com".to_owned()))
 }
 
 #[cfg(test)]
@@ -167,12 +183,26 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_contract() {
-        let (issuing, policy) =
-            (Issuing::from_vars(&Vars::default()).unwrap(), RefreshPolicy::from_vars(&Vars::default()).unwrap());
+        let (issuing, policy) = (
+            Issuing::from_vars(&Vars::default()).unwrap(),
+            RefreshPolicy::from_vars(&Vars::default()).unwrap(),
+        );
 
-        assert_eq!(issuing, Issuing { issuer: None, audience: None, access: 900, unionid: false, not_before: 0 });
+        assert_eq!(
+            issuing,
+            Issuing {
+                issuer: None,
+                audience: None,
+                access: 900,
+                unionid: false,
+                not_before: 0
+            }
+        );
         assert_eq!((policy.min_age, policy.grace, policy.in_flight), (120, 60, 60));
-        assert_eq!((policy.idle, policy.absolute, policy.not_before), (604_800, 2_592_000, 0));
+        assert_eq!(
+            (policy.idle, policy.absolute, policy.not_before),
+            (604_800, 2_592_000, 0)
+        );
         assert_eq!(wechat_url(&Vars::default()).unwrap(), "https://api.weixin.qq.com");
     }
 
@@ -188,7 +218,12 @@ mod tests {
             let sentence = Issuing::from_vars(&vars(name, value)).unwrap_err().to_string();
             assert!(sentence.starts_with(name) && !sentence.contains("MARKER"), "{sentence}");
         }
-        for name in ["WXAUTH_IDLE_SECONDS", "WXAUTH_ABSOLUTE_SECONDS", "WXAUTH_GRACE_SECONDS", "WXAUTH_MIN_AGE_SECONDS"] {
+        for name in [
+            "WXAUTH_IDLE_SECONDS",
+            "WXAUTH_ABSOLUTE_SECONDS",
+            "WXAUTH_GRACE_SECONDS",
+            "WXAUTH_MIN_AGE_SECONDS",
+        ] {
             let sentence = RefreshPolicy::from_vars(&vars(name, "1.5")).unwrap_err().to_string();
             assert!(sentence.starts_with(name), "{sentence}");
         }
@@ -196,7 +231,12 @@ mod tests {
 
     #[test]
     fn a_table_name_is_required_and_checked() {
-        assert!(table(&Vars::default()).unwrap_err().to_string().starts_with("WXAUTH_TABLE should be set to"));
+        assert!(
+            table(&Vars::default())
+                .unwrap_err()
+                .to_string()
+                .starts_with("WXAUTH_TABLE should be set to")
+        );
         assert!(table(&vars("WXAUTH_TABLE", "a/b")).is_err());
         assert!(table(&vars("WXAUTH_TABLE", "ab")).is_err());
         assert_eq!(table(&vars("WXAUTH_TABLE", "wxauth-dev")).unwrap(), "wxauth-dev");
@@ -206,8 +246,14 @@ mod tests {
     fn an_issuer_is_an_origin() {
         let issuer = |value| Issuing::from_vars(&vars("WXAUTH_ISSUER", value)).map(|issuing| issuing.issuer);
 
-        assert_eq!(issuer("https://auth.example.com").unwrap().unwrap(), "https://auth.example.com");
-        assert_eq!(issuer("http://127.0.0.1:9000").unwrap().unwrap(), "http://127.0.0.1:9000");
+        assert_eq!(
+            issuer("https://auth.example.com").unwrap().unwrap(),
+            "https://auth.example.com"
+        );
+        assert_eq!(
+            issuer("http://127.0.0.1:9000").unwrap().unwrap(),
+            "http://127.0.0.1:9000"
+        );
         assert_eq!(issuer("http://[::1]:9000").unwrap().unwrap(), "http://[::1]:9000");
         for bad in [
             "auth.example.com",

@@ -39,8 +39,18 @@ impl std::fmt::Debug for Env {
 
 impl Env {
     /// The environment of this process, the machine's clock and randomness, standard output.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_process() -> Result<Self, ConfigError> {
+        let vars = Self::process_vars()?.into_iter().collect();
+        Ok(Self::new(
+            vars,
+            Arc::new(SystemClock),
+            Arc::new(OsEntropy),
+            Log::stdout(),
+        ))
+    }
+
+    /// The variables of this process.
+    pub fn process_vars() -> Result<Vec<(String, String)>, ConfigError> {
         let mut vars = Vec::new();
         for (name, value) in std::env::vars_os() {
             let Some(name) = name.to_str() else { continue };
@@ -50,7 +60,7 @@ impl Env {
                 Err(_) => {}
             }
         }
-        Ok(Self::new(vars.into_iter().collect(), Arc::new(SystemClock), Arc::new(OsEntropy), Log::stdout()))
+        Ok(vars)
     }
 
     /// An environment of these variables, with this clock, randomness and log.
@@ -60,7 +70,13 @@ impl Env {
             aws_smithy_http_client::tls::rustls_provider::CryptoMode::AwsLc,
         );
         let aws_http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-        Self { vars, clock, entropy, log, aws_http }
+        Self {
+            vars,
+            clock,
+            entropy,
+            log,
+            aws_http,
+        }
     }
 
     /// The clock.
@@ -93,6 +109,12 @@ impl Env {
 
     /// The table.
     pub fn table(&self) -> Result<Arc<DynamoTable>, ConfigError> {
+        let (client, name) = self.dynamodb()?;
+        Ok(Arc::new(DynamoTable::new(client, name)))
+    }
+
+    /// The client for the table, and the table's name.
+    pub fn dynamodb(&self) -> Result<(aws_sdk_dynamodb::Client, String), ConfigError> {
         let table = config::table(&self.vars)?;
         let mut config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -102,7 +124,7 @@ impl Env {
             .retry_config(retries())
             .timeout_config(timeouts(Duration::from_millis(800), Duration::from_millis(2_500)));
         config.set_endpoint_url(self.endpoint("AWS_ENDPOINT_URL_DYNAMODB"));
-        Ok(Arc::new(DynamoTable::new(aws_sdk_dynamodb::Client::from_conf(config.build()), table)))
+        Ok((aws_sdk_dynamodb::Client::from_conf(config.build()), table))
     }
 
     /// WeChat's server API.
@@ -137,7 +159,10 @@ impl Env {
         let source: Box<dyn ReadSecret> = match name.strip_prefix("file:") {
             Some("") => return Err(ConfigError::new(variable, should)),
             Some(path) => Box::new(SecretFile(path.into())),
-            None => Box::new(ManagedSecret { client: self.secrets_manager()?, id: name.to_owned() }),
+            None => Box::new(ManagedSecret {
+                client: self.secrets_manager()?,
+                id: name.to_owned(),
+            }),
         };
         Secret::open(variable, source, self.clock()).await
     }
@@ -155,8 +180,12 @@ impl Env {
     }
 
     fn region(&self) -> Result<Region, ConfigError> {
-        let region = self.vars.get("AWS_REGION").or_else(|| self.vars.get("AWS_DEFAULT_REGION"));
-        let region = region.ok_or_else(|| ConfigError::new("AWS_REGION", "set to the region of the table and secrets"))?;
+        let region = self
+            .vars
+            .get("AWS_REGION")
+            .or_else(|| self.vars.get("AWS_DEFAULT_REGION"));
+        let region =
+            region.ok_or_else(|| ConfigError::new("AWS_REGION", "set to the region of the table and secrets"))?;
         Ok(Region::new(region.to_owned()))
     }
 
@@ -166,11 +195,20 @@ impl Env {
         let id = self.vars.required("AWS_ACCESS_KEY_ID", should)?;
         let secret = self.vars.required("AWS_SECRET_ACCESS_KEY", should)?;
         let token = self.vars.get("AWS_SESSION_TOKEN").map(str::to_owned);
-        Ok(SharedCredentialsProvider::new(Credentials::new(id, secret, token, None, "environment")))
+        Ok(SharedCredentialsProvider::new(Credentials::new(
+            id,
+            secret,
+            token,
+            None,
+            "environment",
+        )))
     }
 
     fn endpoint(&self, variable: &str) -> Option<String> {
-        self.vars.get(variable).or_else(|| self.vars.get("AWS_ENDPOINT_URL")).map(str::to_owned)
+        self.vars
+            .get(variable)
+            .or_else(|| self.vars.get("AWS_ENDPOINT_URL"))
+            .map(str::to_owned)
     }
 }
 

@@ -56,7 +56,9 @@ pub fn stack(routes: Router, log: Log) -> Router {
             ServiceBuilder::new()
                 .layer(middleware::from_fn_with_state(log, record::record))
                 .layer(middleware::from_fn(answer))
-                .layer(CatchPanicLayer::custom(|_| Problem::new(Code::Internal).into_response()))
+                .layer(CatchPanicLayer::custom(|_| {
+                    Problem::new(Code::Internal).into_response()
+                }))
                 .layer(middleware::from_fn(limit)),
         )
 }
@@ -91,7 +93,11 @@ pub struct Answer<T>(pub T);
 impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
         match serde_json::to_string(&self.0) {
-            Ok(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response(),
+            Ok(text) => (
+                [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+                text,
+            )
+                .into_response(),
             Err(cause) => Problem::new(Code::Internal).because(cause).into_response(),
         }
     }
@@ -104,7 +110,9 @@ async fn answer(id: RequestId, request: Request, next: Next) -> Response {
         response = problem_response(&problem, &id, response);
     }
     let headers = response.headers_mut();
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         headers.insert(X_REQUEST_ID, id);
     }
@@ -115,13 +123,19 @@ fn problem_response(problem: &Problem, id: &RequestId, mut response: Response) -
     *response.body_mut() = problem.body(&id.0).into();
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     if let Some(seconds) = problem.seconds() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if problem.code().status() == StatusCode::UNAUTHORIZED {
         // RFC 6750 section 3.1.
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer error="invalid_token""#));
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static(r#"Bearer error="invalid_token""#),
+        );
     }
     response
 }
@@ -133,7 +147,9 @@ async fn limit(by: Deadline, request: Request, next: Next) -> Result<Response, P
     if size > LONGEST_BODY as u64 {
         return Err(Problem::new(Code::PayloadTooLarge));
     }
-    tokio::time::timeout(by.left(), next.run(request)).await.map_err(|cause| Problem::new(Code::Unavailable).because(cause))
+    tokio::time::timeout(by.left(), next.run(request))
+        .await
+        .map_err(|cause| Problem::new(Code::Unavailable).because(cause))
 }
 
 /// Reads a body of at most [`LONGEST_BODY`] bytes.

@@ -53,7 +53,9 @@ where
 {
     let env = Env::from_process().map_err(|defect| Error(defect.to_string()))?;
     let deps = deps(env).await.map_err(|defect| Error(defect.to_string()))?;
-    lambda_http::lambda_runtime::run(service(router(deps))).await.map_err(|failure| Error(failure.to_string()))
+    lambda_http::lambda_runtime::run(service(router(deps)))
+        .await
+        .map_err(|failure| Error(failure.to_string()))
 }
 
 /// One API Gateway event (payload 2.0) through the service that Lambda gets.
@@ -62,8 +64,9 @@ pub async fn call(router: &Router, event: serde_json::Value, request_id: &str) -
         serde_json::from_value(event).map_err(|_| Error("not an API Gateway event of payload 2.0".to_owned()))?;
     let mut context = Context::default();
     request_id.clone_into(&mut context.request_id);
-    let answer = service(router.clone()).oneshot(LambdaEvent::new(event, context)).await;
-    let answer = answer.unwrap_or_else(|never| match never {});
+    // The service is always ready, and no thread but this one may hold it: only its answer is waited for.
+    let answer = service(router.clone()).call(LambdaEvent::new(event, context));
+    let answer = answer.await.unwrap_or_else(|never| match never {});
     serde_json::to_value(answer).map_err(|failure| Error(failure.to_string()))
 }
 

@@ -51,7 +51,11 @@ impl UserRef {
     /// What a value sealed for this user belongs to.
     #[must_use]
     pub fn sealing(&self, purpose: Purpose) -> Context<'_> {
-        Context { purpose, appid: self.appid.as_str(), owner: self.openid.expose() }
+        Context {
+            purpose,
+            appid: self.appid.as_str(),
+            owner: self.openid.expose(),
+        }
     }
 }
 
@@ -140,7 +144,10 @@ impl SealedKeys {
             let text = keyring.open(user.sealing(Purpose::SessionKey), sealed.as_deref()?)?;
             std::str::from_utf8(&text).ok().map(SessionKey::new)
         };
-        Keys { current: open(&self.current), previous: open(&self.previous) }
+        Keys {
+            current: open(&self.current),
+            previous: open(&self.previous),
+        }
     }
 }
 
@@ -331,9 +338,21 @@ mod tests {
     #[test]
     fn the_longest_unused_device_goes_and_never_the_one_just_made() {
         let gone = |sessions: Vec<Session>, just_made| -> Vec<u8> {
-            beyond_the_cap(sessions, DeviceId([just_made; 16])).iter().map(|session| session.device.0[0]).collect()
+            beyond_the_cap(sessions, DeviceId([just_made; 16]))
+                .iter()
+                .map(|session| session.device.0[0])
+                .collect()
         };
-        let six = || vec![session(1, 60), session(2, 50), session(3, 10), session(4, 40), session(5, 20), session(6, 30)];
+        let six = || {
+            vec![
+                session(1, 60),
+                session(2, 50),
+                session(3, 10),
+                session(4, 40),
+                session(5, 20),
+                session(6, 30),
+            ]
+        };
 
         assert_eq!(gone(six(), 1), [3]);
         assert_eq!(gone(six(), 3), [5]);
@@ -347,7 +366,13 @@ mod tests {
 
         assert!(ends.is_alive(99, 0));
         assert!(!ends.is_alive(100, 0));
-        assert!(!Session { idle: 300, ..ends.clone() }.is_alive(200, 0));
+        assert!(
+            !Session {
+                idle: 300,
+                ..ends.clone()
+            }
+            .is_alive(200, 0)
+        );
         assert!(!ends.is_alive(50, 1), "made before the emergency brake");
         assert_eq!(ends.expires_at(), 100);
     }

@@ -72,9 +72,20 @@ impl FromSecret for Apps {
             let appid = AppId::parse(&appid).map_err(|_| SecretDefect::Malformed)?;
             let secret = AppSecret::new(app.secret);
             let previous_secret = app.previous_secret.filter(|text| !text.is_empty()).map(AppSecret::new);
-            apps.insert(appid.clone(), App { appid, secret, previous_secret });
+            apps.insert(
+                appid.clone(),
+                App {
+                    appid,
+                    secret,
+                    previous_secret,
+                },
+            );
         }
-        if apps.is_empty() { Err(SecretDefect::NotFilled) } else { Ok(Self(apps)) }
+        if apps.is_empty() {
+            Err(SecretDefect::NotFilled)
+        } else {
+            Ok(Self(apps))
+        }
     }
 }
 
@@ -224,7 +235,10 @@ mod tests {
 
         assert!(one.find(None).is_some() && one.find(Some(&wx2)).is_none());
         assert!(two.find(None).is_none());
-        assert_eq!(two.find(Some(&wx2)).unwrap().previous_secret.as_ref().unwrap().expose(), "u");
+        assert_eq!(
+            two.find(Some(&wx2)).unwrap().previous_secret.as_ref().unwrap().expose(),
+            "u"
+        );
     }
 
     #[test]
@@ -232,7 +246,12 @@ mod tests {
         for empty in ["", "{}", r#"{"apps":{}}"#, r#"{"apps":{"wx1":{"secret":""}}}"#] {
             assert_eq!(apps(empty).unwrap_err(), SecretDefect::NotFilled, "{empty}");
         }
-        for bad in ["[]", r#"{"apps":[]}"#, r#"{"apps":{"w x":{"secret":"s"}}}"#, r#"{"apps":{"wx1":"s"}}"#] {
+        for bad in [
+            "[]",
+            r#"{"apps":[]}"#,
+            r#"{"apps":{"w x":{"secret":"s"}}}"#,
+            r#"{"apps":{"wx1":"s"}}"#,
+        ] {
             assert_eq!(apps(bad).unwrap_err(), SecretDefect::Malformed, "{bad}");
         }
     }

@@ -94,13 +94,19 @@ pub(crate) struct Keys<'a> {
 pub async fn login(deps: &Deps, login: &Login, domain: &Domain, by: Deadline) -> Result<LoginAnswer, LoginError> {
     let arrived = deps.clock.now();
     let (apps, keyring, signer) = tokio::try_join!(deps.apps.get(), deps.keyring.get(), deps.signer.get())?;
-    let keys = Keys { keyring: &keyring, signer: &signer, domain };
+    let keys = Keys {
+        keyring: &keyring,
+        signer: &signer,
+        domain,
+    };
     let app = apps.find(login.appid.as_ref()).ok_or(LoginError::AppUnknown)?;
 
     match (deps.wechat.exchange(app, &login.code, by).await, &login.request) {
         (Ok(wechat), _) => first(deps, login, &keys, &Accepted { app, wechat, arrived }).await,
         (Err(refusal @ (Upstream::CodeInvalid | Upstream::CodeUsed)), Some(request)) => {
-            replay::answer(deps, login, &keys, app, request).await?.ok_or(LoginError::Wechat(refusal))
+            replay::answer(deps, login, &keys, app, request)
+                .await?
+                .ok_or(LoginError::Wechat(refusal))
         }
         (Err(error), _) => Err(error.into()),
     }
@@ -115,7 +121,10 @@ struct Accepted<'a> {
 
 /// The first request with this code: everything is made, signed, then stored.
 async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -> Result<LoginAnswer, LoginError> {
-    let user = UserRef { appid: by.app.appid.clone(), openid: by.wechat.openid.clone() };
+    let user = UserRef {
+        appid: by.app.appid.clone(),
+        openid: by.wechat.openid.clone(),
+    };
     let device = login.device.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
     let session = session(deps, device, keys, by);
     let tokens = tokens(deps, keys, &user, &session)?;
@@ -125,7 +134,10 @@ async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -
         .as_ref()
         .map(|request| replay::claim(deps, keys, login, request, (&user, &session)))
         .transpose()?;
-    let at = shared::session::SessionRef { user: user.clone(), sid: user.sid(device) };
+    let at = shared::session::SessionRef {
+        user: user.clone(),
+        sid: user.sid(device),
+    };
 
     let (recorded, opened, claimed) = tokio::join!(
         async {
@@ -176,7 +188,9 @@ fn user_login(
     let text = by.wechat.session_key.expose().as_bytes();
     Ok(UserLogin {
         user: user.clone(),
-        key: keys.keyring.seal(user.sealing(Purpose::SessionKey), text, &*deps.entropy)?,
+        key: keys
+            .keyring
+            .seal(user.sealing(Purpose::SessionKey), text, &*deps.entropy)?,
         fingerprint: keys.keyring.fingerprint(text),
         unionid: by.wechat.unionid.clone(),
         family: session.family,
@@ -199,7 +213,9 @@ pub(crate) fn tokens(
         auth_time: session.created_at,
         unionid: session.unionid.clone(),
     };
-    let access = keys.signer.sign(&subject, &deps.issuing, keys.domain, now, &*deps.entropy)?;
+    let access = keys
+        .signer
+        .sign(&subject, &deps.issuing, keys.domain, now, &*deps.entropy)?;
     let refresh = RefreshToken {
         key_id: session.key_id,
         generation: 0,
@@ -219,14 +235,25 @@ pub(crate) fn answer(
     new_user: bool,
     user_info: Option<Profile>,
 ) -> LoginAnswer {
-    LoginAnswer { tokens, openid: user.openid.expose().to_owned(), device: device.encode(), new_user, user_info }
+    LoginAnswer {
+        tokens,
+        openid: user.openid.expose().to_owned(),
+        device: device.encode(),
+        new_user,
+        user_info,
+    }
 }
 
 /// Ends the sessions beyond the device cap. Should it fail, the user has one device too many until the next login.
 async fn end_surplus(deps: &Deps, user: &UserRef, just_made: DeviceId) {
-    let Ok(sessions) = deps.list.list(user).await else { return };
+    let Ok(sessions) = deps.list.list(user).await else {
+        return;
+    };
     for session in beyond_the_cap(sessions, just_made) {
-        let at = shared::session::SessionRef { user: user.clone(), sid: user.sid(session.device) };
+        let at = shared::session::SessionRef {
+            user: user.clone(),
+            sid: user.sid(session.device),
+        };
         drop(deps.end.end(&at, session.family).await);
     }
 }

@@ -49,7 +49,13 @@ struct Claimed {
 
 impl Claimed {
     fn to_bytes(&self) -> Vec<u8> {
-        [&self.request.0[..], &self.device.0, &self.family.0, self.openid.expose().as_bytes()].concat()
+        [
+            &self.request.0[..],
+            &self.device.0,
+            &self.family.0,
+            self.openid.expose().as_bytes(),
+        ]
+        .concat()
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -57,13 +63,22 @@ impl Claimed {
         let (device, rest) = rest.split_first_chunk::<16>()?;
         let (family, rest) = rest.split_first_chunk::<16>()?;
         let openid = OpenId::parse(std::str::from_utf8(rest).ok()?).ok()?;
-        Some(Self { request: RequestHash(*request), device: DeviceId(*device), family: Family(*family), openid })
+        Some(Self {
+            request: RequestHash(*request),
+            device: DeviceId(*device),
+            family: Family(*family),
+            openid,
+        })
     }
 }
 
 /// A claim is sealed before its openid is known to whoever opens it: the code's hash stands in for the owner.
 fn sealing<'a>(app: &'a str, code: &'a CodeHash) -> Context<'a> {
-    Context { purpose: Purpose::LoginClaim, appid: app, owner: code.as_str() }
+    Context {
+        purpose: Purpose::LoginClaim,
+        appid: app,
+        owner: code.as_str(),
+    }
 }
 
 /// The claim that lets this login be repeated.
@@ -76,9 +91,20 @@ pub(crate) fn claim(
 ) -> Result<Claim, SealError> {
     let code = CodeHash::of_login(&user.appid, &login.code);
     let (request, openid) = (RequestHash(request.0), user.openid.clone());
-    let claimed = Claimed { request, device: session.device, family: session.family, openid };
-    let sealed = keys.keyring.seal(sealing(user.appid.as_str(), &code), &claimed.to_bytes(), &*deps.entropy)?;
-    Ok(Claim { code, sealed, until: session.created_at + claim::LOGIN })
+    let claimed = Claimed {
+        request,
+        device: session.device,
+        family: session.family,
+        openid,
+    };
+    let sealed = keys
+        .keyring
+        .seal(sealing(user.appid.as_str(), &code), &claimed.to_bytes(), &*deps.entropy)?;
+    Ok(Claim {
+        code,
+        sealed,
+        until: session.created_at + claim::LOGIN,
+    })
 }
 
 /// The answer to a request whose code WeChat calls used; `None` if no claim tells of it.
@@ -90,13 +116,24 @@ pub(crate) async fn answer(
     request: &RequestHash,
 ) -> Result<Option<LoginAnswer>, LoginError> {
     let code = CodeHash::of_login(&app.appid, &login.code);
-    let Some(claim) = claim::wait_for(&*deps.claims, &code, &*deps.clock).await? else { return Ok(None) };
-    let bytes = keys.keyring.open(sealing(app.appid.as_str(), &code), &claim.sealed).ok_or(LoginError::CodeUsed)?;
+    let Some(claim) = claim::wait_for(&*deps.claims, &code, &*deps.clock).await? else {
+        return Ok(None);
+    };
+    let bytes = keys
+        .keyring
+        .open(sealing(app.appid.as_str(), &code), &claim.sealed)
+        .ok_or(LoginError::CodeUsed)?;
     let claimed = Claimed::from_bytes(&bytes).filter(|claimed| claimed.request == *request);
     let claimed = claimed.ok_or(LoginError::CodeUsed)?;
 
-    let user = UserRef { appid: app.appid.clone(), openid: claimed.openid };
-    let at = SessionRef { user: user.clone(), sid: user.sid(claimed.device) };
+    let user = UserRef {
+        appid: app.appid.clone(),
+        openid: claimed.openid,
+    };
+    let at = SessionRef {
+        user: user.clone(),
+        sid: user.sid(claimed.device),
+    };
     let (session, first_family) = tokio::try_join!(deps.read.read(&at), deps.user.first_family(&user))?;
     let as_it_was = |session: &Session| {
         session.family == claimed.family
@@ -106,5 +143,11 @@ pub(crate) async fn answer(
     let session = session.filter(as_it_was).ok_or(LoginError::CodeUsed)?;
     let profile = profile::read(deps, keys.keyring, &user, login.user_info.as_ref(), None).await;
     let tokens = flow::tokens(deps, keys, &user, &session)?;
-    Ok(Some(flow::answer(tokens, &user, claimed.device, first_family == Some(claimed.family), profile)))
+    Ok(Some(flow::answer(
+        tokens,
+        &user,
+        claimed.device,
+        first_family == Some(claimed.family),
+        profile,
+    )))
 }

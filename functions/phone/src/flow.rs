@@ -125,8 +125,7 @@ pub async fn authenticate(deps: &Deps, token: &AccessToken, domain: &Domain) -> 
 pub async fn decrypt(deps: &Deps, subject: &Subject, data: &Ciphertext) -> Result<Phone, PhoneError> {
     let keyring = deps.keyring.get().await?;
     let at = subject.session();
-    let (session, keys) =
-        tokio::join!(session_lives(deps, subject), deps.keys.take(&at.user, deps.clock.now()));
+    let (session, keys) = tokio::join!(session_lives(deps, subject), deps.keys.take(&at.user, deps.clock.now()));
     session?;
     let keys: SealedKeys = keys?;
     Ok(opendata::phone(data, &keys.open(&at.user, &keyring), &subject.appid)?)
@@ -140,24 +139,43 @@ pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, by: Deadli
     let hash = CodeHash::of_phone(&subject.appid, code);
     let now = deps.clock.now();
 
-    let (session, counted, claim) =
-        tokio::join!(session_lives(deps, subject), deps.keys.take(&user, now), deps.claims.get(&hash));
+    let (session, counted, claim) = tokio::join!(
+        session_lives(deps, subject),
+        deps.keys.take(&user, now),
+        deps.claims.get(&hash)
+    );
     session?;
     counted?;
-    if let Some(phone) = claim?.filter(|claim| claim.until > now).and_then(|claim| claimed(&claim, &user, &keyring)) {
+    if let Some(phone) = claim?
+        .filter(|claim| claim.until > now)
+        .and_then(|claim| claimed(&claim, &user, &keyring))
+    {
         return Ok(phone);
     }
-    match deps.redeem.redeem(app, code, &subject.openid, by).await.map_err(PhoneError::from) {
+    match deps
+        .redeem
+        .redeem(app, code, &subject.openid, by)
+        .await
+        .map_err(PhoneError::from)
+    {
         Ok(phone) => {
             let text = serde_json::to_vec(&phone).map_err(|_| SealError)?;
             let sealed = keyring.seal(user.sealing(Purpose::PhoneClaim), &text, &*deps.entropy)?;
-            deps.claims.put(&Claim { code: hash, sealed, until: now + claim::PHONE }).await?;
+            deps.claims
+                .put(&Claim {
+                    code: hash,
+                    sealed,
+                    until: now + claim::PHONE,
+                })
+                .await?;
             Ok(phone)
         }
         // The same request, sent twice, may have come in first and be about to write its claim.
         Err(PhoneError::CodeRefused) => {
             let claim = claim::wait_for(&*deps.claims, &hash, &*deps.clock).await?;
-            claim.and_then(|claim| claimed(&claim, &user, &keyring)).ok_or(PhoneError::CodeRefused)
+            claim
+                .and_then(|claim| claimed(&claim, &user, &keyring))
+                .ok_or(PhoneError::CodeRefused)
         }
         Err(error) => Err(error),
     }

@@ -94,7 +94,10 @@ pub async fn refresh(deps: &Deps, text: &str, domain: &Domain) -> Result<(Verdic
         (Verdict::Alarm, _) => return Err(RefreshError::Alarm),
         (Verdict::Gone | Verdict::Rotated | Verdict::Replay | Verdict::Echo, _) => return Err(RefreshError::Gone),
     };
-    Ok((verdict, answer(deps, &signer, &keyring, (&token, &session), domain, now)?))
+    Ok((
+        verdict,
+        answer(deps, &signer, &keyring, (&token, &session), domain, now)?,
+    ))
 }
 
 fn rotation(deps: &Deps, presented: &RefreshToken, keyring: &Keyring, now: Secs) -> Rotation {

@@ -81,5 +81,10 @@ async fn refresh(
     JsonBody { value, .. }: JsonBody<RefreshRequest>,
 ) -> Result<(Extension<Noted>, Answer<TokenAnswer>), Problem> {
     let (verdict, answer) = flow::refresh(&deps, &value.refresh_token, &domain).await?;
-    Ok((Extension(Noted { verdict: verdict.as_str() }), Answer(answer)))
+    Ok((
+        Extension(Noted {
+            verdict: verdict.as_str(),
+        }),
+        Answer(answer),
+    ))
 }

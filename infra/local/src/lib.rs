@@ -1,1 +1,319 @@
+//! The laptop: functions, embedded DynamoDB and WeChat simulator in one process on loopback.
+//!
+//! The functions are the very routers that Lambda serves, the table is reached through the real SDK, and WeChat through
+//! the real client; only what stands at the other end of the wire differs.
 
+pub mod front;
+pub mod secrets;
+pub mod template;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use dynoxide::Database;
+use shared::{
+    clock::Clock,
+    config::{ConfigError, Vars},
+    entropy::Entropy,
+    env::Env,
+    http::{Route, record::Log},
+    token::jwks::KeyKind,
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use wechat_simulator::Simulator;
+
+use front::Front;
+use secrets::SecretFiles;
+
+/// The table's name unless `WXAUTH_TABLE` says another.
+const TABLE: &str = "wxauth";
+
+/// How often the embedded database deletes what has run out; DynamoDB takes days.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Why the laptop does not start, as one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A variable or a secret is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address is taken or not ours.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The data folder or a file in it cannot be used.
+    #[error("cannot use {}: {cause}", path.display())]
+    Data {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The embedded database does not open.
+    #[error("the database in the data folder does not open; --data names another folder")]
+    Database,
+    /// The table cannot be made.
+    #[error("the table cannot be made at the DynamoDB endpoint")]
+    Table,
+    /// No key could be made.
+    #[error("no key could be made")]
+    Keys,
+    /// The file of `--apps` has another form.
+    #[error(r#"the file of --apps should hold {{"apps": {{"wx...": {{"secret": "..."}}}}}}"#)]
+    Apps,
+    /// The template is not as expected.
+    #[error("infra/template.yaml: {0}")]
+    Template(String),
+}
+
+/// Where the table and the secrets lie.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// In a folder: a restart keeps every session.
+    Folder(PathBuf),
+    /// The table in memory, the secrets in this folder.
+    Memory(PathBuf),
+}
+
+impl Data {
+    fn folder(&self) -> &Path {
+        let (Self::Folder(folder) | Self::Memory(folder)) = self;
+        folder
+    }
+}
+
+/// What the flags say, and what a test may choose beside.
+pub struct Settings {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where the simulator listens.
+    pub wechat_listen: SocketAddr,
+    /// Where things are kept.
+    pub data: Data,
+    /// Another DynamoDB than the embedded one.
+    pub dynamodb_url: Option<String>,
+    /// Another WeChat than the simulator.
+    pub wechat_url: Option<String>,
+    /// Another file of mini programs than the demo's.
+    pub apps: Option<PathBuf>,
+    /// Variables that go before the laptop's own.
+    pub vars: Vec<(String, String)>,
+    /// What new signing keys are.
+    pub signing: KeyKind,
+    /// The time, for the functions and the simulator.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where log lines go.
+    pub log: Log,
+}
+
+/// A function as it is mounted.
+pub struct Mount {
+    /// Its package.
+    pub name: &'static str,
+    /// Its routes.
+    pub routes: &'static [Route],
+    /// What Lambda would serve.
+    pub router: Router,
+}
+
+/// Every function, built from one environment: the list that adding a function makes longer by a line.
+pub async fn mounts(env: &Env) -> Result<Vec<Mount>, ConfigError> {
+    let (login, refresh, phone) = tokio::try_join!(
+        login::Deps::from_env(env.clone()),
+        refresh::Deps::from_env(env.clone()),
+        phone::Deps::from_env(env.clone()),
+    )?;
+    Ok(vec![
+        Mount {
+            name: "login",
+            routes: login::ROUTES,
+            router: login::router(login),
+        },
+        Mount {
+            name: "refresh",
+            routes: refresh::ROUTES,
+            router: refresh::router(refresh),
+        },
+        Mount {
+            name: "phone",
+            routes: phone::ROUTES,
+            router: phone::router(phone),
+        },
+    ])
+}
+
+/// Everything, running.
+pub struct World {
+    /// Where the API is.
+    pub url: String,
+    /// Where WeChat is.
+    pub wechat_url: String,
+    /// Where DynamoDB is.
+    pub dynamodb_url: String,
+    /// The simulator, if it runs.
+    pub simulator: Option<Simulator>,
+    /// The environment that the functions were built from.
+    pub env: Env,
+    stop: watch::Sender<()>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl World {
+    /// Starts everything that the settings do not point elsewhere.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let (stop, stopped) = watch::channel(());
+        let files = SecretFiles::in_folder(settings.data.folder(), settings.signing)?;
+        let apps = settings.apps.clone().unwrap_or_else(|| files.apps.clone());
+        let api = listen(settings.listen).await?;
+        let url = format!("http://{}", address(&api, settings.listen)?);
+        let mut tasks = Vec::new();
+
+        let (dynamodb_url, table_task) = table(&settings, stopped.clone()).await?;
+        tasks.extend(table_task);
+        let (wechat_url, simulator, wechat_task) = wechat(&settings, &apps, stopped.clone()).await?;
+        tasks.extend(wechat_task);
+
+        let vars = vars(&settings, &files, &apps, [&url, &wechat_url, &dynamodb_url]);
+        let env = Env::new(vars, settings.clock, settings.entropy, settings.log);
+        if dynamodb_url.starts_with("http://") {
+            // A table that costs money is made by the template, not by the way.
+            let (client, name) = env.dynamodb()?;
+            template::create_table(&client, &name, template::TEXT).await?;
+        }
+        let front = Front::new(routed(mounts(&env).await?)?).router();
+        let mut stopping = stopped;
+        let serve = axum::serve(api, front).with_graceful_shutdown(async move { drop(stopping.changed().await) });
+        tasks.push(tokio::spawn(async move { drop(serve.await) }));
+        Ok(Self {
+            url,
+            wechat_url,
+            dynamodb_url,
+            simulator,
+            env,
+            stop,
+            tasks,
+        })
+    }
+
+    /// Stops everything and waits until it has.
+    pub async fn stop(self) {
+        drop(self.stop);
+        for task in self.tasks {
+            drop(task.await);
+        }
+    }
+}
+
+/// Puts each route of the template on the function that it names.
+fn routed(mounts: Vec<Mount>) -> Result<Vec<(String, Router)>, StartError> {
+    template::routes(template::TEXT)?
+        .into_iter()
+        .map(|route| {
+            let mount = mounts.iter().find(|mount| mount.name == route.function);
+            let mount =
+                mount.ok_or_else(|| StartError::Template(format!("no function {} is mounted", route.function)))?;
+            Ok((format!("{} {}", route.method, route.path), mount.router.clone()))
+        })
+        .collect()
+}
+
+fn vars(settings: &Settings, files: &SecretFiles, apps: &Path, [url, wechat_url, dynamodb_url]: [&String; 3]) -> Vars {
+    let file = |path: &Path| format!("file:{}", path.display());
+    let mut vars = vec![
+        ("WXAUTH_TABLE".to_owned(), TABLE.to_owned()),
+        ("WXAUTH_KEYRING".to_owned(), file(&files.keyring)),
+        ("WXAUTH_SIGNING_KEYS".to_owned(), file(&files.signing_keys)),
+        ("WXAUTH_JWKS".to_owned(), file(&files.jwks)),
+        ("WXAUTH_ISSUER".to_owned(), url.clone()),
+        ("AWS_REGION".to_owned(), "us-east-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID".to_owned(), "local".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY".to_owned(), "local".to_owned()),
+    ];
+    if settings.apps.is_none() {
+        vars.push(("WXAUTH_APPS".to_owned(), file(apps)));
+    }
+    vars.extend(settings.vars.iter().cloned());
+    // A flag goes before a variable.
+    if settings.apps.is_some() {
+        vars.push(("WXAUTH_APPS".to_owned(), file(apps)));
+    }
+    vars.push(("WXAUTH_WECHAT_URL".to_owned(), wechat_url.clone()));
+    vars.push(("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), dynamodb_url.clone()));
+    vars.into_iter().collect()
+}
+
+/// The embedded DynamoDB, or the other one's address.
+async fn table(
+    settings: &Settings,
+    mut stopped: watch::Receiver<()>,
+) -> Result<(String, Vec<JoinHandle<()>>), StartError> {
+    if let Some(url) = &settings.dynamodb_url {
+        return Ok((url.clone(), Vec::new()));
+    }
+    let database = match &settings.data {
+        Data::Memory(_) => Database::memory(),
+        Data::Folder(folder) => Database::new(&folder.join("dynamodb.sqlite").to_string_lossy()),
+    };
+    let database = database.map_err(|_| StartError::Database)?;
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = listen(any_port).await?;
+    let url = format!("http://{}", address(&listener, any_port)?);
+    let (swept, mut sweep_stopped) = (database.clone(), stopped.clone());
+    let sweep = tokio::spawn(async move {
+        while tokio::time::timeout(SWEEP, sweep_stopped.changed()).await.is_err() {
+            drop(swept.sweep_ttl());
+        }
+    });
+    let shutdown = async move { drop(stopped.changed().await) };
+    let serve = tokio::spawn(async move {
+        drop(dynoxide::server::serve_with_shutdown(listener, database, shutdown).await);
+    });
+    Ok((url, vec![sweep, serve]))
+}
+
+/// The simulator, or the other WeChat's address.
+async fn wechat(
+    settings: &Settings,
+    apps: &Path,
+    mut stopped: watch::Receiver<()>,
+) -> Result<(String, Option<Simulator>, Vec<JoinHandle<()>>), StartError> {
+    if let Some(url) = &settings.wechat_url {
+        return Ok((url.clone(), None, Vec::new()));
+    }
+    let clock = Arc::clone(&settings.clock);
+    let simulator = Simulator::with_clock(secrets::simulated_apps(apps)?, Arc::new(move || clock.now()));
+    let listener = listen(settings.wechat_listen).await?;
+    let url = format!("http://{}", address(&listener, settings.wechat_listen)?);
+    let serving = simulator.clone();
+    let serve = tokio::spawn(async move {
+        drop(
+            serving
+                .serve(listener, async move { drop(stopped.changed().await) })
+                .await,
+        );
+    });
+    Ok((url, Some(simulator), vec![serve]))
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|cause| StartError::Listen { address, cause })
+}
+
+fn address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {
+    listener
+        .local_addr()
+        .map_err(|cause| StartError::Listen { address: asked, cause })
+}

@@ -1,1 +1,117 @@
-fn main() {}
+//! `cargo run`: everything on loopback, and lines to paste.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use local::{Data, Settings, StartError, World};
+use shared::{clock::SystemClock, entropy::OsEntropy, env::Env, http::record::Log, token::jwks::KeyKind};
+
+/// Sign-in for WeChat mini programs on your own machine: no WeChat, no AWS.
+#[derive(Parser)]
+#[command(name = "wxauth", version)]
+struct Flags {
+    /// Where the API listens
+    #[arg(long, default_value = "127.0.0.1:9000")]
+    listen: SocketAddr,
+    /// Where the WeChat simulator listens
+    #[arg(long, default_value = "127.0.0.1:9001")]
+    wechat_listen: SocketAddr,
+    /// Where the embedded database and the generated keys are kept
+    #[arg(long, value_name = "DIR", default_value = ".local")]
+    data: PathBuf,
+    /// Keep nothing: a new database and new keys at each start
+    #[arg(long, conflicts_with = "data")]
+    memory: bool,
+    /// Another DynamoDB endpoint than the embedded one
+    #[arg(long, value_name = "URL")]
+    dynamodb_url: Option<String>,
+    /// Another WeChat than the simulator
+    #[arg(long, value_name = "URL")]
+    wechat_url: Option<String>,
+    /// Real AppIDs and secrets: {"apps": {"wx...": {"secret": "..."}}}
+    #[arg(long, value_name = "FILE")]
+    apps: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Flags::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say_wrong(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(flags: Flags) -> Result<(), StartError> {
+    let throwaway = flags
+        .memory
+        .then(|| std::env::temp_dir().join(format!("wxauth-{}", std::process::id())));
+    let settings = Settings {
+        listen: flags.listen,
+        wechat_listen: flags.wechat_listen,
+        data: throwaway.clone().map_or(Data::Folder(flags.data), Data::Memory),
+        dynamodb_url: flags.dynamodb_url,
+        wechat_url: flags.wechat_url,
+        apps: flags.apps,
+        vars: Env::process_vars()?,
+        signing: KeyKind::Rsa,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(OsEntropy),
+        log: Log::stdout(),
+    };
+    let started = World::start(settings).await;
+    if let Ok(world) = &started {
+        say_ready(world);
+        drop(tokio::signal::ctrl_c().await);
+    }
+    let stopped = match started {
+        Ok(world) => {
+            world.stop().await;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    if let Some(folder) = throwaway {
+        drop(std::fs::remove_dir_all(folder));
+    }
+    stopped
+}
+
+#[expect(clippy::print_stderr, reason = "a command speaks to whoever started it")]
+fn say_wrong(error: &StartError) {
+    eprintln!("wxauth: {error}");
+}
+
+/// The URL, and lines that do login, refresh and phone when pasted one after the other into a shell.
+#[expect(clippy::print_stdout, reason = "a command speaks to whoever started it")]
+fn say_ready(world: &World) {
+    let api = &world.url;
+    println!("wxauth is ready at {api}\n");
+    let Some(_) = &world.simulator else {
+        println!(
+            "WeChat is {}: take a code from wx.login in the developer tools, then",
+            world.wechat_url
+        );
+        println!("  curl -s {api}/v1/login -H 'content-type: application/json' -d '{{\"code\":\"CODE\"}}'\n");
+        return;
+    };
+    let wechat = &world.wechat_url;
+    println!("WeChat is simulated at {wechat}. Paste these lines, one after the other:\n");
+    println!(
+        "# login: what wx.login gives, for our tokens\n\
+         CODE=$(curl -s {wechat}/sim/login -d '{{\"user\":\"alice\"}}' | sed -E 's/.*\"code\":\"([^\"]*)\".*/\\1/')\n\
+         LOGIN=$(curl -s {api}/v1/login -H 'content-type: application/json' -d \"{{\\\"code\\\":\\\"$CODE\\\"}}\"); echo \"$LOGIN\"\n\
+         ACCESS=$(echo \"$LOGIN\" | sed -E 's/.*\"access_token\":\"([^\"]*)\".*/\\1/')\n\
+         REFRESH=$(echo \"$LOGIN\" | sed -E 's/.*\"refresh_token\":\"([^\"]*)\".*/\\1/')\n\n\
+         # refresh\n\
+         curl -s {api}/v1/refresh -H 'content-type: application/json' -d \"{{\\\"refresh_token\\\":\\\"$REFRESH\\\"}}\"; echo\n\n\
+         # phone, by encryptedData and by code: what the button gives\n\
+         PHONE=$(curl -s {wechat}/sim/phone -d '{{\"user\":\"alice\"}}')\n\
+         curl -s {api}/v1/phone -H \"authorization: Bearer $ACCESS\" -H 'content-type: application/json' \\\n  \
+           -d \"$(echo \"$PHONE\" | sed -E 's/\"code\":\"[^\"]*\",?//; s/,}}/}}/')\"; echo\n\
+         curl -s {api}/v1/phone -H \"authorization: Bearer $ACCESS\" -H 'content-type: application/json' \\\n  \
+           -d \"{{$(echo \"$PHONE\" | grep -oE '\"code\":\"[^\"]*\"')}}\"; echo\n"
+    );
+}

@@ -30,7 +30,10 @@ pub struct Log {
 impl Log {
     /// A log whose lines are handed to `write`.
     pub fn new(write: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { write: Arc::new(write), cold: Arc::new(AtomicBool::new(true)) }
+        Self {
+            write: Arc::new(write),
+            cold: Arc::new(AtomicBool::new(true)),
+        }
     }
 
     /// Standard output, where Lambda takes log lines from.
@@ -83,14 +86,21 @@ pub(super) async fn record(State(log): State<Log>, id: RequestId, request: Reque
     let began = tokio::time::Instant::now();
     let cold_start = log.cold.swap(false, Ordering::Relaxed);
     // The path of the route, not of the request: what a stranger typed there is not ours to log.
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
     let method = request.method().clone();
 
     let response = next.run(request).await;
 
     let problem = response.extensions().get::<Problem>();
     let line = Line {
-        level: if response.status().is_server_error() { "ERROR" } else { "INFO" },
+        level: if response.status().is_server_error() {
+            "ERROR"
+        } else {
+            "INFO"
+        },
         message: "request",
         request_id: &id.0,
         route: route.as_deref().unwrap_or("-"),

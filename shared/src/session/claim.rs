@@ -21,8 +21,12 @@ pub const LOGIN: Secs = 120;
 pub const PHONE: Secs = 5 * 60;
 
 /// Another request with the same code may be about to write the claim: how long to wait before each look.
-const LOOKS: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(150), Duration::from_millis(300), Duration::from_millis(600)];
+const LOOKS: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(150),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+];
 
 /// A claim as the table holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,11 +69,7 @@ impl CodeHash {
 }
 
 /// The claim of a code that WeChat says was used, if it still counts.
-pub async fn wait_for(
-    claims: &dyn KeepClaim,
-    code: &CodeHash,
-    clock: &dyn Clock,
-) -> Result<Option<Claim>, StoreError> {
+pub async fn wait_for(claims: &dyn KeepClaim, code: &CodeHash, clock: &dyn Clock) -> Result<Option<Claim>, StoreError> {
     for pause in LOOKS {
         tokio::time::sleep(pause).await;
         if let Some(claim) = claims.get(code).await? {

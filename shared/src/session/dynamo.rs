@@ -13,12 +13,11 @@ use aws_sdk_dynamodb::{
     primitives::Blob,
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
-use futures_util::FutureExt as _;
 
 use super::{
-    Attempt, EndSession, KeepClaim, KeepPlatformToken, ListSessions, OpenSession, PREVIOUS_KEY,
-    ReadSession, ReadUser, RecordUser, RotateSession, Rotation, SealedKeys, Session, SessionRef, StoreError,
-    StoredToken, TRIES, TRIES_WINDOW, TakeError, TakeKeys, UserLogin, UserRef,
+    Attempt, EndSession, KeepClaim, KeepPlatformToken, ListSessions, OpenSession, PREVIOUS_KEY, ReadSession, ReadUser,
+    RecordUser, RotateSession, Rotation, SealedKeys, Session, SessionRef, StoreError, StoredToken, TRIES, TRIES_WINDOW,
+    TakeError, TakeKeys, UserLogin, UserRef,
     claim::{Claim, CodeHash},
 };
 use crate::{
@@ -70,7 +69,12 @@ impl DynamoTable {
     }
 
     async fn get_item(&self, key: Item) -> Result<Option<Item>, StoreError> {
-        let request = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true);
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .consistent_read(true);
         Ok(request.send().await.map_err(failed)?.item)
     }
 
@@ -95,11 +99,15 @@ trait Fill: Sized {
 
 impl Fill for UpdateItemFluentBuilder {
     fn names(self, names: &[&str]) -> Self {
-        names.iter().fold(self, |request, name| request.expression_attribute_names(format!("#{name}"), *name))
+        names.iter().fold(self, |request, name| {
+            request.expression_attribute_names(format!("#{name}"), *name)
+        })
     }
 
     fn values<const N: usize>(self, values: [(&str, AttributeValue); N]) -> Self {
-        values.into_iter().fold(self, |request, (name, value)| request.expression_attribute_values(name, value))
+        values.into_iter().fold(self, |request, (name, value)| {
+            request.expression_attribute_values(name, value)
+        })
     }
 }
 
@@ -194,8 +202,13 @@ fn platform_token_key(appid: &AppId) -> Item {
 }
 
 fn get_number<N: TryFrom<u64>>(item: &Item, attribute: &'static str) -> Result<N, StoreError> {
-    let value = item.get(attribute).and_then(|value| value.as_n().ok()).and_then(|text| text.parse::<u64>().ok());
-    value.and_then(|value| value.try_into().ok()).ok_or(StoreError::Corrupt { attribute })
+    let value = item
+        .get(attribute)
+        .and_then(|value| value.as_n().ok())
+        .and_then(|text| text.parse::<u64>().ok());
+    value
+        .and_then(|value| value.try_into().ok())
+        .ok_or(StoreError::Corrupt { attribute })
 }
 
 fn get_bytes<'a>(item: &'a Item, attribute: &'static str) -> Result<&'a [u8], StoreError> {
@@ -204,7 +217,10 @@ fn get_bytes<'a>(item: &'a Item, attribute: &'static str) -> Result<&'a [u8], St
 }
 
 fn get_family(item: &Item, attribute: &'static str) -> Result<Family, StoreError> {
-    get_bytes(item, attribute)?.try_into().map(Family).map_err(|_| StoreError::Corrupt { attribute })
+    get_bytes(item, attribute)?
+        .try_into()
+        .map(Family)
+        .map_err(|_| StoreError::Corrupt { attribute })
 }
 
 /// A session as an item, without its key.
@@ -234,10 +250,16 @@ fn to_session(item: &Item) -> Result<Session, StoreError> {
     let unionid = match item.get("unionid") {
         None => None,
         Some(value) => Some(
-            value.as_s().ok().and_then(|text| UnionId::parse(text).ok()).ok_or(StoreError::Corrupt { attribute: "unionid" })?,
+            value
+                .as_s()
+                .ok()
+                .and_then(|text| UnionId::parse(text).ok())
+                .ok_or(StoreError::Corrupt { attribute: "unionid" })?,
         ),
     };
-    let device = get_bytes(item, "device")?.try_into().map_err(|_| StoreError::Corrupt { attribute: "device" })?;
+    let device = get_bytes(item, "device")?
+        .try_into()
+        .map_err(|_| StoreError::Corrupt { attribute: "device" })?;
     Ok(Session {
         device: DeviceId(device),
         family: get_family(item, "family")?,
@@ -254,15 +276,26 @@ fn to_session(item: &Item) -> Result<Session, StoreError> {
 
 /// The keys in a user item that may still be valid. `NULL` stands where there was no key before.
 fn to_keys(item: &Item, now: Secs) -> SealedKeys {
-    let sealed = |attribute| item.get(attribute).and_then(|value| value.as_b().ok()).map(|blob| blob.as_ref().to_vec());
+    let sealed = |attribute| {
+        item.get(attribute)
+            .and_then(|value| value.as_b().ok())
+            .map(|blob| blob.as_ref().to_vec())
+    };
     let previous_counts = get_number::<Secs>(item, "previous_until").is_ok_and(|until| until > now);
-    SealedKeys { current: sealed("current_key"), previous: sealed("previous_key").filter(|_| previous_counts) }
+    SealedKeys {
+        current: sealed("current_key"),
+        previous: sealed("previous_key").filter(|_| previous_counts),
+    }
 }
 
 #[async_trait]
 impl RecordUser for DynamoTable {
     async fn record(&self, login: &UserLogin) -> Result<bool, StoreError> {
-        let common = [(":at", number(login.at)), (":family", bytes(login.family.0)), (":fingerprint", bytes(login.fingerprint))];
+        let common = [
+            (":at", number(login.at)),
+            (":family", bytes(login.family.0)),
+            (":fingerprint", bytes(login.fingerprint)),
+        ];
         let names = ["fingerprint", "last_login", "first_login", "first_family"];
         let unionid = |request: UpdateItemFluentBuilder, expression: &str| match &login.unionid {
             None => request,
@@ -313,7 +346,9 @@ impl RecordUser for DynamoTable {
 impl ReadUser for DynamoTable {
     async fn first_family(&self, user: &UserRef) -> Result<Option<Family>, StoreError> {
         let item = self.get_item(user_key(user)).await?;
-        item.filter(|item| item.contains_key("first_family")).map(|item| get_family(&item, "first_family")).transpose()
+        item.filter(|item| item.contains_key("first_family"))
+            .map(|item| get_family(&item, "first_family"))
+            .transpose()
     }
 }
 
@@ -335,7 +370,9 @@ impl TakeKeys for DynamoTable {
             };
             let over = get_number::<Secs>(&refused, "tries_from").unwrap_or(0) + TRIES_WINDOW;
             if over > now && get_number::<u32>(&refused, "tries").unwrap_or(0) >= TRIES {
-                return Err(TakeError::RateLimited { retry_after: over - now });
+                return Err(TakeError::RateLimited {
+                    retry_after: over - now,
+                });
             }
             let first = self
                 .update(user_key(user), FIRST)
@@ -378,7 +415,17 @@ impl RotateSession for DynamoTable {
         let request = self
             .update(session_key(&rotation.at), ROTATE)
             .condition_expression(ROTATE_IF)
-            .names(&["family", "generation", "rotated_at", "rotated_before", "idle", "absolute", "created_at", "ttl", "key_id"])
+            .names(&[
+                "family",
+                "generation",
+                "rotated_at",
+                "rotated_before",
+                "idle",
+                "absolute",
+                "created_at",
+                "ttl",
+                "key_id",
+            ])
             .values([
                 (":family", bytes(rotation.family.0)),
                 (":generation", number(rotation.generation)),
@@ -401,7 +448,11 @@ impl RotateSession for DynamoTable {
 #[async_trait]
 impl ReadSession for DynamoTable {
     async fn read(&self, at: &SessionRef) -> Result<Option<Session>, StoreError> {
-        self.get_item(session_key(at)).await?.as_ref().map(to_session).transpose()
+        self.get_item(session_key(at))
+            .await?
+            .as_ref()
+            .map(to_session)
+            .transpose()
     }
 }
 
@@ -437,7 +488,14 @@ impl ListSessions for DynamoTable {
             .key_condition_expression("pk = :pk AND begins_with(sk, :session)")
             .expression_attribute_values(":pk", text(partition(user)))
             .expression_attribute_values(":session", text(SESSION));
-        request.send().await.map_err(failed)?.items().iter().map(to_session).collect()
+        request
+            .send()
+            .await
+            .map_err(failed)?
+            .items()
+            .iter()
+            .map(to_session)
+            .collect()
     }
 }
 
@@ -449,13 +507,19 @@ impl KeepClaim for DynamoTable {
         item.insert("until".to_owned(), number(claim.until));
         item.insert("ttl".to_owned(), number(claim.until + BROOM));
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        put.send().map(|result| result.map(drop).map_err(failed)).await
+        put.send().await.map(drop).map_err(failed)
     }
 
     async fn get(&self, code: &CodeHash) -> Result<Option<Claim>, StoreError> {
-        let Some(item) = self.get_item(claim_key(code)).await? else { return Ok(None) };
+        let Some(item) = self.get_item(claim_key(code)).await? else {
+            return Ok(None);
+        };
         let (sealed, until) = (get_bytes(&item, "sealed")?.to_vec(), get_number(&item, "until")?);
-        Ok(Some(Claim { code: code.clone(), sealed, until }))
+        Ok(Some(Claim {
+            code: code.clone(),
+            sealed,
+            until,
+        }))
     }
 }
 
@@ -464,7 +528,9 @@ impl KeepPlatformToken for DynamoTable {
     async fn stored(&self, appid: &AppId) -> Result<Option<StoredToken>, StoreError> {
         let item = self.get_item(platform_token_key(appid)).await?;
         // While the first token is being fetched the item holds the lease alone.
-        let Some(item) = item.filter(|item| item.contains_key("sealed")) else { return Ok(None) };
+        let Some(item) = item.filter(|item| item.contains_key("sealed")) else {
+            return Ok(None);
+        };
         let (sealed, expires_at) = (get_bytes(&item, "sealed")?.to_vec(), get_number(&item, "expires_at")?);
         Ok(Some(StoredToken { sealed, expires_at }))
     }
@@ -480,7 +546,10 @@ impl KeepPlatformToken for DynamoTable {
 
     async fn keep(&self, appid: &AppId, token: &StoredToken) -> Result<(), StoreError> {
         let request = self
-            .update(platform_token_key(appid), "SET #sealed = :sealed, #expires_at = :expires_at, #ttl = :ttl REMOVE #leased_until")
+            .update(
+                platform_token_key(appid),
+                "SET #sealed = :sealed, #expires_at = :expires_at, #ttl = :ttl REMOVE #leased_until",
+            )
             .names(&["sealed", "expires_at", "ttl", "leased_until"])
             .values([
                 (":sealed", bytes(token.sealed.clone())),

@@ -25,7 +25,14 @@ pub struct RefreshPolicy {
 
 impl Default for RefreshPolicy {
     fn default() -> Self {
-        Self { min_age: 120, grace: 60, in_flight: 60, idle: 7 * 86_400, absolute: 30 * 86_400, not_before: 0 }
+        Self {
+            min_age: 120,
+            grace: 60,
+            in_flight: 60,
+            idle: 7 * 86_400,
+            absolute: 30 * 86_400,
+            not_before: 0,
+        }
     }
 }
 
@@ -76,7 +83,9 @@ pub fn judge(presented: &RefreshToken, attempt: &Attempt, policy: &RefreshPolicy
     if session.family != presented.family || !session.is_alive(now, policy.not_before) {
         return Verdict::Gone;
     }
-    let Some(behind) = session.generation.checked_sub(presented.generation) else { return Verdict::Alarm };
+    let Some(behind) = session.generation.checked_sub(presented.generation) else {
+        return Verdict::Alarm;
+    };
     let within_grace = now <= session.rotated_at.saturating_add(policy.grace);
     // A duplicate that was under way for D may have rotated a token which its holder had just been echoed: that holder
     // comes back with the parent as late as its access token lets it.
@@ -129,27 +138,68 @@ mod tests {
     }
 
     fn verdict(generation: u32, refused: Session) -> Verdict {
-        judge(&token(generation), &Attempt::Refused(Some(refused)), &RefreshPolicy::default(), NOW)
+        judge(
+            &token(generation),
+            &Attempt::Refused(Some(refused)),
+            &RefreshPolicy::default(),
+            NOW,
+        )
     }
 
     #[test]
     fn a_write_that_was_applied_is_a_rotation() {
         let attempt = Attempt::Applied(session(1, 0, 500));
-        assert_eq!(judge(&token(0), &attempt, &RefreshPolicy::default(), NOW), Verdict::Rotated);
+        assert_eq!(
+            judge(&token(0), &attempt, &RefreshPolicy::default(), NOW),
+            Verdict::Rotated
+        );
     }
 
     #[test]
     fn a_session_that_is_not_there_or_not_the_tokens_is_gone() {
-        assert_eq!(judge(&token(0), &Attempt::Refused(None), &RefreshPolicy::default(), NOW), Verdict::Gone);
-        assert_eq!(verdict(0, Session { family: Family([9; 16]), ..session(5, 900, 900) }), Verdict::Gone);
+        assert_eq!(
+            judge(&token(0), &Attempt::Refused(None), &RefreshPolicy::default(), NOW),
+            Verdict::Gone
+        );
+        assert_eq!(
+            verdict(
+                0,
+                Session {
+                    family: Family([9; 16]),
+                    ..session(5, 900, 900)
+                }
+            ),
+            Verdict::Gone
+        );
     }
 
     #[test]
     fn a_session_that_has_run_out_is_gone_whatever_the_generation() {
         for generation in [0, 1, 2, 9] {
-            assert_eq!(verdict(generation, Session { idle: NOW, ..session(2, 900, 900) }), Verdict::Gone);
-            assert_eq!(verdict(generation, Session { absolute: NOW, ..session(2, 900, 900) }), Verdict::Gone);
-            let policy = RefreshPolicy { not_before: NOW - 9_999, ..RefreshPolicy::default() };
+            assert_eq!(
+                verdict(
+                    generation,
+                    Session {
+                        idle: NOW,
+                        ..session(2, 900, 900)
+                    }
+                ),
+                Verdict::Gone
+            );
+            assert_eq!(
+                verdict(
+                    generation,
+                    Session {
+                        absolute: NOW,
+                        ..session(2, 900, 900)
+                    }
+                ),
+                Verdict::Gone
+            );
+            let policy = RefreshPolicy {
+                not_before: NOW - 9_999,
+                ..RefreshPolicy::default()
+            };
             let attempt = Attempt::Refused(Some(session(2, 900, 900)));
             assert_eq!(judge(&token(generation), &attempt, &policy, NOW), Verdict::Gone);
         }
@@ -158,7 +208,10 @@ mod tests {
     #[test]
     fn the_present_token_is_echoed_while_it_is_young() {
         assert_eq!(verdict(3, session(3, 5, 900)), Verdict::Echo);
-        let from_a_fast_clock = Session { rotated_at: NOW + 90, ..session(3, 0, 900) };
+        let from_a_fast_clock = Session {
+            rotated_at: NOW + 90,
+            ..session(3, 0, 900)
+        };
         assert_eq!(verdict(3, from_a_fast_clock), Verdict::Echo);
     }
 

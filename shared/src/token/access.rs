@@ -71,7 +71,13 @@ impl Subject {
     /// The session that the token belongs to.
     #[must_use]
     pub fn session(&self) -> SessionRef {
-        SessionRef { user: UserRef { appid: self.appid.clone(), openid: self.openid.clone() }, sid: self.sid }
+        SessionRef {
+            user: UserRef {
+                appid: self.appid.clone(),
+                openid: self.openid.clone(),
+            },
+            sid: self.sid,
+        }
     }
 }
 
@@ -138,7 +144,10 @@ impl AccessSigner {
             SigningKey::Ec(_) => "ES256",
         };
         let header = serde_json::json!({ "typ": TYP, "alg": alg, "kid": kid }).to_string();
-        Self { header: URL_SAFE_NO_PAD.encode(header), key }
+        Self {
+            header: URL_SAFE_NO_PAD.encode(header),
+            key,
+        }
     }
 
     /// A new access token for `subject` (RFC 7515 section 7.1, compact serialization).
@@ -201,8 +210,11 @@ impl AccessVerifier {
         now: Secs,
     ) -> Result<Subject, AccessDefect> {
         let header = jsonwebtoken::decode_header(token.expose()).map_err(|_| AccessDefect::Invalid)?;
-        let (algorithm, key) =
-            header.kid.as_deref().and_then(|kid| self.0.get(kid)).ok_or(AccessDefect::Invalid)?;
+        let (algorithm, key) = header
+            .kid
+            .as_deref()
+            .and_then(|kid| self.0.get(kid))
+            .ok_or(AccessDefect::Invalid)?;
         if header.typ.as_deref() != Some(TYP) || header.alg != *algorithm {
             return Err(AccessDefect::Invalid);
         }
@@ -265,7 +277,9 @@ mod tests {
     }
 
     fn keys(kind: KeyKind) -> Keys {
-        let set = PrivateJwks { keys: vec![PrivateJwk::make(kind, KeyState::Current).unwrap()] };
+        let set = PrivateJwks {
+            keys: vec![PrivateJwk::make(kind, KeyState::Current).unwrap()],
+        };
         let public = serde_json::to_value(set.public()).unwrap();
         Keys {
             signer: AccessSigner::from_secret(&serde_json::to_string(&set).unwrap()).unwrap(),
@@ -275,9 +289,18 @@ mod tests {
     }
 
     fn subject() -> Subject {
-        let (appid, openid) = (AppId::parse("wx0123456789abcdef").unwrap(), OpenId::parse("oA").unwrap());
+        let (appid, openid) = (
+            AppId::parse("wx0123456789abcdef").unwrap(),
+            OpenId::parse("oA").unwrap(),
+        );
         let sid = Sid::of(&appid, &openid, DeviceId([1; 16]));
-        Subject { appid, openid, sid, auth_time: NOW - 50, unionid: Some(UnionId::parse("uMARKER").unwrap()) }
+        Subject {
+            appid,
+            openid,
+            sid,
+            auth_time: NOW - 50,
+            unionid: Some(UnionId::parse("uMARKER").unwrap()),
+        }
     }
 
     fn issuing(vars: &[(&str, &str)]) -> Issuing {
@@ -289,7 +312,9 @@ mod tests {
     }
 
     fn sign(keys: &Keys, issuing: &Issuing) -> AccessToken {
-        keys.signer.sign(&subject(), issuing, &domain(), NOW, &OsEntropy).unwrap()
+        keys.signer
+            .sign(&subject(), issuing, &domain(), NOW, &OsEntropy)
+            .unwrap()
     }
 
     fn part(token: &AccessToken, at: usize) -> serde_json::Value {
@@ -327,7 +352,10 @@ mod tests {
             assert!(claims.get("nbf").is_none());
 
             let read = keys.verifier.verify(&token, &issuing(&[]), &domain(), NOW).unwrap();
-            assert_eq!((read.sid, read.auth_time, read.openid), (subject().sid, NOW - 50, subject().openid));
+            assert_eq!(
+                (read.sid, read.auth_time, read.openid),
+                (subject().sid, NOW - 50, subject().openid)
+            );
         }
     }
 
@@ -356,7 +384,11 @@ mod tests {
         };
 
         assert!(refused(&other, &issuing(&[]), &domain()));
-        assert!(refused(&ours, &issuing(&[("WXAUTH_ISSUER", "https://other.example.com")]), &domain()));
+        assert!(refused(
+            &ours,
+            &issuing(&[("WXAUTH_ISSUER", "https://other.example.com")]),
+            &domain()
+        ));
         assert!(refused(&ours, &issuing(&[]), &Domain("other.example.com".to_owned())));
         assert!(refused(&ours, &issuing(&[("WXAUTH_AUDIENCE", "other")]), &domain()));
         let brake = (NOW - 49).to_string();
@@ -368,7 +400,13 @@ mod tests {
         for kind in [KeyKind::Rsa, KeyKind::Ec] {
             let keys = keys(kind);
             let token = sign(&keys, &issuing(&[]));
-            for (member, value) in [("typ", "JWT"), ("alg", "none"), ("alg", "HS256"), ("alg", "PS256"), ("kid", "other")] {
+            for (member, value) in [
+                ("typ", "JWT"),
+                ("alg", "none"),
+                ("alg", "HS256"),
+                ("alg", "PS256"),
+                ("kid", "other"),
+            ] {
                 let mut header = part(&token, 0);
                 header[member] = value.into();
                 let forged = with_part(&token, 0, &header);
@@ -385,8 +423,12 @@ mod tests {
         for at in 0..token.len() {
             let mut bytes = token.clone().into_bytes();
             bytes[at] ^= 1;
-            let Ok(changed) = String::from_utf8(bytes) else { continue };
-            let verdict = keys.verifier.verify(&AccessToken::new(changed), &issuing(&[]), &domain(), NOW);
+            let Ok(changed) = String::from_utf8(bytes) else {
+                continue;
+            };
+            let verdict = keys
+                .verifier
+                .verify(&AccessToken::new(changed), &issuing(&[]), &domain(), NOW);
             assert!(verdict.is_err(), "character {at}");
         }
     }

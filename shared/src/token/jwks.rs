@@ -88,7 +88,12 @@ impl PrivateJwk {
             KeyKind::Rsa => ("RS256", make_rsa()?),
             KeyKind::Ec => ("ES256", make_ec()?),
         };
-        let mut key = Self { state, kid: String::new(), alg: alg.to_owned(), members };
+        let mut key = Self {
+            state,
+            kid: String::new(),
+            alg: alg.to_owned(),
+            members,
+        };
         key.kid = key.thumbprint().ok_or(MakeError)?;
         Ok(key)
     }
@@ -96,8 +101,10 @@ impl PrivateJwk {
     /// The RFC 7638 thumbprint: SHA-256 over the required members in lexical order.
     fn thumbprint(&self) -> Option<String> {
         let names = public_members(self.members.get("kty")?)?;
-        let required: BTreeMap<_, _> =
-            names.iter().map(|name| Some((*name, self.members.get(*name)?))).collect::<Option<_>>()?;
+        let required: BTreeMap<_, _> = names
+            .iter()
+            .map(|name| Some((*name, self.members.get(*name)?)))
+            .collect::<Option<_>>()?;
         let text = serde_json::to_string(&required).ok()?;
         Some(URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes())))
     }
@@ -105,7 +112,11 @@ impl PrivateJwk {
     /// The public half.
     #[must_use]
     pub fn public(&self) -> PublicJwk {
-        let names = self.members.get("kty").and_then(|kty| public_members(kty)).unwrap_or_default();
+        let names = self
+            .members
+            .get("kty")
+            .and_then(|kty| public_members(kty))
+            .unwrap_or_default();
         let members = self.members.iter().filter(|(name, _)| names.contains(&name.as_str()));
         PublicJwk {
             kid: self.kid.clone(),
@@ -124,7 +135,10 @@ impl PrivateJwk {
         let key = match (self.members.get("kty")?.as_str(), self.alg.as_str()) {
             ("RSA", "RS256") => SigningKey::Rsa(
                 RsaKeyPair::from_components(&KeyPairComponents {
-                    public_key: PublicKeyComponents { n: self.bytes("n")?, e: self.bytes("e")? },
+                    public_key: PublicKeyComponents {
+                        n: self.bytes("n")?,
+                        e: self.bytes("e")?,
+                    },
                     d: self.bytes("d")?,
                     p: self.bytes("p")?,
                     q: self.bytes("q")?,
@@ -150,7 +164,9 @@ impl PrivateJwks {
     /// The public half of all keys.
     #[must_use]
     pub fn public(&self) -> PublicJwks {
-        PublicJwks { keys: self.keys.iter().map(PrivateJwk::public).collect() }
+        PublicJwks {
+            keys: self.keys.iter().map(PrivateJwk::public).collect(),
+        }
     }
 }
 
@@ -179,7 +195,10 @@ fn make_ec() -> Result<BTreeMap<String, String>, MakeError> {
     let private = AsBigEndian::<EcPrivateKeyBin<'_>>::as_be_bytes(&pair.private_key()).map_err(|_| MakeError)?;
     let point = pair.public_key().as_ref();
     // SEC 1 section 2.3.3: 4, then x, then y.
-    let (x, y) = point.strip_prefix(&[4]).and_then(|xy| xy.split_at_checked(32)).ok_or(MakeError)?;
+    let (x, y) = point
+        .strip_prefix(&[4])
+        .and_then(|xy| xy.split_at_checked(32))
+        .ok_or(MakeError)?;
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     Ok(BTreeMap::from([
         ("kty".to_owned(), "EC".to_owned()),
@@ -228,12 +247,14 @@ impl PublicJwk {
     fn verifying(&self) -> Option<(Algorithm, DecodingKey)> {
         let member = |name| self.members.get(name).map(String::as_str);
         match (member("kty")?, self.alg.as_str()) {
-            ("RSA", "RS256") => {
-                Some((Algorithm::RS256, DecodingKey::from_rsa_components(member("n")?, member("e")?).ok()?))
-            }
-            ("EC", "ES256") if member("crv") == Some("P-256") => {
-                Some((Algorithm::ES256, DecodingKey::from_ec_components(member("x")?, member("y")?).ok()?))
-            }
+            ("RSA", "RS256") => Some((
+                Algorithm::RS256,
+                DecodingKey::from_rsa_components(member("n")?, member("e")?).ok()?,
+            )),
+            ("EC", "ES256") if member("crv") == Some("P-256") => Some((
+                Algorithm::ES256,
+                DecodingKey::from_ec_components(member("x")?, member("y")?).ok()?,
+            )),
             _ => None,
         }
     }
@@ -247,7 +268,11 @@ impl FromSecret for AccessVerifier {
         if set.keys.is_empty() {
             return Err(SecretDefect::NotRotatedYet);
         }
-        let keys = set.keys.iter().map(|key| Some((key.kid.clone(), key.verifying()?))).collect::<Option<HashMap<_, _>>>();
+        let keys = set
+            .keys
+            .iter()
+            .map(|key| Some((key.kid.clone(), key.verifying()?)))
+            .collect::<Option<HashMap<_, _>>>();
         keys.map(Self::new).ok_or(SecretDefect::Malformed)
     }
 }
@@ -257,13 +282,19 @@ mod tests {
     use super::*;
 
     fn set(states: &[KeyState]) -> PrivateJwks {
-        PrivateJwks { keys: states.iter().map(|state| PrivateJwk::make(KeyKind::Ec, *state).unwrap()).collect() }
+        PrivateJwks {
+            keys: states
+                .iter()
+                .map(|state| PrivateJwk::make(KeyKind::Ec, *state).unwrap())
+                .collect(),
+        }
     }
 
     #[test]
     fn a_thumbprint_is_the_one_of_rfc_7638_section_3_1() {
         let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
-        let members = [("kty", "RSA"), ("n", n), ("e", "AQAB")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let members =
+            [("kty", "RSA"), ("n", n), ("e", "AQAB")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         let key = PrivateJwk {
             state: KeyState::Current,
             kid: String::new(),
@@ -288,10 +319,16 @@ mod tests {
     fn a_set_signs_with_its_one_current_key() {
         let read = |set: &PrivateJwks| AccessSigner::from_secret(&serde_json::to_string(set).unwrap()).map(drop);
 
-        assert_eq!(read(&set(&[KeyState::Previous, KeyState::Current, KeyState::Next])), Ok(()));
+        assert_eq!(
+            read(&set(&[KeyState::Previous, KeyState::Current, KeyState::Next])),
+            Ok(())
+        );
         assert_eq!(read(&set(&[])), Err(SecretDefect::NotRotatedYet));
         assert_eq!(read(&set(&[KeyState::Next])), Err(SecretDefect::Malformed));
-        assert_eq!(read(&set(&[KeyState::Current, KeyState::Current])), Err(SecretDefect::Malformed));
+        assert_eq!(
+            read(&set(&[KeyState::Current, KeyState::Current])),
+            Err(SecretDefect::Malformed)
+        );
         assert_eq!(AccessSigner::from_secret("{}").map(drop), Err(SecretDefect::Malformed));
     }
 }

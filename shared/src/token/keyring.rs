@@ -135,7 +135,11 @@ impl Keyring {
         let derived = self.keys.get(&KeyId(u32::from_be_bytes(*id)))?;
         let mut text = Zeroizing::new(text.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = derived.seal.open_in_place(nonce, Aad::from(context.aad()), &mut text).ok()?.len();
+        let opened = derived
+            .seal
+            .open_in_place(nonce, Aad::from(context.aad()), &mut text)
+            .ok()?
+            .len();
         text.truncate(opened);
         Some(text)
     }
@@ -169,7 +173,11 @@ impl FromSecret for Keyring {
             keys.insert(KeyId(id), Derived::from(key).ok_or(SecretDefect::Malformed)?);
         }
         let current = KeyId(stored.current.ok_or(SecretDefect::Malformed)?);
-        if keys.contains_key(&current) { Ok(Self { current, keys }) } else { Err(SecretDefect::Malformed) }
+        if keys.contains_key(&current) {
+            Ok(Self { current, keys })
+        } else {
+            Err(SecretDefect::Malformed)
+        }
     }
 }
 
@@ -178,7 +186,10 @@ impl Derived {
         // The keys are random already: no salt (RFC 5869 section 3.1).
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(key);
         Some(Self {
-            refresh: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth refresh token mac")?.as_slice()),
+            refresh: hmac::Key::new(
+                hmac::HMAC_SHA256,
+                derive(&root, b"wxauth refresh token mac")?.as_slice(),
+            ),
             fingerprint: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth fingerprint")?.as_slice()),
             seal: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, derive(&root, b"wxauth seal")?.as_slice()).ok()?),
         })
@@ -187,7 +198,10 @@ impl Derived {
 
 fn derive(root: &hkdf::Prk, info: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     let mut out = Zeroizing::new([0; 32]);
-    root.expand(&[info], hkdf::HKDF_SHA256).ok()?.fill(out.as_mut_slice()).ok()?;
+    root.expand(&[info], hkdf::HKDF_SHA256)
+        .ok()?
+        .fill(out.as_mut_slice())
+        .ok()?;
     Some(out)
 }
 
@@ -197,7 +211,11 @@ mod tests {
     use crate::entropy::OsEntropy;
 
     const RING: &str = r#"{"current":2,"keys":{"1":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE","2":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI"}}"#;
-    const CONTEXT: Context<'_> = Context { purpose: Purpose::SessionKey, appid: "wx1", owner: "oA" };
+    const CONTEXT: Context<'_> = Context {
+        purpose: Purpose::SessionKey,
+        appid: "wx1",
+        owner: "oA",
+    };
 
     fn ring(text: &str) -> Keyring {
         Keyring::from_secret(text).unwrap()
@@ -210,9 +228,37 @@ mod tests {
 
         assert_eq!(ring.open(CONTEXT, &sealed).unwrap().as_slice(), b"value");
         assert!(ring.open(Context { owner: "oB", ..CONTEXT }, &sealed).is_none());
-        assert!(ring.open(Context { appid: "wx2", ..CONTEXT }, &sealed).is_none());
-        assert!(ring.open(Context { appid: "wx1o", owner: "A", ..CONTEXT }, &sealed).is_none());
-        assert!(ring.open(Context { purpose: Purpose::PhoneClaim, ..CONTEXT }, &sealed).is_none());
+        assert!(
+            ring.open(
+                Context {
+                    appid: "wx2",
+                    ..CONTEXT
+                },
+                &sealed
+            )
+            .is_none()
+        );
+        assert!(
+            ring.open(
+                Context {
+                    appid: "wx1o",
+                    owner: "A",
+                    ..CONTEXT
+                },
+                &sealed
+            )
+            .is_none()
+        );
+        assert!(
+            ring.open(
+                Context {
+                    purpose: Purpose::PhoneClaim,
+                    ..CONTEXT
+                },
+                &sealed
+            )
+            .is_none()
+        );
     }
 
     #[test]

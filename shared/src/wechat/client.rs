@@ -81,21 +81,29 @@ impl HttpWechat {
 /// The roots compiled in, and those of the file: loading a machine's own costs more than all else in a cold start.
 fn tls(roots: Option<&str>) -> Result<rustls::ClientConfig, ConfigError> {
     let should = || ConfigError::new("SSL_CERT_FILE", "a PEM file of certificates");
-    let mut store = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let mut store = rustls::RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
     if let Some(path) = roots {
         let certificates = CertificateDer::pem_file_iter(path).map_err(|_| should())?;
         store.add_parsable_certificates(certificates.filter_map(Result::ok));
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(versions.map_err(|_| should())?.with_root_certificates(store).with_no_client_auth())
+    Ok(versions
+        .map_err(|_| should())?
+        .with_root_certificates(store)
+        .with_no_client_auth())
 }
 
 #[async_trait]
 impl ExchangeCode for HttpWechat {
     async fn exchange(&self, app: &App, code: &LoginCode, by: Deadline) -> Result<WechatSession, Upstream> {
         let by = by.within(BUDGET);
-        match (self.code2session(app, &app.secret, code, by).await, &app.previous_secret) {
+        match (
+            self.code2session(app, &app.secret, code, by).await,
+            &app.previous_secret,
+        ) {
             // The secret was changed here before it was changed at WeChat; the code has not been looked at.
             (Err(Upstream::Misconfigured { errcode: 40125, .. }), Some(previous)) => {
                 self.code2session(app, previous, code, by).await
@@ -121,7 +129,12 @@ impl PlatformApi for HttpWechat {
             call::<StableToken>(request, Api::StableToken, by).await
         };
         let answer = match (fetch(&app.secret).await, &app.previous_secret) {
-            (Err(Upstream::Misconfigured { errcode: 40001 | 40125, .. }), Some(previous)) => fetch(previous).await?,
+            (
+                Err(Upstream::Misconfigured {
+                    errcode: 40001 | 40125, ..
+                }),
+                Some(previous),
+            ) => fetch(previous).await?,
             (result, _) => result?,
         };
         if answer.access_token.is_empty() || answer.expires_in == 0 {
@@ -134,8 +147,12 @@ impl PlatformApi for HttpWechat {
         let by = by.within(BUDGET);
         let body = serde_json::json!({ "code": asked.code.expose(), "openid": asked.openid.expose() }).to_string();
         let request = || {
-            json_post(&self.http, self.address("/wxa/business/getuserphonenumber"), body.clone())
-                .query(&[("access_token", asked.token.expose())])
+            json_post(
+                &self.http,
+                self.address("/wxa/business/getuserphonenumber"),
+                body.clone(),
+            )
+            .query(&[("access_token", asked.token.expose())])
         };
         let answer = call::<PhoneNumber>(request, Api::PhoneNumber, by).await?;
         answer.phone_info.of(asked.appid).map_err(|defect| match defect {
@@ -146,7 +163,9 @@ impl PlatformApi for HttpWechat {
 }
 
 fn json_post(http: &reqwest::Client, address: String, body: String) -> RequestBuilder {
-    http.post(address).header(http::header::CONTENT_TYPE, "application/json").body(body)
+    http.post(address)
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(body)
 }
 
 /// Sends a request, and once more where that is safe for a single-use code.
@@ -229,10 +248,17 @@ fn read<T: for<'de> Deserialize<'de>>(body: &[u8], api: Api) -> Result<T, Upstre
     let errcode = match verdict.errcode {
         None => 0,
         Some(Errcode::Number(number)) => number,
-        Some(Errcode::Text(text)) => text.trim().parse().map_err(|_| Upstream::Unreadable("errcode is no number"))?,
+        Some(Errcode::Text(text)) => text
+            .trim()
+            .parse()
+            .map_err(|_| Upstream::Unreadable("errcode is no number"))?,
     };
     if errcode != 0 {
-        return Err(errcode::upstream(api, errcode, verdict.errmsg.as_deref().and_then(errcode::rid)));
+        return Err(errcode::upstream(
+            api,
+            errcode,
+            verdict.errmsg.as_deref().and_then(errcode::rid),
+        ));
     }
     serde_json::from_slice(body).map_err(|_| Upstream::Unreadable("a member is missing or of another type"))
 }
@@ -287,8 +313,14 @@ mod tests {
 
     #[test]
     fn success_is_an_openid_and_a_session_key_whatever_errcode_says_of_it() {
-        for errcode in ["", r#""errcode":0,"errmsg":"ok","#, r#""errcode":"0","#, r#""errcode":null,"#] {
-            let body = format!(r#"{{{errcode}"openid":"oA","session_key":"tiihtNczf5v6AKRyjwEUhQ==","expires_in":7200}}"#);
+        for errcode in [
+            "",
+            r#""errcode":0,"errmsg":"ok","#,
+            r#""errcode":"0","#,
+            r#""errcode":null,"#,
+        ] {
+            let body =
+                format!(r#"{{{errcode}"openid":"oA","session_key":"tiihtNczf5v6AKRyjwEUhQ==","expires_in":7200}}"#);
             assert_eq!(code2session(&body).unwrap().openid.expose(), "oA", "{body}");
         }
     }
@@ -302,7 +334,8 @@ mod tests {
 
     #[test]
     fn an_unknown_errcode_keeps_its_number_and_rid() {
-        let Err(Upstream::Unknown { errcode, rid }) = code2session(r#"{"errcode":99999,"errmsg":"x, rid: 5f-1"}"#) else {
+        let Err(Upstream::Unknown { errcode, rid }) = code2session(r#"{"errcode":99999,"errmsg":"x, rid: 5f-1"}"#)
+        else {
             panic!("not unknown")
         };
         assert_eq!((errcode, rid.unwrap().0.as_str()), (99_999, "5f-1"));

@@ -62,8 +62,16 @@ impl Ciphertext {
     /// Reads both values: standard base64 with padding, as WeChat writes it.
     pub fn parse(encrypted_data: &str, iv: &str) -> Result<Self, FormDefect> {
         let blocks = STANDARD.decode(encrypted_data).map_err(|_| FormDefect)?;
-        let iv = STANDARD.decode(iv).ok().and_then(|iv| iv.try_into().ok()).ok_or(FormDefect)?;
-        if blocks.is_empty() || blocks.len() % BLOCK != 0 { Err(FormDefect) } else { Ok(Self { blocks, iv }) }
+        let iv = STANDARD
+            .decode(iv)
+            .ok()
+            .and_then(|iv| iv.try_into().ok())
+            .ok_or(FormDefect)?;
+        if blocks.is_empty() || blocks.len() % BLOCK != 0 {
+            Err(FormDefect)
+        } else {
+            Ok(Self { blocks, iv })
+        }
     }
 }
 
@@ -88,13 +96,20 @@ pub fn open<T: DeserializeOwned>(data: &Ciphertext, keys: &Keys) -> Result<T, Op
 fn read<T: DeserializeOwned>(data: &Ciphertext, key: Option<&SessionKey>) -> Option<T> {
     let aes_key = key.and_then(SessionKey::aes_key);
     let usable = aes_key.is_some();
-    let aes_key = aes_key.unwrap_or_default();
+    let (text, padded) = plaintext(data, &aes_key.unwrap_or_default())?;
+    json::parse(&text).ok().filter(|_| usable && bool::from(padded))
+}
+
+/// The text without its padding, and whether the padding was right; with wrong padding, all of it.
+fn plaintext(data: &Ciphertext, aes_key: &[u8; BLOCK]) -> Option<(Zeroizing<Vec<u8>>, Choice)> {
     let mut text = Zeroizing::new(data.blocks.clone());
     // Whole blocks without padding: there is nothing to refuse.
-    cbc::Decryptor::<Aes128>::new((&*aes_key).into(), (&data.iv).into()).decrypt_padded::<NoPadding>(&mut text).ok()?;
+    cbc::Decryptor::<Aes128>::new(aes_key.into(), (&data.iv).into())
+        .decrypt_padded::<NoPadding>(&mut text)
+        .ok()?;
     let (length, padded) = unpad(&text);
-    let value = json::parse(text.get(..length)?).ok();
-    value.filter(|_| usable && bool::from(padded))
+    text.truncate(length);
+    Some((text, padded))
 }
 
 /// The length without PKCS#7 padding, and whether the padding is right, in time that does not depend on it. With wrong
@@ -117,7 +132,11 @@ struct Watermark {
 
 impl Watermark {
     fn check(&self, appid: &AppId) -> Result<(), OpenDataDefect> {
-        if self.appid == appid.as_str() { Ok(()) } else { Err(OpenDataDefect::Foreign) }
+        if self.appid == appid.as_str() {
+            Ok(())
+        } else {
+            Err(OpenDataDefect::Foreign)
+        }
     }
 }
 
@@ -184,7 +203,10 @@ impl TryFrom<PhoneInfo> for Phone {
             (least..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
         };
         let number = info.phone_number.strip_prefix('+').unwrap_or(&info.phone_number);
-        let pure = info.pure_phone_number.strip_prefix('+').unwrap_or(&info.pure_phone_number);
+        let pure = info
+            .pure_phone_number
+            .strip_prefix('+')
+            .unwrap_or(&info.pure_phone_number);
         let code = country_code.strip_prefix('+').unwrap_or(&country_code);
         let same = number == pure || number.strip_prefix(code) == Some(pure);
         if digits(number, 5, 15) && digits(pure, 5, 15) && digits(code, 1, 4) && same {
@@ -248,9 +270,16 @@ pub fn profile(data: &Ciphertext, keys: &Keys, appid: &AppId, openid: &OpenId) -
     if info.openid.is_some_and(|named| named != openid.expose()) {
         return Err(OpenDataDefect::Foreign);
     }
-    let unionid = info.unionid.filter(|text| !text.is_empty()).map(|text| UnionId::parse(&text)).transpose();
+    let unionid = info
+        .unionid
+        .filter(|text| !text.is_empty())
+        .map(|text| UnionId::parse(&text))
+        .transpose();
     members.remove("watermark");
-    Ok(Profile { members, unionid: unionid.map_err(|_| OpenDataDefect::Unreadable)? })
+    Ok(Profile {
+        members,
+        unionid: unionid.map_err(|_| OpenDataDefect::Unreadable)?,
+    })
 }
 
 /// Whether `signature` is the lower-case hex of SHA-1 over the exact `rawData` and the text of either key.
@@ -260,7 +289,10 @@ pub fn profile(data: &Ciphertext, keys: &Keys, appid: &AppId, openid: &OpenId) -
 pub fn signed(raw_data: &str, signature: &str, keys: &Keys) -> bool {
     let [current, previous] = keys.both().map(|key| {
         let text = key.map_or("", SessionKey::expose);
-        let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, [raw_data.as_bytes(), text.as_bytes()].concat().as_slice());
+        let hash = digest(
+            &SHA1_FOR_LEGACY_USE_ONLY,
+            [raw_data.as_bytes(), text.as_bytes()].concat().as_slice(),
+        );
         Choice::from(u8::from(key.is_some())) & hex(hash.as_ref()).as_bytes().ct_eq(signature.as_bytes())
     });
     bool::from(current | previous)
@@ -278,7 +310,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn keys(current: Option<&str>, previous: Option<&str>) -> Keys {
-        Keys { current: current.map(SessionKey::new), previous: previous.map(SessionKey::new) }
+        Keys {
+            current: current.map(SessionKey::new),
+            previous: previous.map(SessionKey::new),
+        }
     }
 
     #[test]
@@ -299,6 +334,92 @@ mod tests {
         for bad in [0, 17, 32, 255] {
             assert_eq!(unpadded(&[bad; 32]), None, "{bad}");
         }
+    }
+
+    fn vectors(kind: &str) -> Vec<Value> {
+        let file: Value = serde_json::from_str(include_str!("../../../tests/fixtures/wechat-decrypt.json")).unwrap();
+        file["vectors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|vector| vector["kind"] == kind)
+            .cloned()
+            .collect()
+    }
+
+    /// The plaintext of a vector, or the stage at which it fails.
+    fn decrypt(vector: &Value) -> Result<String, &'static str> {
+        let given = |member: &str| vector[member].as_str().unwrap();
+        // The form of a key is checked where it comes in.
+        let key = SessionKey::new(given("session_key")).aes_key().ok_or("key")?;
+        let data = Ciphertext::parse(given("encrypted_data"), given("iv")).map_err(|_| "form")?;
+        let (text, padded) = plaintext(&data, &key).unwrap();
+        if !bool::from(padded) {
+            return Err("padding");
+        }
+        let object: Map<String, Value> = json::parse(&text).map_err(|_| "plaintext")?;
+        if vector["check_watermark"] == true {
+            let appid = object
+                .get("watermark")
+                .and_then(|watermark| watermark["appid"].as_str());
+            appid.filter(|appid| *appid == given("appid")).ok_or("watermark")?;
+        }
+        Ok(String::from_utf8(text.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn every_ciphertext_gives_its_plaintext_or_fails_at_its_stage() {
+        for vector in vectors("decrypt") {
+            let (id, expect, result) = (&vector["id"], &vector["expect"], decrypt(&vector));
+            let stages = |stage: &str| match stage {
+                "key" | "form" => ["encoding", "length"].as_slice(),
+                "padding" => &["padding"],
+                "plaintext" => &["plaintext"],
+                _ => &["watermark"],
+            };
+            match (expect["result"].as_str().unwrap(), result) {
+                ("ok" | "either", Ok(text)) => assert_eq!(text, expect["plaintext"].as_str().unwrap(), "{id}"),
+                ("error" | "either", Err(stage)) => {
+                    let accepted = expect["accept_stages"].as_array().unwrap();
+                    assert!(
+                        accepted.iter().any(|at| stages(stage).contains(&at.as_str().unwrap())),
+                        "{id}: {stage}"
+                    );
+                }
+                (expected, result) => panic!("{id}: {expected}, not {result:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_raw_signature_verifies_or_does_not() {
+        for vector in vectors("raw_signature") {
+            let given = |member: &str| vector[member].as_str().unwrap();
+            let ok = vector["expect"]["result"] == "ok";
+            for keys in [
+                keys(Some(given("session_key")), None),
+                keys(None, Some(given("session_key"))),
+            ] {
+                assert_eq!(
+                    signed(given("raw_data"), given("signature"), &keys),
+                    ok,
+                    "{}",
+                    vector["id"]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_key_opens_or_signs_nothing() {
+        let data = Ciphertext::parse("AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAA==").unwrap();
+
+        assert_eq!(
+            open::<Map<String, Value>>(&data, &keys(None, None)).unwrap_err(),
+            OpenDataDefect::Unreadable
+        );
+        let of_nobody = hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, b"{}").as_ref());
+        assert!(!signed("{}", &of_nobody, &keys(None, None)));
     }
 
     #[test]

@@ -76,14 +76,25 @@ impl Token {
 
 impl PlatformTokens {
     /// A token that is not `refused`.
-    async fn token(&self, app: &App, refused: Option<&PlatformToken>, by: Deadline) -> Result<PlatformToken, RedeemError> {
+    async fn token(
+        &self,
+        app: &App,
+        refused: Option<&PlatformToken>,
+        by: Deadline,
+    ) -> Result<PlatformToken, RedeemError> {
         let fits = |token: &Token| refused.is_none_or(|refused| !token.is(refused));
-        if let Some(token) = self.known(&app.appid).filter(|token| fits(token) && self.lives(token, EARLY)) {
+        if let Some(token) = self
+            .known(&app.appid)
+            .filter(|token| fits(token) && self.lives(token, EARLY))
+        {
             return Ok(token.text);
         }
         // One caller of this process looks further; the others find in `known` what it found.
         let _looking = self.known.looking.lock().await;
-        if let Some(token) = self.known(&app.appid).filter(|token| fits(token) && self.lives(token, EARLY)) {
+        if let Some(token) = self
+            .known(&app.appid)
+            .filter(|token| fits(token) && self.lives(token, EARLY))
+        {
             return Ok(token.text);
         }
         let token = self.look(app, &fits, by).await?;
@@ -92,9 +103,17 @@ impl PlatformTokens {
     }
 
     /// Looks in the table, and fetches what is not there.
-    async fn look(&self, app: &App, fits: &(dyn Fn(&Token) -> bool + Sync), by: Deadline) -> Result<Token, RedeemError> {
+    async fn look(
+        &self,
+        app: &App,
+        fits: &(dyn Fn(&Token) -> bool + Sync),
+        by: Deadline,
+    ) -> Result<Token, RedeemError> {
         loop {
-            let stored = self.stored(app).await?.filter(|token| fits(token) && self.lives(token, LATE));
+            let stored = self
+                .stored(app)
+                .await?
+                .filter(|token| fits(token) && self.lives(token, LATE));
             if let Some(token) = stored.clone().filter(|token| self.lives(token, EARLY)) {
                 return Ok(token);
             }
@@ -115,9 +134,17 @@ impl PlatformTokens {
         }
     }
 
-    async fn fetch(&self, app: &App, fits: &(dyn Fn(&Token) -> bool + Sync), by: Deadline) -> Result<Token, RedeemError> {
+    async fn fetch(
+        &self,
+        app: &App,
+        fits: &(dyn Fn(&Token) -> bool + Sync),
+        by: Deadline,
+    ) -> Result<Token, RedeemError> {
         let (text, seconds) = self.wechat.stable_token(app, by).await?;
-        let token = Token { text, expires_at: self.clock.now() + seconds };
+        let token = Token {
+            text,
+            expires_at: self.clock.now() + seconds,
+        };
         if !fits(&token) {
             // WeChat still gives the token that it refuses. To force another would break it for everybody else.
             return Err(Upstream::TokenRefused { errcode: 40001 }.into());
@@ -125,16 +152,29 @@ impl PlatformTokens {
         let keyring = self.keyring.get().await?;
         let sealed = keyring.seal(context(&app.appid), token.text.expose().as_bytes(), &*self.entropy);
         let sealed = sealed.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        self.table.keep(&app.appid, &StoredToken { sealed, expires_at: token.expires_at }).await?;
+        self.table
+            .keep(
+                &app.appid,
+                &StoredToken {
+                    sealed,
+                    expires_at: token.expires_at,
+                },
+            )
+            .await?;
         Ok(token)
     }
 
     async fn stored(&self, app: &App) -> Result<Option<Token>, RedeemError> {
-        let Some(stored) = self.table.stored(&app.appid).await? else { return Ok(None) };
+        let Some(stored) = self.table.stored(&app.appid).await? else {
+            return Ok(None);
+        };
         let keyring = self.keyring.get().await?;
         let text = keyring.open(context(&app.appid), &stored.sealed);
         let text = text.and_then(|text| String::from_utf8(text.to_vec()).ok());
-        Ok(text.map(|text| Token { text: PlatformToken::new(text), expires_at: stored.expires_at }))
+        Ok(text.map(|text| Token {
+            text: PlatformToken::new(text),
+            expires_at: stored.expires_at,
+        }))
     }
 
     fn lives(&self, token: &Token, margin: Secs) -> bool {
@@ -142,28 +182,55 @@ impl PlatformTokens {
     }
 
     fn known(&self, appid: &AppId) -> Option<Token> {
-        self.known.tokens.read().unwrap_or_else(PoisonError::into_inner).get(appid).cloned()
+        self.known
+            .tokens
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(appid)
+            .cloned()
     }
 
     fn remember(&self, appid: &AppId, token: &Token) {
-        self.known.tokens.write().unwrap_or_else(PoisonError::into_inner).insert(appid.clone(), token.clone());
+        self.known
+            .tokens
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(appid.clone(), token.clone());
     }
 }
 
 fn context(appid: &AppId) -> Context<'_> {
-    Context { purpose: Purpose::PlatformToken, appid: appid.as_str(), owner: "" }
+    Context {
+        purpose: Purpose::PlatformToken,
+        appid: appid.as_str(),
+        owner: "",
+    }
 }
 
 #[async_trait]
 impl RedeemPhone for PlatformTokens {
     async fn redeem(&self, app: &App, code: &PhoneCode, openid: &OpenId, by: Deadline) -> Result<Phone, RedeemError> {
         let token = self.token(app, None, by).await?;
-        let call = PhoneCall { appid: &app.appid, token: &token, code, openid };
+        let call = PhoneCall {
+            appid: &app.appid,
+            token: &token,
+            code,
+            openid,
+        };
         match self.wechat.phone_number(&call, by).await {
             // The token is looked at before the code, so the code is still good: once more with another token.
             Err(Upstream::TokenRefused { .. }) => {
                 let another = self.token(app, Some(&token), by).await?;
-                Ok(self.wechat.phone_number(&PhoneCall { token: &another, ..call }, by).await?)
+                Ok(self
+                    .wechat
+                    .phone_number(
+                        &PhoneCall {
+                            token: &another,
+                            ..call
+                        },
+                        by,
+                    )
+                    .await?)
             }
             result => Ok(result?),
         }

@@ -1,0 +1,187 @@
+//! An API-Gateway-like front: each HTTP request becomes an event of payload 2.0 for the service that Lambda gets.
+//!
+//! A request that matches no route never reaches a function and is answered as the gateway answers it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use shared::{clock::SystemClock, lambda};
+
+/// The gateway's own limit; ours is smaller and answered by the function.
+const LONGEST_PAYLOAD: usize = 10 * 1024 * 1024;
+
+/// The routes, each with the function mounted on it.
+#[derive(Clone)]
+pub struct Front {
+    routes: Arc<Vec<(String, Router)>>,
+    requests: Arc<AtomicU64>,
+}
+
+impl Front {
+    /// A front whose route keys are `METHOD /path`.
+    #[must_use]
+    pub fn new(routes: Vec<(String, Router)>) -> Self {
+        Self {
+            routes: Arc::new(routes),
+            requests: Arc::default(),
+        }
+    }
+
+    /// The front as a router that answers every request.
+    pub fn router(self) -> Router {
+        Router::new().fallback(answer).with_state(self)
+    }
+}
+
+async fn answer(State(front): State<Front>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let key = format!("{} {}", parts.method, parts.uri.path());
+    let Some((_, function)) = front.routes.iter().find(|(route, _)| *route == key) else {
+        return gateway(StatusCode::NOT_FOUND, "Not Found");
+    };
+    let Ok(body) = axum::body::to_bytes(body, LONGEST_PAYLOAD).await else {
+        return gateway(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long");
+    };
+    let id = format!("local-{:08}", front.requests.fetch_add(1, Ordering::Relaxed));
+    match lambda::call(function, event(&parts, &body, &key, &id), &id).await {
+        Ok(answer) => from_lambda(answer),
+        Err(_) => gateway(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+    }
+}
+
+/// An answer of the gateway itself: it has no `code`.
+fn gateway(status: StatusCode, message: &str) -> Response {
+    let body = json!({ "message": message }).to_string();
+    (
+        status,
+        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+        body,
+    )
+        .into_response()
+}
+
+/// The event (payload format 2.0) of a request.
+fn event(parts: &Parts, body: &[u8], route_key: &str, id: &str) -> Value {
+    let header = |name: HeaderName| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    let path = parts.uri.path();
+    let since_epoch = SystemClock::since_epoch();
+    let (body, is_base64_encoded) = encode(header(header::CONTENT_TYPE), body);
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": route_key,
+        "rawPath": path,
+        "rawQueryString": parts.uri.query().unwrap_or_default(),
+        "headers": headers(&parts.headers),
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "local",
+            "domainName": header(header::HOST),
+            "domainPrefix": "local",
+            "http": {
+                "method": parts.method.as_str(),
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1",
+                "userAgent": header(header::USER_AGENT),
+            },
+            "requestId": id,
+            "routeKey": route_key,
+            "stage": "$default",
+            "timeEpoch": u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+        },
+        "body": body,
+        "isBase64Encoded": is_base64_encoded,
+    });
+    let cookies: Vec<_> = header(header::COOKIE)
+        .split("; ")
+        .filter(|cookie| !cookie.is_empty())
+        .collect();
+    if !cookies.is_empty() {
+        event["cookies"] = json!(cookies);
+    }
+    event
+}
+
+/// Names in lower case; the values of a name that stands more than once are joined by commas.
+fn headers(headers: &HeaderMap) -> Map<String, Value> {
+    headers
+        .keys()
+        .filter(|name| *name != header::COOKIE)
+        .map(|name| {
+            let values: Vec<_> = headers
+                .get_all(name)
+                .iter()
+                .map(|value| String::from_utf8_lossy(value.as_bytes()))
+                .collect();
+            (name.as_str().to_owned(), values.join(",").into())
+        })
+        .collect()
+}
+
+/// The gateway hands text on as it is, and everything else in base64.
+fn encode(content_type: &str, body: &[u8]) -> (Option<String>, bool) {
+    let media_type = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let is_text = media_type.starts_with("text/")
+        || matches!(
+            media_type.as_str(),
+            "application/json" | "application/javascript" | "application/xml"
+        );
+    match std::str::from_utf8(body) {
+        _ if body.is_empty() => (None, false),
+        Ok(text) if is_text => (Some(text.to_owned()), false),
+        _ => (Some(STANDARD.encode(body)), true),
+    }
+}
+
+/// What a function answers to an event.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FromLambda {
+    status_code: u16,
+    #[serde(default)]
+    headers: Map<String, Value>,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+fn from_lambda(answer: Value) -> Response {
+    let built = serde_json::from_value::<FromLambda>(answer).ok().and_then(|answer| {
+        let text = answer.body.unwrap_or_default();
+        let body = if answer.is_base64_encoded {
+            STANDARD.decode(text).ok()?
+        } else {
+            text.into_bytes()
+        };
+        let mut response = Response::builder().status(answer.status_code);
+        for (name, value) in &answer.headers {
+            response = response.header(name, value.as_str()?);
+        }
+        response.body(Body::from(body)).ok()
+    });
+    built.unwrap_or_else(|| gateway(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"))
+}

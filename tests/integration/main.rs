@@ -1,0 +1,10 @@
+//! The application from outside: HTTP in, HTTP out, the real SDK on the embedded DynamoDB, the simulated WeChat.
+
+mod config;
+mod events;
+mod laptop;
+mod login;
+mod phone;
+mod refresh;
+mod secrecy;
+mod vectors;

@@ -1,0 +1,403 @@
+//! `POST /v1/phone`.
+
+use std::collections::HashSet;
+
+use http::Method;
+use serde_json::{Value, json};
+use tests::{Answer, Laptop, Start, Tokens, send};
+
+async fn phone(laptop: &Laptop, user: &Tokens, body: &Value) -> Answer {
+    laptop.post_as(&user.access, "/v1/phone", body).await
+}
+
+/// What the button gives, as the two ways to send it.
+fn button(laptop: &Laptop, user: &str) -> (Value, Value) {
+    let event = laptop.sim("phone", json!({ "user": user }));
+    (
+        json!({ "encryptedData": event["encryptedData"], "iv": event["iv"] }),
+        json!({ "code": event["code"] }),
+    )
+}
+
+/// Any plaintext under the user's present key.
+fn encrypted(laptop: &Laptop, plaintext: &str) -> Value {
+    laptop.sim("encrypt", json!({ "user": "alice", "plaintext": plaintext }))
+}
+
+#[tokio::test]
+async fn both_ways_give_the_number() {
+    let laptop = Start::default().rsa().go().await;
+    let alice = laptop.login("alice").await;
+    let number =
+        json!({ "user": "alice", "phoneNumber": "+85251234567", "purePhoneNumber": "51234567", "countryCode": "852" });
+    let _ = laptop.sim("user", number);
+    let (data, code) = button(&laptop, "alice");
+
+    for way in [data, code] {
+        let answer = phone(&laptop, &alice, &way).await.ok();
+        let number = json!({ "phoneNumber": "+85251234567", "purePhoneNumber": "51234567", "countryCode": "852" });
+        assert_eq!(answer, number);
+    }
+}
+
+#[tokio::test]
+async fn data_under_the_key_before_the_last_login_is_read_for_ten_minutes() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let (data, _) = button(&laptop, "alice");
+    laptop.login("alice").await;
+
+    laptop.clock.advance(599);
+    phone(&laptop, &alice, &data).await.ok();
+
+    laptop.clock.advance(1);
+    phone(&laptop, &alice, &data)
+        .await
+        .is_problem(409, "session_key_expired", "relogin_then_retap");
+}
+
+#[tokio::test]
+async fn the_same_key_given_again_does_not_push_out_the_previous_one() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let (data, _) = button(&laptop, "alice");
+    laptop.login("alice").await;
+    let _ = laptop.sim("settings", json!({ "session_key": "keep" }));
+    laptop.login("alice").await;
+
+    phone(&laptop, &alice, &data).await.ok();
+}
+
+#[tokio::test]
+async fn a_key_that_wechat_replaced_behind_our_back_asks_for_a_login_and_a_tap() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let _unsent = laptop.code("alice");
+    let (data, _) = button(&laptop, "alice");
+
+    phone(&laptop, &alice, &data)
+        .await
+        .is_problem(409, "session_key_expired", "relogin_then_retap");
+}
+
+#[tokio::test]
+async fn every_failure_to_read_is_one_answer() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let good = |number: &str| {
+        json!({
+            "phoneNumber": number, "purePhoneNumber": number, "countryCode": "86",
+            "watermark": { "timestamp": 1_800_000_000, "appid": tests::APPID },
+        })
+    };
+    let mut without_watermark = good("13800138000");
+    without_watermark.as_object_mut().unwrap().remove("watermark");
+    let (data, _) = button(&laptop, "alice");
+    let flipped = |member: &str| {
+        let mut text = data[member].as_str().unwrap().to_owned();
+        let other = if text.starts_with('A') { "B" } else { "A" };
+        text.replace_range(0..1, other);
+        let mut data = data.clone();
+        data[member] = text.into();
+        data
+    };
+
+    let mut bodies = HashSet::new();
+    for malformed in [
+        flipped("encryptedData"),
+        flipped("iv"),
+        encrypted(&laptop, ""),
+        encrypted(&laptop, "text"),
+        encrypted(&laptop, "null"),
+        encrypted(&laptop, "[1]"),
+        encrypted(&laptop, "{\"phoneNumber\":"),
+        encrypted(&laptop, &good("138****8000").to_string()),
+        encrypted(&laptop, &good("1").to_string()),
+        encrypted(&laptop, &without_watermark.to_string()),
+        encrypted(
+            &laptop,
+            &good("13800138000")
+                .to_string()
+                .replacen('{', "{\"phoneNumber\":\"1\",", 1),
+        ),
+        encrypted(&laptop, &format!("{} x", good("13800138000"))),
+    ] {
+        let answer = phone(&laptop, &alice, &malformed).await;
+        answer.is_problem(409, "session_key_expired", "relogin_then_retap");
+        let mut body = answer.json();
+        body["request_id"] = Value::Null;
+        bodies.insert(body.to_string());
+    }
+    assert_eq!(bodies.len(), 1);
+}
+
+#[tokio::test]
+async fn data_of_another_app_is_rejected() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let foreign = json!({
+        "phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86",
+        "watermark": { "timestamp": 1_800_000_000, "appid": "wxffffffffffffffff" },
+    });
+
+    let answer = phone(&laptop, &alice, &encrypted(&laptop, &foreign.to_string())).await;
+
+    answer.is_problem(403, "data_rejected", "stop");
+}
+
+#[tokio::test]
+async fn thirty_attempts_an_hour_are_counted_whatever_comes_of_them() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let bob = laptop.login("bob").await;
+    let (data, code) = button(&laptop, "alice");
+    for attempt in 0..29 {
+        let garbage = json!({ "encryptedData": "AAAAAAAAAAAAAAAAAAAAAA==", "iv": "AAAAAAAAAAAAAAAAAAAAAA==" });
+        let way = if attempt % 2 == 0 { &garbage } else { &data };
+        assert_ne!(phone(&laptop, &alice, way).await.status, 429);
+    }
+    phone(&laptop, &alice, &code).await.ok();
+
+    let refused = phone(&laptop, &alice, &data).await;
+    refused.is_problem(429, "rate_limited", "retry");
+    assert_eq!(refused.json()["retry_after"], 3_600);
+    phone(&laptop, &alice, &button(&laptop, "alice").1)
+        .await
+        .is_problem(429, "rate_limited", "retry");
+    // A login does not give attempts back, and nobody else is concerned.
+    laptop.login("alice").await;
+    phone(&laptop, &alice, &data)
+        .await
+        .is_problem(429, "rate_limited", "retry");
+    phone(&laptop, &bob, &button(&laptop, "bob").0).await.ok();
+
+    laptop.clock.advance(3_600);
+    let alice = laptop.login("alice").await;
+    phone(&laptop, &alice, &button(&laptop, "alice").0).await.ok();
+}
+
+#[tokio::test]
+async fn the_count_holds_under_parallel_attempts() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let garbage = json!({ "encryptedData": "AAAAAAAAAAAAAAAAAAAAAA==", "iv": "AAAAAAAAAAAAAAAAAAAAAA==" });
+
+    let answers = futures_util::future::join_all((0..60).map(|_| phone(&laptop, &alice, &garbage))).await;
+
+    assert_eq!(answers.iter().filter(|answer| answer.status == 409).count(), 30);
+    assert_eq!(answers.iter().filter(|answer| answer.status == 429).count(), 30);
+}
+
+#[tokio::test]
+async fn a_phone_code_sent_again_gives_the_number_without_a_second_call() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let (_, code) = button(&laptop, "alice");
+    let first = phone(&laptop, &alice, &code).await.ok();
+
+    laptop.clock.advance(299);
+    let again = phone(&laptop, &alice, &code).await.ok();
+
+    assert_eq!(first, again);
+    assert_eq!(laptop.simulator.calls("getuserphonenumber"), 1);
+    laptop.clock.advance(1);
+    phone(&laptop, &alice, &code)
+        .await
+        .is_problem(409, "phone_code_invalid", "relogin_then_retap");
+}
+
+#[tokio::test]
+async fn a_phone_code_sent_twice_at_once_gives_the_number_twice_and_is_paid_once() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let (_, code) = button(&laptop, "alice");
+
+    let (one, two) = tokio::join!(phone(&laptop, &alice, &code), phone(&laptop, &alice, &code));
+
+    assert_eq!(one.ok(), two.ok());
+}
+
+#[tokio::test]
+async fn a_phone_code_of_another_user_gives_nothing() {
+    let laptop = Laptop::start().await;
+    let (alice, bob) = (laptop.login("alice").await, laptop.login("bob").await);
+    let (_, code) = button(&laptop, "alice");
+
+    let before = phone(&laptop, &bob, &code).await;
+    phone(&laptop, &alice, &code).await.ok();
+    let after = phone(&laptop, &bob, &code).await;
+
+    before.is_problem(403, "data_rejected", "stop");
+    after.is_problem(409, "phone_code_invalid", "relogin_then_retap");
+}
+
+#[tokio::test]
+async fn each_answer_of_wechat_has_its_own_code() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    for (errcode, status, code, action) in [
+        (40029, 409, "phone_code_invalid", "relogin_then_retap"),
+        (40163, 409, "phone_code_invalid", "relogin_then_retap"),
+        (40003, 403, "data_rejected", "stop"),
+        (40013, 500, "misconfigured", "stop"),
+        (48001, 500, "misconfigured", "stop"),
+        (45011, 503, "wechat_busy", "retry"),
+        (99_999, 502, "wechat_error", "retry"),
+    ] {
+        laptop.script(
+            "getuserphonenumber",
+            json!({ "kind": "errcode", "errcode": errcode }),
+            Some(1),
+        );
+        phone(&laptop, &alice, &button(&laptop, "alice").1)
+            .await
+            .is_problem(status, code, action);
+    }
+    for (fault, status, code) in [
+        (json!({ "kind": "silence" }), 504, "wechat_timeout"),
+        (json!({ "kind": "reset" }), 504, "wechat_timeout"),
+        (json!({ "kind": "html" }), 502, "wechat_error"),
+        (json!({ "kind": "status", "status": 503 }), 502, "wechat_error"),
+    ] {
+        laptop.script("getuserphonenumber", fault, Some(1));
+        phone(&laptop, &alice, &button(&laptop, "alice").1)
+            .await
+            .is_problem(status, code, "retry");
+    }
+    assert_eq!(
+        laptop.simulator.calls("getuserphonenumber"),
+        11,
+        "a code is never sent twice"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_platform_token_is_replaced_once_and_never_forced() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    phone(&laptop, &alice, &button(&laptop, "alice").1).await.ok();
+    for errcode in [40001, 40014, 42001] {
+        laptop.script(
+            "getuserphonenumber",
+            json!({ "kind": "errcode", "errcode": errcode }),
+            None,
+        );
+        let before = laptop.simulator.calls("getuserphonenumber");
+
+        phone(&laptop, &alice, &button(&laptop, "alice").1)
+            .await
+            .is_problem(502, "wechat_error", "retry");
+
+        assert_eq!(
+            laptop.simulator.calls("getuserphonenumber"),
+            before + 1,
+            "WeChat still gives the same token"
+        );
+        laptop.simulator.clear_script();
+        laptop.clock.advance(10);
+    }
+    phone(&laptop, &alice, &button(&laptop, "alice").1).await.ok();
+}
+
+#[tokio::test]
+async fn one_platform_token_serves_many_requests_at_once() {
+    let laptop = Laptop::start().await;
+    let users: Vec<String> = (0..20).map(|number| format!("user{number}")).collect();
+    let mut requests = Vec::new();
+    for user in &users {
+        let tokens = laptop.login(user).await;
+        requests.push((tokens, button(&laptop, user).1));
+    }
+
+    let answers = futures_util::future::join_all(requests.iter().map(|(user, code)| phone(&laptop, user, code))).await;
+
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert_eq!(laptop.simulator.calls("stable_token"), 1);
+}
+
+#[tokio::test]
+async fn a_request_gives_the_data_or_the_code_in_the_right_form() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let iv = "AAAAAAAAAAAAAAAAAAAAAA==";
+    for body in [
+        json!({}),
+        json!({ "encryptedData": iv }),
+        json!({ "iv": iv }),
+        json!({ "encryptedData": iv, "iv": iv, "code": "c" }),
+        json!({ "encryptedData": "", "iv": iv }),
+        json!({ "encryptedData": "AAAA", "iv": iv }),
+        json!({ "encryptedData": iv, "iv": "AAAA" }),
+        json!({ "encryptedData": "!", "iv": iv }),
+        json!({ "encryptedData": iv, "iv": 1 }),
+        json!({ "code": "" }),
+        json!({ "code": "a b" }),
+        json!({ "code": ["c"] }),
+    ] {
+        phone(&laptop, &alice, &body)
+            .await
+            .is_problem(400, "invalid_request", "fix");
+    }
+    assert_eq!(laptop.simulator.calls("getuserphonenumber"), 0);
+}
+
+#[tokio::test]
+async fn only_a_living_access_token_of_ours_is_accepted() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let stranger = Laptop::start().await.login("alice").await;
+    let (data, _) = button(&laptop, "alice");
+    let with = |value: &str| laptop.request("/v1/phone").header("authorization", value).json(&data);
+
+    send(laptop.request("/v1/phone").json(&data))
+        .await
+        .is_problem(401, "token_invalid", "refresh");
+    for bad in ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer x.y.z", &alice.access] {
+        send(with(bad)).await.is_problem(401, "token_invalid", "refresh");
+    }
+    for bad in [&stranger.access, &alice.refresh, &format!("{}A", alice.access)] {
+        send(with(&format!("Bearer {bad}")))
+            .await
+            .is_problem(401, "token_invalid", "refresh");
+    }
+    send(with(&format!("bearer {}", alice.access))).await.ok();
+
+    laptop.clock.advance(930);
+    send(with(&format!("Bearer {}", alice.access)))
+        .await
+        .is_problem(401, "token_expired", "refresh");
+}
+
+#[tokio::test]
+async fn an_access_token_whose_session_is_gone_is_refused_at_once() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let (data, code) = button(&laptop, "alice");
+    laptop.clock.advance(1);
+    laptop
+        .login_with(&json!({ "code": laptop.code("alice"), "device": alice.device }))
+        .await;
+
+    for body in [data, code] {
+        phone(&laptop, &alice, &body)
+            .await
+            .is_problem(401, "token_invalid", "refresh");
+    }
+    assert_eq!(laptop.simulator.calls("getuserphonenumber"), 0);
+}
+
+#[tokio::test]
+async fn other_methods_and_paths_are_answered_by_the_gateway() {
+    let laptop = Laptop::start().await;
+    for (method, path) in [
+        (Method::GET, "/v1/phone"),
+        (Method::POST, "/v1/phones"),
+        (Method::POST, "/v1/phone/"),
+    ] {
+        let answer = send(laptop.method(method, path)).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.text.as_str()),
+            (404, "{\"message\":\"Not Found\"}")
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! Nothing secret is seen: neither in a log line nor in an answer that is not meant to carry it.
+
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use serde_json::json;
+use tests::{APPID, Laptop, Start, send};
+
+const SECRET: &str = "MARKERsecretMARKERsecretMARKER00";
+const SESSION_KEY: &str = "TUFSS0VSc2Vzc2lvbmtleQ==";
+const NUMBER: &str = "13912345678";
+const UNIONID: &str = "uMARKERunionid";
+
+/// The ways in which a value may be written down.
+fn spellings(value: &str) -> Vec<String> {
+    let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let percent: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    vec![
+        value.to_owned(),
+        STANDARD.encode(value),
+        URL_SAFE_NO_PAD.encode(value),
+        hex,
+        percent,
+    ]
+}
+
+#[track_caller]
+fn absent(value: &str, texts: &[String]) {
+    for spelling in spellings(value) {
+        for text in texts {
+            assert!(!text.contains(&spelling), "{spelling} stands in {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_log_line_and_no_refusal_holds_a_secret() {
+    let laptop = Start::default()
+        .apps(json!({ "apps": { APPID: { "secret": SECRET } } }))
+        .go()
+        .await;
+    let code = laptop.code("alice");
+    let user = json!({ "user": "alice", "session_key": SESSION_KEY, "phoneNumber": NUMBER, "unionid": UNIONID });
+    let _ = laptop.sim("user", user);
+    let body = json!({ "code": code, "userInfo": laptop.sim("userinfo", json!({ "user": "alice" })) });
+    let key = "MARKERidempotencykey";
+    let login = send(laptop.request("/v1/login").header("idempotency-key", key).json(&body)).await;
+    let (access, refresh) = (login.text_of("access_token"), login.text_of("refresh_token"));
+    let tap = laptop.sim("phone", json!({ "user": "alice" }));
+    let phone_code = tap["code"].as_str().unwrap().to_owned();
+    let data = json!({ "encryptedData": tap["encryptedData"], "iv": tap["iv"] });
+    laptop.post_as(&access, "/v1/phone", &data).await.ok();
+    laptop
+        .post_as(&access, "/v1/phone", &json!({ "code": phone_code }))
+        .await
+        .ok();
+    laptop.clock.advance(200);
+    let successor = laptop.refresh(&refresh).await.text_of("refresh_token");
+    // And everything again, refused.
+    let mut refusals = vec![
+        laptop.post("/v1/login", &body).await,
+        laptop
+            .post("/v1/login", &json!({ "code": code, "appid": SECRET }))
+            .await,
+        laptop
+            .post_as(&refresh, "/v1/phone", &json!({ "code": phone_code }))
+            .await,
+        laptop
+            .post_as(&access, "/v1/phone", &json!({ "code": format!("{phone_code} ") }))
+            .await,
+        laptop.refresh(&format!("{refresh}A")).await,
+    ];
+    for fault in ["reset", "html", "truncated", "cut", "silence"] {
+        laptop.script("*", json!({ "kind": fault }), Some(2));
+        refusals.push(laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await);
+        refusals.push(
+            laptop
+                .post_as(&access, "/v1/phone", &json!({ "code": format!("{phone_code}x") }))
+                .await,
+        );
+        laptop.simulator.clear_script();
+    }
+    laptop.script(
+        "*",
+        json!({ "kind": "errcode", "errcode": 40125, "errmsg": format!("{SECRET} {code}") }),
+        Some(1),
+    );
+    refusals.push(laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await);
+
+    let log = laptop.log();
+    assert!(log.len() > 15, "the log was read");
+    let tap_data = tap["encryptedData"].as_str().unwrap();
+    let openid = login.text_of("openid");
+    for secret in [
+        SECRET,
+        SESSION_KEY,
+        &code,
+        key,
+        &access,
+        &refresh,
+        &successor,
+        &phone_code,
+        NUMBER,
+        UNIONID,
+        tap_data,
+        &openid,
+    ] {
+        absent(secret, &log);
+        let texts: Vec<_> = refusals
+            .iter()
+            .map(|refusal| format!("{} {:?}", refusal.text, refusal.headers))
+            .collect();
+        absent(secret, &texts);
+    }
+    for secret in [SECRET, SESSION_KEY, key] {
+        absent(secret, &[login.text.clone()]);
+    }
+}
+
+#[tokio::test]
+async fn a_log_line_says_what_happened_and_to_which_request() {
+    let laptop = Laptop::start().await;
+    let login = laptop.login("alice").await;
+    laptop.refresh(&login.refresh).await.ok();
+    let refused = laptop.post("/v1/login", &json!({ "code": "nobody" })).await;
+    let _ = send(laptop.request("/v1/login?MARKER=1").json(&json!({}))).await;
+
+    let log: Vec<serde_json::Value> = laptop
+        .log()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+
+    assert_eq!(log.len(), 4);
+    assert_eq!(
+        (&log[0]["route"], &log[0]["status"], &log[0]["cold_start"]),
+        (&json!("/v1/login"), &json!(200), &json!(true))
+    );
+    assert_eq!(
+        (&log[1]["route"], &log[1]["verdict"]),
+        (&json!("/v1/refresh"), &json!("ECHO"))
+    );
+    assert_eq!(
+        (&log[2]["code"], &log[2]["status"]),
+        (&json!("code_invalid"), &json!(400))
+    );
+    assert_eq!(log[2]["request_id"], refused.json()["request_id"]);
+    assert_eq!(log[2]["cause"], "wechat refuses the code as invalid");
+    assert!(!log[3].to_string().contains("MARKER"));
+}
