@@ -50,6 +50,7 @@ impl Env {
     }
 
     /// The variables of this process.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn process_vars() -> Result<Vec<(String, String)>, ConfigError> {
         let mut vars = Vec::new();
         for (name, value) in std::env::vars_os() {

@@ -142,7 +142,7 @@ async fn the_same_request_sent_twice_at_once_gives_one_session() {
 async fn a_login_whose_wechat_answer_was_lost_asks_for_a_new_code() {
     let laptop = Laptop::start().await;
     let body = json!({ "code": laptop.code("alice") });
-    laptop.script_after("jscode2session", json!({ "kind": "reset" }), Some(1));
+    laptop.script_after("jscode2session", &json!({ "kind": "reset" }), Some(1));
 
     login_with_key(&laptop, KEY, &body)
         .await
@@ -174,7 +174,7 @@ async fn each_answer_of_wechat_has_its_own_code() {
     ] {
         laptop.script(
             "jscode2session",
-            json!({ "kind": "errcode", "errcode": errcode }),
+            &json!({ "kind": "errcode", "errcode": errcode }),
             Some(1),
         );
         laptop
@@ -192,11 +192,11 @@ async fn each_answer_of_wechat_has_its_own_code() {
 #[tokio::test]
 async fn minus_one_is_tried_once_more() {
     let laptop = Laptop::start().await;
-    laptop.script("jscode2session", json!({ "kind": "errcode", "errcode": -1 }), Some(1));
+    laptop.script("jscode2session", &json!({ "kind": "errcode", "errcode": -1 }), Some(1));
     laptop.login("alice").await;
     assert_eq!(laptop.simulator.calls("jscode2session"), 2);
 
-    laptop.script("jscode2session", json!({ "kind": "errcode", "errcode": -1 }), None);
+    laptop.script("jscode2session", &json!({ "kind": "errcode", "errcode": -1 }), None);
     let answer = laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await;
 
     answer.is_problem(503, "wechat_busy", "retry");
@@ -219,7 +219,7 @@ async fn an_unreadable_answer_is_wechats_error_and_never_the_users() {
         (json!({ "kind": "cut" }), 504, "wechat_timeout", "relogin"),
         (json!({ "kind": "silence" }), 504, "wechat_timeout", "relogin"),
     ] {
-        laptop.script("jscode2session", fault, Some(1));
+        laptop.script("jscode2session", &fault, Some(1));
         laptop
             .post("/v1/login", &json!({ "code": laptop.code("alice") }))
             .await

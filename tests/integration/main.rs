@@ -1,5 +1,7 @@
 //! The application from outside: HTTP in, HTTP out, the real SDK on the embedded DynamoDB, the simulated WeChat.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its expectation does")]
+
 mod config;
 mod events;
 mod laptop;

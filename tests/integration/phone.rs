@@ -246,7 +246,7 @@ async fn each_answer_of_wechat_has_its_own_code() {
     ] {
         laptop.script(
             "getuserphonenumber",
-            json!({ "kind": "errcode", "errcode": errcode }),
+            &json!({ "kind": "errcode", "errcode": errcode }),
             Some(1),
         );
         phone(&laptop, &alice, &button(&laptop, "alice").1)
@@ -259,7 +259,7 @@ async fn each_answer_of_wechat_has_its_own_code() {
         (json!({ "kind": "html" }), 502, "wechat_error"),
         (json!({ "kind": "status", "status": 503 }), 502, "wechat_error"),
     ] {
-        laptop.script("getuserphonenumber", fault, Some(1));
+        laptop.script("getuserphonenumber", &fault, Some(1));
         phone(&laptop, &alice, &button(&laptop, "alice").1)
             .await
             .is_problem(status, code, "retry");
@@ -279,7 +279,7 @@ async fn a_refused_platform_token_is_replaced_once_and_never_forced() {
     for errcode in [40001, 40014, 42001] {
         laptop.script(
             "getuserphonenumber",
-            json!({ "kind": "errcode", "errcode": errcode }),
+            &json!({ "kind": "errcode", "errcode": errcode }),
             None,
         );
         let before = laptop.simulator.calls("getuserphonenumber");

@@ -275,7 +275,7 @@ async fn what_is_no_token_of_ours_is_refused_alike() {
 async fn a_total_outage_of_wechat_is_not_noticed() {
     let laptop = Laptop::start().await;
     let login = laptop.login("alice").await;
-    laptop.script("*", json!({ "kind": "reset" }), None);
+    laptop.script("*", &json!({ "kind": "reset" }), None);
 
     laptop.clock.advance(MIN_AGE);
 

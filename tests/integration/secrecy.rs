@@ -5,23 +5,27 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use serde_json::json;
-use tests::{APPID, Laptop, Start, send};
+use tests::{APPID, Answer, Laptop, Start, send};
 
 const SECRET: &str = "MARKERsecretMARKERsecretMARKER00";
 const SESSION_KEY: &str = "TUFSS0VSc2Vzc2lvbmtleQ==";
 const NUMBER: &str = "13912345678";
 const UNIONID: &str = "uMARKERunionid";
+const KEY: &str = "MARKERidempotencykey";
 
 /// The ways in which a value may be written down.
-fn spellings(value: &str) -> Vec<String> {
-    let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let percent: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    vec![
+fn spellings(value: &str) -> [String; 5] {
+    let hex = tests::hex(value.as_bytes());
+    let percent = hex
+        .as_bytes()
+        .chunks(2)
+        .map(|byte| format!("%{}", String::from_utf8_lossy(byte).to_uppercase()));
+    [
         value.to_owned(),
         STANDARD.encode(value),
         URL_SAFE_NO_PAD.encode(value),
+        percent.collect::<Vec<_>>().concat(),
         hex,
-        percent,
     ]
 }
 
@@ -34,30 +38,37 @@ fn absent(value: &str, texts: &[String]) {
     }
 }
 
-#[tokio::test]
-async fn no_log_line_and_no_refusal_holds_a_secret() {
-    let laptop = Start::default()
-        .apps(json!({ "apps": { APPID: { "secret": SECRET } } }))
-        .go()
-        .await;
+/// Everything that is secret, and every refusal on the way.
+struct Journey {
+    secrets: Vec<String>,
+    refusals: Vec<Answer>,
+    login: Answer,
+}
+
+/// Login, phone by both ways and refresh, with a marker for every kind of secret.
+async fn marked(laptop: &Laptop) -> Journey {
     let code = laptop.code("alice");
     let user = json!({ "user": "alice", "session_key": SESSION_KEY, "phoneNumber": NUMBER, "unionid": UNIONID });
     let _ = laptop.sim("user", user);
     let body = json!({ "code": code, "userInfo": laptop.sim("userinfo", json!({ "user": "alice" })) });
-    let key = "MARKERidempotencykey";
-    let login = send(laptop.request("/v1/login").header("idempotency-key", key).json(&body)).await;
+    let login = send(laptop.request("/v1/login").header("idempotency-key", KEY).json(&body)).await;
     let (access, refresh) = (login.text_of("access_token"), login.text_of("refresh_token"));
     let tap = laptop.sim("phone", json!({ "user": "alice" }));
-    let phone_code = tap["code"].as_str().unwrap().to_owned();
-    let data = json!({ "encryptedData": tap["encryptedData"], "iv": tap["iv"] });
-    laptop.post_as(&access, "/v1/phone", &data).await.ok();
+    let (phone_code, data) = (
+        tap["code"].as_str().unwrap().to_owned(),
+        tap["encryptedData"].as_str().unwrap().to_owned(),
+    );
+    laptop
+        .post_as(&access, "/v1/phone", &json!({ "encryptedData": data, "iv": tap["iv"] }))
+        .await
+        .ok();
     laptop
         .post_as(&access, "/v1/phone", &json!({ "code": phone_code }))
         .await
         .ok();
     laptop.clock.advance(200);
     let successor = laptop.refresh(&refresh).await.text_of("refresh_token");
-    // And everything again, refused.
+
     let mut refusals = vec![
         laptop.post("/v1/login", &body).await,
         laptop
@@ -72,49 +83,55 @@ async fn no_log_line_and_no_refusal_holds_a_secret() {
         laptop.refresh(&format!("{refresh}A")).await,
     ];
     for fault in ["reset", "html", "truncated", "cut", "silence"] {
-        laptop.script("*", json!({ "kind": fault }), Some(2));
+        laptop.script("*", &json!({ "kind": fault }), Some(2));
         refusals.push(laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await);
-        refusals.push(
-            laptop
-                .post_as(&access, "/v1/phone", &json!({ "code": format!("{phone_code}x") }))
-                .await,
-        );
+        let other = json!({ "code": format!("{phone_code}x") });
+        refusals.push(laptop.post_as(&access, "/v1/phone", &other).await);
         laptop.simulator.clear_script();
     }
+    let errmsg = format!("{SECRET} {code}");
     laptop.script(
         "*",
-        json!({ "kind": "errcode", "errcode": 40125, "errmsg": format!("{SECRET} {code}") }),
+        &json!({ "kind": "errcode", "errcode": 40125, "errmsg": errmsg }),
         Some(1),
     );
     refusals.push(laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await);
 
+    let openid = login.text_of("openid");
+    let mut secrets = vec![code, access, refresh, successor, phone_code, data, openid];
+    secrets.extend([SECRET, SESSION_KEY, KEY, NUMBER, UNIONID].map(str::to_owned));
+    Journey {
+        secrets,
+        refusals,
+        login,
+    }
+}
+
+#[tokio::test]
+async fn no_log_line_and_no_refusal_holds_a_secret() {
+    let laptop = Start::default()
+        .apps(json!({ "apps": { APPID: { "secret": SECRET } } }))
+        .go()
+        .await;
+
+    let Journey {
+        secrets,
+        refusals,
+        login,
+    } = marked(&laptop).await;
+
     let log = laptop.log();
     assert!(log.len() > 15, "the log was read");
-    let tap_data = tap["encryptedData"].as_str().unwrap();
-    let openid = login.text_of("openid");
-    for secret in [
-        SECRET,
-        SESSION_KEY,
-        &code,
-        key,
-        &access,
-        &refresh,
-        &successor,
-        &phone_code,
-        NUMBER,
-        UNIONID,
-        tap_data,
-        &openid,
-    ] {
+    let refusals: Vec<_> = refusals
+        .iter()
+        .map(|refusal| format!("{} {:?}", refusal.text, refusal.headers))
+        .collect();
+    for secret in &secrets {
         absent(secret, &log);
-        let texts: Vec<_> = refusals
-            .iter()
-            .map(|refusal| format!("{} {:?}", refusal.text, refusal.headers))
-            .collect();
-        absent(secret, &texts);
+        absent(secret, &refusals);
     }
-    for secret in [SECRET, SESSION_KEY, key] {
-        absent(secret, &[login.text.clone()]);
+    for secret in [SECRET, SESSION_KEY, KEY] {
+        absent(secret, std::slice::from_ref(&login.text));
     }
 }
 

@@ -15,7 +15,7 @@ fn vectors() -> Vec<Value> {
         .collect()
 }
 
-/// The app of a vector; the masked one of SKIT (`wxc****…`) and a missing one are no AppIDs.
+/// The app of a vector; the masked one of SKIT (`wxc****…`) and a missing one are none.
 fn appid(vector: &Value) -> &str {
     vector["appid"]
         .as_str()
@@ -135,5 +135,5 @@ async fn every_profile_through_the_user_info_of_a_login() {
 fn signature(raw_data: &str, session_key: &str) -> String {
     use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
     let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{raw_data}{session_key}").as_bytes());
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    tests::hex(hash.as_ref())
 }

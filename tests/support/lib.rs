@@ -1,5 +1,13 @@
 //! The whole application for tests: the laptop's process with a clock and a log in the test's hand.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "a test ends where its expectation does"
+)]
+
 use std::{
     fmt,
     path::PathBuf,
@@ -224,7 +232,6 @@ impl Answer {
     }
 
     /// The body of an answer that must be 200.
-    #[expect(clippy::must_use_candidate, reason = "it asserts; the body is by the way")]
     #[track_caller]
     pub fn ok(&self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{self:?}");
@@ -286,13 +293,11 @@ impl Laptop {
     }
 
     /// A request to post to a path of the API.
-    #[must_use]
     pub fn request(&self, path: &str) -> reqwest::RequestBuilder {
         self.http.post(format!("{}{path}", self.world.url))
     }
 
     /// Any request to the API.
-    #[must_use]
     pub fn method(&self, method: http::Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.world.url))
     }
@@ -325,7 +330,7 @@ impl Laptop {
     }
 
     /// Lets the simulator fail.
-    pub fn script(&self, api: &str, fault: Value, times: Option<u32>) {
+    pub fn script(&self, api: &str, fault: &Value, times: Option<u32>) {
         let _ = self.sim(
             "script",
             json!({ "api": api, "fault": fault, "times": times, "after": false }),
@@ -333,7 +338,7 @@ impl Laptop {
     }
 
     /// Lets the simulator do its work and then lose the answer.
-    pub fn script_after(&self, api: &str, fault: Value, times: Option<u32>) {
+    pub fn script_after(&self, api: &str, fault: &Value, times: Option<u32>) {
         let _ = self.sim(
             "script",
             json!({ "api": api, "fault": fault, "times": times, "after": true }),
@@ -397,6 +402,14 @@ pub async fn send(request: reqwest::RequestBuilder) -> Answer {
         headers,
         text: response.text().await.expect("a body"),
     }
+}
+
+/// Lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// The JWT claims of an access token, unverified.

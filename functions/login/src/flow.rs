@@ -215,7 +215,7 @@ pub(crate) fn tokens(
     };
     let access = keys
         .signer
-        .sign(&subject, &deps.issuing, keys.domain, now, &*deps.entropy)?;
+        .sign(&deps.issuing.claims(&subject, keys.domain, now, &*deps.entropy))?;
     let refresh = RefreshToken {
         key_id: session.key_id,
         generation: 0,

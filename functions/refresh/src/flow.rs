@@ -8,6 +8,7 @@ use shared::{
     clock::Secs,
     http::Domain,
     problem::{Code, Problem},
+    redacted::AccessToken,
     secrets::SecretError,
     session::{
         Attempt, Rotation, Session, StoreError,
@@ -94,9 +95,11 @@ pub async fn refresh(deps: &Deps, text: &str, domain: &Domain) -> Result<(Verdic
         (Verdict::Alarm, _) => return Err(RefreshError::Alarm),
         (Verdict::Gone | Verdict::Rotated | Verdict::Replay | Verdict::Echo, _) => return Err(RefreshError::Gone),
     };
+    let access = access_token(deps, &signer, (&token, &session), domain, now)?;
+    let refresh = token.encode(&keyring).ok_or(RefreshError::KeyUnknown)?;
     Ok((
         verdict,
-        answer(deps, &signer, &keyring, (&token, &session), domain, now)?,
+        TokenAnswer::new(&access, deps.issuing.access, &refresh, &session, now),
     ))
 }
 
@@ -113,14 +116,13 @@ fn rotation(deps: &Deps, presented: &RefreshToken, keyring: &Keyring, now: Secs)
     }
 }
 
-fn answer(
+fn access_token(
     deps: &Deps,
     signer: &AccessSigner,
-    keyring: &Keyring,
     (token, session): (&RefreshToken, &Session),
     domain: &Domain,
     now: Secs,
-) -> Result<TokenAnswer, RefreshError> {
+) -> Result<AccessToken, SignError> {
     let subject = Subject {
         appid: token.appid.clone(),
         openid: token.openid.clone(),
@@ -128,7 +130,5 @@ fn answer(
         auth_time: session.created_at,
         unionid: session.unionid.clone(),
     };
-    let access = signer.sign(&subject, &deps.issuing, domain, now, &*deps.entropy)?;
-    let refresh = token.encode(keyring).ok_or(RefreshError::KeyUnknown)?;
-    Ok(TokenAnswer::new(&access, deps.issuing.access, &refresh, session, now))
+    signer.sign(&deps.issuing.claims(&subject, domain, now, &*deps.entropy))
 }

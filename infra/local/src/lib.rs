@@ -34,7 +34,7 @@ use secrets::SecretFiles;
 const TABLE: &str = "wxauth";
 
 /// How often the embedded database deletes what has run out; DynamoDB takes days.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_mins(1);
 
 /// Why the laptop does not start, as one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -191,7 +191,7 @@ impl World {
             let (client, name) = env.dynamodb()?;
             template::create_table(&client, &name, template::TEXT).await?;
         }
-        let front = Front::new(routed(mounts(&env).await?)?).router();
+        let front = Front::new(routed(&mounts(&env).await?)?).router();
         let mut stopping = stopped;
         let serve = axum::serve(api, front).with_graceful_shutdown(async move { drop(stopping.changed().await) });
         tasks.push(tokio::spawn(async move { drop(serve.await) }));
@@ -216,7 +216,7 @@ impl World {
 }
 
 /// Puts each route of the template on the function that it names.
-fn routed(mounts: Vec<Mount>) -> Result<Vec<(String, Router)>, StartError> {
+fn routed(mounts: &[Mount]) -> Result<Vec<(String, Router)>, StartError> {
     template::routes(template::TEXT)?
         .into_iter()
         .map(|route| {

@@ -28,7 +28,7 @@ struct Flags {
     /// Another WeChat than the simulator
     #[arg(long, value_name = "URL")]
     wechat_url: Option<String>,
-    /// Real AppIDs and secrets: {"apps": {"wx...": {"secret": "..."}}}
+    /// Real mini programs: {"apps": {"wx...": {"secret": "..."}}}
     #[arg(long, value_name = "FILE")]
     apps: Option<PathBuf>,
 }

@@ -75,7 +75,7 @@ impl DynamoTable {
             .table_name(&self.table)
             .set_key(Some(key))
             .consistent_read(true);
-        Ok(request.send().await.map_err(failed)?.item)
+        Ok(request.send().await.map_err(|error| failed(&error))?.item)
     }
 
     /// An update whose refusal shows the item.
@@ -127,7 +127,7 @@ fn written(result: Result<UpdateItemOutput, SdkError<UpdateItemError>>) -> Resul
                 other => Err(StoreError::Unavailable(Box::new(Failure::of(&other)))),
             }
         }
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(failed(&error)),
     }
 }
 
@@ -142,8 +142,8 @@ impl Failure {
     }
 }
 
-fn failed<E: ProvideErrorMetadata>(error: SdkError<E>) -> StoreError {
-    let failure = match &error {
+fn failed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> StoreError {
+    let failure = match error {
         SdkError::ServiceError(error) => Failure::of(error.err()),
         SdkError::TimeoutError(_) => Failure("timeout".to_owned()),
         SdkError::DispatchFailure(_) => Failure("no connection".to_owned()),
@@ -404,7 +404,7 @@ impl OpenSession for DynamoTable {
         match put.send().await {
             Ok(_) => Ok(true),
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(false),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(failed(&error)),
         }
     }
 }
@@ -471,7 +471,7 @@ impl EndSession for DynamoTable {
             Ok(_) => Ok(()),
             // Another login has taken its place, or it is gone already: both are what was wanted.
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(()),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(failed(&error)),
         }
     }
 }
@@ -491,7 +491,7 @@ impl ListSessions for DynamoTable {
         request
             .send()
             .await
-            .map_err(failed)?
+            .map_err(|error| failed(&error))?
             .items()
             .iter()
             .map(to_session)
@@ -507,7 +507,7 @@ impl KeepClaim for DynamoTable {
         item.insert("until".to_owned(), number(claim.until));
         item.insert("ttl".to_owned(), number(claim.until + BROOM));
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        put.send().await.map(drop).map_err(failed)
+        put.send().await.map(drop).map_err(|error| failed(&error))
     }
 
     async fn get(&self, code: &CodeHash) -> Result<Option<Claim>, StoreError> {

@@ -35,9 +35,9 @@ const LEEWAY: Secs = 30;
 /// What these tokens are good for.
 const SCOPE: &str = "user";
 
-/// The JWT claims of an access token.
+/// The JWT claims of an access token (RFC 9068 section 2.2).
 #[derive(Serialize, Deserialize)]
-struct JwtClaims {
+pub struct JwtClaims {
     iss: String,
     aud: String,
     sub: String,
@@ -92,8 +92,9 @@ impl Issuing {
         self.audience.as_deref().unwrap_or(client_id)
     }
 
-    /// The JWT claims of a new token for `subject`, before it is signed.
-    fn claims(&self, subject: &Subject, domain: &Domain, now: Secs, entropy: &dyn Entropy) -> JwtClaims {
+    /// The JWT claims of a new token for `subject`, to be signed.
+    #[must_use]
+    pub fn claims(&self, subject: &Subject, domain: &Domain, now: Secs, entropy: &dyn Entropy) -> JwtClaims {
         let client_id = subject.appid.as_str().to_owned();
         let unionid = subject.unionid.as_ref().filter(|_| self.unionid);
         JwtClaims {
@@ -150,16 +151,9 @@ impl AccessSigner {
         }
     }
 
-    /// A new access token for `subject` (RFC 7515 section 7.1, compact serialization).
-    pub fn sign(
-        &self,
-        subject: &Subject,
-        issuing: &Issuing,
-        domain: &Domain,
-        now: Secs,
-        entropy: &dyn Entropy,
-    ) -> Result<AccessToken, SignError> {
-        let claims = serde_json::to_vec(&issuing.claims(subject, domain, now, entropy)).map_err(|_| SignError)?;
+    /// A signed token (RFC 7515 section 7.1, compact serialization).
+    pub fn sign(&self, claims: &JwtClaims) -> Result<AccessToken, SignError> {
+        let claims = serde_json::to_vec(claims).map_err(|_| SignError)?;
         let text = format!("{}.{}", self.header, URL_SAFE_NO_PAD.encode(claims));
         let signature = match &self.key {
             SigningKey::Rsa(key) => {
@@ -313,7 +307,7 @@ mod tests {
 
     fn sign(keys: &Keys, issuing: &Issuing) -> AccessToken {
         keys.signer
-            .sign(&subject(), issuing, &domain(), NOW, &OsEntropy)
+            .sign(&issuing.claims(&subject(), &domain(), NOW, &OsEntropy))
             .unwrap()
     }
 

@@ -18,6 +18,12 @@ pub enum Api {
 const MINUTE: Secs = 60;
 const QUARTER: Secs = 15 * 60;
 
+/// Numbers that speak of our AppID, AppSecret, address, permission or request, never of a user.
+const OURS: [i64; 21] = [
+    40002, 40013, 40097, 40125, 40164, 40243, 41001, 41002, 41004, 43002, 44002, 47001, 48001, 50004, 50007, 61003,
+    61007, 61024, 89503, 89506, 89507,
+];
+
 /// What a number other than 0 means.
 #[must_use]
 pub fn upstream(api: Api, errcode: i64, rid: Option<Rid>) -> Upstream {
@@ -38,13 +44,10 @@ pub fn upstream(api: Api, errcode: i64, rid: Option<Rid>) -> Upstream {
         (40163, Api::Code2Session | Api::PhoneNumber) => Upstream::CodeUsed,
         (40226, Api::Code2Session) => Upstream::Blocked,
         (40003, Api::PhoneNumber) => Upstream::WrongUser,
-        // The caller of `stable_token` has no token: there 40001 speaks of the AppSecret.
         (40001 | 40014 | 42001, Api::PhoneNumber) => Upstream::TokenRefused { errcode },
-        (40001, Api::StableToken)
-        | (40002 | 40013 | 40097 | 40125 | 40164 | 40243 | 41001 | 41002 | 41004 | 43002 | 44002 | 47001, _)
-        | (48001 | 50004 | 50007 | 61003 | 61007 | 61024 | 89503 | 89506 | 89507, _) => {
-            Upstream::Misconfigured { errcode, rid }
-        }
+        // The caller of `stable_token` has no token: 40001 speaks of the AppSecret.
+        (40001, Api::StableToken) => Upstream::Misconfigured { errcode, rid },
+        _ if OURS.contains(&errcode) => Upstream::Misconfigured { errcode, rid },
         _ => Upstream::Unknown { errcode, rid },
     }
 }

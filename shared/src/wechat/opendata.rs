@@ -141,6 +141,7 @@ impl Watermark {
 }
 
 /// A phone number, in WeChat's three fields. Personal: for its owner's answer and nowhere else.
+#[expect(clippy::struct_field_names, reason = "WeChat's own spelling")]
 #[derive(Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Phone {
     /// With the country's prefix if it is a foreign one.
