@@ -35,3 +35,16 @@ async fn secret_files_are_for_their_owner_alone() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_variable_that_names_another_wechat_does_what_the_flag_does() {
+    let one = tests::Laptop::start().await;
+
+    let two = Start::default()
+        .var("WXAUTH_WECHAT_URL", &one.world.wechat_url)
+        .without_simulator()
+        .await;
+
+    assert_eq!(two.wechat_url, one.world.wechat_url);
+    assert!(two.simulator.is_none());
+}

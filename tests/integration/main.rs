@@ -4,6 +4,7 @@
 
 mod config;
 mod events;
+mod lambda;
 mod laptop;
 mod login;
 mod phone;

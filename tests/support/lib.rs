@@ -93,18 +93,43 @@ impl Start {
     /// Starts everything.
     pub async fn go(self) -> Laptop {
         let scratch = Folder::new();
-        let (clock, lines) = (
-            Hand(Arc::new(AtomicU64::new(BEGIN))),
-            Arc::<Mutex<Vec<String>>>::default(),
-        );
-        let written = Arc::clone(&lines);
+        let (clock, lines) = (Hand(Arc::new(AtomicU64::new(BEGIN))), Lines::default());
+        let world = World::start(self.settings(&scratch, &clock, &lines))
+            .await
+            .expect("the laptop starts");
+        let simulator = world.simulator.clone().expect("the simulator runs");
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(no_tls())
+            .timeout(std::time::Duration::from_secs(20))
+            .build()
+            .expect("a client");
+        Laptop {
+            world,
+            simulator,
+            clock,
+            lines,
+            http,
+            _scratch: scratch,
+        }
+    }
+
+    /// Starts everything where a variable points to another WeChat.
+    pub async fn without_simulator(self) -> World {
+        let (clock, lines) = (Hand(Arc::new(AtomicU64::new(BEGIN))), Lines::default());
+        World::start(self.settings(&Folder::new(), &clock, &lines))
+            .await
+            .expect("the laptop starts")
+    }
+
+    fn settings(self, scratch: &Folder, clock: &Hand, lines: &Lines) -> Settings {
+        let written = Arc::clone(lines);
         let apps = self.apps.map(|apps| {
             let path = scratch.0.join("given-apps.json");
             std::fs::write(&path, apps.to_string()).expect("the scratch folder is writable");
             path
         });
         let any_port = ([127, 0, 0, 1], 0).into();
-        let world = World::start(Settings {
+        Settings {
             listen: any_port,
             wechat_listen: any_port,
             data: self
@@ -123,25 +148,12 @@ impl Start {
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(line.to_owned());
             }),
-        })
-        .await
-        .expect("the laptop starts");
-        let simulator = world.simulator.clone().expect("the simulator runs");
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(no_tls())
-            .timeout(std::time::Duration::from_secs(20))
-            .build()
-            .expect("a client");
-        Laptop {
-            world,
-            simulator,
-            clock,
-            lines,
-            http,
-            _scratch: scratch,
         }
     }
 }
+
+/// Log lines.
+type Lines = Arc<Mutex<Vec<String>>>;
 
 /// A TLS configuration that trusts nobody: tests speak plain HTTP to loopback.
 fn no_tls() -> rustls::ClientConfig {
@@ -193,7 +205,7 @@ pub struct Laptop {
     pub simulator: Simulator,
     /// The clock of functions and simulator.
     pub clock: Hand,
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Lines,
     http: reqwest::Client,
     _scratch: Folder,
 }

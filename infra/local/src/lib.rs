@@ -117,6 +117,18 @@ pub struct Settings {
     pub log: Log,
 }
 
+impl Settings {
+    /// A variable that points elsewhere does what its flag does; a flag goes before it.
+    fn heed_variables(&mut self) {
+        let vars: Vars = self.vars.iter().cloned().collect();
+        let given = |name: &str| vars.get(name).map(str::to_owned);
+        self.wechat_url = self.wechat_url.take().or_else(|| given("WXAUTH_WECHAT_URL"));
+        self.dynamodb_url = self.dynamodb_url.take().or_else(|| given("AWS_ENDPOINT_URL_DYNAMODB"));
+        let apps = given("WXAUTH_APPS").and_then(|apps| apps.strip_prefix("file:").map(PathBuf::from));
+        self.apps = self.apps.take().or(apps);
+    }
+}
+
 /// A function as it is mounted.
 pub struct Mount {
     /// Its package.
@@ -171,9 +183,10 @@ pub struct World {
 
 impl World {
     /// Starts everything that the settings do not point elsewhere.
-    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+    pub async fn start(mut settings: Settings) -> Result<Self, StartError> {
         let (stop, stopped) = watch::channel(());
         let files = SecretFiles::in_folder(settings.data.folder(), settings.signing)?;
+        settings.heed_variables();
         let apps = settings.apps.clone().unwrap_or_else(|| files.apps.clone());
         let api = listen(settings.listen).await?;
         let url = format!("http://{}", address(&api, settings.listen)?);
@@ -228,28 +241,34 @@ fn routed(mounts: &[Mount]) -> Result<Vec<(String, Router)>, StartError> {
         .collect()
 }
 
+/// What the functions are started with: the laptop's own, what was set for it, and what both came to.
 fn vars(settings: &Settings, files: &SecretFiles, apps: &Path, [url, wechat_url, dynamodb_url]: [&String; 3]) -> Vars {
     let file = |path: &Path| format!("file:{}", path.display());
-    let mut vars = vec![
-        ("WXAUTH_TABLE".to_owned(), TABLE.to_owned()),
-        ("WXAUTH_KEYRING".to_owned(), file(&files.keyring)),
-        ("WXAUTH_SIGNING_KEYS".to_owned(), file(&files.signing_keys)),
-        ("WXAUTH_JWKS".to_owned(), file(&files.jwks)),
-        ("WXAUTH_ISSUER".to_owned(), url.clone()),
-        ("AWS_REGION".to_owned(), "us-east-1".to_owned()),
-        ("AWS_ACCESS_KEY_ID".to_owned(), "local".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY".to_owned(), "local".to_owned()),
+    let own = [
+        ("WXAUTH_TABLE", TABLE.to_owned()),
+        ("WXAUTH_APPS", file(apps)),
+        ("WXAUTH_KEYRING", file(&files.keyring)),
+        ("WXAUTH_SIGNING_KEYS", file(&files.signing_keys)),
+        ("WXAUTH_JWKS", file(&files.jwks)),
+        ("WXAUTH_ISSUER", url.clone()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
     ];
-    if settings.apps.is_none() {
-        vars.push(("WXAUTH_APPS".to_owned(), file(apps)));
-    }
-    vars.extend(settings.vars.iter().cloned());
-    // A flag goes before a variable.
+    let resolved = [
+        ("WXAUTH_WECHAT_URL", wechat_url.clone()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url.clone()),
+    ];
+    let named = |(name, value): (&str, String)| (name.to_owned(), value);
+    let mut vars: Vec<_> = own
+        .map(named)
+        .into_iter()
+        .chain(settings.vars.iter().cloned())
+        .collect();
+    vars.extend(resolved.map(named));
     if settings.apps.is_some() {
-        vars.push(("WXAUTH_APPS".to_owned(), file(apps)));
+        vars.push(named(("WXAUTH_APPS", file(apps))));
     }
-    vars.push(("WXAUTH_WECHAT_URL".to_owned(), wechat_url.clone()));
-    vars.push(("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), dynamodb_url.clone()));
     vars.into_iter().collect()
 }
 

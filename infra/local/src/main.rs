@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 use clap::Parser;
 use local::{Data, Settings, StartError, World};
 use shared::{clock::SystemClock, entropy::OsEntropy, env::Env, http::record::Log, token::jwks::KeyKind};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Sign-in for WeChat mini programs on your own machine: no WeChat, no AWS.
 #[derive(Parser)]
@@ -64,7 +65,7 @@ async fn run(flags: Flags) -> Result<(), StartError> {
     let started = World::start(settings).await;
     if let Ok(world) = &started {
         say_ready(world);
-        drop(tokio::signal::ctrl_c().await);
+        until_told_to_stop().await;
     }
     let stopped = match started {
         Ok(world) => {
@@ -77,6 +78,19 @@ async fn run(flags: Flags) -> Result<(), StartError> {
         drop(std::fs::remove_dir_all(folder));
     }
     stopped
+}
+
+/// Ctrl-C, or what a supervisor sends.
+async fn until_told_to_stop() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "a command speaks to whoever started it")]

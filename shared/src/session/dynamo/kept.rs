@@ -1,0 +1,78 @@
+//! What is kept for a while: claims and platform tokens.
+
+use async_trait::async_trait;
+
+use super::{
+    DynamoTable, Fill as _, Written, failed,
+    item::{BROOM, bytes, claim_key, get_bytes, get_number, number, platform_token_key},
+    written,
+};
+use crate::{
+    clock::Secs,
+    ids::AppId,
+    session::{
+        KeepClaim, KeepPlatformToken, StoreError, StoredToken,
+        claim::{Claim, CodeHash},
+    },
+};
+
+#[async_trait]
+impl KeepClaim for DynamoTable {
+    async fn put(&self, claim: &Claim) -> Result<(), StoreError> {
+        let mut item = claim_key(&claim.code);
+        item.insert("sealed".to_owned(), bytes(claim.sealed.clone()));
+        item.insert("until".to_owned(), number(claim.until));
+        item.insert("ttl".to_owned(), number(claim.until + BROOM));
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        put.send().await.map(drop).map_err(|error| failed(&error))
+    }
+
+    async fn get(&self, code: &CodeHash) -> Result<Option<Claim>, StoreError> {
+        let Some(item) = self.get_item(claim_key(code)).await? else {
+            return Ok(None);
+        };
+        let (sealed, until) = (get_bytes(&item, "sealed")?.to_vec(), get_number(&item, "until")?);
+        Ok(Some(Claim {
+            code: code.clone(),
+            sealed,
+            until,
+        }))
+    }
+}
+
+#[async_trait]
+impl KeepPlatformToken for DynamoTable {
+    async fn stored(&self, appid: &AppId) -> Result<Option<StoredToken>, StoreError> {
+        let item = self.get_item(platform_token_key(appid)).await?;
+        // While the first token is being fetched the item holds the lease alone.
+        let Some(item) = item.filter(|item| item.contains_key("sealed")) else {
+            return Ok(None);
+        };
+        let (sealed, expires_at) = (get_bytes(&item, "sealed")?.to_vec(), get_number(&item, "expires_at")?);
+        Ok(Some(StoredToken { sealed, expires_at }))
+    }
+
+    async fn lease(&self, appid: &AppId, now: Secs, until: Secs) -> Result<bool, StoreError> {
+        let request = self
+            .update(platform_token_key(appid), "SET #leased_until = :until")
+            .condition_expression("attribute_not_exists(#leased_until) OR #leased_until <= :now")
+            .names(&["leased_until"])
+            .values([(":until", number(until)), (":now", number(now))]);
+        Ok(matches!(written(request.send().await)?, Written::Applied(_)))
+    }
+
+    async fn keep(&self, appid: &AppId, token: &StoredToken) -> Result<(), StoreError> {
+        let request = self
+            .update(
+                platform_token_key(appid),
+                "SET #sealed = :sealed, #expires_at = :expires_at, #ttl = :ttl REMOVE #leased_until",
+            )
+            .names(&["sealed", "expires_at", "ttl", "leased_until"])
+            .values([
+                (":sealed", bytes(token.sealed.clone())),
+                (":expires_at", number(token.expires_at)),
+                (":ttl", number(token.expires_at + BROOM)),
+            ]);
+        written(request.send().await).map(drop)
+    }
+}

@@ -1,0 +1,115 @@
+//! What the documents say is what there is.
+
+use std::collections::BTreeSet;
+
+use shared::problem::Code;
+
+use crate::{files, read, root};
+
+/// The levels of a document's headings, in order; code blocks aside.
+fn headings(text: &str) -> Vec<(usize, String)> {
+    let mut in_code = false;
+    text.lines()
+        .filter(|line| {
+            in_code ^= line.starts_with("```");
+            !in_code && line.starts_with('#')
+        })
+        .map(|line| {
+            (
+                line.chars().take_while(|at| *at == '#').count(),
+                line.trim_start_matches('#').trim().to_owned(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn both_readmes_have_the_same_headings() {
+    let levels = |path| {
+        headings(&read(path))
+            .into_iter()
+            .map(|(level, _)| level)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(levels("README.md"), levels("README.zh-CN.md"));
+}
+
+#[test]
+fn every_code_has_a_heading_that_its_type_points_at() {
+    let explained: BTreeSet<_> = headings(&read("shared/contract/README.md"))
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
+    for code in Code::ALL {
+        assert!(explained.contains(code.as_str()), "{}", code.as_str());
+    }
+}
+
+/// The `WXAUTH_` variables that a text names.
+fn variables(text: &str) -> BTreeSet<String> {
+    text.match_indices("WXAUTH_")
+        .map(|(at, _)| {
+            text[at..]
+                .chars()
+                .take_while(|at| at.is_ascii_uppercase() || *at == '_')
+                .collect::<String>()
+        })
+        .filter(|name| name.len() > "WXAUTH_".len())
+        .collect()
+}
+
+#[test]
+fn both_readmes_name_the_variables_that_are_read() {
+    let read_by_code = variables(&format!(
+        "{}{}",
+        read("shared/src/config.rs"),
+        read("shared/src/env.rs")
+    ));
+    for readme in ["README.md", "README.zh-CN.md"] {
+        assert_eq!(variables(&read(readme)), read_by_code, "{readme}");
+    }
+}
+
+#[test]
+fn the_template_sets_only_variables_that_are_read() {
+    let read_by_code = variables(&format!(
+        "{}{}",
+        read("shared/src/config.rs"),
+        read("shared/src/env.rs")
+    ));
+    let set = variables(&read("infra/template.yaml"));
+    assert!(set.is_subset(&read_by_code), "{:?}", set.difference(&read_by_code));
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    for path in files(".", "md") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap();
+            if file.is_empty() || target.contains("://") {
+                continue;
+            }
+            let there = path.parent().unwrap().join(file);
+            assert!(
+                there.exists(),
+                "{}: {target}",
+                path.strip_prefix(root()).unwrap().display()
+            );
+        }
+    }
+}
+
+#[test]
+fn each_folder_says_what_lies_in_it() {
+    for folder in [
+        "functions",
+        "infra",
+        "shared",
+        "tests",
+        "shared/contract",
+        "tests/fixtures",
+    ] {
+        assert!(root().join(folder).join("README.md").exists(), "{folder}");
+    }
+}
