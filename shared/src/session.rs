@@ -16,7 +16,10 @@ use crate::{
     clock::Secs,
     ids::{AppId, DeviceId, Family, OpenId, Sid, UnionId},
     redacted::SessionKey,
-    token::keyring::{Context, KeyId, Keyring, Purpose},
+    token::{
+        access::Subject,
+        keyring::{Context, KeyId, Keyring, Purpose},
+    },
     wechat::opendata::Keys,
 };
 
@@ -117,8 +120,8 @@ pub struct UserLogin {
     pub user: UserRef,
     /// The `session_key` that WeChat gave, sealed.
     pub key: SealedKey,
-    /// Its keyed fingerprint: WeChat often gives the same key again.
-    pub fingerprint: [u8; 16],
+    /// Its keyed fingerprints, the one to store first: WeChat often gives the same key again.
+    pub fingerprints: Vec<[u8; 16]>,
     /// The user's unionid, if WeChat told it.
     pub unionid: Option<UnionId>,
     /// The login's family: the first one makes the user new.
@@ -304,6 +307,17 @@ pub trait KeepPlatformToken: Send + Sync {
 
     /// Stores a new token and gives the right back.
     async fn keep(&self, appid: &AppId, token: &StoredToken) -> Result<(), StoreError>;
+}
+
+/// Whether the session of an access token is still there, is the very one of the token, and has not run out.
+pub async fn lives(
+    sessions: &dyn ReadSession,
+    subject: &Subject,
+    now: Secs,
+    not_before: Secs,
+) -> Result<bool, StoreError> {
+    let session = sessions.read(&subject.session()).await?;
+    Ok(session.is_some_and(|session| session.created_at == subject.auth_time && session.is_alive(now, not_before)))
 }
 
 /// The sessions that go when a user has too many devices: the longest unused, never the one just made.

@@ -191,7 +191,7 @@ fn user_login(
         key: keys
             .keyring
             .seal(user.sealing(Purpose::SessionKey), text, &*deps.entropy)?,
-        fingerprint: keys.keyring.fingerprint(text),
+        fingerprints: keys.keyring.fingerprints(text),
         unionid: by.wechat.unionid.clone(),
         family: session.family,
         at: by.arrived,

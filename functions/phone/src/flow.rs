@@ -9,7 +9,7 @@ use shared::{
     redacted::{AccessToken, PhoneCode},
     secrets::SecretError,
     session::{
-        SealedKeys, StoreError, TakeError, UserRef,
+        self, SealedKeys, StoreError, TakeError, UserRef,
         claim::{self, Claim, CodeHash},
     },
     token::{
@@ -103,9 +103,9 @@ impl From<PhoneError> for Problem {
                 Upstream::CodeInvalid | Upstream::CodeUsed => Self::new(Code::PhoneCodeInvalid),
             },
             PhoneError::Token(AccessDefect::Expired) => Self::new(Code::TokenExpired),
-            PhoneError::Token(AccessDefect::Invalid) | PhoneError::SessionGone | PhoneError::AppUnknown => {
-                Self::new(Code::TokenInvalid)
-            }
+            PhoneError::Token(AccessDefect::Invalid) | PhoneError::SessionGone => Self::new(Code::TokenInvalid),
+            // Not a matter of the token: a refresh would give another one of the same app.
+            PhoneError::AppUnknown => Self::new(Code::Misconfigured),
             PhoneError::RateLimited { retry_after } => Self::new(Code::RateLimited).retry_after(retry_after),
             PhoneError::Data(OpenDataDefect::Unreadable) => Self::new(Code::SessionKeyExpired),
             PhoneError::Data(OpenDataDefect::Foreign) => Self::new(Code::DataRejected),
@@ -118,7 +118,8 @@ impl From<PhoneError> for Problem {
 /// Whom the access token speaks for, by the token alone.
 pub async fn authenticate(deps: &Deps, token: &AccessToken, domain: &Domain) -> Result<Subject, PhoneError> {
     let verifier = deps.verifier.get().await?;
-    Ok(verifier.verify(token, &deps.issuing, domain, deps.clock.now())?)
+    let issuer = deps.issuing.issuer_at(domain);
+    Ok(verifier.verify(token, &deps.issuing, Some(&issuer), deps.clock.now())?)
 }
 
 /// The number in the button's encrypted data.
@@ -187,11 +188,8 @@ fn claimed(claim: &Claim, user: &UserRef, keyring: &Keyring) -> Option<Phone> {
     serde_json::from_slice(&text).ok()
 }
 
-/// The session of the access token is there, is the one of the token, and has not run out.
+/// The session of the access token is still there.
 async fn session_lives(deps: &Deps, subject: &Subject) -> Result<(), PhoneError> {
-    let session = deps.sessions.read(&subject.session()).await?;
-    let lives = session.is_some_and(|session| {
-        session.created_at == subject.auth_time && session.is_alive(deps.clock.now(), deps.issuing.not_before)
-    });
+    let lives = session::lives(&*deps.sessions, subject, deps.clock.now(), deps.issuing.not_before).await?;
     if lives { Ok(()) } else { Err(PhoneError::SessionGone) }
 }

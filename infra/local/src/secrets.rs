@@ -7,11 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
 use shared::{
-    entropy::{self, OsEntropy},
-    token::jwks::{KeyKind, KeyState, MakeError, PrivateJwk, PrivateJwks},
+    clock::{Clock as _, SystemClock},
+    entropy::OsEntropy,
+    token::{
+        jwks::{KeyKind, PrivateJwks},
+        keyring::StoredKeyring,
+    },
 };
 use wechat_simulator::App;
 
@@ -47,9 +50,18 @@ impl SecretFiles {
         write_new(&files.apps, || {
             Ok(json!({ "apps": { appid: { "secret": secret } } }).to_string())
         })?;
-        write_new(&files.keyring, || Ok(keyring()))?;
+        let now = SystemClock.now();
+        write_new(&files.keyring, || {
+            let ring = serde_json::from_str::<StoredKeyring>(r#"{"keys":{}}"#).map_err(|_| StartError::Keys)?;
+            let ring = ring.rotated(now, 0, &OsEntropy).ok_or(StartError::Keys)?;
+            serde_json::to_string(&ring).map_err(|_| StartError::Keys)
+        })?;
         if !files.signing_keys.exists() {
-            let keys = signing_keys(signing).map_err(|_| StartError::Keys)?;
+            let keys = PrivateJwks { keys: Vec::new() }
+                .rotated(signing, now)
+                .ok()
+                .flatten()
+                .ok_or(StartError::Keys)?;
             // The public half first: a key that nobody can verify must not sign.
             drop(std::fs::remove_file(&files.jwks));
             write_new(&files.jwks, || {
@@ -61,20 +73,6 @@ impl SecretFiles {
         }
         Ok(files)
     }
-}
-
-fn keyring() -> String {
-    let key = || URL_SAFE_NO_PAD.encode(entropy::bytes::<32>(&OsEntropy));
-    json!({ "current": 1, "keys": { "1": key(), "2": key() } }).to_string()
-}
-
-fn signing_keys(kind: KeyKind) -> Result<PrivateJwks, MakeError> {
-    Ok(PrivateJwks {
-        keys: vec![
-            PrivateJwk::make(kind, KeyState::Current)?,
-            PrivateJwk::make(kind, KeyState::Next)?,
-        ],
-    })
 }
 
 /// Writes a file that only its owner may read, unless it is there.

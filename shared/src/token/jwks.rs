@@ -1,6 +1,9 @@
 //! Signing keys as JWK sets (RFC 7517): the private set that signs, the public half that everybody verifies with.
 
-use std::{collections::BTreeMap, collections::HashMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+};
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
@@ -15,7 +18,13 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::access::{AccessSigner, AccessVerifier, SigningKey};
-use crate::secrets::{FromSecret, SecretDefect};
+use crate::{
+    clock::Secs,
+    secrets::{FromSecret, SecretDefect},
+};
+
+/// A key must be public for so long before it signs; verifiers keep what they fetched for hours.
+pub(super) const YOUNGEST: Secs = 24 * 3_600;
 
 /// What a signing key may be: RS256 by default, as API Gateway's JWT authorizer takes only RSA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +53,9 @@ pub struct PrivateJwk {
     state: KeyState,
     kid: String,
     alg: String,
+    /// When it was made.
+    #[serde(default)]
+    made_at: Secs,
     #[serde(flatten)]
     members: BTreeMap<String, String>,
 }
@@ -83,7 +95,7 @@ fn public_members(kty: &str) -> Option<&'static [&'static str]> {
 
 impl PrivateJwk {
     /// Makes a new key.
-    pub fn make(kind: KeyKind, state: KeyState) -> Result<Self, MakeError> {
+    pub fn make(kind: KeyKind, state: KeyState, made_at: Secs) -> Result<Self, MakeError> {
         let (alg, members) = match kind {
             KeyKind::Rsa => ("RS256", make_rsa()?),
             KeyKind::Ec => ("ES256", make_ec()?),
@@ -92,6 +104,7 @@ impl PrivateJwk {
             state,
             kid: String::new(),
             alg: alg.to_owned(),
+            made_at,
             members,
         };
         key.kid = key.thumbprint().ok_or(MakeError)?;
@@ -161,6 +174,48 @@ impl PrivateJwk {
 }
 
 impl PrivateJwks {
+    /// The set after a rotation: `previous` goes, `current` becomes `previous`, `next` becomes `current`, a new `next` is
+    /// made. An empty set gets `current` and `next`. `None` while `next` is so young that a verifier may not know it yet.
+    pub fn rotated(mut self, kind: KeyKind, now: Secs) -> Result<Option<Self>, MakeError> {
+        if self.keys.is_empty() {
+            self.keys.push(PrivateJwk::make(kind, KeyState::Current, now)?);
+        } else {
+            let next = self
+                .keys
+                .iter()
+                .find(|key| key.state == KeyState::Next)
+                .ok_or(MakeError)?;
+            if next.made_at + YOUNGEST > now {
+                return Ok(None);
+            }
+            self.keys.retain(|key| key.state != KeyState::Previous);
+            for key in &mut self.keys {
+                key.state = if key.state == KeyState::Next {
+                    KeyState::Current
+                } else {
+                    KeyState::Previous
+                };
+            }
+        }
+        self.keys.push(PrivateJwk::make(kind, KeyState::Next, now)?);
+        Ok(Some(self))
+    }
+
+    /// Whether this set is what a rotation of `before` gives, whatever new key it made.
+    #[must_use]
+    pub fn follows(&self, before: &Self) -> bool {
+        let kid = |set: &Self, state| {
+            set.keys
+                .iter()
+                .find(|key| key.state == state)
+                .map(|key| key.kid.clone())
+        };
+        kid(self, KeyState::Next).is_some()
+            && kid(self, KeyState::Current).is_some()
+            && kid(self, KeyState::Previous) == kid(before, KeyState::Current)
+            && (before.keys.is_empty() || kid(self, KeyState::Current) == kid(before, KeyState::Next))
+    }
+
     /// The public half of all keys.
     #[must_use]
     pub fn public(&self) -> PublicJwks {
@@ -225,6 +280,8 @@ impl FromSecret for AccessSigner {
     }
 }
 
+const PUBLIC_SET: &str = "a public JWK set of RS256 or ES256 keys";
+
 /// One public JWK.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PublicJwk {
@@ -260,14 +317,36 @@ impl PublicJwk {
     }
 }
 
-impl FromSecret for AccessVerifier {
-    const SHOULD: &'static str = "a public JWK set of RS256 or ES256 keys";
+impl PublicJwks {
+    /// The algorithms of the keys, each once.
+    #[must_use]
+    pub fn algorithms(&self) -> BTreeSet<&str> {
+        self.keys.iter().map(|key| key.alg.as_str()).collect()
+    }
+}
+
+impl FromSecret for PublicJwks {
+    const SHOULD: &'static str = PUBLIC_SET;
 
     fn from_secret(text: &str) -> Result<Self, SecretDefect> {
-        let set: PublicJwks = serde_json::from_str(text).map_err(|_| SecretDefect::Malformed)?;
+        let set: Self = serde_json::from_str(text).map_err(|_| SecretDefect::Malformed)?;
         if set.keys.is_empty() {
             return Err(SecretDefect::NotRotatedYet);
         }
+        // What is published must be what our own functions verify with.
+        if set.keys.iter().all(|key| key.verifying().is_some()) {
+            Ok(set)
+        } else {
+            Err(SecretDefect::Malformed)
+        }
+    }
+}
+
+impl FromSecret for AccessVerifier {
+    const SHOULD: &'static str = PUBLIC_SET;
+
+    fn from_secret(text: &str) -> Result<Self, SecretDefect> {
+        let set = PublicJwks::from_secret(text)?;
         let keys = set
             .keys
             .iter()
@@ -285,7 +364,7 @@ mod tests {
         PrivateJwks {
             keys: states
                 .iter()
-                .map(|state| PrivateJwk::make(KeyKind::Ec, *state).unwrap())
+                .map(|state| PrivateJwk::make(KeyKind::Ec, *state, 0).unwrap())
                 .collect(),
         }
     }
@@ -299,6 +378,7 @@ mod tests {
             state: KeyState::Current,
             kid: String::new(),
             alg: "RS256".to_owned(),
+            made_at: 0,
             members: BTreeMap::from(members),
         };
 
@@ -308,11 +388,48 @@ mod tests {
     #[test]
     fn the_public_half_holds_no_private_member() {
         for kind in [KeyKind::Rsa, KeyKind::Ec] {
-            let text = serde_json::to_value(PrivateJwk::make(kind, KeyState::Next).unwrap().public()).unwrap();
+            let text = serde_json::to_value(PrivateJwk::make(kind, KeyState::Next, 0).unwrap().public()).unwrap();
             for private in ["d", "p", "q", "dp", "dq", "qi", "state"] {
                 assert!(text.get(private).is_none(), "{private}");
             }
         }
+    }
+
+    #[test]
+    fn a_rotation_shifts_each_key_by_one_state() {
+        let kids = |set: &PrivateJwks| {
+            [KeyState::Previous, KeyState::Current, KeyState::Next].map(|state| {
+                set.keys
+                    .iter()
+                    .find(|key| key.state == state)
+                    .map(|key| key.kid.clone())
+            })
+        };
+        let empty = || PrivateJwks { keys: Vec::new() };
+        let first = empty().rotated(KeyKind::Ec, 1_000).unwrap().unwrap();
+        assert!(first.follows(&empty()));
+        let [none, one, two] = kids(&first);
+        assert!(none.is_none() && one.is_some() && two.is_some() && one != two);
+        let text = serde_json::to_string(&first).unwrap();
+        let again = || serde_json::from_str::<PrivateJwks>(&text).unwrap();
+
+        assert!(
+            again().rotated(KeyKind::Ec, 1_000 + YOUNGEST - 1).unwrap().is_none(),
+            "next is too young"
+        );
+        let second = again().rotated(KeyKind::Ec, 1_000 + YOUNGEST).unwrap().unwrap();
+        let [previous, current, next] = kids(&second);
+        assert_eq!((&previous, &current), (&one, &two));
+        assert!(second.follows(&again()) && !second.follows(&second) && !second.follows(&empty()));
+
+        let third = second.rotated(KeyKind::Rsa, 1_000 + 3 * YOUNGEST).unwrap().unwrap();
+        let [previous, current_now, _] = kids(&third);
+        assert_eq!((previous, current_now), (current, next));
+        assert_eq!(third.keys.len(), 3);
+        assert_eq!(
+            third.public().algorithms().into_iter().collect::<Vec<_>>(),
+            ["ES256", "RS256"]
+        );
     }
 
     #[test]

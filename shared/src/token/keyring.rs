@@ -10,10 +10,12 @@ use aws_lc_rs::{
     hkdf, hmac,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::jwks::YOUNGEST;
 use crate::{
+    clock::Secs,
     entropy::{self, Entropy},
     secrets::{FromSecret, SecretDefect},
 };
@@ -105,14 +107,17 @@ impl Keyring {
         self.keys.get(&id).map(|derived| &derived.refresh)
     }
 
-    /// A keyed fingerprint: tells whether two values are the same to whoever holds the ring, and nothing to others.
+    /// Keyed fingerprints of a value, one for each key of the ring, the current one's first: whoever holds the ring can
+    /// tell whether two values are the same, also across a rotation; nobody else learns anything.
     #[must_use]
-    pub fn fingerprint(&self, value: &[u8]) -> [u8; 16] {
-        let mut out = [0; 16];
-        if let Some(derived) = self.keys.get(&self.current) {
-            out.copy_from_slice(&hmac::sign(&derived.fingerprint, value).as_ref()[..16]);
-        }
-        out
+    pub fn fingerprints(&self, value: &[u8]) -> Vec<[u8; 16]> {
+        let others = self.keys.iter().filter(|(id, _)| **id != self.current);
+        let current = self.keys.get_key_value(&self.current);
+        current
+            .into_iter()
+            .chain(others)
+            .map(|(_, derived)| derived.fingerprint(value))
+            .collect()
     }
 
     /// Seals a value: key id, random nonce, AES-256-GCM ciphertext and tag.
@@ -145,15 +150,78 @@ impl Keyring {
     }
 }
 
-#[derive(Deserialize)]
-struct Stored {
+/// The ring as its secret holds it.
+#[derive(Serialize, Deserialize)]
+pub struct StoredKeyring {
+    #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<u32>,
-    keys: BTreeMap<String, String>,
+    /// 32 bytes each, in base64url.
+    keys: BTreeMap<u32, String>,
+    /// When each key was made.
+    #[serde(default)]
+    made_at: BTreeMap<u32, Secs>,
 }
 
-impl Drop for Stored {
+impl Drop for StoredKeyring {
     fn drop(&mut self) {
         self.keys.values_mut().for_each(Zeroize::zeroize);
+    }
+}
+
+impl fmt::Debug for StoredKeyring {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "StoredKeyring(current {:?})", self.current)
+    }
+}
+
+impl StoredKeyring {
+    /// The ring after a rotation: the key after the current one becomes current, and a new one is made to follow it. An
+    /// empty ring gets both. A key stays for `keep` seconds after it was current. `None` while the key to become current
+    /// is so young that a warm function may not have read it yet.
+    #[must_use]
+    pub fn rotated(mut self, now: Secs, keep: Secs, entropy: &dyn Entropy) -> Option<Self> {
+        let current = match self.current {
+            None => {
+                self.add(1, now, entropy);
+                1
+            }
+            Some(current) => {
+                let next = current + 1;
+                if !self.keys.contains_key(&next) || self.made_at.get(&next).copied().unwrap_or(0) + YOUNGEST > now {
+                    return None;
+                }
+                next
+            }
+        };
+        self.current = Some(current);
+        self.add(current + 1, now, entropy);
+        // A key ceased to be current when the key after the next was made.
+        let made_at = self.made_at.clone();
+        let outlived = |id: u32| made_at.get(&(id + 2)).is_some_and(|ceased_at| ceased_at + keep < now);
+        self.keys.retain(|id, _| *id >= current || !outlived(*id));
+        self.made_at
+            .retain(|id, _| *id >= current || !outlived(id.saturating_sub(2)));
+        Some(self)
+    }
+
+    fn add(&mut self, id: u32, now: Secs, entropy: &dyn Entropy) {
+        self.keys
+            .insert(id, URL_SAFE_NO_PAD.encode(entropy::bytes::<32>(entropy)));
+        self.made_at.insert(id, now);
+    }
+
+    /// Whether this ring is what a rotation of `before` gives, whatever new key it made.
+    #[must_use]
+    pub fn follows(&self, before: &Self) -> bool {
+        let (Some(current), before_current) = (self.current, before.current.unwrap_or(0)) else {
+            return false;
+        };
+        current == before_current + 1
+            && self.keys.contains_key(&(current + 1))
+            && before
+                .keys
+                .iter()
+                .all(|(id, key)| *id < before_current || self.keys.get(id) == Some(key))
     }
 }
 
@@ -161,16 +229,15 @@ impl FromSecret for Keyring {
     const SHOULD: &'static str = r#"the keyring: {"current": n, "keys": {"n": 32 bytes in base64url}}"#;
 
     fn from_secret(text: &str) -> Result<Self, SecretDefect> {
-        let stored: Stored = serde_json::from_str(text).map_err(|_| SecretDefect::Malformed)?;
+        let stored: StoredKeyring = serde_json::from_str(text).map_err(|_| SecretDefect::Malformed)?;
         if stored.keys.is_empty() {
             return Err(SecretDefect::NotRotatedYet);
         }
         let mut keys = BTreeMap::new();
         for (id, key) in &stored.keys {
-            let id = id.parse().map_err(|_| SecretDefect::Malformed)?;
             let key = Zeroizing::new(URL_SAFE_NO_PAD.decode(key).map_err(|_| SecretDefect::Malformed)?);
             let key: &[u8; 32] = key.as_slice().try_into().map_err(|_| SecretDefect::Malformed)?;
-            keys.insert(KeyId(id), Derived::from(key).ok_or(SecretDefect::Malformed)?);
+            keys.insert(KeyId(*id), Derived::from(key).ok_or(SecretDefect::Malformed)?);
         }
         let current = KeyId(stored.current.ok_or(SecretDefect::Malformed)?);
         if keys.contains_key(&current) {
@@ -182,6 +249,12 @@ impl FromSecret for Keyring {
 }
 
 impl Derived {
+    fn fingerprint(&self, value: &[u8]) -> [u8; 16] {
+        let mut out = [0; 16];
+        out.copy_from_slice(&hmac::sign(&self.fingerprint, value).as_ref()[..16]);
+        out
+    }
+
     fn from(key: &[u8; 32]) -> Option<Self> {
         // The keys are random already: no salt (RFC 5869 section 3.1).
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(key);
@@ -282,6 +355,44 @@ mod tests {
 
         assert!(ring(RING).open(CONTEXT, &sealed).is_some());
         assert!(without.open(CONTEXT, &sealed).is_none());
+    }
+
+    #[test]
+    fn a_fingerprint_is_found_again_after_a_rotation() {
+        let (before, after) = (ring(&RING.replace(r#""current":2"#, r#""current":1"#)), ring(RING));
+        let (stored, now) = (before.fingerprints(b"value")[0], after.fingerprints(b"value"));
+
+        assert!(now[0] != stored && now.contains(&stored));
+        assert!(!after.fingerprints(b"other").contains(&stored));
+    }
+
+    #[test]
+    fn a_rotation_moves_on_by_one_key_and_keeps_old_ones_as_long_as_told() {
+        const DAY: Secs = 86_400;
+        let stored = |text: &str| serde_json::from_str::<StoredKeyring>(text).unwrap();
+        let text = |ring: &StoredKeyring| serde_json::to_string(ring).unwrap();
+        let mut ring = stored(r#"{"keys":{}}"#)
+            .rotated(100 * DAY, 40 * DAY, &OsEntropy)
+            .unwrap();
+        assert_eq!((ring.current, ring.keys.len()), (Some(1), 2));
+        assert!(ring.follows(&stored(r#"{"keys":{}}"#)));
+
+        assert!(
+            stored(&text(&ring))
+                .rotated(101 * DAY - 1, 40 * DAY, &OsEntropy)
+                .is_none(),
+            "too young"
+        );
+        for month in 1..=6 {
+            let before = stored(&text(&ring));
+            ring = ring.rotated((100 + 30 * month) * DAY, 40 * DAY, &OsEntropy).unwrap();
+            assert!(ring.follows(&before) && !before.follows(&ring) && !ring.follows(&stored(&text(&ring))));
+            assert!(Keyring::from_secret(&text(&ring)).is_ok());
+        }
+
+        // Current since today, its follower, and the two that ceased to be current 0 and 30 days ago.
+        assert_eq!(ring.current, Some(7));
+        assert_eq!(ring.keys.keys().copied().collect::<Vec<_>>(), [5, 6, 7, 8]);
     }
 
     #[test]

@@ -20,14 +20,12 @@ use crate::{
     },
 };
 
-/// A key that differs from the current one moves it to `previous`; the first key moves an empty one.
-const SHIFT_KEY: &str = "SET #previous_key = if_not_exists(#current_key, :none), #previous_until = :previous_until, \
-    #current_key = :key, #fingerprint = :fingerprint, #last_login = :at, \
+/// Every login: the key, sealed anew under the present keyring.
+const LOGIN: &str = "SET #current_key = :key, #fingerprint = :fingerprint, #last_login = :at, \
     #first_login = if_not_exists(#first_login, :at), #first_family = if_not_exists(#first_family, :family)";
-const SHIFT_KEY_IF: &str = "attribute_not_exists(#fingerprint) OR #fingerprint <> :fingerprint";
-/// The same key again: shifting would lose the real previous one.
-const SAME_KEY: &str = "SET #last_login = :at, #first_login = if_not_exists(#first_login, :at), \
-    #first_family = if_not_exists(#first_family, :family)";
+/// A key that differs from the current one moves that one to `previous`; the first key moves nothing. The same key again
+/// must not: the real previous one would be lost.
+const SHIFT: &str = ", #previous_key = if_not_exists(#current_key, :none), #previous_until = :previous_until";
 
 /// One attempt more in a running hour.
 const COUNT: &str = "SET #tries = #tries + :one";
@@ -36,46 +34,63 @@ const COUNT_IF: &str = "#tries_from > :hour_ago AND #tries < :most";
 const FIRST: &str = "SET #tries = :one, #tries_from = :now";
 const FIRST_IF: &str = "attribute_exists(pk) AND (attribute_not_exists(#tries_from) OR #tries_from <= :hour_ago)";
 
+impl DynamoTable {
+    /// The update that every login makes, and what it does beside.
+    fn login(&self, login: &UserLogin, beside: &str) -> UpdateItemFluentBuilder {
+        let (unionid, fingerprint) = (login.unionid.as_ref(), login.fingerprints.first());
+        let unionid_too = if unionid.is_some() { ", #unionid = :unionid" } else { "" };
+        let request = self
+            .update(user_key(&login.user), &format!("{LOGIN}{beside}{unionid_too}"))
+            .names(&[
+                "current_key",
+                "fingerprint",
+                "last_login",
+                "first_login",
+                "first_family",
+            ])
+            .values([
+                (":key", bytes(login.key.clone())),
+                (":fingerprint", bytes(fingerprint.copied().unwrap_or_default())),
+                (":at", number(login.at)),
+                (":family", bytes(login.family.0)),
+            ])
+            .return_values(ReturnValue::AllNew);
+        match unionid {
+            Some(unionid) => request
+                .names(&["unionid"])
+                .values([(":unionid", text(unionid.expose()))]),
+            None => request,
+        }
+    }
+}
+
 #[async_trait]
 impl RecordUser for DynamoTable {
     async fn record(&self, login: &UserLogin) -> Result<bool, StoreError> {
-        let common = [
-            (":at", number(login.at)),
-            (":family", bytes(login.family.0)),
-            (":fingerprint", bytes(login.fingerprint)),
-        ];
-        let names = ["fingerprint", "last_login", "first_login", "first_family"];
-        let unionid = |request: UpdateItemFluentBuilder, expression: &str| match &login.unionid {
-            None => request,
-            Some(unionid) => request
-                .update_expression(format!("{expression}, #unionid = :unionid"))
-                .names(&["unionid"])
-                .values([(":unionid", text(unionid.expose()))]),
-        };
-        let shift = self
-            .update(user_key(&login.user), SHIFT_KEY)
-            .condition_expression(SHIFT_KEY_IF)
-            .names(&names)
-            .names(&["current_key", "previous_key", "previous_until"])
-            .values(common.clone())
+        // One fingerprint for each key of the ring: the stored one may have been made before a rotation.
+        let known: Vec<_> = (0..login.fingerprints.len()).map(|at| format!(":known{at}")).collect();
+        let another_key = format!(
+            "attribute_not_exists(#fingerprint) OR NOT #fingerprint IN ({})",
+            known.join(", ")
+        );
+        let mut shift = self
+            .login(login, SHIFT)
+            .condition_expression(another_key)
+            .names(&["previous_key", "previous_until"])
             .values([
-                (":key", bytes(login.key.clone())),
                 (":previous_until", number(login.at + PREVIOUS_KEY)),
                 (":none", AttributeValue::Null(true)),
-            ])
-            .return_values(ReturnValue::AllNew);
-        let item = match written(unionid(shift, SHIFT_KEY).send().await)? {
+            ]);
+        for (name, fingerprint) in known.iter().zip(&login.fingerprints) {
+            shift = shift.values([(name.as_str(), bytes(*fingerprint))]);
+        }
+        let item = match written(shift.send().await)? {
             Written::Applied(item) => item,
-            Written::Refused(_) => {
-                let same = self.update(user_key(&login.user), SAME_KEY).names(&names[1..]);
-                let [at, family, _] = common;
-                let same = same.values([at, family]).return_values(ReturnValue::AllNew);
-                match written(unionid(same, SAME_KEY).send().await)? {
-                    Written::Applied(item) => item,
-                    // It has no condition.
-                    Written::Refused(_) => return Err(StoreError::Corrupt { attribute: "pk" }),
-                }
-            }
+            Written::Refused(_) => match written(self.login(login, "").send().await)? {
+                Written::Applied(item) => item,
+                // It has no condition.
+                Written::Refused(_) => return Err(StoreError::Corrupt { attribute: "pk" }),
+            },
         };
         Ok(get_family(&item, "first_family")? == login.family)
     }
