@@ -22,9 +22,7 @@ impl SystemClock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
     pub fn since_epoch() -> Duration {
-        std::time::SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
+        std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 }
 

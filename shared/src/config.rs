@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use url::Url;
 
-use crate::{clock::Secs, session::rotation::RefreshPolicy};
+use crate::{clock::Secs, session::rotation::RefreshPolicy, token::jwks::KeyKind};
 
 /// Which variable is wrong and what it should be; never the value it has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,10 +17,7 @@ pub struct ConfigError {
 impl ConfigError {
     /// Says that `variable` should be something else.
     pub fn new(variable: &str, should: impl Into<String>) -> Self {
-        Self {
-            variable: variable.to_owned(),
-            should: should.into(),
-        }
+        Self { variable: variable.to_owned(), should: should.into() }
     }
 }
 
@@ -37,11 +34,7 @@ impl fmt::Debug for Vars {
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Vars {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(vars: I) -> Self {
-        Self(
-            vars.into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
+        Self(vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 }
 
@@ -54,14 +47,14 @@ impl Vars {
 
     /// The value of a variable that must be set.
     pub fn required(&self, name: &str, should: &str) -> Result<&str, ConfigError> {
-        self.get(name)
-            .ok_or_else(|| ConfigError::new(name, format!("set to {should}")))
+        self.get(name).ok_or_else(|| ConfigError::new(name, format!("set to {should}")))
     }
 
     fn number(&self, name: &str, default: Secs, least: Secs, most: Secs) -> Result<Secs, ConfigError> {
         let Some(text) = self.get(name) else { return Ok(default) };
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         match text.parse() {
-            Ok(number) if (least..=most).contains(&number) => Ok(number),
+            Ok(number) if digits && (least..=most).contains(&number) => Ok(number),
             _ => Err(ConfigError::new(name, format!("a whole number from {least} to {most}"))),
         }
     }
@@ -83,7 +76,8 @@ impl Vars {
             bare && anonymous && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url)))
         });
         match origin {
-            Some(url) if !text.ends_with('/') => Ok(Some(url.as_str().trim_end_matches('/').to_owned())),
+            // Byte for byte what others compare with: no other spelling of the same origin.
+            Some(url) if url.as_str().trim_end_matches('/') == text => Ok(Some(text.to_owned())),
             _ => Err(ConfigError::new(
                 name,
                 "an https origin such as https://auth.example.com, without a path or a slash at its end (http for loopback)",
@@ -124,7 +118,7 @@ impl Issuing {
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         Ok(Self {
             issuer: vars.origin("WXAUTH_ISSUER")?,
-            audience: vars.get("WXAUTH_AUDIENCE").map(str::to_owned),
+            audience: audience(vars)?,
             access: vars.number("WXAUTH_ACCESS_SECONDS", 900, 1, TEN_YEARS)?,
             unionid: vars.flag("WXAUTH_UNIONID_CLAIM")?,
             not_before: not_before(vars)?,
@@ -147,6 +141,15 @@ impl RefreshPolicy {
     }
 }
 
+fn audience(vars: &Vars) -> Result<Option<String>, ConfigError> {
+    match vars.get("WXAUTH_AUDIENCE") {
+        Some(text) if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(ConfigError::new("WXAUTH_AUDIENCE", "printable ASCII without spaces"))
+        }
+        given => Ok(given.map(str::to_owned)),
+    }
+}
+
 fn not_before(vars: &Vars) -> Result<Secs, ConfigError> {
     vars.number("WXAUTH_NOT_BEFORE", 0, 0, Secs::from(u32::MAX))
 }
@@ -156,21 +159,22 @@ pub fn table(vars: &Vars) -> Result<String, ConfigError> {
     let should = "the name of the DynamoDB table: 3 to 255 of A-Z a-z 0-9 _ . -";
     let name = vars.required("WXAUTH_TABLE", should)?;
     let fits = (3..=255).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
-    if fits {
-        Ok(name.to_owned())
-    } else {
-        Err(ConfigError::new("WXAUTH_TABLE", should))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+    if fits { Ok(name.to_owned()) } else { Err(ConfigError::new("WXAUTH_TABLE", should)) }
+}
+
+/// Reads `WXAUTH_SIGNING_ALGORITHM`, which only `rotation` needs; without it, RS256.
+pub fn signing_algorithm(vars: &Vars) -> Result<KeyKind, ConfigError> {
+    match vars.get("WXAUTH_SIGNING_ALGORITHM") {
+        None | Some("RS256") => Ok(KeyKind::Rsa),
+        Some("ES256") => Ok(KeyKind::Ec),
+        Some(_) => Err(ConfigError::new("WXAUTH_SIGNING_ALGORITHM", "RS256 or ES256")),
     }
 }
 
 /// Reads `WXAUTH_WECHAT_URL`; without it, WeChat itself.
 pub fn wechat_url(vars: &Vars) -> Result<String, ConfigError> {
-    Ok(vars
-        .origin("WXAUTH_WECHAT_URL")?
-        .unwrap_or_else(|| "https://api.weixin.qq.com".to_owned()))
+    Ok(vars.origin("WXAUTH_WECHAT_URL")?.unwrap_or_else(|| "https://api.weixin.qq.com".to_owned()))
 }
 
 #[cfg(test)]
@@ -183,26 +187,12 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_contract() {
-        let (issuing, policy) = (
-            Issuing::from_vars(&Vars::default()).unwrap(),
-            RefreshPolicy::from_vars(&Vars::default()).unwrap(),
-        );
+        let (issuing, policy) =
+            (Issuing::from_vars(&Vars::default()).unwrap(), RefreshPolicy::from_vars(&Vars::default()).unwrap());
 
-        assert_eq!(
-            issuing,
-            Issuing {
-                issuer: None,
-                audience: None,
-                access: 900,
-                unionid: false,
-                not_before: 0
-            }
-        );
+        assert_eq!(issuing, Issuing { issuer: None, audience: None, access: 900, unionid: false, not_before: 0 });
         assert_eq!((policy.min_age, policy.grace, policy.in_flight), (120, 60, 60));
-        assert_eq!(
-            (policy.idle, policy.absolute, policy.not_before),
-            (604_800, 2_592_000, 0)
-        );
+        assert_eq!((policy.idle, policy.absolute, policy.not_before), (604_800, 2_592_000, 0));
         assert_eq!(wechat_url(&Vars::default()).unwrap(), "https://api.weixin.qq.com");
     }
 
@@ -211,6 +201,8 @@ mod tests {
         for (name, value) in [
             ("WXAUTH_ACCESS_SECONDS", "MARKER"),
             ("WXAUTH_ACCESS_SECONDS", "0"),
+            ("WXAUTH_ACCESS_SECONDS", "+5"),
+            ("WXAUTH_AUDIENCE", " "),
             ("WXAUTH_UNIONID_CLAIM", "MARKER"),
             ("WXAUTH_ISSUER", "http://MARKER.example.com"),
             ("WXAUTH_NOT_BEFORE", "-1"),
@@ -218,12 +210,8 @@ mod tests {
             let sentence = Issuing::from_vars(&vars(name, value)).unwrap_err().to_string();
             assert!(sentence.starts_with(name) && !sentence.contains("MARKER"), "{sentence}");
         }
-        for name in [
-            "WXAUTH_IDLE_SECONDS",
-            "WXAUTH_ABSOLUTE_SECONDS",
-            "WXAUTH_GRACE_SECONDS",
-            "WXAUTH_MIN_AGE_SECONDS",
-        ] {
+        for name in ["WXAUTH_IDLE_SECONDS", "WXAUTH_ABSOLUTE_SECONDS", "WXAUTH_GRACE_SECONDS", "WXAUTH_MIN_AGE_SECONDS"]
+        {
             let sentence = RefreshPolicy::from_vars(&vars(name, "1.5")).unwrap_err().to_string();
             assert!(sentence.starts_with(name), "{sentence}");
         }
@@ -231,12 +219,7 @@ mod tests {
 
     #[test]
     fn a_table_name_is_required_and_checked() {
-        assert!(
-            table(&Vars::default())
-                .unwrap_err()
-                .to_string()
-                .starts_with("WXAUTH_TABLE should be set to")
-        );
+        assert!(table(&Vars::default()).unwrap_err().to_string().starts_with("WXAUTH_TABLE should be set to"));
         assert!(table(&vars("WXAUTH_TABLE", "a/b")).is_err());
         assert!(table(&vars("WXAUTH_TABLE", "ab")).is_err());
         assert_eq!(table(&vars("WXAUTH_TABLE", "wxauth-dev")).unwrap(), "wxauth-dev");
@@ -246,18 +229,14 @@ mod tests {
     fn an_issuer_is_an_origin() {
         let issuer = |value| Issuing::from_vars(&vars("WXAUTH_ISSUER", value)).map(|issuing| issuing.issuer);
 
-        assert_eq!(
-            issuer("https://auth.example.com").unwrap().unwrap(),
-            "https://auth.example.com"
-        );
-        assert_eq!(
-            issuer("http://127.0.0.1:9000").unwrap().unwrap(),
-            "http://127.0.0.1:9000"
-        );
+        assert_eq!(issuer("https://auth.example.com").unwrap().unwrap(), "https://auth.example.com");
+        assert_eq!(issuer("http://127.0.0.1:9000").unwrap().unwrap(), "http://127.0.0.1:9000");
         assert_eq!(issuer("http://[::1]:9000").unwrap().unwrap(), "http://[::1]:9000");
         for bad in [
             "auth.example.com",
             "https://auth.example.com/",
+            "https://Auth.example.com",
+            "https://auth.example.com:443",
             "https://auth.example.com/v1",
             "https://u:p@auth.example.com",
             "https://auth.example.com?x=1",

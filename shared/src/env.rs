@@ -9,14 +9,24 @@ use aws_sdk_dynamodb::config::{
     timeout::TimeoutConfig,
 };
 
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use url::Url;
+
 use crate::{
     clock::{Clock, SystemClock},
     config::{self, ConfigError, Issuing, Vars},
     entropy::{Entropy, OsEntropy},
     http::record::Log,
-    secrets::{FromSecret, ManagedSecret, ReadSecret, Secret, SecretFile},
+    secrets::{
+        FromSecret, ManagedSecret, ReadSecret, Secret, SecretFile,
+        rotation::{SecretsManager, WrittenSecret},
+    },
     session::{dynamo::DynamoTable, rotation::RefreshPolicy},
-    token::{access::AccessSigner, access::AccessVerifier, keyring::Keyring},
+    token::{
+        access::{AccessSigner, AccessVerifier},
+        jwks::{KeyKind, PublicJwks},
+        keyring::Keyring,
+    },
     wechat::{Apps, client::HttpWechat},
 };
 
@@ -27,6 +37,8 @@ pub struct Env {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     log: Log,
+    /// The certificates of `SSL_CERT_FILE`.
+    roots: Vec<CertificateDer<'static>>,
     /// Shared by all AWS clients: the machine's TLS roots load once.
     aws_http: SharedHttpClient,
 }
@@ -40,13 +52,12 @@ impl std::fmt::Debug for Env {
 impl Env {
     /// The environment of this process, the machine's clock and randomness, standard output.
     pub fn from_process() -> Result<Self, ConfigError> {
-        let vars = Self::process_vars()?.into_iter().collect();
-        Ok(Self::new(
-            vars,
-            Arc::new(SystemClock),
-            Arc::new(OsEntropy),
-            Log::stdout(),
-        ))
+        let vars: Vars = Self::process_vars()?.into_iter().collect();
+        let log = match vars.get("AWS_LAMBDA_FUNCTION_NAME") {
+            Some(name) => Log::stdout().of_function(name),
+            None => Log::stdout(),
+        };
+        Self::new(vars, Arc::new(SystemClock), Arc::new(OsEntropy), log)
     }
 
     /// The variables of this process.
@@ -65,19 +76,13 @@ impl Env {
     }
 
     /// An environment of these variables, with this clock, randomness and log.
-    #[must_use]
-    pub fn new(vars: Vars, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, log: Log) -> Self {
+    pub fn new(vars: Vars, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, log: Log) -> Result<Self, ConfigError> {
+        let roots = extra_roots(&vars)?;
         let tls = aws_smithy_http_client::tls::Provider::Rustls(
             aws_smithy_http_client::tls::rustls_provider::CryptoMode::AwsLc,
         );
         let aws_http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-        Self {
-            vars,
-            clock,
-            entropy,
-            log,
-            aws_http,
-        }
+        Ok(Self { vars, clock, entropy, log, roots, aws_http })
     }
 
     /// The clock.
@@ -124,14 +129,14 @@ impl Env {
             .http_client(self.aws_http.clone())
             .retry_config(retries())
             .timeout_config(timeouts(Duration::from_millis(800), Duration::from_millis(2_500)));
-        config.set_endpoint_url(self.endpoint("AWS_ENDPOINT_URL_DYNAMODB"));
+        config.set_endpoint_url(self.endpoint("AWS_ENDPOINT_URL_DYNAMODB")?);
         Ok((aws_sdk_dynamodb::Client::from_conf(config.build()), table))
     }
 
     /// WeChat's server API.
     pub fn wechat(&self) -> Result<Arc<HttpWechat>, ConfigError> {
         let base = config::wechat_url(&self.vars)?;
-        Ok(Arc::new(HttpWechat::new(base, self.vars.get("SSL_CERT_FILE"))?))
+        Ok(Arc::new(HttpWechat::new(base, &self.roots)?))
     }
 
     /// The mini programs.
@@ -154,16 +159,34 @@ impl Env {
         self.secret("WXAUTH_JWKS").await
     }
 
+    /// The public halves of all signing keys, to be published.
+    pub async fn jwks(&self) -> Result<Arc<Secret<PublicJwks>>, ConfigError> {
+        self.secret("WXAUTH_JWKS").await
+    }
+
+    /// The secrets that `rotation` rotates: Secrets Manager names them in each event.
+    pub fn rotated_secrets(&self) -> Result<Arc<SecretsManager>, ConfigError> {
+        Ok(Arc::new(SecretsManager(self.secrets_manager()?)))
+    }
+
+    /// The secret that `rotation` writes the public half to.
+    pub fn public_half(&self) -> Result<Arc<WrittenSecret>, ConfigError> {
+        let id = self.vars.required("WXAUTH_JWKS", "the name or ARN of a secret")?.to_owned();
+        Ok(Arc::new(WrittenSecret { client: self.secrets_manager()?, id }))
+    }
+
+    /// What new signing keys are.
+    pub fn signing_algorithm(&self) -> Result<KeyKind, ConfigError> {
+        config::signing_algorithm(&self.vars)
+    }
+
     async fn secret<T: FromSecret>(&self, variable: &'static str) -> Result<Arc<Secret<T>>, ConfigError> {
         let should = "the name or ARN of a secret, or file:PATH";
         let name = self.vars.required(variable, should)?;
         let source: Box<dyn ReadSecret> = match name.strip_prefix("file:") {
             Some("") => return Err(ConfigError::new(variable, should)),
             Some(path) => Box::new(SecretFile(path.into())),
-            None => Box::new(ManagedSecret {
-                client: self.secrets_manager()?,
-                id: name.to_owned(),
-            }),
+            None => Box::new(ManagedSecret { client: self.secrets_manager()?, id: name.to_owned() }),
         };
         Secret::open(variable, source, self.clock()).await
     }
@@ -176,15 +199,12 @@ impl Env {
             .http_client(self.aws_http.clone())
             .retry_config(retries())
             .timeout_config(timeouts(Duration::from_millis(900), Duration::from_millis(1_900)));
-        config.set_endpoint_url(self.endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"));
+        config.set_endpoint_url(self.endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER")?);
         Ok(aws_sdk_secretsmanager::Client::from_conf(config.build()))
     }
 
     fn region(&self) -> Result<Region, ConfigError> {
-        let region = self
-            .vars
-            .get("AWS_REGION")
-            .or_else(|| self.vars.get("AWS_DEFAULT_REGION"));
+        let region = self.vars.get("AWS_REGION").or_else(|| self.vars.get("AWS_DEFAULT_REGION"));
         let region =
             region.ok_or_else(|| ConfigError::new("AWS_REGION", "set to the region of the table and secrets"))?;
         Ok(Region::new(region.to_owned()))
@@ -196,20 +216,27 @@ impl Env {
         let id = self.vars.required("AWS_ACCESS_KEY_ID", should)?;
         let secret = self.vars.required("AWS_SECRET_ACCESS_KEY", should)?;
         let token = self.vars.get("AWS_SESSION_TOKEN").map(str::to_owned);
-        Ok(SharedCredentialsProvider::new(Credentials::new(
-            id,
-            secret,
-            token,
-            None,
-            "environment",
-        )))
+        Ok(SharedCredentialsProvider::new(Credentials::new(id, secret, token, None, "environment")))
     }
 
-    fn endpoint(&self, variable: &str) -> Option<String> {
-        self.vars
-            .get(variable)
-            .or_else(|| self.vars.get("AWS_ENDPOINT_URL"))
-            .map(str::to_owned)
+    fn endpoint(&self, variable: &str) -> Result<Option<String>, ConfigError> {
+        let given = [variable, "AWS_ENDPOINT_URL"].into_iter().find_map(|name| Some((name, self.vars.get(name)?)));
+        let Some((name, url)) = given else { return Ok(None) };
+        match Url::parse(url) {
+            Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => Ok(Some(url.to_owned())),
+            _ => Err(ConfigError::new(name, "the URL of an endpoint, such as http://127.0.0.1:8000")),
+        }
+    }
+}
+
+/// The certificates of `SSL_CERT_FILE`. The WeChat client trusts them beside the roots that are compiled in; the AWS
+/// client reads the same file in place of the machine's roots, as every program does that heeds this variable.
+fn extra_roots(vars: &Vars) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let Some(path) = vars.get("SSL_CERT_FILE") else { return Ok(Vec::new()) };
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(roots) if !roots.is_empty() => Ok(roots),
+        _ => Err(ConfigError::new("SSL_CERT_FILE", "a PEM file with at least one certificate")),
     }
 }
 

@@ -37,6 +37,12 @@ pub struct Route {
 }
 
 impl Route {
+    /// A route that gives a document.
+    #[must_use]
+    pub const fn get(path: &'static str) -> Self {
+        Self { method: "GET", path }
+    }
+
     /// A route that takes a body.
     #[must_use]
     pub const fn post(path: &'static str) -> Self {
@@ -56,9 +62,7 @@ pub fn stack(routes: Router, log: Log) -> Router {
             ServiceBuilder::new()
                 .layer(middleware::from_fn_with_state(log, record::record))
                 .layer(middleware::from_fn(answer))
-                .layer(CatchPanicLayer::custom(|_| {
-                    Problem::new(Code::Internal).into_response()
-                }))
+                .layer(CatchPanicLayer::custom(|_| Problem::new(Code::Internal).into_response()))
                 .layer(middleware::from_fn(limit)),
         )
 }
@@ -93,14 +97,17 @@ pub struct Answer<T>(pub T);
 impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
         match serde_json::to_string(&self.0) {
-            Ok(text) => (
-                [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-                text,
-            )
-                .into_response(),
+            Ok(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response(),
             Err(cause) => Problem::new(Code::Internal).because(cause).into_response(),
         }
     }
+}
+
+/// Lets an answer be kept for five minutes: for documents that are the same for everybody.
+#[must_use]
+pub fn cached(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
+    response
 }
 
 /// Writes the body of a [`Problem`] and the headers that every answer has.
@@ -110,9 +117,7 @@ async fn answer(id: RequestId, request: Request, next: Next) -> Response {
         response = problem_response(&problem, &id, response);
     }
     let headers = response.headers_mut();
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         headers.insert(X_REQUEST_ID, id);
     }
@@ -123,19 +128,13 @@ fn problem_response(problem: &Problem, id: &RequestId, mut response: Response) -
     *response.body_mut() = problem.body(&id.0).into();
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if let Some(seconds) = problem.seconds() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if problem.code().status() == StatusCode::UNAUTHORIZED {
         // RFC 6750 section 3.1.
-        headers.insert(
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static(r#"Bearer error="invalid_token""#),
-        );
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer error="invalid_token""#));
     }
     response
 }

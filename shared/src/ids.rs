@@ -19,14 +19,8 @@ impl AppId {
     /// Takes 1 to 64 of `A-Z a-z 0-9 _ -`; WeChat's own are `wx` and 16 hex digits, but that is not promised.
     pub fn parse(text: &str) -> Result<Self, IdDefect> {
         let fits = (1..=64).contains(&text.len())
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(IdDefect("appid"))
-        }
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        if fits { Ok(Self(text.to_owned())) } else { Err(IdDefect("appid")) }
     }
 
     /// The text.
@@ -130,9 +124,7 @@ impl Sid {
 
     /// Reads base64url of 16 bytes without padding.
     pub fn parse(text: &str) -> Result<Self, IdDefect> {
-        DeviceId::parse(text)
-            .map(|bytes| Self(bytes.0))
-            .map_err(|_| IdDefect("sid"))
+        DeviceId::parse(text).map(|bytes| Self(bytes.0)).map_err(|_| IdDefect("sid"))
     }
 
     /// base64url without padding.
@@ -162,13 +154,7 @@ mod tests {
     fn a_device_has_one_spelling() {
         let device = DeviceId([7; 16]);
         assert_eq!(DeviceId::parse(&device.encode()).unwrap(), device);
-        for bad in [
-            "",
-            "AAAA",
-            &format!("{}=", device.encode()),
-            "BwcHBwcHBwcHBwcHBwcHBx",
-            "!wcHBwcHBwcHBwcHBwcHBw",
-        ] {
+        for bad in ["", "AAAA", &format!("{}=", device.encode()), "BwcHBwcHBwcHBwcHBwcHBx", "!wcHBwcHBwcHBwcHBwcHBw"] {
             assert!(DeviceId::parse(bad).is_err(), "{bad}");
         }
     }

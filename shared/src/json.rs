@@ -20,10 +20,7 @@ pub struct JsonDefect(#[source] serde_json::Error);
 /// Unknown members are ignored wherever `T` ignores them: old and new clients must both be understood.
 pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonDefect> {
     let mut reader = serde_json::Deserializer::from_slice(text);
-    Level(DEEPEST)
-        .deserialize(&mut reader)
-        .and_then(|()| reader.end())
-        .map_err(JsonDefect)?;
+    Level(DEEPEST).deserialize(&mut reader).and_then(|()| reader.end()).map_err(JsonDefect)?;
     if text.trim_ascii_start().first() != Some(&b'{') {
         return Err(JsonDefect(de::Error::custom("not an object")));
     }
@@ -42,10 +39,7 @@ struct Level(usize);
 
 impl Level {
     fn below<E: de::Error>(self) -> Result<Self, E> {
-        self.0
-            .checked_sub(1)
-            .map(Self)
-            .ok_or_else(|| E::custom("nested too deep"))
+        self.0.checked_sub(1).map(Self).ok_or_else(|| E::custom("nested too deep"))
     }
 }
 
@@ -139,16 +133,9 @@ mod tests {
 
     #[test]
     fn wrong_types_and_trailing_text_are_refused() {
-        for bad in [
-            &br#"{"name":1}"#[..],
-            br#"{"name":"a"} x"#,
-            br#"{"name":"a"}{}"#,
-            b"[]",
-            br#"["a"]"#,
-            b"",
-            b"\xff",
-            b"{",
-        ] {
+        for bad in
+            [&br#"{"name":1}"#[..], br#"{"name":"a"} x"#, br#"{"name":"a"}{}"#, b"[]", br#"["a"]"#, b"", b"\xff", b"{"]
+        {
             assert!(parse::<Named>(bad).is_err());
         }
     }

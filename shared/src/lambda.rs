@@ -11,7 +11,7 @@ use lambda_http::{
     Adapter, Context, LambdaEvent, RequestExt as _, Service,
     request::{LambdaRequest, RequestContext},
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use tower::ServiceExt as _;
 use url::Url;
 
@@ -53,9 +53,28 @@ where
 {
     let env = Env::from_process().map_err(|defect| Error(defect.to_string()))?;
     let deps = deps(env).await.map_err(|defect| Error(defect.to_string()))?;
-    lambda_http::lambda_runtime::run(service(router(deps)))
-        .await
-        .map_err(|failure| Error(failure.to_string()))
+    lambda_http::lambda_runtime::run(service(router(deps))).await.map_err(|failure| Error(failure.to_string()))
+}
+
+/// Builds a function from the environment and hands it Lambda's events of its own kind until the process is ended.
+///
+/// A failure is reported to the platform: it is the invocation's, not an answer.
+pub async fn serve_event<D, E, A, R, F, H>(deps: impl FnOnce(Env) -> F, handle: impl Fn(D, E) -> H) -> Result<(), Error>
+where
+    D: Clone,
+    E: DeserializeOwned,
+    A: Serialize,
+    R: std::error::Error,
+    F: Future<Output = Result<D, ConfigError>>,
+    H: Future<Output = Result<A, R>>,
+{
+    let env = Env::from_process().map_err(|defect| Error(defect.to_string()))?;
+    let deps = deps(env).await.map_err(|defect| Error(defect.to_string()))?;
+    let service = tower::service_fn(|event: LambdaEvent<E>| {
+        let answer = handle(deps.clone(), event.payload);
+        async { answer.await.map_err(|failure| lambda_http::Error::from(failure.to_string())) }
+    });
+    lambda_http::lambda_runtime::run(service).await.map_err(|failure| Error(failure.to_string()))
 }
 
 /// One API Gateway event (payload 2.0) through the service that Lambda gets.

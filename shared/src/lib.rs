@@ -11,6 +11,7 @@ pub mod http;
 pub mod ids;
 pub mod json;
 pub mod lambda;
+pub mod notes;
 pub mod problem;
 pub mod redacted;
 pub mod secrets;

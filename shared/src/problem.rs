@@ -165,12 +165,7 @@ impl Problem {
     /// A problem whose status, action and titles follow from the code.
     #[must_use]
     pub fn new(code: Code) -> Self {
-        Self {
-            code,
-            action: code.action(),
-            retry_after: None,
-            cause: None,
-        }
+        Self { code, action: code.action(), retry_after: None, cause: None }
     }
 
     /// Says what the client may do where that differs by route.
@@ -279,9 +274,7 @@ mod tests {
 
     #[test]
     fn a_problem_shows_no_cause() {
-        let problem = Problem::new(Code::Unavailable)
-            .retry_after(1)
-            .because(std::io::Error::other("MARKER"));
+        let problem = Problem::new(Code::Unavailable).retry_after(1).because(std::io::Error::other("MARKER"));
 
         let body: serde_json::Value = serde_json::from_str(&problem.body("id-1")).unwrap();
 
@@ -290,12 +283,7 @@ mod tests {
         assert_eq!(body["status"], 503);
         assert_eq!(body["retry_after"], 1);
         assert_eq!(body["request_id"], "id-1");
-        assert!(
-            body["type"]
-                .as_str()
-                .unwrap()
-                .ends_with("shared/contract/README.md#unavailable")
-        );
+        assert!(body["type"].as_str().unwrap().ends_with("shared/contract/README.md#unavailable"));
         assert!(!body.to_string().contains("MARKER"));
     }
 }

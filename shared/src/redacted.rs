@@ -75,6 +75,15 @@ impl PhoneCode {
     }
 }
 
+impl AccessToken {
+    /// Takes the token out of an `Authorization` header's value (RFC 6750 section 2.1).
+    #[must_use]
+    pub fn from_authorization(value: &str) -> Option<Self> {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| Self::new(token.trim_start()))
+    }
+}
+
 impl IdempotencyKey {
     /// Takes 16 to 128 printable characters (draft-ietf-httpapi-idempotency-key-header leaves the form to us).
     pub fn parse(text: &str) -> Result<Self, NotPrintable> {

@@ -2,6 +2,8 @@
 //!
 //! It does not promise the newest value: a rotated key must be known everywhere before it is first used, and is.
 
+pub mod rotation;
+
 use std::{
     fmt,
     path::PathBuf,
@@ -77,15 +79,12 @@ pub enum SecretError {
 impl From<SecretError> for Problem {
     fn from(error: SecretError) -> Self {
         match &error {
-            SecretError::Defect {
-                defect: SecretDefect::Malformed | SecretDefect::NotFilled,
-                ..
-            } => Problem::new(Code::Misconfigured).because(error),
-            SecretError::Unreadable { .. }
-            | SecretError::Defect {
-                defect: SecretDefect::NotRotatedYet,
-                ..
-            } => Problem::new(Code::Unavailable).retry_after(1).because(error),
+            SecretError::Defect { defect: SecretDefect::Malformed | SecretDefect::NotFilled, .. } => {
+                Problem::new(Code::Misconfigured).because(error)
+            }
+            SecretError::Unreadable { .. } | SecretError::Defect { defect: SecretDefect::NotRotatedYet, .. } => {
+                Problem::new(Code::Unavailable).retry_after(1).because(error)
+            }
         }
     }
 }
@@ -135,10 +134,7 @@ struct Held<T> {
 
 impl<T> Clone for Held<T> {
     fn clone(&self) -> Self {
-        Self {
-            value: Arc::clone(&self.value),
-            ..*self
-        }
+        Self { value: Arc::clone(&self.value), ..*self }
     }
 }
 
@@ -167,18 +163,11 @@ impl<T: FromSecret> Secret<T> {
         source: Box<dyn ReadSecret>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, ConfigError> {
-        let secret = Self {
-            variable,
-            source,
-            clock,
-            held: RwLock::new(None),
-            reading: Mutex::new(()),
-        };
+        let secret = Self { variable, source, clock, held: RwLock::new(None), reading: Mutex::new(()) };
         match secret.renew().await {
-            Err(SecretError::Defect {
-                defect: SecretDefect::Malformed,
-                ..
-            }) => Err(ConfigError::new(variable, format!("a secret that holds {}", T::SHOULD))),
+            Err(SecretError::Defect { defect: SecretDefect::Malformed, .. }) => {
+                Err(ConfigError::new(variable, format!("a secret that holds {}", T::SHOULD)))
+            }
             Ok(_) | Err(SecretError::Unreadable { .. } | SecretError::Defect { .. }) => Ok(Arc::new(secret)),
         }
     }
@@ -203,10 +192,7 @@ impl<T: FromSecret> Secret<T> {
     }
 
     fn held(&self) -> Option<Held<T>> {
-        self.held
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
+        self.held.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     fn hold(&self, held: Held<T>) {
@@ -217,26 +203,16 @@ impl<T: FromSecret> Secret<T> {
     async fn renew(&self) -> Result<Arc<T>, SecretError> {
         let before = self.held().map(|held| (held.read_at, held.wait_until));
         let _reading = self.reading.lock().await;
-        if let Some(held) = self
-            .held()
-            .filter(|held| Some((held.read_at, held.wait_until)) != before)
-        {
+        if let Some(held) = self.held().filter(|held| Some((held.read_at, held.wait_until)) != before) {
             return Ok(held.value);
         }
         let now = self.clock.now();
         let read = self.read().await;
         match &read {
-            Ok(value) => self.hold(Held {
-                value: Arc::clone(value),
-                read_at: now,
-                wait_until: now,
-            }),
+            Ok(value) => self.hold(Held { value: Arc::clone(value), read_at: now, wait_until: now }),
             Err(_) => {
                 if let Some(stale) = self.held() {
-                    self.hold(Held {
-                        wait_until: now + PAUSE,
-                        ..stale
-                    });
+                    self.hold(Held { wait_until: now + PAUSE, ..stale });
                 }
             }
         }
@@ -248,15 +224,10 @@ impl<T: FromSecret> Secret<T> {
         let text = match tokio::time::timeout(PATIENCE, self.source.read()).await {
             Ok(read) => read.map_err(|why| SecretError::Unreadable { variable, why })?,
             Err(_) => {
-                return Err(SecretError::Unreadable {
-                    variable,
-                    why: "its source does not answer",
-                });
+                return Err(SecretError::Unreadable { variable, why: "its source does not answer" });
             }
         };
-        T::from_secret(&text)
-            .map(Arc::new)
-            .map_err(|defect| SecretError::Defect { variable, defect })
+        T::from_secret(&text).map(Arc::new).map_err(|defect| SecretError::Defect { variable, defect })
     }
 }
 

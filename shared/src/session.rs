@@ -54,11 +54,7 @@ impl UserRef {
     /// What a value sealed for this user belongs to.
     #[must_use]
     pub fn sealing(&self, purpose: Purpose) -> Context<'_> {
-        Context {
-            purpose,
-            appid: self.appid.as_str(),
-            owner: self.openid.expose(),
-        }
+        Context { purpose, appid: self.appid.as_str(), owner: self.openid.expose() }
     }
 }
 
@@ -147,10 +143,7 @@ impl SealedKeys {
             let text = keyring.open(user.sealing(Purpose::SessionKey), sealed.as_deref()?)?;
             std::str::from_utf8(&text).ok().map(SessionKey::new)
         };
-        Keys {
-            current: open(&self.current),
-            previous: open(&self.previous),
-        }
+        Keys { current: open(&self.current), previous: open(&self.previous) }
     }
 }
 
@@ -206,9 +199,15 @@ pub enum Attempt {
 pub struct StoredToken {
     /// The token, sealed.
     pub sealed: Vec<u8>,
+    /// When another is to be fetched.
+    pub renew_at: Secs,
     /// When it ends.
     pub expires_at: Secs,
 }
+
+/// Who holds the right to fetch a platform token: random, so that a repeated request knows its own lease again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseHolder(pub [u8; 16]);
 
 /// What went wrong below the store. An infrastructure failure: never a verdict on a credential.
 #[derive(Debug, thiserror::Error)]
@@ -303,7 +302,10 @@ pub trait KeepPlatformToken: Send + Sync {
     async fn stored(&self, appid: &AppId) -> Result<Option<StoredToken>, StoreError>;
 
     /// Takes the right to fetch a new token until `until`; false if somebody else has it now.
-    async fn lease(&self, appid: &AppId, now: Secs, until: Secs) -> Result<bool, StoreError>;
+    async fn lease(&self, appid: &AppId, holder: LeaseHolder, now: Secs, until: Secs) -> Result<bool, StoreError>;
+
+    /// Gives the right back, if it is still the holder's.
+    async fn release(&self, appid: &AppId, holder: LeaseHolder) -> Result<(), StoreError>;
 
     /// Stores a new token and gives the right back.
     async fn keep(&self, appid: &AppId, token: &StoredToken) -> Result<(), StoreError>;
@@ -352,21 +354,10 @@ mod tests {
     #[test]
     fn the_longest_unused_device_goes_and_never_the_one_just_made() {
         let gone = |sessions: Vec<Session>, just_made| -> Vec<u8> {
-            beyond_the_cap(sessions, DeviceId([just_made; 16]))
-                .iter()
-                .map(|session| session.device.0[0])
-                .collect()
+            beyond_the_cap(sessions, DeviceId([just_made; 16])).iter().map(|session| session.device.0[0]).collect()
         };
-        let six = || {
-            vec![
-                session(1, 60),
-                session(2, 50),
-                session(3, 10),
-                session(4, 40),
-                session(5, 20),
-                session(6, 30),
-            ]
-        };
+        let six =
+            || vec![session(1, 60), session(2, 50), session(3, 10), session(4, 40), session(5, 20), session(6, 30)];
 
         assert_eq!(gone(six(), 1), [3]);
         assert_eq!(gone(six(), 3), [5]);
@@ -380,13 +371,7 @@ mod tests {
 
         assert!(ends.is_alive(99, 0));
         assert!(!ends.is_alive(100, 0));
-        assert!(
-            !Session {
-                idle: 300,
-                ..ends.clone()
-            }
-            .is_alive(200, 0)
-        );
+        assert!(!Session { idle: 300, ..ends.clone() }.is_alive(200, 0));
         assert!(!ends.is_alive(50, 1), "made before the emergency brake");
         assert_eq!(ends.expires_at(), 100);
     }

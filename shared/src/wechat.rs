@@ -72,20 +72,9 @@ impl FromSecret for Apps {
             let appid = AppId::parse(&appid).map_err(|_| SecretDefect::Malformed)?;
             let secret = AppSecret::new(app.secret);
             let previous_secret = app.previous_secret.filter(|text| !text.is_empty()).map(AppSecret::new);
-            apps.insert(
-                appid.clone(),
-                App {
-                    appid,
-                    secret,
-                    previous_secret,
-                },
-            );
+            apps.insert(appid.clone(), App { appid, secret, previous_secret });
         }
-        if apps.is_empty() {
-            Err(SecretDefect::NotFilled)
-        } else {
-            Ok(Self(apps))
-        }
+        if apps.is_empty() { Err(SecretDefect::NotFilled) } else { Ok(Self(apps)) }
     }
 }
 
@@ -164,6 +153,24 @@ pub enum Upstream {
     NoAnswer(&'static str),
 }
 
+impl Upstream {
+    /// Whether WeChat itself failed, rather than refused: what one user can cause is no failure.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Unreadable(_) | Self::Unreachable(_) | Self::Failed(_) | Self::NoAnswer(_) => true,
+            Self::Busy { errcode, .. } => *errcode == -1,
+            Self::CodeInvalid
+            | Self::CodeUsed
+            | Self::Blocked
+            | Self::TokenRefused { .. }
+            | Self::Misconfigured { .. }
+            | Self::WrongUser
+            | Self::Unknown { .. } => false,
+        }
+    }
+}
+
 fn rid_text(rid: Option<&Rid>) -> String {
     rid.map(|rid| format!(", rid {rid}")).unwrap_or_default()
 }
@@ -235,10 +242,7 @@ mod tests {
 
         assert!(one.find(None).is_some() && one.find(Some(&wx2)).is_none());
         assert!(two.find(None).is_none());
-        assert_eq!(
-            two.find(Some(&wx2)).unwrap().previous_secret.as_ref().unwrap().expose(),
-            "u"
-        );
+        assert_eq!(two.find(Some(&wx2)).unwrap().previous_secret.as_ref().unwrap().expose(), "u");
     }
 
     #[test]
@@ -246,12 +250,7 @@ mod tests {
         for empty in ["", "{}", r#"{"apps":{}}"#, r#"{"apps":{"wx1":{"secret":""}}}"#] {
             assert_eq!(apps(empty).unwrap_err(), SecretDefect::NotFilled, "{empty}");
         }
-        for bad in [
-            "[]",
-            r#"{"apps":[]}"#,
-            r#"{"apps":{"w x":{"secret":"s"}}}"#,
-            r#"{"apps":{"wx1":"s"}}"#,
-        ] {
+        for bad in ["[]", r#"{"apps":[]}"#, r#"{"apps":{"w x":{"secret":"s"}}}"#, r#"{"apps":{"wx1":"s"}}"#] {
             assert_eq!(apps(bad).unwrap_err(), SecretDefect::Malformed, "{bad}");
         }
     }

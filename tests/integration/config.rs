@@ -27,12 +27,8 @@ fn files(folder: &Folder) -> Vec<(String, String)> {
 }
 
 fn env(vars: &[(String, String)]) -> Env {
-    Env::new(
-        vars.iter().cloned().collect::<Vars>(),
-        Arc::new(SystemClock),
-        Arc::new(OsEntropy),
-        Log::new(|_| ()),
-    )
+    let vars = vars.iter().cloned().collect::<Vars>();
+    Env::new(vars, Arc::new(SystemClock), Arc::new(OsEntropy), Log::new(|_| ())).unwrap()
 }
 
 fn all(folder: &Folder) -> Vec<(String, String)> {
@@ -45,23 +41,14 @@ fn all(folder: &Folder) -> Vec<(String, String)> {
 async fn each_missing_variable_is_named() {
     let folder = Folder::new();
     assert!(local::mounts(&env(&all(&folder))).await.is_ok());
-    for missing in [
-        "WXAUTH_TABLE",
-        "WXAUTH_APPS",
-        "WXAUTH_KEYRING",
-        "WXAUTH_SIGNING_KEYS",
-        "WXAUTH_JWKS",
-        "AWS_REGION",
-    ] {
+    for missing in ["WXAUTH_TABLE", "WXAUTH_APPS", "WXAUTH_KEYRING", "WXAUTH_SIGNING_KEYS", "WXAUTH_JWKS", "AWS_REGION"]
+    {
         let mut vars = all(&folder);
         vars.retain(|(name, _)| name != missing);
 
         let sentence = local::mounts(&env(&vars)).await.map(drop).unwrap_err().to_string();
 
-        assert!(
-            sentence.starts_with(&format!("{missing} should be set to ")),
-            "{sentence}"
-        );
+        assert!(sentence.starts_with(&format!("{missing} should be set to ")), "{sentence}");
     }
 }
 
@@ -76,11 +63,36 @@ async fn each_malformed_secret_is_named_and_not_shown() {
 
         let sentence = local::mounts(&env(&vars)).await.map(drop).unwrap_err().to_string();
 
-        assert!(
-            sentence.starts_with(&format!("{name} should be a secret that holds ")),
-            "{sentence}"
-        );
+        assert!(sentence.starts_with(&format!("{name} should be a secret that holds ")), "{sentence}");
         assert!(!sentence.contains("MARKER"));
+    }
+}
+
+#[tokio::test]
+async fn each_wrong_address_or_file_is_named_and_not_shown() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("MARKER.pem"), "no certificate").unwrap();
+    let path = folder.0.join("MARKER.pem").display().to_string();
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL_DYNAMODB", "MARKER"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "ftp://MARKER"),
+        ("WXAUTH_WECHAT_URL", "http://MARKER.example.com"),
+        ("SSL_CERT_FILE", &path),
+        ("SSL_CERT_FILE", "/nowhere/MARKER"),
+    ] {
+        let mut vars = all(&folder);
+        vars.push((name.to_owned(), value.to_owned()));
+        let vars = vars.into_iter().collect::<Vars>();
+
+        let env = Env::new(vars, Arc::new(SystemClock), Arc::new(OsEntropy), Log::new(|_| ()));
+        let started = match env {
+            Ok(env) => local::mounts(&env).await.map(drop),
+            Err(error) => Err(error),
+        };
+
+        let sentence = started.unwrap_err().to_string();
+        assert!(sentence.starts_with(&format!("{name} should be ")), "{sentence}");
+        assert!(!sentence.contains("MARKER"), "{sentence}");
     }
 }
 
@@ -104,26 +116,16 @@ async fn keys_that_rotation_has_not_made_yet_are_unavailable_and_looked_for_agai
     let folder = Folder::new();
     let path = folder.0.join("later.json");
     std::fs::write(&path, r#"{"keys":{}}"#).unwrap();
-    let laptop = Start::default()
-        .var("WXAUTH_KEYRING", &format!("file:{}", path.display()))
-        .go()
-        .await;
+    let laptop = Start::default().var("WXAUTH_KEYRING", &format!("file:{}", path.display())).go().await;
     let laptop = &laptop;
     let login = |code: String| async move { laptop.post("/v1/login", &serde_json::json!({ "code": code })).await };
 
-    login(laptop.code("alice"))
-        .await
-        .is_problem(503, "unavailable", "retry");
+    login(laptop.code("alice")).await.is_problem(503, "unavailable", "retry");
     std::fs::remove_file(&path).unwrap();
-    login(laptop.code("alice"))
-        .await
-        .is_problem(503, "unavailable", "retry");
+    login(laptop.code("alice")).await.is_problem(503, "unavailable", "retry");
 
     let other = Folder::new();
-    let (_, keyring) = files(&other)
-        .into_iter()
-        .find(|(name, _)| name == "WXAUTH_KEYRING")
-        .unwrap();
+    let (_, keyring) = files(&other).into_iter().find(|(name, _)| name == "WXAUTH_KEYRING").unwrap();
     std::fs::copy(keyring.trim_start_matches("file:"), &path).unwrap();
     login(laptop.code("alice")).await.ok();
 }
@@ -138,10 +140,7 @@ async fn a_rotated_keyring_keeps_old_tokens_and_makes_new_ones() {
         )
     };
     std::fs::write(&path, ring(1)).unwrap();
-    let laptop = Start::default()
-        .var("WXAUTH_KEYRING", &format!("file:{}", path.display()))
-        .go()
-        .await;
+    let laptop = Start::default().var("WXAUTH_KEYRING", &format!("file:{}", path.display())).go().await;
     let alice = laptop.login("alice").await;
     let event = laptop.sim("phone", serde_json::json!({ "user": "alice" }));
     std::fs::write(&path, ring(2)).unwrap();
@@ -164,9 +163,7 @@ async fn a_rotated_keyring_keeps_old_tokens_and_makes_new_ones() {
 #[tokio::test]
 async fn variables_given_to_the_laptop_reach_the_functions() {
     let laptop = Start::default().var("WXAUTH_ACCESS_SECONDS", "17").go().await;
-    let answer = laptop
-        .post("/v1/login", &serde_json::json!({ "code": laptop.code("alice") }))
-        .await;
+    let answer = laptop.post("/v1/login", &serde_json::json!({ "code": laptop.code("alice") })).await;
     assert_eq!(answer.ok()["expires_in"], 17);
     drop(Laptop::start().await);
 }

@@ -56,10 +56,7 @@ impl Drop for Process {
 /// What the function of this binary answers to the event.
 async fn invoke(binary: &Path, laptop: &Laptop, secrets: &Folder, event: Value) -> Value {
     let (answer, mut answers) = mpsc::unbounded_channel();
-    let api = RuntimeApi {
-        event: Arc::new(Mutex::new(Some(event))),
-        answer,
-    };
+    let api = RuntimeApi { event: Arc::new(Mutex::new(Some(event))), answer };
     let router = Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
         .route("/2018-06-01/runtime/invocation/invocation-1/response", post(answered))
@@ -129,10 +126,7 @@ fn binaries(profile: &str) -> PathBuf {
 /// Builds the binaries, with the features that this test was built with: little is left to do.
 fn build() {
     let arguments = ["build", "--workspace", "--bins", "--quiet", "--offline"];
-    let built = Command::new(env!("CARGO"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status();
+    let built = Command::new(env!("CARGO")).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).status();
     assert!(built.unwrap().success());
 }
 
@@ -152,16 +146,10 @@ async fn the_release_binaries_do_login_refresh_and_phone_under_the_runtime_api()
 #[tokio::test]
 async fn a_broken_environment_ends_the_start_with_one_sentence() {
     build();
-    let output = Command::new(binaries("debug").join("refresh"))
-        .env_clear()
-        .output()
-        .unwrap();
+    let output = Command::new(binaries("debug").join("refresh")).env_clear().output().unwrap();
 
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(
-        said.contains("WXAUTH_TABLE should be set to the name of the DynamoDB table"),
-        "{said}"
-    );
+    assert!(said.contains("WXAUTH_TABLE should be set to the name of the DynamoDB table"), "{said}");
 }

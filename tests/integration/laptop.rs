@@ -14,11 +14,7 @@ async fn a_refresh_token_from_before_a_restart_still_works() {
 
     let successor = after.refresh(&login.refresh).await.text_of("refresh_token");
     assert_ne!(successor, login.refresh);
-    assert_eq!(
-        after.login("alice").await.openid,
-        login.openid,
-        "the simulator knows its users again"
-    );
+    assert_eq!(after.login("alice").await.openid, login.openid, "the simulator knows its users again");
 }
 
 #[tokio::test]
@@ -28,11 +24,7 @@ async fn secret_files_are_for_their_owner_alone() {
     local::secrets::SecretFiles::in_folder(&folder.0, shared::token::jwks::KeyKind::Ec).unwrap();
 
     for file in ["apps.json", "keyring.json", "signing-keys.json", "jwks.json"] {
-        assert_eq!(
-            std::fs::metadata(folder.0.join(file)).unwrap().permissions().mode() & 0o777,
-            0o600,
-            "{file}"
-        );
+        assert_eq!(std::fs::metadata(folder.0.join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
     }
 }
 
@@ -40,10 +32,7 @@ async fn secret_files_are_for_their_owner_alone() {
 async fn a_variable_that_names_another_wechat_does_what_the_flag_does() {
     let one = tests::Laptop::start().await;
 
-    let two = Start::default()
-        .var("WXAUTH_WECHAT_URL", &one.world.wechat_url)
-        .without_simulator()
-        .await;
+    let two = Start::default().var("WXAUTH_WECHAT_URL", &one.world.wechat_url).without_simulator().await;
 
     assert_eq!(two.wechat_url, one.world.wechat_url);
     assert!(two.simulator.is_none());

@@ -40,18 +40,10 @@ async fn a_code_of_wx_login_gives_tokens() {
 async fn a_user_is_new_once() {
     let laptop = Laptop::start().await;
 
-    let new = async |user| {
-        laptop
-            .post("/v1/login", &json!({ "code": laptop.code(user) }))
-            .await
-            .ok()["new_user"]
-            .clone()
-    };
+    let new =
+        async |user| laptop.post("/v1/login", &json!({ "code": laptop.code(user) })).await.ok()["new_user"].clone();
 
-    assert_eq!(
-        [new("alice").await, new("alice").await, new("bob").await],
-        [json!(true), json!(false), json!(true)]
-    );
+    assert_eq!([new("alice").await, new("alice").await, new("bob").await], [json!(true), json!(false), json!(true)]);
 }
 
 #[tokio::test]
@@ -89,24 +81,17 @@ async fn a_repetition_with_another_key_or_body_or_without_a_key_is_a_used_code()
 #[tokio::test]
 async fn a_login_is_not_repeated_after_two_minutes_or_after_its_session_has_moved_on() {
     let laptop = Laptop::start().await;
-    let (old, moved) = (
-        json!({ "code": laptop.code("alice") }),
-        json!({ "code": laptop.code("bob") }),
-    );
+    let (old, moved) = (json!({ "code": laptop.code("alice") }), json!({ "code": laptop.code("bob") }));
     login_with_key(&laptop, KEY, &old).await.ok();
     laptop.clock.advance(1);
     let refresh = login_with_key(&laptop, KEY, &moved).await.text_of("refresh_token");
 
     laptop.clock.advance(119);
-    login_with_key(&laptop, KEY, &old)
-        .await
-        .is_problem(400, "code_used", "relogin");
+    login_with_key(&laptop, KEY, &old).await.is_problem(400, "code_used", "relogin");
 
     laptop.clock.advance(1);
     laptop.refresh(&refresh).await.ok();
-    login_with_key(&laptop, KEY, &moved)
-        .await
-        .is_problem(400, "code_used", "relogin");
+    login_with_key(&laptop, KEY, &moved).await.is_problem(400, "code_used", "relogin");
 }
 
 #[tokio::test]
@@ -122,9 +107,7 @@ async fn a_claim_left_alone_gives_no_tokens_that_are_dead_on_arrival() {
         }
     }
 
-    login_with_key(&laptop, KEY, &body)
-        .await
-        .is_problem(400, "code_used", "relogin");
+    login_with_key(&laptop, KEY, &body).await.is_problem(400, "code_used", "relogin");
 }
 
 #[tokio::test]
@@ -144,18 +127,10 @@ async fn a_login_whose_wechat_answer_was_lost_asks_for_a_new_code() {
     let body = json!({ "code": laptop.code("alice") });
     laptop.script_after("jscode2session", &json!({ "kind": "reset" }), Some(1));
 
-    login_with_key(&laptop, KEY, &body)
-        .await
-        .is_problem(504, "wechat_timeout", "relogin");
+    login_with_key(&laptop, KEY, &body).await.is_problem(504, "wechat_timeout", "relogin");
 
-    assert_eq!(
-        laptop.simulator.calls("jscode2session"),
-        1,
-        "a code is never sent twice"
-    );
-    login_with_key(&laptop, KEY, &body)
-        .await
-        .is_problem(400, "code_used", "relogin");
+    assert_eq!(laptop.simulator.calls("jscode2session"), 1, "a code is never sent twice");
+    login_with_key(&laptop, KEY, &body).await.is_problem(400, "code_used", "relogin");
 }
 
 #[tokio::test]
@@ -172,21 +147,10 @@ async fn each_answer_of_wechat_has_its_own_code() {
         (45011, 503, "wechat_busy", "retry"),
         (99_999, 502, "wechat_error", "retry"),
     ] {
-        laptop.script(
-            "jscode2session",
-            &json!({ "kind": "errcode", "errcode": errcode }),
-            Some(1),
-        );
-        laptop
-            .post("/v1/login", &json!({ "code": laptop.code("alice") }))
-            .await
-            .is_problem(status, code, action);
+        laptop.script("jscode2session", &json!({ "kind": "errcode", "errcode": errcode }), Some(1));
+        laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await.is_problem(status, code, action);
     }
-    assert_eq!(
-        laptop.simulator.calls("jscode2session"),
-        9,
-        "none of them is tried again"
-    );
+    assert_eq!(laptop.simulator.calls("jscode2session"), 9, "none of them is tried again");
 }
 
 #[tokio::test]
@@ -210,20 +174,12 @@ async fn an_unreadable_answer_is_wechats_error_and_never_the_users() {
         (json!({ "kind": "html" }), 502, "wechat_error", "retry"),
         (json!({ "kind": "empty" }), 502, "wechat_error", "retry"),
         (json!({ "kind": "truncated" }), 502, "wechat_error", "retry"),
-        (
-            json!({ "kind": "status", "status": 500 }),
-            502,
-            "wechat_error",
-            "relogin",
-        ),
+        (json!({ "kind": "status", "status": 500 }), 502, "wechat_error", "relogin"),
         (json!({ "kind": "cut" }), 504, "wechat_timeout", "relogin"),
         (json!({ "kind": "silence" }), 504, "wechat_timeout", "relogin"),
     ] {
         laptop.script("jscode2session", &fault, Some(1));
-        laptop
-            .post("/v1/login", &json!({ "code": laptop.code("alice") }))
-            .await
-            .is_problem(status, code, action);
+        laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await.is_problem(status, code, action);
     }
     assert_eq!(laptop.simulator.calls("jscode2session"), 6);
 }
@@ -248,10 +204,7 @@ async fn an_expired_code_and_a_code_of_nobody_are_invalid() {
     laptop.clock.advance(301);
 
     for code in [code, "nobody".to_owned()] {
-        laptop
-            .post("/v1/login", &json!({ "code": code }))
-            .await
-            .is_problem(400, "code_invalid", "relogin");
+        laptop.post("/v1/login", &json!({ "code": code })).await.is_problem(400, "code_invalid", "relogin");
     }
 }
 
@@ -276,29 +229,14 @@ async fn a_malformed_request_never_reaches_wechat() {
         json!({ "code": "c", "userInfo": { "rawData": 1 } }),
         json!({ "code": "c", "later": [[[[1]]]] }),
     ] {
-        laptop
-            .post("/v1/login", &body)
-            .await
-            .is_problem(400, "invalid_request", "fix");
+        laptop.post("/v1/login", &body).await.is_problem(400, "invalid_request", "fix");
     }
-    for text in [
-        "",
-        "{",
-        "{\"code\":\"c\",\"code\":\"d\"}",
-        "{\"code\":\"c\"} x",
-        "null",
-        "\u{feff}{\"code\":\"c\"}",
-    ] {
-        let request = laptop
-            .request("/v1/login")
-            .header("content-type", "application/json")
-            .body(text);
+    for text in ["", "{", "{\"code\":\"c\",\"code\":\"d\"}", "{\"code\":\"c\"} x", "null", "\u{feff}{\"code\":\"c\"}"] {
+        let request = laptop.request("/v1/login").header("content-type", "application/json").body(text);
         send(request).await.is_problem(400, "invalid_request", "fix");
     }
     for key in ["short", &"k".repeat(129), "with a space in it"] {
-        login_with_key(&laptop, key, &json!({ "code": "c" }))
-            .await
-            .is_problem(400, "invalid_request", "fix");
+        login_with_key(&laptop, key, &json!({ "code": "c" })).await.is_problem(400, "invalid_request", "fix");
     }
     assert_eq!(laptop.simulator.calls("jscode2session"), 0);
 }
@@ -306,34 +244,21 @@ async fn a_malformed_request_never_reaches_wechat() {
 #[tokio::test]
 async fn unknown_members_are_ignored() {
     let laptop = Laptop::start().await;
-    laptop
-        .login_with(&json!({ "code": laptop.code("alice"), "later": { "x": [1] }, "userInfo": null }))
-        .await;
+    laptop.login_with(&json!({ "code": laptop.code("alice"), "later": { "x": [1] }, "userInfo": null })).await;
 }
 
 #[tokio::test]
 async fn another_media_type_and_a_large_body_are_refused() {
     let laptop = Laptop::start().await;
-    let form = laptop
-        .request("/v1/login")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body("code=c");
+    let form = laptop.request("/v1/login").header("content-type", "application/x-www-form-urlencoded").body("code=c");
     send(form).await.is_problem(415, "unsupported_media_type", "fix");
-    send(laptop.request("/v1/login").body("{}"))
-        .await
-        .is_problem(415, "unsupported_media_type", "fix");
+    send(laptop.request("/v1/login").body("{}")).await.is_problem(415, "unsupported_media_type", "fix");
 
     let exactly = json!({ "code": "c", "x": "y".repeat(16 * 1024 - 19) });
     assert_eq!(exactly.to_string().len(), 16 * 1024);
-    laptop
-        .post("/v1/login", &exactly)
-        .await
-        .is_problem(400, "code_invalid", "relogin");
+    laptop.post("/v1/login", &exactly).await.is_problem(400, "code_invalid", "relogin");
     let over = json!({ "code": "c", "x": "y".repeat(16 * 1024 - 18) });
-    laptop
-        .post("/v1/login", &over)
-        .await
-        .is_problem(413, "payload_too_large", "fix");
+    laptop.post("/v1/login", &over).await.is_problem(413, "payload_too_large", "fix");
 }
 
 #[tokio::test]
@@ -345,9 +270,7 @@ async fn an_app_must_be_named_where_there_are_several() {
     let laptop = Start::default().apps(apps).go().await;
     let code = |appid| laptop.sim("login", json!({ "user": "alice", "appid": appid }))["code"].clone();
 
-    let unnamed = laptop
-        .post("/v1/login", &json!({ "code": code("wx0000000000000001") }))
-        .await;
+    let unnamed = laptop.post("/v1/login", &json!({ "code": code("wx0000000000000001") })).await;
     unnamed.is_problem(400, "invalid_request", "fix");
     let mut users = Vec::new();
     for appid in ["wx0000000000000001", "wx0000000000000002"] {
@@ -357,10 +280,7 @@ async fn an_app_must_be_named_where_there_are_several() {
     }
     assert_ne!(users[0], users[1]);
     let crossed = json!({ "code": code("wx0000000000000001"), "appid": "wx0000000000000002" });
-    laptop
-        .post("/v1/login", &crossed)
-        .await
-        .is_problem(400, "code_invalid", "relogin");
+    laptop.post("/v1/login", &crossed).await.is_problem(400, "code_invalid", "relogin");
 }
 
 #[tokio::test]
@@ -377,10 +297,7 @@ async fn the_previous_secret_serves_while_wechat_refuses_the_new_one() {
 #[tokio::test]
 async fn an_apps_secret_that_its_owner_has_not_filled_is_a_misconfiguration() {
     let laptop = Start::default().apps(json!({ "apps": {} })).go().await;
-    laptop
-        .post("/v1/login", &json!({ "code": "c" }))
-        .await
-        .is_problem(500, "misconfigured", "stop");
+    laptop.post("/v1/login", &json!({ "code": "c" })).await.is_problem(500, "misconfigured", "stop");
 }
 
 #[tokio::test]
@@ -396,17 +313,8 @@ async fn the_sixth_device_ends_the_longest_unused_one() {
 
     let sixth = laptop.login("alice").await;
 
-    laptop
-        .refresh(&devices[1].refresh)
-        .await
-        .is_problem(400, "login_required", "relogin");
-    for alive in [
-        &first,
-        &devices[2].refresh,
-        &devices[3].refresh,
-        &devices[4].refresh,
-        &sixth.refresh,
-    ] {
+    laptop.refresh(&devices[1].refresh).await.is_problem(400, "login_required", "relogin");
+    for alive in [&first, &devices[2].refresh, &devices[3].refresh, &devices[4].refresh, &sixth.refresh] {
         laptop.refresh(alive).await.ok();
     }
 }
@@ -419,21 +327,12 @@ async fn a_login_that_was_late_does_not_put_out_a_newer_one() {
     for mut item in laptop.items().await {
         if item["sk"].as_s().unwrap().starts_with("session#") {
             item.insert("created_at".to_owned(), AttributeValue::N((BEGIN + 1).to_string()));
-            client
-                .put_item()
-                .table_name(&table)
-                .set_item(Some(item))
-                .send()
-                .await
-                .unwrap();
+            client.put_item().table_name(&table).set_item(Some(item)).send().await.unwrap();
         }
     }
 
     let late = json!({ "code": laptop.code("alice"), "device": newer.device });
-    laptop
-        .post("/v1/login", &late)
-        .await
-        .is_problem(503, "retry_login", "relogin");
+    laptop.post("/v1/login", &late).await.is_problem(503, "retry_login", "relogin");
 
     laptop.clock.advance(200);
     laptop.refresh(&newer.refresh).await.ok();
@@ -464,22 +363,12 @@ async fn the_table_holds_neither_a_key_nor_a_code_nor_a_token_in_the_clear() {
     let kept: Vec<u8> = items.iter().flat_map(|item| item.values().flat_map(bytes_of)).collect();
     let raw_key = STANDARD.decode(session_key).unwrap();
     let refresh = answer.text_of("refresh_token");
-    for secret in [
-        session_key.as_bytes(),
-        &raw_key,
-        code.as_bytes(),
-        KEY.as_bytes(),
-        refresh.as_bytes(),
-    ] {
+    for secret in [session_key.as_bytes(), &raw_key, code.as_bytes(), KEY.as_bytes(), refresh.as_bytes()] {
         assert!(!kept.windows(secret.len()).any(|window| window == secret));
     }
     for item in items {
         let ttl = item.get("ttl").map(|ttl| ttl.as_n().unwrap().parse::<u64>().unwrap());
-        assert_eq!(
-            ttl.is_none(),
-            item["sk"] == AttributeValue::S("user".to_owned()),
-            "only users stay"
-        );
+        assert_eq!(ttl.is_none(), item["sk"] == AttributeValue::S("user".to_owned()), "only users stay");
     }
 }
 
@@ -495,27 +384,17 @@ fn bytes_of(value: &AttributeValue) -> Vec<u8> {
 async fn a_profile_that_verifies_is_answered_without_its_watermark() {
     let laptop = Laptop::start().await;
     let code = laptop.code("alice");
-    let _ = laptop.sim(
-        "user",
-        json!({ "user": "alice", "nickName": "小明👀", "unionid": "uAlice" }),
-    );
+    let _ = laptop.sim("user", json!({ "user": "alice", "nickName": "小明👀", "unionid": "uAlice" }));
     let info = laptop.sim("userinfo", json!({ "user": "alice" }));
 
-    let body = laptop
-        .post("/v1/login", &json!({ "code": code, "userInfo": info }))
-        .await
-        .ok();
+    let body = laptop.post("/v1/login", &json!({ "code": code, "userInfo": info })).await.ok();
 
     assert_eq!(body["userInfo"]["nickName"], "小明👀");
     assert_eq!(body["userInfo"]["unionId"], "uAlice");
     assert_eq!(body["userInfo"]["openId"], body["openid"]);
     assert!(body["userInfo"].get("watermark").is_none());
     assert!(
-        laptop
-            .items()
-            .await
-            .iter()
-            .any(|item| item.get("unionid") == Some(&AttributeValue::S("uAlice".to_owned())))
+        laptop.items().await.iter().any(|item| item.get("unionid") == Some(&AttributeValue::S("uAlice".to_owned())))
     );
 }
 
@@ -540,16 +419,10 @@ async fn a_profile_that_does_not_verify_is_left_out_and_the_login_stands() {
         with("encryptedData", of_bob["encryptedData"].clone()),
         with("iv", "AAAA".into()),
     ] {
-        let body = laptop
-            .post("/v1/login", &json!({ "code": laptop.code("alice"), "userInfo": bad }))
-            .await
-            .ok();
+        let body = laptop.post("/v1/login", &json!({ "code": laptop.code("alice"), "userInfo": bad })).await.ok();
         assert!(body.get("userInfo").is_none(), "{bad}");
     }
-    let body = laptop
-        .post("/v1/login", &json!({ "code": laptop.code("alice"), "userInfo": good }))
-        .await
-        .ok();
+    let body = laptop.post("/v1/login", &json!({ "code": laptop.code("alice"), "userInfo": good })).await.ok();
     assert!(body.get("userInfo").is_some());
 }
 

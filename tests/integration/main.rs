@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
+mod authorizer;
 mod config;
 mod events;
+mod keys;
 mod lambda;
 mod laptop;
 mod login;
 mod phone;
 mod refresh;
+mod rotation;
 mod secrecy;
 mod vectors;

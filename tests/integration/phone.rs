@@ -13,10 +13,7 @@ async fn phone(laptop: &Laptop, user: &Tokens, body: &Value) -> Answer {
 /// What the button gives, as the two ways to send it.
 fn button(laptop: &Laptop, user: &str) -> (Value, Value) {
     let event = laptop.sim("phone", json!({ "user": user }));
-    (
-        json!({ "encryptedData": event["encryptedData"], "iv": event["iv"] }),
-        json!({ "code": event["code"] }),
-    )
+    (json!({ "encryptedData": event["encryptedData"], "iv": event["iv"] }), json!({ "code": event["code"] }))
 }
 
 /// Any plaintext under the user's present key.
@@ -51,9 +48,7 @@ async fn data_under_the_key_before_the_last_login_is_read_for_ten_minutes() {
     phone(&laptop, &alice, &data).await.ok();
 
     laptop.clock.advance(1);
-    phone(&laptop, &alice, &data)
-        .await
-        .is_problem(409, "session_key_expired", "relogin_then_retap");
+    phone(&laptop, &alice, &data).await.is_problem(409, "session_key_expired", "relogin_then_retap");
 }
 
 #[tokio::test]
@@ -75,9 +70,7 @@ async fn a_key_that_wechat_replaced_behind_our_back_asks_for_a_login_and_a_tap()
     let _unsent = laptop.code("alice");
     let (data, _) = button(&laptop, "alice");
 
-    phone(&laptop, &alice, &data)
-        .await
-        .is_problem(409, "session_key_expired", "relogin_then_retap");
+    phone(&laptop, &alice, &data).await.is_problem(409, "session_key_expired", "relogin_then_retap");
 }
 
 #[tokio::test]
@@ -114,12 +107,7 @@ async fn every_failure_to_read_is_one_answer() {
         encrypted(&laptop, &good("138****8000").to_string()),
         encrypted(&laptop, &good("1").to_string()),
         encrypted(&laptop, &without_watermark.to_string()),
-        encrypted(
-            &laptop,
-            &good("13800138000")
-                .to_string()
-                .replacen('{', "{\"phoneNumber\":\"1\",", 1),
-        ),
+        encrypted(&laptop, &good("13800138000").to_string().replacen('{', "{\"phoneNumber\":\"1\",", 1)),
         encrypted(&laptop, &format!("{} x", good("13800138000"))),
     ] {
         let answer = phone(&laptop, &alice, &malformed).await;
@@ -161,14 +149,10 @@ async fn thirty_attempts_an_hour_are_counted_whatever_comes_of_them() {
     let refused = phone(&laptop, &alice, &data).await;
     refused.is_problem(429, "rate_limited", "retry");
     assert_eq!(refused.json()["retry_after"], 3_600);
-    phone(&laptop, &alice, &button(&laptop, "alice").1)
-        .await
-        .is_problem(429, "rate_limited", "retry");
+    phone(&laptop, &alice, &button(&laptop, "alice").1).await.is_problem(429, "rate_limited", "retry");
     // A login does not give attempts back, and nobody else is concerned.
     laptop.login("alice").await;
-    phone(&laptop, &alice, &data)
-        .await
-        .is_problem(429, "rate_limited", "retry");
+    phone(&laptop, &alice, &data).await.is_problem(429, "rate_limited", "retry");
     phone(&laptop, &bob, &button(&laptop, "bob").0).await.ok();
 
     laptop.clock.advance(3_600);
@@ -201,13 +185,11 @@ async fn a_phone_code_sent_again_gives_the_number_without_a_second_call() {
     assert_eq!(first, again);
     assert_eq!(laptop.simulator.calls("getuserphonenumber"), 1);
     laptop.clock.advance(1);
-    phone(&laptop, &alice, &code)
-        .await
-        .is_problem(409, "phone_code_invalid", "relogin_then_retap");
+    phone(&laptop, &alice, &code).await.is_problem(409, "phone_code_invalid", "relogin_then_retap");
 }
 
 #[tokio::test]
-async fn a_phone_code_sent_twice_at_once_gives_the_number_twice_and_is_paid_once() {
+async fn a_phone_code_sent_twice_at_once_gives_the_number_twice() {
     let laptop = Laptop::start().await;
     let alice = laptop.login("alice").await;
     let (_, code) = button(&laptop, "alice");
@@ -244,14 +226,8 @@ async fn each_answer_of_wechat_has_its_own_code() {
         (45011, 503, "wechat_busy", "retry"),
         (99_999, 502, "wechat_error", "retry"),
     ] {
-        laptop.script(
-            "getuserphonenumber",
-            &json!({ "kind": "errcode", "errcode": errcode }),
-            Some(1),
-        );
-        phone(&laptop, &alice, &button(&laptop, "alice").1)
-            .await
-            .is_problem(status, code, action);
+        laptop.script("getuserphonenumber", &json!({ "kind": "errcode", "errcode": errcode }), Some(1));
+        phone(&laptop, &alice, &button(&laptop, "alice").1).await.is_problem(status, code, action);
     }
     for (fault, status, code) in [
         (json!({ "kind": "silence" }), 504, "wechat_timeout"),
@@ -260,15 +236,9 @@ async fn each_answer_of_wechat_has_its_own_code() {
         (json!({ "kind": "status", "status": 503 }), 502, "wechat_error"),
     ] {
         laptop.script("getuserphonenumber", &fault, Some(1));
-        phone(&laptop, &alice, &button(&laptop, "alice").1)
-            .await
-            .is_problem(status, code, "retry");
+        phone(&laptop, &alice, &button(&laptop, "alice").1).await.is_problem(status, code, "retry");
     }
-    assert_eq!(
-        laptop.simulator.calls("getuserphonenumber"),
-        11,
-        "a code is never sent twice"
-    );
+    assert_eq!(laptop.simulator.calls("getuserphonenumber"), 11, "a code is never sent twice");
 }
 
 #[tokio::test]
@@ -277,26 +247,97 @@ async fn a_refused_platform_token_is_replaced_once_and_never_forced() {
     let alice = laptop.login("alice").await;
     phone(&laptop, &alice, &button(&laptop, "alice").1).await.ok();
     for errcode in [40001, 40014, 42001] {
-        laptop.script(
-            "getuserphonenumber",
-            &json!({ "kind": "errcode", "errcode": errcode }),
-            None,
-        );
+        laptop.script("getuserphonenumber", &json!({ "kind": "errcode", "errcode": errcode }), None);
         let before = laptop.simulator.calls("getuserphonenumber");
 
-        phone(&laptop, &alice, &button(&laptop, "alice").1)
-            .await
-            .is_problem(502, "wechat_error", "retry");
+        phone(&laptop, &alice, &button(&laptop, "alice").1).await.is_problem(502, "wechat_error", "retry");
 
-        assert_eq!(
-            laptop.simulator.calls("getuserphonenumber"),
-            before + 1,
-            "WeChat still gives the same token"
-        );
+        assert_eq!(laptop.simulator.calls("getuserphonenumber"), before + 1, "WeChat still gives the same token");
         laptop.simulator.clear_script();
-        laptop.clock.advance(10);
     }
     phone(&laptop, &alice, &button(&laptop, "alice").1).await.ok();
+}
+
+#[tokio::test]
+async fn a_token_whose_session_is_gone_does_not_use_up_its_owners_attempts() {
+    let laptop = Laptop::start().await;
+    let before = laptop.login("alice").await;
+    laptop.clock.advance(1);
+    let now = laptop.login_with(&json!({ "code": laptop.code("alice"), "device": before.device })).await;
+    let (data, code) = button(&laptop, "alice");
+
+    for attempt in 0..40 {
+        let way = if attempt % 2 == 0 { &data } else { &code };
+        phone(&laptop, &before, way).await.is_problem(401, "token_invalid", "refresh");
+    }
+
+    phone(&laptop, &now, &data).await.ok();
+}
+
+#[tokio::test]
+async fn a_failed_fetch_of_the_platform_token_keeps_nobody_waiting() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    laptop.script("stable_token", &json!({ "kind": "errcode", "errcode": 40164 }), Some(2));
+    let began = std::time::Duration::from_secs(3);
+
+    let both = async {
+        for _ in 0..2 {
+            phone(&laptop, &alice, &button(&laptop, "alice").1).await.is_problem(500, "misconfigured", "stop");
+        }
+        phone(&laptop, &alice, &button(&laptop, "alice").1).await.ok();
+    };
+    tokio::time::timeout(began, both).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_platform_token_near_its_end_is_used_and_not_fetched_for_every_request() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let short = json!({ "access_token": "short", "expires_in": 200 }).to_string();
+    laptop.script("stable_token", &json!({ "kind": "status", "status": 200, "body": short }), None);
+
+    for _ in 0..5 {
+        // The simulator knows no such token: what counts is how often it was asked for one.
+        let refused = phone(&laptop, &alice, &button(&laptop, "alice").1).await;
+        refused.is_problem(502, "wechat_error", "retry");
+    }
+
+    assert!(laptop.simulator.calls("stable_token") <= 6, "{}", laptop.simulator.calls("stable_token"));
+}
+
+#[tokio::test]
+async fn an_absurd_lifetime_of_the_platform_token_is_not_believed() {
+    for seconds in ["18446744073709551615", "0", "-1", "1.5"] {
+        let laptop = Laptop::start().await;
+        let alice = laptop.login("alice").await;
+        let body = format!("{{\"access_token\":\"absurd\",\"expires_in\":{seconds}}}");
+        laptop.script("stable_token", &json!({ "kind": "status", "status": 200, "body": body }), None);
+
+        let answer = phone(&laptop, &alice, &button(&laptop, "alice").1).await;
+
+        answer.is_problem(502, "wechat_error", "retry");
+    }
+}
+
+#[tokio::test]
+async fn one_platform_token_serves_many_processes_at_once() {
+    let one = Laptop::start().await;
+    let (two, three) = (one.beside().await, one.beside().await);
+    let mut users = Vec::new();
+    for number in 0..12 {
+        let user = format!("user{number}");
+        users.push((one.login(&user).await, button(&one, &user).1));
+    }
+
+    let requests = users.iter().enumerate().map(|(number, (user, code))| {
+        let laptop = [&one, &two, &three][number % 3];
+        phone(laptop, user, code)
+    });
+    let answers = futures_util::future::join_all(requests).await;
+
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert_eq!(one.simulator.calls("stable_token"), 1);
 }
 
 #[tokio::test]
@@ -334,9 +375,7 @@ async fn a_request_gives_the_data_or_the_code_in_the_right_form() {
         json!({ "code": "a b" }),
         json!({ "code": ["c"] }),
     ] {
-        phone(&laptop, &alice, &body)
-            .await
-            .is_problem(400, "invalid_request", "fix");
+        phone(&laptop, &alice, &body).await.is_problem(400, "invalid_request", "fix");
     }
     assert_eq!(laptop.simulator.calls("getuserphonenumber"), 0);
 }
@@ -349,23 +388,17 @@ async fn only_a_living_access_token_of_ours_is_accepted() {
     let (data, _) = button(&laptop, "alice");
     let with = |value: &str| laptop.request("/v1/phone").header("authorization", value).json(&data);
 
-    send(laptop.request("/v1/phone").json(&data))
-        .await
-        .is_problem(401, "token_invalid", "refresh");
+    send(laptop.request("/v1/phone").json(&data)).await.is_problem(401, "token_invalid", "refresh");
     for bad in ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer x.y.z", &alice.access] {
         send(with(bad)).await.is_problem(401, "token_invalid", "refresh");
     }
     for bad in [&stranger.access, &alice.refresh, &format!("{}A", alice.access)] {
-        send(with(&format!("Bearer {bad}")))
-            .await
-            .is_problem(401, "token_invalid", "refresh");
+        send(with(&format!("Bearer {bad}"))).await.is_problem(401, "token_invalid", "refresh");
     }
     send(with(&format!("bearer {}", alice.access))).await.ok();
 
     laptop.clock.advance(930);
-    send(with(&format!("Bearer {}", alice.access)))
-        .await
-        .is_problem(401, "token_expired", "refresh");
+    send(with(&format!("Bearer {}", alice.access))).await.is_problem(401, "token_expired", "refresh");
 }
 
 #[tokio::test]
@@ -374,14 +407,10 @@ async fn an_access_token_whose_session_is_gone_is_refused_at_once() {
     let alice = laptop.login("alice").await;
     let (data, code) = button(&laptop, "alice");
     laptop.clock.advance(1);
-    laptop
-        .login_with(&json!({ "code": laptop.code("alice"), "device": alice.device }))
-        .await;
+    laptop.login_with(&json!({ "code": laptop.code("alice"), "device": alice.device })).await;
 
     for body in [data, code] {
-        phone(&laptop, &alice, &body)
-            .await
-            .is_problem(401, "token_invalid", "refresh");
+        phone(&laptop, &alice, &body).await.is_problem(401, "token_invalid", "refresh");
     }
     assert_eq!(laptop.simulator.calls("getuserphonenumber"), 0);
 }
@@ -389,15 +418,8 @@ async fn an_access_token_whose_session_is_gone_is_refused_at_once() {
 #[tokio::test]
 async fn other_methods_and_paths_are_answered_by_the_gateway() {
     let laptop = Laptop::start().await;
-    for (method, path) in [
-        (Method::GET, "/v1/phone"),
-        (Method::POST, "/v1/phones"),
-        (Method::POST, "/v1/phone/"),
-    ] {
+    for (method, path) in [(Method::GET, "/v1/phone"), (Method::POST, "/v1/phones"), (Method::POST, "/v1/phone/")] {
         let answer = send(laptop.method(method, path)).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.text.as_str()),
-            (404, "{\"message\":\"Not Found\"}")
-        );
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (404, "{\"message\":\"Not Found\"}"));
     }
 }

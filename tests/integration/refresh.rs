@@ -23,10 +23,7 @@ async fn a_token_older_than_two_minutes_gets_a_successor_and_a_new_access_token(
     assert_eq!(answer["token_type"], "Bearer");
     assert_eq!(answer["expires_in"], 900);
     assert_eq!(answer["refresh_expires_in"], 604_800);
-    let (before, after) = (
-        jwt_claims(&login.access),
-        jwt_claims(answer["access_token"].as_str().unwrap()),
-    );
+    let (before, after) = (jwt_claims(&login.access), jwt_claims(answer["access_token"].as_str().unwrap()));
     for same in ["sub", "sid", "auth_time", "client_id", "aud", "iss"] {
         assert_eq!(before[same], after[same], "{same}");
     }
@@ -84,19 +81,10 @@ async fn a_token_rotated_away_is_reuse_and_ends_the_family() {
     let successor = laptop.refresh(&login.refresh).await.text_of("refresh_token");
 
     laptop.clock.advance(GRACE + 1);
-    laptop
-        .refresh(&login.refresh)
-        .await
-        .is_problem(400, "token_reused", "relogin");
+    laptop.refresh(&login.refresh).await.is_problem(400, "token_reused", "relogin");
 
-    laptop
-        .refresh(&successor)
-        .await
-        .is_problem(400, "login_required", "relogin");
-    laptop
-        .refresh(&login.refresh)
-        .await
-        .is_problem(400, "login_required", "relogin");
+    laptop.refresh(&successor).await.is_problem(400, "login_required", "relogin");
+    laptop.refresh(&login.refresh).await.is_problem(400, "login_required", "relogin");
 }
 
 #[tokio::test]
@@ -107,10 +95,7 @@ async fn reuse_on_one_device_leaves_the_other_device_alone() {
     laptop.refresh(&one.refresh).await.ok();
 
     laptop.clock.advance(GRACE + 1);
-    laptop
-        .refresh(&one.refresh)
-        .await
-        .is_problem(400, "token_reused", "relogin");
+    laptop.refresh(&one.refresh).await.is_problem(400, "token_reused", "relogin");
 
     laptop.refresh(&two.refresh).await.ok();
 }
@@ -122,17 +107,8 @@ async fn a_session_unused_for_seven_days_is_over_though_its_item_is_still_there(
 
     laptop.clock.advance(604_800);
 
-    laptop
-        .refresh(&login.refresh)
-        .await
-        .is_problem(400, "login_required", "relogin");
-    assert!(
-        laptop
-            .items()
-            .await
-            .iter()
-            .any(|item| item["sk"].as_s().unwrap().starts_with("session#"))
-    );
+    laptop.refresh(&login.refresh).await.is_problem(400, "login_required", "relogin");
+    assert!(laptop.items().await.iter().any(|item| item["sk"].as_s().unwrap().starts_with("session#")));
 }
 
 #[tokio::test]
@@ -150,10 +126,7 @@ async fn a_session_ends_thirty_days_after_its_login_however_often_it_is_used() {
 
     laptop.clock.advance(5);
 
-    laptop
-        .refresh(&token)
-        .await
-        .is_problem(400, "login_required", "relogin");
+    laptop.refresh(&token).await.is_problem(400, "login_required", "relogin");
 }
 
 #[tokio::test]
@@ -161,35 +134,24 @@ async fn a_new_login_on_the_same_device_replaces_the_session_and_revokes_nothing
     let laptop = Laptop::start().await;
     let first = laptop.login("alice").await;
     laptop.clock.advance(10);
-    let second = laptop
-        .login_with(&json!({ "code": laptop.code("alice"), "device": first.device }))
-        .await;
+    let second = laptop.login_with(&json!({ "code": laptop.code("alice"), "device": first.device })).await;
 
     laptop.clock.advance(MIN_AGE);
-    laptop
-        .refresh(&first.refresh)
-        .await
-        .is_problem(400, "login_required", "relogin");
+    laptop.refresh(&first.refresh).await.is_problem(400, "login_required", "relogin");
 
     laptop.refresh(&second.refresh).await.ok();
 }
 
 #[tokio::test]
 async fn the_emergency_brake_ends_sessions_made_before_it() {
-    let laptop = Start::default()
-        .var("WXAUTH_NOT_BEFORE", &(BEGIN + 1).to_string())
-        .go()
-        .await;
+    let laptop = Start::default().var("WXAUTH_NOT_BEFORE", &(BEGIN + 1).to_string()).go().await;
     let before = laptop.login("alice").await;
     laptop.clock.advance(1);
     let after = laptop.login("bob").await;
 
     laptop.clock.advance(MIN_AGE);
 
-    laptop
-        .refresh(&before.refresh)
-        .await
-        .is_problem(400, "login_required", "relogin");
+    laptop.refresh(&before.refresh).await.is_problem(400, "login_required", "relogin");
     laptop.refresh(&after.refresh).await.ok();
 }
 
@@ -205,20 +167,11 @@ async fn a_token_newer_than_its_session_is_refused_and_revokes_nothing() {
         if item["sk"].as_s().unwrap().starts_with("session#") {
             item.insert("generation".to_owned(), AttributeValue::N("0".to_owned()));
             item.insert("rotated_at".to_owned(), AttributeValue::N(BEGIN.to_string()));
-            client
-                .put_item()
-                .table_name(&table)
-                .set_item(Some(item))
-                .send()
-                .await
-                .unwrap();
+            client.put_item().table_name(&table).set_item(Some(item)).send().await.unwrap();
         }
     }
 
-    laptop
-        .refresh(&successor)
-        .await
-        .is_problem(400, "login_required", "relogin");
+    laptop.refresh(&successor).await.is_problem(400, "login_required", "relogin");
 
     laptop.refresh(&login.refresh).await.ok();
 }
@@ -241,10 +194,7 @@ async fn lifetimes_come_from_the_environment() {
     assert_eq!(answer["expires_in"], 60);
     assert_eq!(answer["refresh_expires_in"], 600);
     laptop.clock.advance(6);
-    laptop
-        .refresh(&login.refresh)
-        .await
-        .is_problem(400, "token_reused", "relogin");
+    laptop.refresh(&login.refresh).await.is_problem(400, "token_reused", "relogin");
 }
 
 #[tokio::test]
@@ -289,8 +239,5 @@ async fn a_table_that_cannot_be_reached_is_no_verdict_on_the_token() {
     let (client, table) = laptop.dynamodb();
     client.delete_table().table_name(table).send().await.unwrap();
 
-    laptop
-        .refresh(&login.refresh)
-        .await
-        .is_problem(503, "unavailable", "retry");
+    laptop.refresh(&login.refresh).await.is_problem(503, "unavailable", "retry");
 }

@@ -16,17 +16,8 @@ const KEY: &str = "MARKERidempotencykey";
 /// The ways in which a value may be written down.
 fn spellings(value: &str) -> [String; 5] {
     let hex = tests::hex(value.as_bytes());
-    let percent = hex
-        .as_bytes()
-        .chunks(2)
-        .map(|byte| format!("%{}", String::from_utf8_lossy(byte).to_uppercase()));
-    [
-        value.to_owned(),
-        STANDARD.encode(value),
-        URL_SAFE_NO_PAD.encode(value),
-        percent.collect::<Vec<_>>().concat(),
-        hex,
-    ]
+    let percent = hex.as_bytes().chunks(2).map(|byte| format!("%{}", String::from_utf8_lossy(byte).to_uppercase()));
+    [value.to_owned(), STANDARD.encode(value), URL_SAFE_NO_PAD.encode(value), percent.collect::<Vec<_>>().concat(), hex]
 }
 
 #[track_caller]
@@ -54,32 +45,18 @@ async fn marked(laptop: &Laptop) -> Journey {
     let login = send(laptop.request("/v1/login").header("idempotency-key", KEY).json(&body)).await;
     let (access, refresh) = (login.text_of("access_token"), login.text_of("refresh_token"));
     let tap = laptop.sim("phone", json!({ "user": "alice" }));
-    let (phone_code, data) = (
-        tap["code"].as_str().unwrap().to_owned(),
-        tap["encryptedData"].as_str().unwrap().to_owned(),
-    );
-    laptop
-        .post_as(&access, "/v1/phone", &json!({ "encryptedData": data, "iv": tap["iv"] }))
-        .await
-        .ok();
-    laptop
-        .post_as(&access, "/v1/phone", &json!({ "code": phone_code }))
-        .await
-        .ok();
+    let (phone_code, data) =
+        (tap["code"].as_str().unwrap().to_owned(), tap["encryptedData"].as_str().unwrap().to_owned());
+    laptop.post_as(&access, "/v1/phone", &json!({ "encryptedData": data, "iv": tap["iv"] })).await.ok();
+    laptop.post_as(&access, "/v1/phone", &json!({ "code": phone_code })).await.ok();
     laptop.clock.advance(200);
     let successor = laptop.refresh(&refresh).await.text_of("refresh_token");
 
     let mut refusals = vec![
         laptop.post("/v1/login", &body).await,
-        laptop
-            .post("/v1/login", &json!({ "code": code, "appid": SECRET }))
-            .await,
-        laptop
-            .post_as(&refresh, "/v1/phone", &json!({ "code": phone_code }))
-            .await,
-        laptop
-            .post_as(&access, "/v1/phone", &json!({ "code": format!("{phone_code} ") }))
-            .await,
+        laptop.post("/v1/login", &json!({ "code": code, "appid": SECRET })).await,
+        laptop.post_as(&refresh, "/v1/phone", &json!({ "code": phone_code })).await,
+        laptop.post_as(&access, "/v1/phone", &json!({ "code": format!("{phone_code} ") })).await,
         laptop.refresh(&format!("{refresh}A")).await,
     ];
     for fault in ["reset", "html", "truncated", "cut", "silence"] {
@@ -90,42 +67,24 @@ async fn marked(laptop: &Laptop) -> Journey {
         laptop.simulator.clear_script();
     }
     let errmsg = format!("{SECRET} {code}");
-    laptop.script(
-        "*",
-        &json!({ "kind": "errcode", "errcode": 40125, "errmsg": errmsg }),
-        Some(1),
-    );
+    laptop.script("*", &json!({ "kind": "errcode", "errcode": 40125, "errmsg": errmsg }), Some(1));
     refusals.push(laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await);
 
     let openid = login.text_of("openid");
     let mut secrets = vec![code, access, refresh, successor, phone_code, data, openid];
     secrets.extend([SECRET, SESSION_KEY, KEY, NUMBER, UNIONID].map(str::to_owned));
-    Journey {
-        secrets,
-        refusals,
-        login,
-    }
+    Journey { secrets, refusals, login }
 }
 
 #[tokio::test]
 async fn no_log_line_and_no_refusal_holds_a_secret() {
-    let laptop = Start::default()
-        .apps(json!({ "apps": { APPID: { "secret": SECRET } } }))
-        .go()
-        .await;
+    let laptop = Start::default().apps(json!({ "apps": { APPID: { "secret": SECRET } } })).go().await;
 
-    let Journey {
-        secrets,
-        refusals,
-        login,
-    } = marked(&laptop).await;
+    let Journey { secrets, refusals, login } = marked(&laptop).await;
 
     let log = laptop.log();
     assert!(log.len() > 15, "the log was read");
-    let refusals: Vec<_> = refusals
-        .iter()
-        .map(|refusal| format!("{} {:?}", refusal.text, refusal.headers))
-        .collect();
+    let refusals: Vec<_> = refusals.iter().map(|refusal| format!("{} {:?}", refusal.text, refusal.headers)).collect();
     for secret in &secrets {
         absent(secret, &log);
         absent(secret, &refusals);
@@ -143,25 +102,15 @@ async fn a_log_line_says_what_happened_and_to_which_request() {
     let refused = laptop.post("/v1/login", &json!({ "code": "nobody" })).await;
     let _ = send(laptop.request("/v1/login?MARKER=1").json(&json!({}))).await;
 
-    let log: Vec<serde_json::Value> = laptop
-        .log()
-        .iter()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let log: Vec<serde_json::Value> = laptop.log().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
 
     assert_eq!(log.len(), 4);
     assert_eq!(
         (&log[0]["route"], &log[0]["status"], &log[0]["cold_start"]),
         (&json!("/v1/login"), &json!(200), &json!(true))
     );
-    assert_eq!(
-        (&log[1]["route"], &log[1]["verdict"]),
-        (&json!("/v1/refresh"), &json!("ECHO"))
-    );
-    assert_eq!(
-        (&log[2]["code"], &log[2]["status"]),
-        (&json!("code_invalid"), &json!(400))
-    );
+    assert_eq!((&log[1]["route"], &log[1]["verdict"]), (&json!("/v1/refresh"), &json!("ECHO")));
+    assert_eq!((&log[2]["code"], &log[2]["status"]), (&json!("code_invalid"), &json!(400)));
     assert_eq!(log[2]["request_id"], refused.json()["request_id"]);
     assert_eq!(log[2]["cause"], "wechat refuses the code as invalid");
     assert!(!log[3].to_string().contains("MARKER"));

@@ -6,29 +6,18 @@ use tests::{APPID, Answer, Laptop, Start};
 
 fn vectors() -> Vec<Value> {
     let file: Value = serde_json::from_str(include_str!("../fixtures/wechat-decrypt.json")).unwrap();
-    file["vectors"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|vector| vector["kind"] == "decrypt")
-        .cloned()
-        .collect()
+    file["vectors"].as_array().unwrap().iter().filter(|vector| vector["kind"] == "decrypt").cloned().collect()
 }
 
 /// The app of a vector; the masked one of SKIT (`wxc****…`) and a missing one are none.
 fn appid(vector: &Value) -> &str {
-    vector["appid"]
-        .as_str()
-        .filter(|appid| !appid.contains('*'))
-        .unwrap_or(APPID)
+    vector["appid"].as_str().filter(|appid| !appid.contains('*')).unwrap_or(APPID)
 }
 
 /// A laptop on which every appid of the vectors is configured.
 async fn laptop(vectors: &[Value]) -> Laptop {
-    let apps: Map<_, _> = vectors
-        .iter()
-        .map(|vector| (appid(vector).to_owned(), json!({ "secret": "secret" })))
-        .collect();
+    let apps: Map<_, _> =
+        vectors.iter().map(|vector| (appid(vector).to_owned(), json!({ "secret": "secret" }))).collect();
     let laptop = Start::default().apps(json!({ "apps": apps })).go().await;
     let _ = laptop.sim("settings", json!({ "session_key": "keep" }));
     laptop
@@ -37,17 +26,9 @@ async fn laptop(vectors: &[Value]) -> Laptop {
 /// Plants the vector's key as the session key of a new user.
 async fn login(laptop: &Laptop, vector: &Value, user_info: Option<Value>) -> Answer {
     let (user, appid) = (vector["id"].as_str().unwrap(), appid(vector));
-    let _ = laptop.sim(
-        "user",
-        json!({ "user": user, "appid": appid, "session_key": vector["session_key"] }),
-    );
+    let _ = laptop.sim("user", json!({ "user": user, "appid": appid, "session_key": vector["session_key"] }));
     let code = laptop.sim("login", json!({ "user": user, "appid": appid }))["code"].clone();
-    laptop
-        .post(
-            "/v1/login",
-            &json!({ "code": code, "appid": appid, "userInfo": user_info }),
-        )
-        .await
+    laptop.post("/v1/login", &json!({ "code": code, "appid": appid, "userInfo": user_info })).await
 }
 
 /// What the contract answers: encoding and length of the two values are the request's form, all else is uniform.
@@ -79,21 +60,11 @@ async fn every_vector_through_the_phone_route() {
         let body = json!({ "encryptedData": vector["encrypted_data"], "iv": vector["iv"] });
         let answer = laptop.post_as(&login.text_of("access_token"), "/v1/phone", &body).await;
         let (status, code) = expected(vector);
-        assert_eq!(
-            (answer.status.as_u16(), answer.json()["code"].as_str()),
-            (status, code),
-            "{}",
-            vector["id"]
-        );
+        assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (status, code), "{}", vector["id"]);
         if status == 200 {
             numbers += 1;
             for member in ["phoneNumber", "purePhoneNumber"] {
-                assert_eq!(
-                    answer.json()[member],
-                    vector["expect"]["json"][member],
-                    "{}",
-                    vector["id"]
-                );
+                assert_eq!(answer.json()[member], vector["expect"]["json"][member], "{}", vector["id"]);
             }
         }
     }
@@ -104,11 +75,7 @@ async fn every_vector_through_the_phone_route() {
 async fn every_profile_through_the_user_info_of_a_login() {
     let vectors: Vec<_> = vectors()
         .into_iter()
-        .filter(|vector| {
-            STANDARD
-                .decode(vector["session_key"].as_str().unwrap())
-                .is_ok_and(|key| key.len() == 16)
-        })
+        .filter(|vector| STANDARD.decode(vector["session_key"].as_str().unwrap()).is_ok_and(|key| key.len() == 16))
         .collect();
     let laptop = laptop(&vectors).await;
     for vector in &vectors {

@@ -14,32 +14,20 @@ fn headings(text: &str) -> Vec<(usize, String)> {
             in_code ^= line.starts_with("```");
             !in_code && line.starts_with('#')
         })
-        .map(|line| {
-            (
-                line.chars().take_while(|at| *at == '#').count(),
-                line.trim_start_matches('#').trim().to_owned(),
-            )
-        })
+        .map(|line| (line.chars().take_while(|at| *at == '#').count(), line.trim_start_matches('#').trim().to_owned()))
         .collect()
 }
 
 #[test]
 fn both_readmes_have_the_same_headings() {
-    let levels = |path| {
-        headings(&read(path))
-            .into_iter()
-            .map(|(level, _)| level)
-            .collect::<Vec<_>>()
-    };
+    let levels = |path| headings(&read(path)).into_iter().map(|(level, _)| level).collect::<Vec<_>>();
     assert_eq!(levels("README.md"), levels("README.zh-CN.md"));
 }
 
 #[test]
 fn every_code_has_a_heading_that_its_type_points_at() {
-    let explained: BTreeSet<_> = headings(&read("shared/contract/README.md"))
-        .into_iter()
-        .map(|(_, text)| text)
-        .collect();
+    let explained: BTreeSet<_> =
+        headings(&read("shared/contract/README.md")).into_iter().map(|(_, text)| text).collect();
     for code in Code::ALL {
         assert!(explained.contains(code.as_str()), "{}", code.as_str());
     }
@@ -48,23 +36,14 @@ fn every_code_has_a_heading_that_its_type_points_at() {
 /// The `WXAUTH_` variables that a text names.
 fn variables(text: &str) -> BTreeSet<String> {
     text.match_indices("WXAUTH_")
-        .map(|(at, _)| {
-            text[at..]
-                .chars()
-                .take_while(|at| at.is_ascii_uppercase() || *at == '_')
-                .collect::<String>()
-        })
+        .map(|(at, _)| text[at..].chars().take_while(|at| at.is_ascii_uppercase() || *at == '_').collect::<String>())
         .filter(|name| name.len() > "WXAUTH_".len())
         .collect()
 }
 
 #[test]
 fn both_readmes_name_the_variables_that_are_read() {
-    let read_by_code = variables(&format!(
-        "{}{}",
-        read("shared/src/config.rs"),
-        read("shared/src/env.rs")
-    ));
+    let read_by_code = variables(&format!("{}{}", read("shared/src/config.rs"), read("shared/src/env.rs")));
     for readme in ["README.md", "README.zh-CN.md"] {
         assert_eq!(variables(&read(readme)), read_by_code, "{readme}");
     }
@@ -72,11 +51,7 @@ fn both_readmes_name_the_variables_that_are_read() {
 
 #[test]
 fn the_template_sets_only_variables_that_are_read() {
-    let read_by_code = variables(&format!(
-        "{}{}",
-        read("shared/src/config.rs"),
-        read("shared/src/env.rs")
-    ));
+    let read_by_code = variables(&format!("{}{}", read("shared/src/config.rs"), read("shared/src/env.rs")));
     let set = variables(&read("infra/template.yaml"));
     assert!(set.is_subset(&read_by_code), "{:?}", set.difference(&read_by_code));
 }
@@ -91,25 +66,14 @@ fn links_between_documents_lead_somewhere() {
                 continue;
             }
             let there = path.parent().unwrap().join(file);
-            assert!(
-                there.exists(),
-                "{}: {target}",
-                path.strip_prefix(root()).unwrap().display()
-            );
+            assert!(there.exists(), "{}: {target}", path.strip_prefix(root()).unwrap().display());
         }
     }
 }
 
 #[test]
 fn each_folder_says_what_lies_in_it() {
-    for folder in [
-        "functions",
-        "infra",
-        "shared",
-        "tests",
-        "shared/contract",
-        "tests/fixtures",
-    ] {
+    for folder in ["functions", "infra", "shared", "tests", "shared/contract", "tests/fixtures"] {
         assert!(root().join(folder).join("README.md").exists(), "{folder}");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs};
 
+use local::Serves;
+
 use crate::{files, functions, read, root};
 
 #[test]
@@ -34,10 +36,12 @@ async fn folders_template_and_mounts_name_the_same_functions_and_routes() {
     let mounted: BTreeSet<_> = mounts
         .iter()
         .flat_map(|mount| {
-            mount
-                .routes
-                .iter()
-                .map(|route| format!("{} {} {}", mount.name, route.method, route.path))
+            match &mount.serves {
+                Serves::Routes(routes, _) => *routes,
+                Serves::Events => &[],
+            }
+            .iter()
+            .map(|route| format!("{} {} {}", mount.name, route.method, route.path))
         })
         .collect();
     let routed: BTreeSet<_> = local::template::routes(local::template::TEXT)
@@ -48,10 +52,7 @@ async fn folders_template_and_mounts_name_the_same_functions_and_routes() {
 
     assert_eq!(mounted, routed);
     assert_eq!(
-        mounts
-            .iter()
-            .map(|mount| mount.name.to_owned())
-            .collect::<BTreeSet<_>>(),
+        mounts.iter().map(|mount| mount.name.to_owned()).collect::<BTreeSet<_>>(),
         functions().into_iter().collect()
     );
 }
@@ -63,12 +64,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
         .skip_while(|line| *line != "[dependencies]")
         .skip(1)
         .take_while(|line| !line.starts_with('['))
-        .filter_map(|line| {
-            line.split(['.', ' ', '='])
-                .next()
-                .filter(|name| !name.is_empty())
-                .map(str::to_owned)
-        })
+        .filter_map(|line| line.split(['.', ' ', '=']).next().filter(|name| !name.is_empty()).map(str::to_owned))
         .collect()
 }
 
@@ -90,11 +86,7 @@ fn a_function_knows_neither_aws_nor_an_http_client_nor_another_function() {
 #[test]
 fn the_simulator_and_the_shared_crate_share_no_code() {
     assert!(!dependencies("infra/wechat-simulator/Cargo.toml").contains(&"shared".to_owned()));
-    assert!(
-        !dependencies("shared/Cargo.toml")
-            .iter()
-            .any(|name| name.contains("simulator"))
-    );
+    assert!(!dependencies("shared/Cargo.toml").iter().any(|name| name.contains("simulator")));
 }
 
 #[test]
@@ -127,11 +119,7 @@ fn files_stay_readable() {
             let is_test =
                 path.starts_with(root().join("tests")) || path.components().any(|part| part.as_os_str() == "tests");
             let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
-            assert!(
-                is_test || lines <= 400,
-                "{}: {lines} lines without its tests",
-                path.display()
-            );
+            assert!(is_test || lines <= 400, "{}: {lines} lines without its tests", path.display());
             assert!(text.starts_with("//! "), "{} does not say what it is", path.display());
         }
     }

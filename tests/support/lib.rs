@@ -8,6 +8,8 @@
     reason = "a test ends where its expectation does"
 )]
 
+pub mod secrets_manager;
+
 use std::{
     fmt,
     path::PathBuf,
@@ -40,6 +42,12 @@ pub const APPID: &str = "wx0123456789abcdef";
 pub struct Hand(Arc<AtomicU64>);
 
 impl Hand {
+    /// A clock that stands at this time.
+    #[must_use]
+    pub fn at(begin: Secs) -> Self {
+        Self(Arc::new(AtomicU64::new(begin)))
+    }
+
     /// Goes forward.
     pub fn advance(&self, seconds: Secs) {
         self.0.fetch_add(seconds, Ordering::SeqCst);
@@ -59,6 +67,7 @@ pub struct Start {
     folder: Option<PathBuf>,
     apps: Option<Value>,
     rsa: bool,
+    begin: Option<Secs>,
 }
 
 impl Start {
@@ -90,35 +99,26 @@ impl Start {
         self
     }
 
+    /// Begins at this time.
+    #[must_use]
+    pub fn at(mut self, begin: Secs) -> Self {
+        self.begin = Some(begin);
+        self
+    }
+
     /// Starts everything.
     pub async fn go(self) -> Laptop {
         let scratch = Folder::new();
-        let (clock, lines) = (Hand(Arc::new(AtomicU64::new(BEGIN))), Lines::default());
-        let world = World::start(self.settings(&scratch, &clock, &lines))
-            .await
-            .expect("the laptop starts");
+        let (clock, lines) = (Hand::at(self.begin.unwrap_or(BEGIN)), Lines::default());
+        let world = World::start(self.settings(&scratch, &clock, &lines)).await.expect("the laptop starts");
         let simulator = world.simulator.clone().expect("the simulator runs");
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(no_tls())
-            .timeout(std::time::Duration::from_secs(20))
-            .build()
-            .expect("a client");
-        Laptop {
-            world,
-            simulator,
-            clock,
-            lines,
-            http,
-            _scratch: scratch,
-        }
+        Laptop { world, simulator, clock, lines, http: client(), scratch }
     }
 
     /// Starts everything where a variable points to another WeChat.
     pub async fn without_simulator(self) -> World {
-        let (clock, lines) = (Hand(Arc::new(AtomicU64::new(BEGIN))), Lines::default());
-        World::start(self.settings(&Folder::new(), &clock, &lines))
-            .await
-            .expect("the laptop starts")
+        let (clock, lines) = (Hand::at(BEGIN), Lines::default());
+        World::start(self.settings(&Folder::new(), &clock, &lines)).await.expect("the laptop starts")
     }
 
     fn settings(self, scratch: &Folder, clock: &Hand, lines: &Lines) -> Settings {
@@ -132,9 +132,7 @@ impl Start {
         Settings {
             listen: any_port,
             wechat_listen: any_port,
-            data: self
-                .folder
-                .map_or_else(|| Data::Memory(scratch.0.clone()), Data::Folder),
+            data: self.folder.map_or_else(|| Data::Memory(scratch.0.clone()), Data::Folder),
             dynamodb_url: None,
             wechat_url: None,
             apps,
@@ -143,10 +141,7 @@ impl Start {
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(OsEntropy),
             log: Log::new(move |line| {
-                written
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(line.to_owned());
+                written.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
             }),
         }
     }
@@ -154,6 +149,11 @@ impl Start {
 
 /// Log lines.
 type Lines = Arc<Mutex<Vec<String>>>;
+
+fn client() -> reqwest::Client {
+    let client = reqwest::Client::builder().tls_backend_preconfigured(no_tls());
+    client.timeout(std::time::Duration::from_secs(20)).build().expect("a client")
+}
 
 /// A TLS configuration that trusts nobody: tests speak plain HTTP to loopback.
 fn no_tls() -> rustls::ClientConfig {
@@ -174,11 +174,7 @@ impl Folder {
     #[must_use]
     pub fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!(
-            "wxauth-test-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("wxauth-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).expect("the temporary folder is writable");
         Self(path)
@@ -207,7 +203,7 @@ pub struct Laptop {
     pub clock: Hand,
     lines: Lines,
     http: reqwest::Client,
-    _scratch: Folder,
+    scratch: Folder,
 }
 
 /// An answer, read.
@@ -237,10 +233,7 @@ impl Answer {
     /// A member of the body that is text.
     #[must_use]
     pub fn text_of(&self, member: &str) -> String {
-        self.json()[member]
-            .as_str()
-            .unwrap_or_else(|| panic!("no {member}: {self:?}"))
-            .to_owned()
+        self.json()[member].as_str().unwrap_or_else(|| panic!("no {member}: {self:?}")).to_owned()
     }
 
     /// The body of an answer that must be 200.
@@ -262,26 +255,16 @@ impl Answer {
         assert_eq!(self.headers["content-type"], "application/problem+json");
         assert_eq!(self.headers["cache-control"], "no-store");
         assert_eq!(body["status"], status);
-        assert_eq!(
-            body["request_id"].as_str().unwrap(),
-            self.headers["x-request-id"],
-            "{self:?}"
-        );
+        assert_eq!(body["request_id"].as_str().unwrap(), self.headers["x-request-id"], "{self:?}");
         assert!(body["type"].is_string() && body["title"].is_string() && body["title_zh"].is_string());
-        assert_eq!(
-            body.get("retry_after").map(ToString::to_string),
-            self.header("retry-after"),
-            "{self:?}"
-        );
+        assert_eq!(body.get("retry_after").map(ToString::to_string), self.header("retry-after"), "{self:?}");
         assert_eq!(self.header("www-authenticate").is_some(), status == 401, "{self:?}");
     }
 
     /// A header's text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
-        self.headers
-            .get(name)
-            .map(|value| value.to_str().expect("text").to_owned())
+        self.headers.get(name).map(|value| value.to_str().expect("text").to_owned())
     }
 }
 
@@ -302,6 +285,21 @@ impl Laptop {
     /// A laptop as it comes.
     pub async fn start() -> Self {
         Start::default().go().await
+    }
+
+    /// Another process beside this one: the same table, WeChat, keys and clock.
+    pub async fn beside(&self) -> Self {
+        let file = |name: &str| format!("file:{}", self.scratch.0.join(name).display());
+        let start = Start::default()
+            .var("WXAUTH_WECHAT_URL", &self.world.wechat_url)
+            .var("AWS_ENDPOINT_URL_DYNAMODB", &self.world.dynamodb_url)
+            .var("WXAUTH_ISSUER", &self.world.url)
+            .var("WXAUTH_KEYRING", &file("keyring.json"))
+            .var("WXAUTH_SIGNING_KEYS", &file("signing-keys.json"))
+            .var("WXAUTH_JWKS", &file("jwks.json"));
+        let (scratch, lines) = (Folder::new(), Lines::default());
+        let world = World::start(start.settings(&scratch, &self.clock, &lines)).await.expect("the laptop starts");
+        Self { world, simulator: self.simulator.clone(), clock: self.clock.clone(), lines, http: client(), scratch }
     }
 
     /// A request to post to a path of the API.
@@ -327,34 +325,23 @@ impl Laptop {
     /// What `wx.login` gives a user.
     #[must_use]
     pub fn code(&self, user: &str) -> String {
-        self.sim("login", json!({ "user": user }))["code"]
-            .as_str()
-            .expect("a code")
-            .to_owned()
+        self.sim("login", json!({ "user": user }))["code"].as_str().expect("a code").to_owned()
     }
 
     /// A control route of the simulator.
     #[must_use]
     pub fn sim(&self, route: &str, request: Value) -> Value {
-        self.simulator
-            .control(route, request)
-            .unwrap_or_else(|error| panic!("{route}: {error}"))
+        self.simulator.control(route, request).unwrap_or_else(|error| panic!("{route}: {error}"))
     }
 
     /// Lets the simulator fail.
     pub fn script(&self, api: &str, fault: &Value, times: Option<u32>) {
-        let _ = self.sim(
-            "script",
-            json!({ "api": api, "fault": fault, "times": times, "after": false }),
-        );
+        let _ = self.sim("script", json!({ "api": api, "fault": fault, "times": times, "after": false }));
     }
 
     /// Lets the simulator do its work and then lose the answer.
     pub fn script_after(&self, api: &str, fault: &Value, times: Option<u32>) {
-        let _ = self.sim(
-            "script",
-            json!({ "api": api, "fault": fault, "times": times, "after": true }),
-        );
+        let _ = self.sim("script", json!({ "api": api, "fault": fault, "times": times, "after": true }));
     }
 
     /// Logs a user in on a new device.
@@ -388,14 +375,7 @@ impl Laptop {
     /// All items of the table.
     pub async fn items(&self) -> Vec<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
         let (client, table) = self.world.env.dynamodb().expect("a client");
-        client
-            .scan()
-            .table_name(table)
-            .send()
-            .await
-            .expect("a scan")
-            .items
-            .unwrap_or_default()
+        client.scan().table_name(table).send().await.expect("a scan").items.unwrap_or_default()
     }
 
     /// The client for the table, and its name.
@@ -409,19 +389,13 @@ impl Laptop {
 pub async fn send(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
-    Answer {
-        status,
-        headers,
-        text: response.text().await.expect("a body"),
-    }
+    Answer { status, headers, text: response.text().await.expect("a body") }
 }
 
 /// Lower-case hex.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// The JWT claims of an access token, unverified.

@@ -2,11 +2,14 @@
 //!
 //! Keys and signature are at hand before the code is spent; all writes are done before the answer.
 
+use std::time::Duration;
+
 use shared::{
     clock::{Deadline, Secs},
     entropy,
     http::Domain,
     ids::{DeviceId, Family},
+    notes,
     problem::{Action, Code, Problem},
     secrets::SecretError,
     session::{Session, StoreError, UserLogin, UserRef, beyond_the_cap},
@@ -39,6 +42,12 @@ pub enum LoginError {
     /// The code is spent, and the session is not stored.
     #[error("the login was not stored")]
     NotStored(#[source] StoreError),
+    /// The code is spent, and there was no time left to store the session.
+    #[error("the login was not stored in time")]
+    OutOfTime,
+    /// The session names a key that is not in this process's ring.
+    #[error("the session's key is not in the ring")]
+    KeyUnknown,
     /// The code is spent, and a newer login of the same device is there.
     #[error("a newer login of this device is there")]
     Outrun,
@@ -59,7 +68,8 @@ impl From<LoginError> for Problem {
             LoginError::Secret(error) => return error.into(),
             LoginError::Store(error) => return error.into(),
             LoginError::Sign(_) | LoginError::Seal(_) => Self::new(Code::Internal),
-            LoginError::NotStored(_) | LoginError::Outrun => Self::new(Code::RetryLogin),
+            LoginError::NotStored(_) | LoginError::OutOfTime | LoginError::Outrun => Self::new(Code::RetryLogin),
+            LoginError::KeyUnknown => Self::new(Code::Unavailable).retry_after(1),
             LoginError::AppUnknown => Self::new(Code::InvalidRequest),
             LoginError::CodeUsed => Self::new(Code::CodeUsed),
             LoginError::Wechat(ref error) => match error {
@@ -83,6 +93,12 @@ impl From<LoginError> for Problem {
     }
 }
 
+/// After the code is spent the answer must be ours and not the deadline's: it says that a new code is needed.
+const LAST_MOMENT: Duration = Duration::from_millis(300);
+
+/// What does not decide the login may take no longer than this.
+const BESIDE: Duration = Duration::from_millis(1_500);
+
 /// The keys of a login, at hand before its code is spent.
 pub(crate) struct Keys<'a> {
     pub keyring: &'a Keyring,
@@ -94,19 +110,18 @@ pub(crate) struct Keys<'a> {
 pub async fn login(deps: &Deps, login: &Login, domain: &Domain, by: Deadline) -> Result<LoginAnswer, LoginError> {
     let arrived = deps.clock.now();
     let (apps, keyring, signer) = tokio::try_join!(deps.apps.get(), deps.keyring.get(), deps.signer.get())?;
-    let keys = Keys {
-        keyring: &keyring,
-        signer: &signer,
-        domain,
-    };
+    let keys = Keys { keyring: &keyring, signer: &signer, domain };
     let app = apps.find(login.appid.as_ref()).ok_or(LoginError::AppUnknown)?;
 
     match (deps.wechat.exchange(app, &login.code, by).await, &login.request) {
-        (Ok(wechat), _) => first(deps, login, &keys, &Accepted { app, wechat, arrived }).await,
+        (Ok(wechat), _) => {
+            let accepted = Accepted { app, wechat, arrived };
+            let storing = first(deps, login, &keys, &accepted);
+            let left = by.left().saturating_sub(LAST_MOMENT);
+            tokio::time::timeout(left, Box::pin(storing)).await.unwrap_or(Err(LoginError::OutOfTime))
+        }
         (Err(refusal @ (Upstream::CodeInvalid | Upstream::CodeUsed)), Some(request)) => {
-            replay::answer(deps, login, &keys, app, request)
-                .await?
-                .ok_or(LoginError::Wechat(refusal))
+            replay::answer(deps, login, &keys, app, request).await?.ok_or(LoginError::Wechat(refusal))
         }
         (Err(error), _) => Err(error.into()),
     }
@@ -121,10 +136,8 @@ struct Accepted<'a> {
 
 /// The first request with this code: everything is made, signed, then stored.
 async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -> Result<LoginAnswer, LoginError> {
-    let user = UserRef {
-        appid: by.app.appid.clone(),
-        openid: by.wechat.openid.clone(),
-    };
+    let user = UserRef { appid: by.app.appid.clone(), openid: by.wechat.openid.clone() };
+    notes::note(|notes| notes.user = keys.keyring.pseudonym(&user.appid, &user.openid));
     let device = login.device.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
     let session = session(deps, device, keys, by);
     let tokens = tokens(deps, keys, &user, &session)?;
@@ -134,16 +147,14 @@ async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -
         .as_ref()
         .map(|request| replay::claim(deps, keys, login, request, (&user, &session)))
         .transpose()?;
-    let at = shared::session::SessionRef {
-        user: user.clone(),
-        sid: user.sid(device),
-    };
+    let at = shared::session::SessionRef { user: user.clone(), sid: user.sid(device) };
 
     let (recorded, opened, claimed) = tokio::join!(
         async {
             let new_user = deps.users.record(&record).await?;
             let known = by.wechat.unionid.as_ref();
-            let profile = profile::read(deps, keys.keyring, &user, login.user_info.as_ref(), known).await;
+            let profile = profile::read(deps, keys.keyring, &user, login.user_info.as_ref(), known);
+            let profile = tokio::time::timeout(BESIDE, profile).await.ok().flatten();
             Ok::<_, StoreError>((new_user, profile))
         },
         deps.sessions.open(&at, &session),
@@ -159,7 +170,8 @@ async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -
     if !opened.map_err(LoginError::NotStored)? {
         return Err(LoginError::Outrun);
     }
-    end_surplus(deps, &user, device).await;
+    // Should it not end in time, the user has one device too many until the next login.
+    drop(tokio::time::timeout(BESIDE, end_surplus(deps, &user, device)).await);
     Ok(answer(tokens, &user, device, new_user, profile))
 }
 
@@ -188,9 +200,7 @@ fn user_login(
     let text = by.wechat.session_key.expose().as_bytes();
     Ok(UserLogin {
         user: user.clone(),
-        key: keys
-            .keyring
-            .seal(user.sealing(Purpose::SessionKey), text, &*deps.entropy)?,
+        key: keys.keyring.seal(user.sealing(Purpose::SessionKey), text, &*deps.entropy)?,
         fingerprints: keys.keyring.fingerprints(text),
         unionid: by.wechat.unionid.clone(),
         family: session.family,
@@ -213,9 +223,7 @@ pub(crate) fn tokens(
         auth_time: session.created_at,
         unionid: session.unionid.clone(),
     };
-    let access = keys
-        .signer
-        .sign(&deps.issuing.claims(&subject, keys.domain, now, &*deps.entropy))?;
+    let access = keys.signer.sign(&deps.issuing.claims(&subject, keys.domain, now, &*deps.entropy))?;
     let refresh = RefreshToken {
         key_id: session.key_id,
         generation: 0,
@@ -224,7 +232,7 @@ pub(crate) fn tokens(
         appid: user.appid.clone(),
         openid: user.openid.clone(),
     };
-    let refresh = refresh.encode(keys.keyring).ok_or(SealError)?;
+    let refresh = refresh.encode(keys.keyring).ok_or(LoginError::KeyUnknown)?;
     Ok(TokenAnswer::new(&access, deps.issuing.access, &refresh, session, now))
 }
 
@@ -235,25 +243,16 @@ pub(crate) fn answer(
     new_user: bool,
     user_info: Option<Profile>,
 ) -> LoginAnswer {
-    LoginAnswer {
-        tokens,
-        openid: user.openid.expose().to_owned(),
-        device: device.encode(),
-        new_user,
-        user_info,
-    }
+    LoginAnswer { tokens, openid: user.openid.expose().to_owned(), device: device.encode(), new_user, user_info }
 }
 
-/// Ends the sessions beyond the device cap. Should it fail, the user has one device too many until the next login.
+/// Ends the sessions beyond the device cap.
 async fn end_surplus(deps: &Deps, user: &UserRef, just_made: DeviceId) {
     let Ok(sessions) = deps.list.list(user).await else {
         return;
     };
     for session in beyond_the_cap(sessions, just_made) {
-        let at = shared::session::SessionRef {
-            user: user.clone(),
-            sid: user.sid(session.device),
-        };
+        let at = shared::session::SessionRef { user: user.clone(), sid: user.sid(session.device) };
         drop(deps.end.end(&at, session.family).await);
     }
 }

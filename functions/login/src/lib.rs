@@ -168,18 +168,8 @@ impl Login {
         };
         Ok(Self {
             code: LoginCode::parse(&request.code).map_err(malformed)?,
-            appid: request
-                .appid
-                .as_deref()
-                .map(AppId::parse)
-                .transpose()
-                .map_err(malformed)?,
-            device: request
-                .device
-                .as_deref()
-                .map(DeviceId::parse)
-                .transpose()
-                .map_err(malformed)?,
+            appid: request.appid.as_deref().map(AppId::parse).transpose().map_err(malformed)?,
+            device: request.device.as_deref().map(DeviceId::parse).transpose().map_err(malformed)?,
             user_info: request.user_info,
             request: key.map(|key| replay::RequestHash::of(&key, &body.bytes)),
         })

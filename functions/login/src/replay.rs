@@ -6,7 +6,9 @@
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use shared::{
+    clock::Secs,
     ids::{DeviceId, Family, OpenId},
+    notes,
     redacted::IdempotencyKey,
     session::{
         Session, SessionRef, UserRef,
@@ -45,40 +47,27 @@ struct Claimed {
     device: DeviceId,
     family: Family,
     openid: OpenId,
+    /// When the login arrived.
+    at: Secs,
 }
 
 impl Claimed {
     fn to_bytes(&self) -> Vec<u8> {
-        [
-            &self.request.0[..],
-            &self.device.0,
-            &self.family.0,
-            self.openid.expose().as_bytes(),
-        ]
-        .concat()
+        [&self.request.0[..], &self.device.0, &self.family.0, self.openid.expose().as_bytes()].concat()
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    fn from_bytes(bytes: &[u8], at: Secs) -> Option<Self> {
         let (request, rest) = bytes.split_first_chunk::<32>()?;
         let (device, rest) = rest.split_first_chunk::<16>()?;
         let (family, rest) = rest.split_first_chunk::<16>()?;
         let openid = OpenId::parse(std::str::from_utf8(rest).ok()?).ok()?;
-        Some(Self {
-            request: RequestHash(*request),
-            device: DeviceId(*device),
-            family: Family(*family),
-            openid,
-        })
+        Some(Self { request: RequestHash(*request), device: DeviceId(*device), family: Family(*family), openid, at })
     }
 }
 
 /// A claim is sealed before its openid is known to whoever opens it: the code's hash stands in for the owner.
 fn sealing<'a>(app: &'a str, code: &'a CodeHash) -> Context<'a> {
-    Context {
-        purpose: Purpose::LoginClaim,
-        appid: app,
-        owner: code.as_str(),
-    }
+    Context { purpose: Purpose::LoginClaim, appid: app, owner: code.as_str() }
 }
 
 /// The claim that lets this login be repeated.
@@ -91,23 +80,15 @@ pub(crate) fn claim(
 ) -> Result<Claim, SealError> {
     let code = CodeHash::of_login(&user.appid, &login.code);
     let (request, openid) = (RequestHash(request.0), user.openid.clone());
-    let claimed = Claimed {
-        request,
-        device: session.device,
-        family: session.family,
-        openid,
-    };
-    let sealed = keys
-        .keyring
-        .seal(sealing(user.appid.as_str(), &code), &claimed.to_bytes(), &*deps.entropy)?;
-    Ok(Claim {
-        code,
-        sealed,
-        until: session.created_at + claim::LOGIN,
-    })
+    let claimed = Claimed { request, device: session.device, family: session.family, openid, at: session.created_at };
+    let sealed = keys.keyring.seal(sealing(user.appid.as_str(), &code), &claimed.to_bytes(), &*deps.entropy)?;
+    Ok(Claim { code, sealed, until: session.created_at + claim::LOGIN })
 }
 
 /// The answer to a request whose code WeChat calls used; `None` if no claim tells of it.
+///
+/// The first request with the code may still be writing: claim and session are put side by side, so both are looked for
+/// again.
 pub(crate) async fn answer(
     deps: &Deps,
     login: &Login,
@@ -116,38 +97,51 @@ pub(crate) async fn answer(
     request: &RequestHash,
 ) -> Result<Option<LoginAnswer>, LoginError> {
     let code = CodeHash::of_login(&app.appid, &login.code);
-    let Some(claim) = claim::wait_for(&*deps.claims, &code, &*deps.clock).await? else {
-        return Ok(None);
-    };
-    let bytes = keys
-        .keyring
-        .open(sealing(app.appid.as_str(), &code), &claim.sealed)
-        .ok_or(LoginError::CodeUsed)?;
-    let claimed = Claimed::from_bytes(&bytes).filter(|claimed| claimed.request == *request);
-    let claimed = claimed.ok_or(LoginError::CodeUsed)?;
+    let mut claimed = None;
+    for pause in claim::LOOKS {
+        tokio::time::sleep(pause).await;
+        if claimed.is_none() {
+            let claim = deps.claims.get(&code).await?;
+            claimed = claim.map(|claim| read(deps, keys, app, request, &claim)).transpose()?;
+        }
+        let Some(claimed) = &claimed else { continue };
+        let user = UserRef { appid: app.appid.clone(), openid: claimed.openid.clone() };
+        let at = SessionRef { user: user.clone(), sid: user.sid(claimed.device) };
+        match deps.read.read(&at).await? {
+            Some(session) if session.family == claimed.family => {
+                return repeat(deps, login, keys, &user, &session).await.map(Some);
+            }
+            // A later login, or a logout and a later one: this one is over.
+            Some(session) if session.created_at > claimed.at => return Err(LoginError::CodeUsed),
+            // Not there yet, or never: a crash or a logout may have left the claim alone.
+            _ => {}
+        }
+    }
+    if claimed.is_some() { Err(LoginError::CodeUsed) } else { Ok(None) }
+}
 
-    let user = UserRef {
-        appid: app.appid.clone(),
-        openid: claimed.openid,
-    };
-    let at = SessionRef {
-        user: user.clone(),
-        sid: user.sid(claimed.device),
-    };
-    let (session, first_family) = tokio::try_join!(deps.read.read(&at), deps.user.first_family(&user))?;
-    let as_it_was = |session: &Session| {
-        session.family == claimed.family
-            && session.generation == 0
-            && session.is_alive(deps.clock.now(), deps.policy.not_before)
-    };
-    let session = session.filter(as_it_was).ok_or(LoginError::CodeUsed)?;
-    let profile = profile::read(deps, keys.keyring, &user, login.user_info.as_ref(), None).await;
-    let tokens = flow::tokens(deps, keys, &user, &session)?;
-    Ok(Some(flow::answer(
-        tokens,
-        &user,
-        claimed.device,
-        first_family == Some(claimed.family),
-        profile,
-    )))
+/// What a claim says, if it answers this very request and still counts.
+fn read(deps: &Deps, keys: &Keys<'_>, app: &App, request: &RequestHash, claim: &Claim) -> Result<Claimed, LoginError> {
+    let bytes = keys.keyring.open(sealing(app.appid.as_str(), &claim.code), &claim.sealed);
+    let claimed = bytes.and_then(|bytes| Claimed::from_bytes(&bytes, claim.until.saturating_sub(claim::LOGIN)));
+    let counts = |claimed: &Claimed| claimed.request == *request && claim.until > deps.clock.now();
+    claimed.filter(counts).ok_or(LoginError::CodeUsed)
+}
+
+/// The same answer again, from a session that is still as the login left it.
+async fn repeat(
+    deps: &Deps,
+    login: &Login,
+    keys: &Keys<'_>,
+    user: &UserRef,
+    session: &Session,
+) -> Result<LoginAnswer, LoginError> {
+    if session.generation != 0 || !session.is_alive(deps.clock.now(), deps.policy.not_before) {
+        return Err(LoginError::CodeUsed);
+    }
+    notes::note(|notes| notes.verdict = Some("LOGIN_REPLAY"));
+    let first_family = deps.user.first_family(user).await?;
+    let profile = profile::read(deps, keys.keyring, user, login.user_info.as_ref(), None).await;
+    let tokens = flow::tokens(deps, keys, user, session)?;
+    Ok(flow::answer(tokens, user, session.device, first_family == Some(session.family), profile))
 }

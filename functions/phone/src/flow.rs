@@ -5,11 +5,12 @@
 use shared::{
     clock::Deadline,
     http::Domain,
+    notes,
     problem::{Code, Problem},
     redacted::{AccessToken, PhoneCode},
     secrets::SecretError,
     session::{
-        self, SealedKeys, StoreError, TakeError, UserRef,
+        self, StoreError, TakeError, UserRef,
         claim::{self, Claim, CodeHash},
     },
     token::{
@@ -125,58 +126,40 @@ pub async fn authenticate(deps: &Deps, token: &AccessToken, domain: &Domain) -> 
 /// The number in the button's encrypted data.
 pub async fn decrypt(deps: &Deps, subject: &Subject, data: &Ciphertext) -> Result<Phone, PhoneError> {
     let keyring = deps.keyring.get().await?;
+    notes::note(|notes| notes.user = keyring.pseudonym(&subject.appid, &subject.openid));
     let at = subject.session();
-    let (session, keys) = tokio::join!(session_lives(deps, subject), deps.keys.take(&at.user, deps.clock.now()));
-    session?;
-    let keys: SealedKeys = keys?;
+    // First the session: a token whose session is gone must not use up its owner's attempts.
+    session_lives(deps, subject).await?;
+    let keys = deps.keys.take(&at.user, deps.clock.now()).await?;
     Ok(opendata::phone(data, &keys.open(&at.user, &keyring), &subject.appid)?)
 }
 
 /// The number that WeChat gives for a phone code; the same code again, by the same user, costs nothing.
 pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, by: Deadline) -> Result<Phone, PhoneError> {
     let (keyring, apps) = tokio::try_join!(deps.keyring.get(), deps.apps.get())?;
+    notes::note(|notes| notes.user = keyring.pseudonym(&subject.appid, &subject.openid));
     let app = apps.find(Some(&subject.appid)).ok_or(PhoneError::AppUnknown)?;
     let user = subject.session().user;
     let hash = CodeHash::of_phone(&subject.appid, code);
     let now = deps.clock.now();
 
-    let (session, counted, claim) = tokio::join!(
-        session_lives(deps, subject),
-        deps.keys.take(&user, now),
-        deps.claims.get(&hash)
-    );
+    let (session, claim) = tokio::join!(session_lives(deps, subject), deps.claims.get(&hash));
     session?;
-    counted?;
-    if let Some(phone) = claim?
-        .filter(|claim| claim.until > now)
-        .and_then(|claim| claimed(&claim, &user, &keyring))
-    {
+    deps.keys.take(&user, now).await?;
+    if let Some(phone) = claim?.filter(|claim| claim.until > now).and_then(|claim| claimed(&claim, &user, &keyring)) {
         return Ok(phone);
     }
-    match deps
-        .redeem
-        .redeem(app, code, &subject.openid, by)
-        .await
-        .map_err(PhoneError::from)
-    {
+    match deps.redeem.redeem(app, code, &subject.openid, by).await.map_err(PhoneError::from) {
         Ok(phone) => {
             let text = serde_json::to_vec(&phone).map_err(|_| SealError)?;
             let sealed = keyring.seal(user.sealing(Purpose::PhoneClaim), &text, &*deps.entropy)?;
-            deps.claims
-                .put(&Claim {
-                    code: hash,
-                    sealed,
-                    until: now + claim::PHONE,
-                })
-                .await?;
+            deps.claims.put(&Claim { code: hash, sealed, until: now + claim::PHONE }).await?;
             Ok(phone)
         }
         // The same request, sent twice, may have come in first and be about to write its claim.
         Err(PhoneError::CodeRefused) => {
             let claim = claim::wait_for(&*deps.claims, &hash, &*deps.clock).await?;
-            claim
-                .and_then(|claim| claimed(&claim, &user, &keyring))
-                .ok_or(PhoneError::CodeRefused)
+            claim.and_then(|claim| claimed(&claim, &user, &keyring)).ok_or(PhoneError::CodeRefused)
         }
         Err(error) => Err(error),
     }

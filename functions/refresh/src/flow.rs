@@ -7,6 +7,7 @@
 use shared::{
     clock::Secs,
     http::Domain,
+    notes,
     problem::{Code, Problem},
     redacted::AccessToken,
     secrets::SecretError,
@@ -72,15 +73,17 @@ impl From<RefreshError> for Problem {
 }
 
 /// Exchanges a refresh token: at most one call to the table, two where reuse is found.
-pub async fn refresh(deps: &Deps, text: &str, domain: &Domain) -> Result<(Verdict, TokenAnswer), RefreshError> {
+pub async fn refresh(deps: &Deps, text: &str, domain: &Domain) -> Result<TokenAnswer, RefreshError> {
     let keyring = deps.keyring.get().await?;
     let presented = RefreshToken::parse(text, &keyring)?;
+    notes::note(|notes| notes.user = keyring.pseudonym(&presented.appid, &presented.openid));
     let signer = deps.signer.get().await?;
     let now = deps.clock.now();
 
     let attempt = deps.rotate.rotate(&rotation(deps, &presented, &keyring, now)).await?;
 
     let verdict = judge(&presented, &attempt, &deps.policy, now);
+    notes::note(|notes| notes.verdict = Some(verdict.as_str()));
     let (session, token) = match (verdict, attempt) {
         (Verdict::Rotated | Verdict::Replay, Attempt::Applied(session) | Attempt::Refused(Some(session))) => {
             let successor = presented.next(session.key_id);
@@ -88,6 +91,7 @@ pub async fn refresh(deps: &Deps, text: &str, domain: &Domain) -> Result<(Verdic
         }
         (Verdict::Echo, Attempt::Refused(Some(session))) => (session, presented),
         (Verdict::Reuse { behind }, _) => {
+            notes::note(|notes| notes.behind = Some(behind));
             // Should this fail, the next use finds the reuse again.
             drop(deps.end.end(&presented.session(), presented.family).await);
             return Err(RefreshError::Reuse { behind });
@@ -97,10 +101,7 @@ pub async fn refresh(deps: &Deps, text: &str, domain: &Domain) -> Result<(Verdic
     };
     let access = access_token(deps, &signer, (&token, &session), domain, now)?;
     let refresh = token.encode(&keyring).ok_or(RefreshError::KeyUnknown)?;
-    Ok((
-        verdict,
-        TokenAnswer::new(&access, deps.issuing.access, &refresh, &session, now),
-    ))
+    Ok(TokenAnswer::new(&access, deps.issuing.access, &refresh, &session, now))
 }
 
 fn rotation(deps: &Deps, presented: &RefreshToken, keyring: &Keyring, now: Secs) -> Rotation {

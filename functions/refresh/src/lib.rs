@@ -4,14 +4,14 @@ pub mod flow;
 
 use std::sync::Arc;
 
-use axum::{Extension, Router, extract::State, routing::post};
+use axum::{Router, extract::State, routing::post};
 use serde::Deserialize;
 use shared::{
     clock::Clock,
     config::{ConfigError, Issuing},
     entropy::Entropy,
     env::Env,
-    http::{Answer, Domain, Route, body::JsonBody, record::Log, record::Noted, stack},
+    http::{Answer, Domain, Route, body::JsonBody, record::Log, stack},
     problem::Problem,
     secrets::Secret,
     session::{EndSession, RotateSession, rotation::RefreshPolicy},
@@ -79,12 +79,6 @@ async fn refresh(
     State(deps): State<Deps>,
     domain: Domain,
     JsonBody { value, .. }: JsonBody<RefreshRequest>,
-) -> Result<(Extension<Noted>, Answer<TokenAnswer>), Problem> {
-    let (verdict, answer) = flow::refresh(&deps, &value.refresh_token, &domain).await?;
-    Ok((
-        Extension(Noted {
-            verdict: verdict.as_str(),
-        }),
-        Answer(answer),
-    ))
+) -> Result<Answer<TokenAnswer>, Problem> {
+    Ok(Answer(flow::refresh(&deps, &value.refresh_token, &domain).await?))
 }

@@ -33,10 +33,7 @@ impl Front {
     /// A front whose route keys are `METHOD /path`.
     #[must_use]
     pub fn new(routes: Vec<(String, Router)>) -> Self {
-        Self {
-            routes: Arc::new(routes),
-            requests: Arc::default(),
-        }
+        Self { routes: Arc::new(routes), requests: Arc::default() }
     }
 
     /// The front as a router that answers every request.
@@ -64,23 +61,12 @@ async fn answer(State(front): State<Front>, request: Request) -> Response {
 /// An answer of the gateway itself: it has no `code`.
 fn gateway(status: StatusCode, message: &str) -> Response {
     let body = json!({ "message": message }).to_string();
-    (
-        status,
-        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        body,
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 
 /// The event (payload format 2.0) of a request.
 fn event(parts: &Parts, body: &[u8], route_key: &str, id: &str) -> Value {
-    let header = |name: HeaderName| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-    };
+    let header = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let path = parts.uri.path();
     let since_epoch = SystemClock::since_epoch();
     let (body, is_base64_encoded) = encode(header(header::CONTENT_TYPE), body);
@@ -110,10 +96,7 @@ fn event(parts: &Parts, body: &[u8], route_key: &str, id: &str) -> Value {
         "body": body,
         "isBase64Encoded": is_base64_encoded,
     });
-    let cookies: Vec<_> = header(header::COOKIE)
-        .split("; ")
-        .filter(|cookie| !cookie.is_empty())
-        .collect();
+    let cookies: Vec<_> = header(header::COOKIE).split("; ").filter(|cookie| !cookie.is_empty()).collect();
     if !cookies.is_empty() {
         event["cookies"] = json!(cookies);
     }
@@ -126,11 +109,8 @@ fn headers(headers: &HeaderMap) -> Map<String, Value> {
         .keys()
         .filter(|name| *name != header::COOKIE)
         .map(|name| {
-            let values: Vec<_> = headers
-                .get_all(name)
-                .iter()
-                .map(|value| String::from_utf8_lossy(value.as_bytes()))
-                .collect();
+            let values: Vec<_> =
+                headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
             (name.as_str().to_owned(), values.join(",").into())
         })
         .collect()
@@ -138,17 +118,9 @@ fn headers(headers: &HeaderMap) -> Map<String, Value> {
 
 /// The gateway hands text on as it is, and everything else in base64.
 fn encode(content_type: &str, body: &[u8]) -> (Option<String>, bool) {
-    let media_type = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_text = media_type.starts_with("text/")
-        || matches!(
-            media_type.as_str(),
-            "application/json" | "application/javascript" | "application/xml"
-        );
+        || matches!(media_type.as_str(), "application/json" | "application/javascript" | "application/xml");
     match std::str::from_utf8(body) {
         _ if body.is_empty() => (None, false),
         Ok(text) if is_text => (Some(text.to_owned()), false),
@@ -172,11 +144,7 @@ struct FromLambda {
 fn from_lambda(answer: Value) -> Response {
     let built = serde_json::from_value::<FromLambda>(answer).ok().and_then(|answer| {
         let text = answer.body.unwrap_or_default();
-        let body = if answer.is_base64_encoded {
-            STANDARD.decode(text).ok()?
-        } else {
-            text.into_bytes()
-        };
+        let body = if answer.is_base64_encoded { STANDARD.decode(text).ok()? } else { text.into_bytes() };
         let mut response = Response::builder().status(answer.status_code);
         for (name, value) in &answer.headers {
             response = response.header(name, value.as_str()?);

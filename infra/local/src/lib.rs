@@ -8,7 +8,7 @@ pub mod secrets;
 pub mod template;
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -67,8 +67,8 @@ pub enum StartError {
     /// No key could be made.
     #[error("no key could be made")]
     Keys,
-    /// The file of `--apps` has another form.
-    #[error(r#"the file of --apps should hold {{"apps": {{"wx...": {{"secret": "..."}}}}}}"#)]
+    /// The file of mini programs is not there or has another form.
+    #[error(r#"--apps (or WXAUTH_APPS=file:PATH) should name a file that holds {{"apps": {{"wx...": {{"secret": "..."}}}}}}"#)]
     Apps,
     /// The template is not as expected.
     #[error("infra/template.yaml: {0}")]
@@ -120,6 +120,8 @@ pub struct Settings {
 impl Settings {
     /// A variable that points elsewhere does what its flag does; a flag goes before it.
     fn heed_variables(&mut self) {
+        // A variable that is set to nothing is not set: the laptop's own value stands.
+        self.vars.retain(|(_, value)| !value.is_empty());
         let vars: Vars = self.vars.iter().cloned().collect();
         let given = |name: &str| vars.get(name).map(str::to_owned);
         self.wechat_url = self.wechat_url.take().or_else(|| given("WXAUTH_WECHAT_URL"));
@@ -133,35 +135,34 @@ impl Settings {
 pub struct Mount {
     /// Its package.
     pub name: &'static str,
-    /// Its routes.
-    pub routes: &'static [Route],
-    /// What Lambda would serve.
-    pub router: Router,
+    /// What reaches it.
+    pub serves: Serves,
 }
 
-/// Every function, built from one environment: the list that adding a function makes longer by a line.
+/// What reaches a function.
+pub enum Serves {
+    /// Requests to these routes, answered by what Lambda would serve.
+    Routes(&'static [Route], Router),
+    /// Events of its own that no gateway sends: there is nothing to route on the laptop.
+    Events,
+}
+
+/// Every function, built from one environment: the list that adding a function makes longer.
 pub async fn mounts(env: &Env) -> Result<Vec<Mount>, ConfigError> {
-    let (login, refresh, phone) = tokio::try_join!(
+    let (login, refresh, phone, keys) = tokio::try_join!(
         login::Deps::from_env(env.clone()),
         refresh::Deps::from_env(env.clone()),
         phone::Deps::from_env(env.clone()),
+        keys::Deps::from_env(env.clone()),
     )?;
+    let routes = |name, routes, router| Mount { name, serves: Serves::Routes(routes, router) };
     Ok(vec![
-        Mount {
-            name: "login",
-            routes: login::ROUTES,
-            router: login::router(login),
-        },
-        Mount {
-            name: "refresh",
-            routes: refresh::ROUTES,
-            router: refresh::router(refresh),
-        },
-        Mount {
-            name: "phone",
-            routes: phone::ROUTES,
-            router: phone::router(phone),
-        },
+        routes("login", login::ROUTES, login::router(login)),
+        routes("refresh", refresh::ROUTES, refresh::router(refresh)),
+        routes("phone", phone::ROUTES, phone::router(phone)),
+        routes("keys", keys::ROUTES, keys::router(keys)),
+        Mount { name: "authorizer", serves: Serves::Events },
+        Mount { name: "rotation", serves: Serves::Events },
     ])
 }
 
@@ -198,7 +199,7 @@ impl World {
         tasks.extend(wechat_task);
 
         let vars = vars(&settings, &files, &apps, [&url, &wechat_url, &dynamodb_url]);
-        let env = Env::new(vars, settings.clock, settings.entropy, settings.log);
+        let env = Env::new(vars, settings.clock, settings.entropy, settings.log)?;
         if dynamodb_url.starts_with("http://") {
             // A table that costs money is made by the template, not by the way.
             let (client, name) = env.dynamodb()?;
@@ -208,15 +209,7 @@ impl World {
         let mut stopping = stopped;
         let serve = axum::serve(api, front).with_graceful_shutdown(async move { drop(stopping.changed().await) });
         tasks.push(tokio::spawn(async move { drop(serve.await) }));
-        Ok(Self {
-            url,
-            wechat_url,
-            dynamodb_url,
-            simulator,
-            env,
-            stop,
-            tasks,
-        })
+        Ok(Self { url, wechat_url, dynamodb_url, simulator, env, stop, tasks })
     }
 
     /// Stops everything and waits until it has.
@@ -230,13 +223,18 @@ impl World {
 
 /// Puts each route of the template on the function that it names.
 fn routed(mounts: &[Mount]) -> Result<Vec<(String, Router)>, StartError> {
+    let router = |function: &str| {
+        mounts.iter().find(|mount| mount.name == function).and_then(|mount| match &mount.serves {
+            Serves::Routes(_, router) => Some(router.clone()),
+            Serves::Events => None,
+        })
+    };
     template::routes(template::TEXT)?
         .into_iter()
         .map(|route| {
-            let mount = mounts.iter().find(|mount| mount.name == route.function);
-            let mount =
-                mount.ok_or_else(|| StartError::Template(format!("no function {} is mounted", route.function)))?;
-            Ok((format!("{} {}", route.method, route.path), mount.router.clone()))
+            let router = router(&route.function);
+            let router = router.ok_or_else(|| StartError::Template(format!("no {} is mounted", route.function)))?;
+            Ok((format!("{} {}", route.method, route.path), router))
         })
         .collect()
 }
@@ -250,21 +248,15 @@ fn vars(settings: &Settings, files: &SecretFiles, apps: &Path, [url, wechat_url,
         ("WXAUTH_KEYRING", file(&files.keyring)),
         ("WXAUTH_SIGNING_KEYS", file(&files.signing_keys)),
         ("WXAUTH_JWKS", file(&files.jwks)),
-        ("WXAUTH_ISSUER", url.clone()),
         ("AWS_REGION", "us-east-1".to_owned()),
         ("AWS_ACCESS_KEY_ID", "local".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
     ];
-    let resolved = [
-        ("WXAUTH_WECHAT_URL", wechat_url.clone()),
-        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url.clone()),
-    ];
+    let resolved = [("WXAUTH_WECHAT_URL", wechat_url.clone()), ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url.clone())];
     let named = |(name, value): (&str, String)| (name.to_owned(), value);
-    let mut vars: Vec<_> = own
-        .map(named)
-        .into_iter()
-        .chain(settings.vars.iter().cloned())
-        .collect();
+    // Elsewhere than on loopback an http origin is no issuer; there the domain of each request stands in.
+    let issuer = settings.listen.ip().is_loopback().then(|| named(("WXAUTH_ISSUER", url.clone())));
+    let mut vars: Vec<_> = own.map(named).into_iter().chain(issuer).chain(settings.vars.iter().cloned()).collect();
     vars.extend(resolved.map(named));
     if settings.apps.is_some() {
         vars.push(named(("WXAUTH_APPS", file(apps))));
@@ -316,23 +308,20 @@ async fn wechat(
     let url = format!("http://{}", address(&listener, settings.wechat_listen)?);
     let serving = simulator.clone();
     let serve = tokio::spawn(async move {
-        drop(
-            serving
-                .serve(listener, async move { drop(stopped.changed().await) })
-                .await,
-        );
+        drop(serving.serve(listener, async move { drop(stopped.changed().await) }).await);
     });
     Ok((url, Some(simulator), vec![serve]))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|cause| StartError::Listen { address, cause })
+    TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })
 }
 
+/// Where this process reaches what listens there: an address that stands for all of them is no address to call.
 fn address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {
-    listener
-        .local_addr()
-        .map_err(|cause| StartError::Listen { address: asked, cause })
+    let mut address = listener.local_addr().map_err(|cause| StartError::Listen { address: asked, cause })?;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    Ok(address)
 }

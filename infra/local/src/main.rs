@@ -1,10 +1,16 @@
 //! `cargo run`: everything on loopback, and lines to paste.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, os::unix::fs::DirBuilderExt as _, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use local::{Data, Settings, StartError, World};
-use shared::{clock::SystemClock, entropy::OsEntropy, env::Env, http::record::Log, token::jwks::KeyKind};
+use shared::{
+    clock::SystemClock,
+    entropy::{self, OsEntropy},
+    env::Env,
+    http::record::Log,
+    token::jwks::KeyKind,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Sign-in for WeChat mini programs on your own machine: no WeChat, no AWS.
@@ -46,13 +52,12 @@ async fn main() -> ExitCode {
 }
 
 async fn run(flags: Flags) -> Result<(), StartError> {
-    let throwaway = flags
-        .memory
-        .then(|| std::env::temp_dir().join(format!("wxauth-{}", std::process::id())));
+    let throwaway = if flags.memory { Some(Throwaway::new()?) } else { None };
+    let data = throwaway.as_ref().map_or(Data::Folder(flags.data), |folder| Data::Memory(folder.0.clone()));
     let settings = Settings {
         listen: flags.listen,
         wechat_listen: flags.wechat_listen,
-        data: throwaway.clone().map_or(Data::Folder(flags.data), Data::Memory),
+        data,
         dynamodb_url: flags.dynamodb_url,
         wechat_url: flags.wechat_url,
         apps: flags.apps,
@@ -62,22 +67,29 @@ async fn run(flags: Flags) -> Result<(), StartError> {
         entropy: Arc::new(OsEntropy),
         log: Log::stdout(),
     };
-    let started = World::start(settings).await;
-    if let Ok(world) = &started {
-        say_ready(world);
-        until_told_to_stop().await;
+    let world = World::start(settings).await?;
+    say_ready(&world);
+    until_told_to_stop().await;
+    world.stop().await;
+    Ok(())
+}
+
+/// A folder for keys that nobody else may read, under a name that nobody can foresee; gone at the end.
+struct Throwaway(PathBuf);
+
+impl Throwaway {
+    fn new() -> Result<Self, StartError> {
+        let name: String = entropy::bytes::<16>(&OsEntropy).iter().map(|byte| char::from(b'a' + byte % 26)).collect();
+        let path = std::env::temp_dir().join(format!("wxauth-{name}"));
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        made.map(|()| Self(path.clone())).map_err(|cause| StartError::Data { path, cause })
     }
-    let stopped = match started {
-        Ok(world) => {
-            world.stop().await;
-            Ok(())
-        }
-        Err(error) => Err(error),
-    };
-    if let Some(folder) = throwaway {
-        drop(std::fs::remove_dir_all(folder));
+}
+
+impl Drop for Throwaway {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
     }
-    stopped
 }
 
 /// Ctrl-C, or what a supervisor sends.
@@ -104,10 +116,7 @@ fn say_ready(world: &World) {
     let api = &world.url;
     println!("wxauth is ready at {api}\n");
     let Some(_) = &world.simulator else {
-        println!(
-            "WeChat is {}: take a code from wx.login in the developer tools, then",
-            world.wechat_url
-        );
+        println!("WeChat is {}: take a code from wx.login in the developer tools, then", world.wechat_url);
         println!("  curl -s {api}/v1/login -H 'content-type: application/json' -d '{{\"code\":\"CODE\"}}'\n");
         return;
     };

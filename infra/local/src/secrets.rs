@@ -2,7 +2,7 @@
 
 use std::{
     fs::OpenOptions,
-    io::{ErrorKind, Write as _},
+    io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
@@ -42,50 +42,40 @@ impl SecretFiles {
             signing_keys: folder.join("signing-keys.json"),
             jwks: folder.join("jwks.json"),
         };
-        std::fs::create_dir_all(folder).map_err(|cause| StartError::Data {
-            path: folder.to_owned(),
-            cause,
-        })?;
+        std::fs::create_dir_all(folder).map_err(|cause| StartError::Data { path: folder.to_owned(), cause })?;
         let App { appid, secret } = App::demo();
-        write_new(&files.apps, || {
-            Ok(json!({ "apps": { appid: { "secret": secret } } }).to_string())
-        })?;
+        write_new(&files.apps, || Ok(json!({ "apps": { appid: { "secret": secret } } }).to_string()))?;
         let now = SystemClock.now();
         write_new(&files.keyring, || {
             let ring = serde_json::from_str::<StoredKeyring>(r#"{"keys":{}}"#).map_err(|_| StartError::Keys)?;
             let ring = ring.rotated(now, 0, &OsEntropy).ok_or(StartError::Keys)?;
             serde_json::to_string(&ring).map_err(|_| StartError::Keys)
         })?;
-        if !files.signing_keys.exists() {
-            let keys = PrivateJwks { keys: Vec::new() }
-                .rotated(signing, now)
-                .ok()
-                .flatten()
-                .ok_or(StartError::Keys)?;
-            // The public half first: a key that nobody can verify must not sign.
-            drop(std::fs::remove_file(&files.jwks));
-            write_new(&files.jwks, || {
-                serde_json::to_string(&keys.public()).map_err(|_| StartError::Keys)
-            })?;
-            write_new(&files.signing_keys, || {
-                serde_json::to_string(&keys).map_err(|_| StartError::Keys)
-            })?;
+        write_new(&files.signing_keys, || {
+            let keys = PrivateJwks { keys: Vec::new() }.rotated(signing, now).ok().flatten();
+            serde_json::to_string(&keys.ok_or(StartError::Keys)?).map_err(|_| StartError::Keys)
+        })?;
+        let keys = std::fs::read_to_string(&files.signing_keys);
+        let keys = keys.map_err(|cause| StartError::Data { path: files.signing_keys.clone(), cause })?;
+        // What is wrong with keys that somebody else put there is said by the functions that read them.
+        if let Ok(keys) = serde_json::from_str::<PrivateJwks>(&keys) {
+            write_new(&files.jwks, || serde_json::to_string(&keys.public()).map_err(|_| StartError::Keys))?;
         }
         Ok(files)
     }
 }
 
-/// Writes a file that only its owner may read, unless it is there.
+/// Writes a file that only its owner may read, unless it is there: whole or not at all.
 fn write_new(path: &Path, text: impl FnOnce() -> Result<String, StartError>) -> Result<(), StartError> {
-    let failed = |cause| StartError::Data {
-        path: path.to_owned(),
-        cause,
-    };
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => file.write_all(text()?.as_bytes()).map_err(failed),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(failed(error)),
+    if path.exists() {
+        return Ok(());
     }
+    let failed = |cause| StartError::Data { path: path.to_owned(), cause };
+    let half_written = path.with_extension("part");
+    let text = text()?;
+    let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half_written);
+    open.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
+    std::fs::rename(&half_written, path).map_err(failed)
 }
 
 /// The apps of a file in the form of `WXAUTH_APPS`, for the simulator to answer for.
@@ -98,14 +88,7 @@ pub fn simulated_apps(path: &Path) -> Result<Vec<App>, StartError> {
     struct Secret {
         secret: String,
     }
-    let text = std::fs::read_to_string(path).map_err(|cause| StartError::Data {
-        path: path.to_owned(),
-        cause,
-    })?;
+    let text = std::fs::read_to_string(path).map_err(|_| StartError::Apps)?;
     let apps: Apps = serde_json::from_str(&text).map_err(|_| StartError::Apps)?;
-    Ok(apps
-        .apps
-        .into_iter()
-        .map(|(appid, Secret { secret })| App { appid, secret })
-        .collect())
+    Ok(apps.apps.into_iter().map(|(appid, Secret { secret })| App { appid, secret }).collect())
 }

@@ -31,38 +31,24 @@ fn wrong(what: &str) -> StartError {
 }
 
 fn text<'a>(node: &'a Yaml<'_>, member: &str) -> Result<&'a str, StartError> {
-    node.as_mapping_get(member)
-        .and_then(Yaml::as_str)
-        .ok_or_else(|| wrong(member))
+    node.as_mapping_get(member).and_then(Yaml::as_str).ok_or_else(|| wrong(member))
 }
 
 fn list<'a, 'b>(node: &'a Yaml<'b>, member: &str) -> Result<&'a [Yaml<'b>], StartError> {
-    node.as_mapping_get(member)
-        .and_then(Yaml::as_sequence)
-        .map(Vec::as_slice)
-        .ok_or_else(|| wrong(member))
+    node.as_mapping_get(member).and_then(Yaml::as_sequence).map(Vec::as_slice).ok_or_else(|| wrong(member))
 }
 
 /// The routes of all functions in a template.
 pub fn routes(template: &str) -> Result<Vec<TemplateRoute>, StartError> {
     let documents = Yaml::load_from_str(template).map_err(|_| wrong("it is no YAML"))?;
-    let resources = documents
-        .first()
-        .and_then(|root| root.as_mapping_get("Resources"))
-        .and_then(Yaml::as_mapping);
+    let resources = documents.first().and_then(|root| root.as_mapping_get("Resources")).and_then(Yaml::as_mapping);
     let mut routes = Vec::new();
     for (name, resource) in resources.ok_or_else(|| wrong("Resources"))? {
         let Some(function) = name.as_str().and_then(|name| name.strip_suffix("Function")) else {
             continue;
         };
-        let events = resource
-            .as_mapping_get("Properties")
-            .and_then(|properties| properties.as_mapping_get("Events"));
-        for event in events
-            .and_then(Yaml::as_mapping)
-            .into_iter()
-            .flat_map(|events| events.values())
-        {
+        let events = resource.as_mapping_get("Properties").and_then(|properties| properties.as_mapping_get("Events"));
+        for event in events.and_then(Yaml::as_mapping).into_iter().flat_map(|events| events.values()) {
             if text(event, "Type")? == "HttpApi" {
                 let properties = event.as_mapping_get("Properties").ok_or_else(|| wrong("Properties"))?;
                 routes.push(TemplateRoute {
@@ -85,28 +71,15 @@ pub async fn create_table(client: &Client, name: &str, template: &str) -> Result
         .and_then(|resources| resources.as_mapping_get("Table"))
         .and_then(|table| table.as_mapping_get("Properties"))
         .ok_or_else(|| wrong("Table"))?;
-    match described(client.create_table().table_name(name), properties)?
-        .send()
-        .await
-    {
+    match described(client.create_table().table_name(name), properties)?.send().await {
         Ok(_) => {}
         Err(error) if error.code() == Some("ResourceInUseException") => return Ok(()),
         Err(_) => return Err(StartError::Table),
     }
-    let ttl = properties
-        .as_mapping_get("TimeToLiveSpecification")
-        .ok_or_else(|| wrong("TimeToLiveSpecification"))?;
-    let ttl = TimeToLiveSpecification::builder()
-        .enabled(true)
-        .attribute_name(text(ttl, "AttributeName")?)
-        .build();
+    let ttl = properties.as_mapping_get("TimeToLiveSpecification").ok_or_else(|| wrong("TimeToLiveSpecification"))?;
+    let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name(text(ttl, "AttributeName")?).build();
     let ttl = ttl.map_err(|_| wrong("TimeToLiveSpecification"))?;
-    let made = client
-        .update_time_to_live()
-        .table_name(name)
-        .time_to_live_specification(ttl)
-        .send()
-        .await;
+    let made = client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await;
     made.map(drop).map_err(|_| StartError::Table)
 }
 
@@ -149,11 +122,8 @@ Resources:
         Login: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: post, Path: /v1/login}}
         Other: {Type: Schedule, Properties: {Schedule: rate(1 day)}}
 ";
-        let login = TemplateRoute {
-            method: "POST".to_owned(),
-            path: "/v1/login".to_owned(),
-            function: "login".to_owned(),
-        };
+        let login =
+            TemplateRoute { method: "POST".to_owned(), path: "/v1/login".to_owned(), function: "login".to_owned() };
 
         assert_eq!(routes(template).unwrap(), [login]);
         assert!(routes("Resources: 1").is_err());

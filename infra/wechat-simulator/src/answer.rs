@@ -28,10 +28,7 @@ impl Answer {
         if state.settings.errcode_as_text {
             write_errcode_as_text(&mut body);
         }
-        Self {
-            content_type: api.content_type(),
-            body: body.to_string(),
-        }
+        Self { content_type: api.content_type(), body: body.to_string() }
     }
 
     /// An errcode by script, with a text of its own or the usual one.
@@ -40,10 +37,7 @@ impl Answer {
         if state.settings.errcode_as_text {
             write_errcode_as_text(&mut body);
         }
-        Self {
-            content_type: api.content_type(),
-            body: body.to_string(),
-        }
+        Self { content_type: api.content_type(), body: body.to_string() }
     }
 }
 
@@ -63,10 +57,7 @@ fn success(api: Api, state: &State, mut body: Value) -> Value {
 }
 
 fn refusal(state: &mut State, errcode: i64, errmsg: Option<&str>, now: u64) -> Value {
-    let text = errmsg.map_or_else(
-        || format!("{}, {}", usual_text(errcode), rid(state, now)),
-        str::to_owned,
-    );
+    let text = errmsg.map_or_else(|| format!("{}, {}", usual_text(errcode), rid(state, now)), str::to_owned);
     json!({ "errcode": errcode, "errmsg": text })
 }
 
@@ -138,10 +129,7 @@ mod tests {
         let with_errcode = Answer::new(Api::Jscode2session, &mut state, Ok(json!({ "openid": "o" })), 0);
 
         assert_eq!(body(&plain), json!({ "openid": "o" }));
-        assert_eq!(
-            body(&with_errcode),
-            json!({ "openid": "o", "errcode": 0, "errmsg": "ok" })
-        );
+        assert_eq!(body(&with_errcode), json!({ "openid": "o", "errcode": 0, "errmsg": "ok" }));
     }
 
     #[test]

@@ -87,10 +87,7 @@ pub(crate) struct Call {
 impl Call {
     /// A query value; an empty one counts as missing.
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
-        self.query
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The body as a JSON object: 44002 for none, 47001 for a form or anything else.

@@ -18,11 +18,7 @@ pub(crate) fn answer(state: &mut State, call: &Call, now: u64) -> Outcome {
     }
     state.authenticate(appid, secret)?;
 
-    let code = state
-        .login_codes
-        .find(text, now)
-        .filter(|code| code.appid == appid)
-        .ok_or(Refusal(40029))?;
+    let code = state.login_codes.find(text, now).filter(|code| code.appid == appid).ok_or(Refusal(40029))?;
     if code.used {
         return Err(Refusal(state.settings.used_code_errcode));
     }

@@ -27,15 +27,7 @@ impl Codes {
     pub(crate) fn issue(&mut self, text: &str, appid: &str, openid: &str, now: u64) {
         self.forget_expired(now);
         let (appid, openid) = (appid.to_owned(), openid.to_owned());
-        self.by_text.insert(
-            text.to_owned(),
-            Code {
-                appid,
-                openid,
-                used: false,
-                expires_at: now + LIFE_SECONDS,
-            },
-        );
+        self.by_text.insert(text.to_owned(), Code { appid, openid, used: false, expires_at: now + LIFE_SECONDS });
         self.issued.push_back(text.to_owned());
     }
 

@@ -55,21 +55,9 @@ pub async fn run() -> io::Result<()> {
 fn apps_of(file: &Path) -> io::Result<Vec<App>> {
     // The parser's own text may quote the file, and the file holds secrets: only the place is told.
     let unreadable = |error: serde_json::Error| {
-        let place = format!(
-            "{}: no apps at line {} column {}",
-            file.display(),
-            error.line(),
-            error.column()
-        );
+        let place = format!("{}: no apps at line {} column {}", file.display(), error.line(), error.column());
         io::Error::new(io::ErrorKind::InvalidData, place)
     };
     let read: AppsFile = serde_json::from_slice(&std::fs::read(file)?).map_err(unreadable)?;
-    Ok(read
-        .apps
-        .into_iter()
-        .map(|(appid, entry)| App {
-            appid,
-            secret: entry.secret,
-        })
-        .collect())
+    Ok(read.apps.into_iter().map(|(appid, entry)| App { appid, secret: entry.secret }).collect())
 }

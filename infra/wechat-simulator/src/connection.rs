@@ -80,9 +80,5 @@ async fn answer(router: Router, request: hyper::Request<Incoming>) -> Result<Res
         Ok(response) => response,
         Err(never) => match never {},
     };
-    if response.extensions().get::<Reset>().is_some() {
-        Err(ResetByScript)
-    } else {
-        Ok(response)
-    }
+    if response.extensions().get::<Reset>().is_some() { Err(ResetByScript) } else { Ok(response) }
 }

@@ -77,9 +77,7 @@ fn login(state: &mut State, who: &Who, now: u64) -> Control {
 /// The phone number button: the event has the new way (`code`) and the old one beside it.
 fn phone(state: &mut State, who: &Who, now: u64) -> Control {
     let appid = appid(state, who.appid.as_deref())?;
-    let mut sealed = sealed(state, &appid, &who.user, |user, _| {
-        json_text(&phone_info(user, &appid, now))
-    })?;
+    let mut sealed = sealed(state, &appid, &who.user, |user, _| json_text(&phone_info(user, &appid, now)))?;
     let (openid, _) = state.user(&appid, &who.user);
     // 64 characters: a phone code should not pass for a login code.
     let code = state.draws.text::<48>();
@@ -97,18 +95,12 @@ fn userinfo(state: &mut State, who: &Who, now: u64) -> Control {
             open_id: openid,
             profile: Profile::anonymous_but(&user.nick_name, &user.avatar_url),
             union_id: user.unionid.as_deref(),
-            watermark: Watermark {
-                timestamp: now,
-                appid: &appid,
-            },
+            watermark: Watermark { timestamp: now, appid: &appid },
         })
     })?;
     let (_, user) = state.user(&appid, &who.user);
     let raw_data = profile(user);
-    sealed["signature"] = json!(signature::of_raw_data(
-        &raw_data,
-        user.session_key.as_deref().unwrap_or_default()
-    ));
+    sealed["signature"] = json!(signature::of_raw_data(&raw_data, user.session_key.as_deref().unwrap_or_default()));
     sealed["rawData"] = json!(raw_data);
     Ok(sealed)
 }
@@ -158,11 +150,7 @@ struct UserChange {
 }
 
 fn set_user(state: &mut State, change: UserChange) -> Control {
-    if change
-        .country_code
-        .as_ref()
-        .is_some_and(|code| !code.is_string() && !code.is_number())
-    {
+    if change.country_code.as_ref().is_some_and(|code| !code.is_string() && !code.is_number()) {
         return Err(ControlError::OutOfBounds("countryCode is a text or a number"));
     }
     let appid = appid(state, change.appid.as_deref())?;
@@ -176,14 +164,8 @@ fn set_user(state: &mut State, change: UserChange) -> Control {
     replace(&mut user.avatar_url, change.avatar_url);
     replace(&mut user.blocked, change.blocked);
     // An empty text takes the value away.
-    replace(
-        &mut user.unionid,
-        change.unionid.map(|id| Some(id).filter(|id| !id.is_empty())),
-    );
-    replace(
-        &mut user.session_key,
-        change.session_key.map(|key| Some(key).filter(|key| !key.is_empty())),
-    );
+    replace(&mut user.unionid, change.unionid.map(|id| Some(id).filter(|id| !id.is_empty())));
+    replace(&mut user.session_key, change.session_key.map(|key| Some(key).filter(|key| !key.is_empty())));
     Ok(json!({ "openid": openid }))
 }
 
@@ -204,10 +186,7 @@ struct SettingsChange {
 }
 
 fn set(state: &mut State, change: &SettingsChange) -> Control {
-    if change
-        .used_code_errcode
-        .is_some_and(|errcode| ![40163, 40029].contains(&errcode))
-    {
+    if change.used_code_errcode.is_some_and(|errcode| ![40163, 40029].contains(&errcode)) {
         return Err(ControlError::OutOfBounds("used_code_errcode is 40163 or 40029"));
     }
     let settings = &mut state.settings;
@@ -240,12 +219,7 @@ fn script(state: &mut State, entry: ScriptEntry) -> Control {
     if matches!(entry.fault, Fault::Status { status, .. } if !(200..600).contains(&status)) {
         return Err(ControlError::OutOfBounds("status is from 200 to 599"));
     }
-    state.script.push(Entry {
-        api,
-        fault: entry.fault,
-        times: entry.times,
-        after: entry.after,
-    });
+    state.script.push(Entry { api, fault: entry.fault, times: entry.times, after: entry.after });
     Ok(json!({}))
 }
 
@@ -258,10 +232,7 @@ struct SecretChange {
 
 /// The owner resets the AppSecret in the console: the old one is wrong at once, tokens live on.
 fn secret(state: &mut State, change: SecretChange) -> Control {
-    let program = state
-        .programs
-        .get_mut(&change.appid)
-        .ok_or(ControlError::UnknownApp(change.appid))?;
+    let program = state.programs.get_mut(&change.appid).ok_or(ControlError::UnknownApp(change.appid))?;
     program.secret = change.secret;
     Ok(json!({}))
 }
@@ -305,19 +276,10 @@ mod tests {
             ("settings", json!({ "used_code_errcode": 1 })),
             ("script", json!({ "api": "nope", "fault": { "kind": "html" } })),
             ("script", json!({ "api": "*", "fault": { "kind": "html" }, "times": 0 })),
-            (
-                "script",
-                json!({ "api": "*", "fault": { "kind": "status", "status": 101 } }),
-            ),
+            ("script", json!({ "api": "*", "fault": { "kind": "status", "status": 101 } })),
             ("user", json!({ "user": "ada", "countryCode": true })),
         ] {
-            assert!(
-                matches!(
-                    control(&mut state, route, request, 0),
-                    Err(ControlError::OutOfBounds(_))
-                ),
-                "{route}"
-            );
+            assert!(matches!(control(&mut state, route, request, 0), Err(ControlError::OutOfBounds(_))), "{route}");
         }
     }
 

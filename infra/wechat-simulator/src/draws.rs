@@ -18,10 +18,7 @@ impl Draws {
         let mut seed = [0; 32];
         // A failure leaves zeros: the draws still differ, which is all the simulator needs.
         let _ = rand::fill(&mut seed);
-        Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, &seed),
-            drawn: 0,
-        }
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &seed), drawn: 0 }
     }
 
     pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {

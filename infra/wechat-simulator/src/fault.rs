@@ -65,19 +65,13 @@ where
 
     let lost = entry.after.then(truth);
     match entry.fault {
-        Fault::Errcode {
-            errcode: number,
-            errmsg,
-        } => respond(errcode(number, errmsg.as_deref())),
+        Fault::Errcode { errcode: number, errmsg } => respond(errcode(number, errmsg.as_deref())),
         Fault::Status { status, body } => status_of(status, body, content_type),
         Fault::Html => message(StatusCode::OK, "text/html", Body::from(GATEWAY_PAGE)),
         Fault::Empty => message(StatusCode::OK, content_type, Body::empty()),
         Fault::Truncated => {
             let answer = lost.unwrap_or_else(|| errcode(-1, None));
-            respond(Answer {
-                body: String::from_utf8_lossy(halves(&answer.body).0).into_owned(),
-                ..answer
-            })
+            respond(Answer { body: String::from_utf8_lossy(halves(&answer.body).0).into_owned(), ..answer })
         }
         Fault::Cut => cut(&lost.unwrap_or_else(|| errcode(-1, None))),
         Fault::Reset => {
@@ -101,19 +95,12 @@ fn status_of(status: u16, body: Option<String>, content_type: &'static str) -> R
 
 fn slow(answer: &Answer, pause: Duration) -> Response {
     let (first, rest) = halves(&answer.body);
-    let (length, first, rest) = (
-        answer.body.len(),
-        Bytes::copy_from_slice(first),
-        Bytes::copy_from_slice(rest),
-    );
+    let (length, first, rest) = (answer.body.len(), Bytes::copy_from_slice(first), Bytes::copy_from_slice(rest));
     let body = stream::once(async { Ok::<_, Infallible>(first) }).chain(stream::once(async move {
         sleep(pause).await;
         Ok(rest)
     }));
-    of_length(
-        length,
-        message(StatusCode::OK, answer.content_type, Body::from_stream(body)),
-    )
+    of_length(length, message(StatusCode::OK, answer.content_type, Body::from_stream(body)))
 }
 
 fn cut(answer: &Answer) -> Response {
@@ -122,10 +109,7 @@ fn cut(answer: &Answer) -> Response {
         sleep(CUT_AFTER).await;
         Err(io::Error::from(io::ErrorKind::UnexpectedEof))
     }));
-    of_length(
-        answer.body.len(),
-        message(StatusCode::OK, answer.content_type, Body::from_stream(body)),
-    )
+    of_length(answer.body.len(), message(StatusCode::OK, answer.content_type, Body::from_stream(body)))
 }
 
 fn halves(body: &str) -> (&[u8], &[u8]) {
@@ -135,16 +119,12 @@ fn halves(body: &str) -> (&[u8], &[u8]) {
 fn message(status: StatusCode, content_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
 /// Promises the whole length: a body that ends early is then seen as cut, not as short.
 fn of_length(length: usize, mut response: Response) -> Response {
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     response
 }

@@ -19,10 +19,7 @@ pub(crate) fn is_openid_of(appid: &str, openid: &str) -> bool {
 /// A mainland mobile number, 11 digits.
 pub(crate) fn default_number(user: &str) -> String {
     let hash = sha256(&["number", user]);
-    let digits = hash
-        .as_ref()
-        .iter()
-        .fold(0_u64, |number, byte| (number * 256 + u64::from(*byte)) % 100_000_000);
+    let digits = hash.as_ref().iter().fold(0_u64, |number, byte| (number * 256 + u64::from(*byte)) % 100_000_000);
     format!("138{digits:08}")
 }
 
@@ -54,10 +51,7 @@ mod tests {
 
         assert_eq!(ada.len(), 28);
         assert!(ada.starts_with('o'));
-        assert!(
-            ada.bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
-        );
+        assert!(ada.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'));
         assert_eq!(ada, openid("wx1", "ada"));
         assert_ne!(ada, openid("wx1", "bob"));
         assert_ne!(ada, openid("wx2", "ada"));

@@ -50,19 +50,13 @@ impl App {
     /// The one app of a simulator that was given no other.
     #[must_use]
     pub fn demo() -> Self {
-        Self {
-            appid: "wx0123456789abcdef".to_owned(),
-            secret: "0123456789abcdef0123456789abcdef".to_owned(),
-        }
+        Self { appid: "wx0123456789abcdef".to_owned(), secret: "0123456789abcdef0123456789abcdef".to_owned() }
     }
 }
 
 impl fmt::Debug for App {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("App")
-            .field("appid", &self.appid)
-            .field("secret", &"[redacted]")
-            .finish()
+        out.debug_struct("App").field("appid", &self.appid).field("secret", &"[redacted]").finish()
     }
 }
 
@@ -86,10 +80,7 @@ impl Simulator {
     /// A simulator on the given clock, in Unix seconds.
     #[must_use]
     pub fn with_clock(apps: Vec<App>, clock: Clock) -> Self {
-        Self {
-            state: Arc::new(Mutex::new(State::new(apps))),
-            clock,
-        }
+        Self { state: Arc::new(Mutex::new(State::new(apps))), clock }
     }
 
     /// Answers HTTP/1.1 until `shutdown` resolves, then drops every connection, the silent ones included.
@@ -109,9 +100,7 @@ impl Simulator {
     /// What `wx.login` gives to this user of the first app. Empty if the simulator has no app.
     #[must_use]
     pub fn login(&self, user: &str) -> String {
-        let answer = self
-            .control("login", serde_json::json!({ "user": user }))
-            .unwrap_or_default();
+        let answer = self.control("login", serde_json::json!({ "user": user })).unwrap_or_default();
         answer["code"].as_str().unwrap_or_default().to_owned()
     }
 
@@ -139,14 +128,9 @@ impl fmt::Debug for Simulator {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one default clock; the crate may not use `shared`"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one default clock; the crate may not use `shared`")]
 fn system_clock() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

@@ -55,15 +55,7 @@ pub(crate) struct Profile<'a> {
 
 impl<'a> Profile<'a> {
     pub(crate) fn anonymous_but(nick_name: &'a str, avatar_url: &'a str) -> Self {
-        Self {
-            nick_name,
-            gender: 0,
-            language: "",
-            city: "",
-            province: "",
-            country: "",
-            avatar_url,
-        }
+        Self { nick_name, gender: 0, language: "", city: "", province: "", country: "", avatar_url }
     }
 }
 

@@ -15,19 +15,12 @@ pub(crate) fn answer(state: &mut State, call: &Call, now: u64) -> Outcome {
     let body = call.json()?;
     let text = body.get("code").and_then(Value::as_str).ok_or(Refusal(40029))?;
 
-    let code = state
-        .phone_codes
-        .find(text, now)
-        .filter(|code| !code.used)
-        .ok_or(Refusal(40029))?;
+    let code = state.phone_codes.find(text, now).filter(|code| !code.used).ok_or(Refusal(40029))?;
     if code.appid != appid {
         return Err(Refusal(40013));
     }
     // Not documented for a code of somebody else; 40003 is what a wrong openid gets. The code stays unused.
-    if body
-        .get("openid")
-        .is_some_and(|openid| openid.as_str() != Some(&code.openid))
-    {
+    if body.get("openid").is_some_and(|openid| openid.as_str() != Some(&code.openid)) {
         return Err(Refusal(40003));
     }
     code.used = true;

@@ -63,10 +63,7 @@ pub(crate) fn stable(state: &mut State, call: &Call, now: u64) -> Outcome {
         Some(_) => return Err(Refusal(47001)),
     };
 
-    let current = state
-        .programs
-        .get(appid)
-        .and_then(|program| program.issued.stable.clone());
+    let current = state.programs.get(appid).and_then(|program| program.issued.stable.clone());
     if forced {
         admit_forced(state, appid, now)?;
         retire(state, current.as_deref(), now);
@@ -86,17 +83,9 @@ pub(crate) fn stable(state: &mut State, call: &Call, now: u64) -> Outcome {
 
 /// `GET /cgi-bin/token`: a new token each time; the one before works for five more minutes.
 pub(crate) fn plain(state: &mut State, call: &Call, now: u64) -> Outcome {
-    let appid = authenticated(
-        state,
-        call.query("appid"),
-        call.query("secret"),
-        call.query("grant_type"),
-    )?;
+    let appid = authenticated(state, call.query("appid"), call.query("secret"), call.query("grant_type"))?;
     let text = issue(state, appid, now);
-    let before = state
-        .programs
-        .get_mut(appid)
-        .and_then(|program| program.issued.plain.replace(text.clone()));
+    let before = state.programs.get_mut(appid).and_then(|program| program.issued.plain.replace(text.clone()));
     retire(state, before.as_deref(), now + OVERLAP_SECONDS);
     Ok(json!({ "access_token": text, "expires_in": LIFE_SECONDS }))
 }
@@ -136,14 +125,7 @@ fn admit_forced(state: &mut State, appid: &str, now: u64) -> Result<(), Refusal>
 fn issue(state: &mut State, appid: &str, now: u64) -> String {
     let text = format!("89_{}", state.draws.text::<99>());
     let expires_at = now + LIFE_SECONDS;
-    state.tokens.0.insert(
-        text.clone(),
-        Token {
-            appid: appid.to_owned(),
-            expires_at,
-            works_until: expires_at,
-        },
-    );
+    state.tokens.0.insert(text.clone(), Token { appid: appid.to_owned(), expires_at, works_until: expires_at });
     text
 }
 
@@ -165,15 +147,7 @@ mod tests {
 
     fn force(state: &mut State, app: &App, now: u64) -> Outcome {
         let body = json!({ "grant_type": "client_credential", "appid": app.appid, "secret": app.secret, "force_refresh": true });
-        stable(
-            state,
-            &Call {
-                is_post: true,
-                query: HashMap::new(),
-                body: body.to_string().into_bytes(),
-            },
-            now,
-        )
+        stable(state, &Call { is_post: true, query: HashMap::new(), body: body.to_string().into_bytes() }, now)
     }
 
     #[test]
@@ -197,21 +171,7 @@ mod tests {
 
         assert_eq!(force(&mut state, &app, 1029), Err(Refusal(45011)));
 
-        let query = HashMap::from([(
-            "access_token".to_owned(),
-            first["access_token"].as_str().unwrap().to_owned(),
-        )]);
-        assert_eq!(
-            app_of(
-                &state,
-                &Call {
-                    is_post: true,
-                    query,
-                    body: Vec::new()
-                },
-                1029
-            ),
-            Ok(app.appid)
-        );
+        let query = HashMap::from([("access_token".to_owned(), first["access_token"].as_str().unwrap().to_owned())]);
+        assert_eq!(app_of(&state, &Call { is_post: true, query, body: Vec::new() }, 1029), Ok(app.appid));
     }
 }

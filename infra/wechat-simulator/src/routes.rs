@@ -61,11 +61,7 @@ async fn read(request: Request<Body>) -> Call {
     let query = Query::<HashMap<String, String>>::try_from_uri(request.uri()).map(|Query(query)| query);
     let is_post = request.method() == Method::POST;
     let body = to_bytes(request.into_body(), BODY_LIMIT).await.unwrap_or_default();
-    Call {
-        is_post,
-        query: query.unwrap_or_default(),
-        body: body.to_vec(),
-    }
+    Call { is_post, query: query.unwrap_or_default(), body: body.to_vec() }
 }
 
 async fn control(State(simulator): State<Simulator>, Path(route): Path<String>, body: Bytes) -> Response {
@@ -99,17 +95,12 @@ async fn clear_script(State(simulator): State<Simulator>) -> Json<Value> {
 }
 
 async fn calls(State(simulator): State<Simulator>) -> Json<Value> {
-    let calls: serde_json::Map<_, _> = Api::ALL
-        .into_iter()
-        .map(|api| (api.name().to_owned(), json!(simulator.calls(api.name()))))
-        .collect();
+    let calls: serde_json::Map<_, _> =
+        Api::ALL.into_iter().map(|api| (api.name().to_owned(), json!(simulator.calls(api.name())))).collect();
     Json(json!({ "calls": calls }))
 }
 
 async fn page(headers: HeaderMap) -> Response {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("127.0.0.1:9001");
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:9001");
     include_str!("page.txt").replace("HOST", host).into_response()
 }

@@ -77,12 +77,7 @@ mod tests {
     use super::*;
 
     fn entry(api: Option<Api>, fault: Fault, times: Option<u32>) -> Entry {
-        Entry {
-            api,
-            fault,
-            times,
-            after: false,
-        }
+        Entry { api, fault, times, after: false }
     }
 
     fn next(script: &mut Script, api: Api) -> Option<Fault> {

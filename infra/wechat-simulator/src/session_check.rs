@@ -29,15 +29,8 @@ fn signed_by<'a>(state: &State, call: &'a Call, now: u64) -> Result<&'a str, Ref
         return Err(Refusal(87008));
     }
     // A user from before a restart is nobody that this process knows, but the openid is not wrong: its key is.
-    let openid = call
-        .query("openid")
-        .filter(|id| identity::is_openid_of(&appid, id))
-        .ok_or(Refusal(40003))?;
-    let key = state
-        .users
-        .get(openid)
-        .and_then(|user| user.session_key.as_deref())
-        .ok_or(Refusal(87009))?;
+    let openid = call.query("openid").filter(|id| identity::is_openid_of(&appid, id)).ok_or(Refusal(40003))?;
+    let key = state.users.get(openid).and_then(|user| user.session_key.as_deref()).ok_or(Refusal(87009))?;
     if call.query("signature") == Some(signature::of_session(key, b"").as_str()) {
         Ok(openid)
     } else {

@@ -22,13 +22,11 @@ pub(crate) fn of_session(session_key: &str, message: &[u8]) -> String {
 }
 
 fn lower_hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -52,9 +50,6 @@ mod tests {
             of_session(key, br#"{"foo":"bar"}"#),
             "654571f79995b2ce1e149e53c0a33dc39c0a74090db514261454e8dbe432aa0b"
         );
-        assert_eq!(
-            of_session(key, b""),
-            "46e043c5525c2d817c44be603d30837a808a1d930d038f6fdc3e62a201fed128"
-        );
+        assert_eq!(of_session(key, b""), "46e043c5525c2d817c44be603d30837a808a1d930d038f6fdc3e62a201fed128");
     }
 }

@@ -92,15 +92,8 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(apps: Vec<App>) -> Self {
         let default_appid = apps.first().map(|app| app.appid.clone());
-        let programs = apps.into_iter().map(|app| {
-            (
-                app.appid,
-                Program {
-                    secret: app.secret,
-                    issued: Issued::default(),
-                },
-            )
-        });
+        let programs =
+            apps.into_iter().map(|app| (app.appid, Program { secret: app.secret, issued: Issued::default() }));
         Self {
             programs: programs.collect(),
             default_appid,
@@ -136,11 +129,7 @@ impl State {
     /// Whether appid and secret are right: 40013 before 40125.
     pub(crate) fn authenticate(&self, appid: &str, secret: &str) -> Result<(), Refusal> {
         let program = self.programs.get(appid).ok_or(Refusal(40013))?;
-        if program.secret == secret {
-            Ok(())
-        } else {
-            Err(Refusal(40125))
-        }
+        if program.secret == secret { Ok(()) } else { Err(Refusal(40125)) }
     }
 
     pub(crate) fn count(&mut self, api: Api) {

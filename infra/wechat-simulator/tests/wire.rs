@@ -1,9 +1,6 @@
 //! The simulator over TCP, as the backend meets it: WeChat's rules, the control routes, every fault.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "clippy lets tests unwrap, but not the helpers beside them"
-)]
+#![expect(clippy::unwrap_used, reason = "clippy lets tests unwrap, but not the helpers beside them")]
 
 use std::io;
 use std::net::SocketAddr;
@@ -62,13 +59,7 @@ impl Wire {
         let app = App::demo();
         let clock = Arc::new(AtomicU64::new(1_700_000_000));
         let read = Arc::clone(&clock);
-        let apps = vec![
-            app.clone(),
-            App {
-                appid: SECOND_APP.to_owned(),
-                secret: "other".to_owned(),
-            },
-        ];
+        let apps = vec![app.clone(), App { appid: SECOND_APP.to_owned(), secret: "other".to_owned() }];
         let simulator = Simulator::with_clock(apps, Arc::new(move || read.load(Ordering::SeqCst)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -76,14 +67,7 @@ impl Wire {
         let running = tokio::spawn(simulator.clone().serve(listener, async {
             let _ = stopped.await;
         }));
-        Self {
-            simulator,
-            address,
-            clock,
-            app,
-            running,
-            stop,
-        }
+        Self { simulator, address, clock, app, running, stop }
     }
 
     fn advance(&self, seconds: u64) {
@@ -109,11 +93,7 @@ impl Wire {
         let text = String::from_utf8(received).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Reply {
-            status,
-            head: head.to_lowercase(),
-            body: body.to_owned(),
-        }
+        Reply { status, head: head.to_lowercase(), body: body.to_owned() }
     }
 
     async fn sim(&self, route: &str, body: Value) -> Value {
@@ -123,18 +103,11 @@ impl Wire {
     }
 
     async fn fault(&self, api: &str, fault: Value, after: bool) {
-        self.sim(
-            "script",
-            json!({ "api": api, "fault": fault, "times": 1, "after": after }),
-        )
-        .await;
+        self.sim("script", json!({ "api": api, "fault": fault, "times": 1, "after": after })).await;
     }
 
     async fn code(&self, user: &str) -> String {
-        self.sim("login", json!({ "user": user })).await["code"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        self.sim("login", json!({ "user": user })).await["code"].as_str().unwrap().to_owned()
     }
 
     fn exchange_target(&self, code: &str) -> String {
@@ -190,18 +163,14 @@ impl Wire {
 fn session_signature(key: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
     let tag = hmac::sign(&key, b"");
-    tag.as_ref()
-        .iter()
-        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    tag.as_ref().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 fn decrypt(sealed: &Value, key: &str) -> Option<Value> {
     let bytes = |text: &str| STANDARD.decode(text).unwrap();
     let iv = bytes(sealed["iv"].as_str().unwrap());
     let cipher = cbc::Decryptor::<Aes128>::new_from_slices(&bytes(key), &iv).unwrap();
-    let plaintext = cipher
-        .decrypt_padded_vec::<Pkcs7>(&bytes(sealed["encryptedData"].as_str().unwrap()))
-        .ok()?;
+    let plaintext = cipher.decrypt_padded_vec::<Pkcs7>(&bytes(sealed["encryptedData"].as_str().unwrap())).ok()?;
     serde_json::from_slice(&plaintext).ok()
 }
 
@@ -216,10 +185,7 @@ async fn a_code_is_exchanged_once() {
 
     assert_eq!(first.status, 200);
     assert!(first.head.contains("content-type: text/plain"), "{}", first.head);
-    assert_eq!(
-        first.json().as_object().unwrap().keys().collect::<Vec<_>>(),
-        ["openid", "session_key"]
-    );
+    assert_eq!(first.json().as_object().unwrap().keys().collect::<Vec<_>>(), ["openid", "session_key"]);
     assert_eq!(first.text("openid").len(), 28);
     assert_eq!(STANDARD.decode(first.text("session_key")).unwrap().len(), 16);
     assert_eq!(second.errcode(), 40163);
@@ -243,10 +209,7 @@ async fn two_exchanges_at_once_have_one_winner() {
 
     let (one, other) = tokio::join!(wire.exchange(&code), wire.exchange(&code));
 
-    let winners = [one, other]
-        .iter()
-        .filter(|reply| reply.json().get("openid").is_some())
-        .count();
+    let winners = [one, other].iter().filter(|reply| reply.json().get("openid").is_some()).count();
     assert_eq!(winners, 1);
 }
 
@@ -264,10 +227,8 @@ async fn a_code_expires_after_five_minutes() {
 #[tokio::test]
 async fn a_code_of_another_app_is_refused_and_stays_good_there() {
     let wire = Wire::start().await;
-    let code = wire.sim("login", json!({ "user": "ada", "appid": SECOND_APP })).await["code"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let code =
+        wire.sim("login", json!({ "user": "ada", "appid": SECOND_APP })).await["code"].as_str().unwrap().to_owned();
 
     assert_eq!(wire.exchange(&code).await.errcode(), 40029);
 
@@ -301,8 +262,7 @@ async fn parameters_are_checked_before_the_code_is_spent() {
 #[tokio::test]
 async fn a_reset_secret_is_the_only_good_one() {
     let wire = Wire::start().await;
-    wire.sim("secret", json!({ "appid": wire.app.appid, "secret": "new" }))
-        .await;
+    wire.sim("secret", json!({ "appid": wire.app.appid, "secret": "new" })).await;
     let code = wire.code("ada").await;
 
     assert_eq!(wire.exchange(&code).await.errcode(), 40125);
@@ -328,11 +288,7 @@ async fn users_have_a_unionid_or_are_blocked_when_so_set() {
 #[tokio::test]
 async fn answers_change_their_shape_by_settings() {
     let wire = Wire::start().await;
-    wire.sim(
-        "settings",
-        json!({ "success_errcode": true, "extra_fields": true, "errcode_as_text": true }),
-    )
-    .await;
+    wire.sim("settings", json!({ "success_errcode": true, "extra_fields": true, "errcode_as_text": true })).await;
     let code = wire.code("ada").await;
 
     let success = wire.exchange(&code).await.json();
@@ -385,20 +341,10 @@ async fn ciphertexts_open_with_the_current_key_only() {
     assert_eq!(decrypt(&phone, &key), Some(expected));
     let profile = decrypt(&userinfo, &key).unwrap();
     assert_eq!(
-        (
-            &profile["openId"],
-            &profile["unionId"],
-            &profile["nickName"],
-            &profile["watermark"]
-        ),
+        (&profile["openId"], &profile["unionId"], &profile["nickName"], &profile["watermark"]),
         (&openid, &json!("u1"), &json!("Ada"), &watermark)
     );
-    assert!(
-        userinfo["rawData"]
-            .as_str()
-            .unwrap()
-            .starts_with(r#"{"nickName":"Ada","gender":0"#)
-    );
+    assert!(userinfo["rawData"].as_str().unwrap().starts_with(r#"{"nickName":"Ada","gender":0"#));
     assert_eq!(userinfo["signature"].as_str().unwrap().len(), 40);
     assert_eq!(decrypt(&odd, &key), Some(json!([1])));
 
@@ -414,14 +360,8 @@ async fn the_signature_vectors_of_the_documents_are_accepted() {
     let token = wire.token().await;
 
     for (key, signature) in [
-        (
-            "o0q0otL8aEzpcZL/FT9WsQ==",
-            "46e043c5525c2d817c44be603d30837a808a1d930d038f6fdc3e62a201fed128",
-        ),
-        (
-            "tiihtNczf5v6AKRyjwEUhQ==",
-            "7154f9f8b4b76b92f541cbf0e37d48840fa06e5e42da92a6f80168a1516a4735",
-        ),
+        ("o0q0otL8aEzpcZL/FT9WsQ==", "46e043c5525c2d817c44be603d30837a808a1d930d038f6fdc3e62a201fed128"),
+        ("tiihtNczf5v6AKRyjwEUhQ==", "7154f9f8b4b76b92f541cbf0e37d48840fa06e5e42da92a6f80168a1516a4735"),
     ] {
         let user = wire.sim("user", json!({ "user": "ada", "session_key": key })).await;
         let openid = user["openid"].as_str().unwrap();
@@ -432,10 +372,7 @@ async fn the_signature_vectors_of_the_documents_are_accepted() {
         };
 
         assert_eq!(wire.send("GET", &target(signature), "").await.errcode(), 0);
-        assert_eq!(
-            wire.send("GET", &target(&signature.to_uppercase()), "").await.errcode(),
-            87009
-        );
+        assert_eq!(wire.send("GET", &target(&signature.to_uppercase()), "").await.errcode(), 87009);
     }
 }
 
@@ -444,20 +381,11 @@ async fn checksession_knows_the_current_key_only() {
     let wire = Wire::start().await;
     let token = wire.token().await;
     let key = wire.session_key("ada").await;
-    let openid = wire.sim("user", json!({ "user": "ada" })).await["openid"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let openid = wire.sim("user", json!({ "user": "ada" })).await["openid"].as_str().unwrap().to_owned();
 
     assert_eq!(wire.check("checksession", &token, &openid, &key).await.errcode(), 0);
-    assert_eq!(
-        wire.check("checksession", &token, "nobody", &key).await.errcode(),
-        40003
-    );
-    assert_eq!(
-        wire.check("checksession", "wrong", &openid, &key).await.errcode(),
-        40001
-    );
+    assert_eq!(wire.check("checksession", &token, "nobody", &key).await.errcode(), 40003);
+    assert_eq!(wire.check("checksession", "wrong", &openid, &key).await.errcode(), 40001);
     assert_eq!(wire.check("checksession", "", &openid, &key).await.errcode(), 41001);
     let method = format!("/wxa/checksession?access_token={token}&openid={openid}&signature=x&sig_method=md5");
     assert_eq!(wire.send("GET", &method, "").await.errcode(), 87008);
@@ -471,21 +399,13 @@ async fn a_reset_session_key_replaces_the_old_one_at_once() {
     let wire = Wire::start().await;
     let token = wire.token().await;
     let key = wire.session_key("ada").await;
-    let openid = wire.sim("user", json!({ "user": "ada" })).await["openid"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let openid = wire.sim("user", json!({ "user": "ada" })).await["openid"].as_str().unwrap().to_owned();
 
     let reset = wire.check("resetusersessionkey", &token, &openid, &key).await;
 
     assert_eq!((reset.errcode(), reset.text("openid")), (0, openid.clone()));
     assert_eq!(wire.check("checksession", &token, &openid, &key).await.errcode(), 87009);
-    assert_eq!(
-        wire.check("checksession", &token, &openid, &reset.text("session_key"))
-            .await
-            .errcode(),
-        0
-    );
+    assert_eq!(wire.check("checksession", &token, &openid, &reset.text("session_key")).await.errcode(), 0);
 }
 
 // Platform tokens.
@@ -499,24 +419,15 @@ async fn a_stable_token_is_the_same_until_its_last_five_minutes() {
 
     wire.advance(6899);
     let again = wire.stable(json!(false)).await;
-    assert_eq!(
-        (again.text("access_token"), &again.json()["expires_in"]),
-        (old.clone(), &json!(301))
-    );
+    assert_eq!((again.text("access_token"), &again.json()["expires_in"]), (old.clone(), &json!(301)));
 
     wire.advance(1);
     let new = wire.token().await;
     assert_ne!(new, old);
-    assert_eq!(
-        (wire.errcode_of(&old).await, wire.errcode_of(&new).await),
-        (40029, 40029)
-    );
+    assert_eq!((wire.errcode_of(&old).await, wire.errcode_of(&new).await), (40029, 40029));
 
     wire.advance(300);
-    assert_eq!(
-        (wire.errcode_of(&old).await, wire.errcode_of(&new).await),
-        (42001, 40029)
-    );
+    assert_eq!((wire.errcode_of(&old).await, wire.errcode_of(&new).await), (42001, 40029));
 }
 
 #[tokio::test]
@@ -526,10 +437,7 @@ async fn a_forced_refresh_kills_the_old_token_and_is_limited() {
 
     let forced = wire.stable(json!(true)).await.text("access_token");
 
-    assert_eq!(
-        (wire.errcode_of(&old).await, wire.errcode_of(&forced).await),
-        (40001, 40029)
-    );
+    assert_eq!((wire.errcode_of(&old).await, wire.errcode_of(&forced).await), (40001, 40029));
     wire.advance(29);
     assert_eq!(wire.stable(json!(true)).await.errcode(), 45011);
     for _ in 1..20 {
@@ -556,18 +464,10 @@ async fn stable_token_checks_what_it_is_sent() {
     ] {
         let mut body = good.clone();
         body[field] = value;
-        assert_eq!(
-            wire.send("POST", "/cgi-bin/stable_token", &body.to_string())
-                .await
-                .errcode(),
-            errcode
-        );
+        assert_eq!(wire.send("POST", "/cgi-bin/stable_token", &body.to_string()).await.errcode(), errcode);
     }
     assert_eq!(wire.send("GET", "/cgi-bin/stable_token", "").await.errcode(), 43002);
-    assert_eq!(
-        wire.send("POST", "/cgi-bin/stable_token", "appid=wx0").await.errcode(),
-        47001
-    );
+    assert_eq!(wire.send("POST", "/cgi-bin/stable_token", "appid=wx0").await.errcode(), 47001);
     assert_eq!(wire.send("POST", "/cgi-bin/stable_token", "").await.errcode(), 44002);
 }
 
@@ -575,20 +475,14 @@ async fn stable_token_checks_what_it_is_sent() {
 async fn the_two_issuers_do_not_disturb_each_other() {
     let wire = Wire::start().await;
     let stable = wire.token().await;
-    let (first, second) = (
-        wire.plain().await.text("access_token"),
-        wire.plain().await.text("access_token"),
-    );
+    let (first, second) = (wire.plain().await.text("access_token"), wire.plain().await.text("access_token"));
 
     assert_ne!(first, second);
     wire.advance(299);
     assert_eq!(wire.errcode_of(&first).await, 40029);
     wire.advance(1);
     assert_eq!(wire.errcode_of(&first).await, 40001);
-    assert_eq!(
-        (wire.errcode_of(&second).await, wire.errcode_of(&stable).await),
-        (40029, 40029)
-    );
+    assert_eq!((wire.errcode_of(&second).await, wire.errcode_of(&stable).await), (40029, 40029));
 }
 
 // Phone numbers.
@@ -597,31 +491,18 @@ async fn the_two_issuers_do_not_disturb_each_other() {
 async fn a_phone_code_gives_the_number_once() {
     let wire = Wire::start().await;
     let token = wire.token().await;
-    wire.sim("user", json!({ "user": "ada", "phoneNumber": "13800138000" }))
-        .await;
+    wire.sim("user", json!({ "user": "ada", "phoneNumber": "13800138000" })).await;
     let code = wire.sim("phone", json!({ "user": "ada" })).await["code"].clone();
 
     assert_eq!(wire.number("stale", json!({ "code": code })).await.errcode(), 40001);
-    assert_eq!(
-        wire.number(&token, json!({ "code": code, "openid": "another" }))
-            .await
-            .errcode(),
-        40003
-    );
+    assert_eq!(wire.number(&token, json!({ "code": code, "openid": "another" })).await.errcode(), 40003);
     let first = wire.number(&token, json!({ "code": code })).await;
 
-    assert!(
-        first.head.contains("content-type: application/json; encoding=utf-8"),
-        "{}",
-        first.head
-    );
+    assert!(first.head.contains("content-type: application/json; encoding=utf-8"), "{}", first.head);
     let watermark = json!({ "timestamp": 1_700_000_000, "appid": wire.app.appid });
     let info = json!({ "phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86",
         "watermark": watermark });
-    assert_eq!(
-        first.json(),
-        json!({ "errcode": 0, "errmsg": "ok", "phone_info": info })
-    );
+    assert_eq!(first.json(), json!({ "errcode": 0, "errmsg": "ok", "phone_info": info }));
     assert_eq!(wire.number(&token, json!({ "code": code })).await.errcode(), 40029);
 }
 
@@ -647,12 +528,7 @@ async fn getuserphonenumber_wants_a_post_with_json_and_a_token() {
     assert_eq!(wire.send("GET", &target, "").await.errcode(), 43002);
     assert_eq!(wire.send("POST", &target, "code=abc").await.errcode(), 47001);
     assert_eq!(wire.send("POST", &target, "").await.errcode(), 44002);
-    assert_eq!(
-        wire.send("POST", "/wxa/business/getuserphonenumber", "{}")
-            .await
-            .errcode(),
-        41001
-    );
+    assert_eq!(wire.send("POST", "/wxa/business/getuserphonenumber", "{}").await.errcode(), 41001);
 }
 
 // Faults.
@@ -661,14 +537,8 @@ async fn getuserphonenumber_wants_a_post_with_json_and_a_token() {
 async fn a_scripted_errcode_leaves_the_code_unused() {
     let wire = Wire::start().await;
     let code = wire.code("ada").await;
-    wire.fault("jscode2session", json!({ "kind": "errcode", "errcode": -1 }), false)
-        .await;
-    wire.fault(
-        "*",
-        json!({ "kind": "errcode", "errcode": 99999, "errmsg": "odd" }),
-        false,
-    )
-    .await;
+    wire.fault("jscode2session", json!({ "kind": "errcode", "errcode": -1 }), false).await;
+    wire.fault("*", json!({ "kind": "errcode", "errcode": 99999, "errmsg": "odd" }), false).await;
 
     let (busy, odd) = (wire.exchange(&code).await, wire.exchange(&code).await);
 
@@ -727,11 +597,7 @@ async fn a_cut_answer_promises_more_than_it_sends() {
 
     let cut = wire.exchange(&code).await;
 
-    let promised = cut
-        .head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))
-        .unwrap();
+    let promised = cut.head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
     assert_eq!(promised.parse::<usize>().unwrap() / 2, cut.body.len());
     assert!(cut.body.starts_with(r#"{"openid":"#));
     assert_eq!(wire.exchange(&code).await.errcode(), 40163);
@@ -755,10 +621,7 @@ async fn a_call_can_take_effect_and_its_answer_be_lost() {
 #[tokio::test]
 async fn late_answers_are_true_and_late() {
     let wire = Wire::start().await;
-    for fault in [
-        json!({ "kind": "latency", "ms": 150 }),
-        json!({ "kind": "slow_body", "ms": 150 }),
-    ] {
+    for fault in [json!({ "kind": "latency", "ms": 150 }), json!({ "kind": "slow_body", "ms": 150 })] {
         let code = wire.code("ada").await;
         wire.fault("jscode2session", fault, false).await;
         let exchange = wire.exchange(&code);
@@ -774,25 +637,19 @@ async fn a_caller_that_gives_up_on_a_late_answer_has_made_the_call_only_with_aft
     let wire = Wire::start().await;
     for (after, errcode) in [(false, None), (true, Some(40163))] {
         let code = wire.code("ada").await;
-        wire.fault("jscode2session", json!({ "kind": "latency", "ms": 200 }), after)
-            .await;
+        wire.fault("jscode2session", json!({ "kind": "latency", "ms": 200 }), after).await;
 
         assert!(timeout(Duration::from_millis(50), wire.exchange(&code)).await.is_err());
         tokio::time::sleep(Duration::from_millis(300)).await;
 
-        assert_eq!(
-            wire.exchange(&code).await.json()["errcode"].as_i64(),
-            errcode,
-            "after: {after}"
-        );
+        assert_eq!(wire.exchange(&code).await.json()["errcode"].as_i64(), errcode, "after: {after}");
     }
 }
 
 #[tokio::test]
 async fn a_fault_without_times_stays_until_cleared() {
     let wire = Wire::start().await;
-    wire.sim("script", json!({ "api": "*", "fault": { "kind": "empty" } }))
-        .await;
+    wire.sim("script", json!({ "api": "*", "fault": { "kind": "empty" } })).await;
 
     for _ in 0..3 {
         assert_eq!(wire.exchange("c").await.body, "");
@@ -823,27 +680,15 @@ async fn calls_are_counted_with_the_faulted_ones() {
 #[tokio::test]
 async fn a_restart_keeps_the_openid() {
     let (before, after) = (Wire::start().await, Wire::start().await);
-    let openid = before.sim("user", json!({ "user": "ada" })).await["openid"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let openid = before.sim("user", json!({ "user": "ada" })).await["openid"].as_str().unwrap().to_owned();
 
     let code = after.simulator.login("ada");
     assert_eq!(after.exchange(&code).await.text("openid"), openid);
 
     // A key from before the restart is a wrong key of a right user.
-    let bob = before.sim("user", json!({ "user": "bob" })).await["openid"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let bob = before.sim("user", json!({ "user": "bob" })).await["openid"].as_str().unwrap().to_owned();
     let token = after.token().await;
-    assert_eq!(
-        after
-            .check("checksession", &token, &bob, "AAAAAAAAAAAAAAAAAAAAAA==")
-            .await
-            .errcode(),
-        87009
-    );
+    assert_eq!(after.check("checksession", &token, &bob, "AAAAAAAAAAAAAAAAAAAAAA==").await.errcode(), 87009);
 }
 
 #[tokio::test]
@@ -865,10 +710,7 @@ async fn shutdown_ends_silent_connections_too() {
     let wire = Wire::start().await;
     wire.fault("*", json!({ "kind": "silence" }), false).await;
     let mut stream = TcpStream::connect(wire.address).await.unwrap();
-    stream
-        .write_all(b"GET /cgi-bin/token HTTP/1.1\r\nHost: sim\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /cgi-bin/token HTTP/1.1\r\nHost: sim\r\n\r\n").await.unwrap();
     while wire.simulator.calls("token") == 0 {
         tokio::task::yield_now().await;
     }

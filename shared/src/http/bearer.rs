@@ -20,11 +20,7 @@ impl<S: Sync> FromRequestParts<S> for Bearer {
         let (Some(value), None) = (given.next(), given.next()) else {
             return Err(Problem::new(Code::TokenInvalid));
         };
-        match value.to_str().ok().and_then(|text| text.split_once(' ')) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                Ok(Self(AccessToken::new(token.trim_start())))
-            }
-            _ => Err(Problem::new(Code::TokenInvalid)),
-        }
+        let token = value.to_str().ok().and_then(AccessToken::from_authorization);
+        token.map(Self).ok_or(Problem::new(Code::TokenInvalid))
     }
 }

@@ -41,17 +41,13 @@ fn is_json(headers: &HeaderMap) -> bool {
     };
     let Ok(value) = value.to_str() else { return false };
     let mut parts = value.split(';').map(str::trim);
-    parts
-        .next()
-        .is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"))
-        && parts
-            .filter(|part| !part.is_empty())
-            .all(|parameter| match parameter.split_once('=') {
-                Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
-                    value.trim_matches('"').eq_ignore_ascii_case("utf-8")
-                }
-                _ => true,
-            })
+    parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"))
+        && parts.filter(|part| !part.is_empty()).all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+                value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
+            _ => true,
+        })
 }
 
 #[cfg(test)]
@@ -62,17 +58,10 @@ mod tests {
     #[test]
     fn only_json_in_utf_8_is_json() {
         let one = |value: &'static str| {
-            is_json(&HeaderMap::from_iter([(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static(value),
-            )]))
+            is_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]))
         };
 
-        for good in [
-            "application/json",
-            "Application/JSON; charset=UTF-8",
-            "application/json;charset=\"utf-8\";x=1",
-        ] {
+        for good in ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\";x=1"] {
             assert!(one(good), "{good}");
         }
         for bad in [

@@ -1,4 +1,7 @@
 //! The one log line of a request: named fields only, never a body, a header, a query or a token.
+//!
+//! In a deployed function the line is at the same time an object of CloudWatch's embedded metric format, so that one
+//! write gives the log and the metrics.
 
 use std::{
     error::Error as _,
@@ -8,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -15,25 +19,31 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::RequestId;
-use crate::problem::Problem;
+use crate::{
+    clock::SystemClock,
+    notes::{self, Notes},
+    problem::{Code, Problem},
+};
+
+/// The namespace of the metrics in CloudWatch.
+const NAMESPACE: &str = "wxauth";
 
 /// Where log lines go.
 #[derive(Clone)]
 pub struct Log {
     write: Arc<dyn Fn(&str) + Send + Sync>,
+    /// The function that the metrics are of; without it there are none.
+    function: Option<String>,
     cold: Arc<AtomicBool>,
 }
 
 impl Log {
     /// A log whose lines are handed to `write`.
     pub fn new(write: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self {
-            write: Arc::new(write),
-            cold: Arc::new(AtomicBool::new(true)),
-        }
+        Self { write: Arc::new(write), function: None, cold: Arc::new(AtomicBool::new(true)) }
     }
 
     /// Standard output, where Lambda takes log lines from.
@@ -43,10 +53,11 @@ impl Log {
         Self::new(|line| drop(writeln!(std::io::stdout().lock(), "{line}")))
     }
 
-    /// Writes a line about something that is no request.
-    pub fn warn(&self, message: &fmt::Arguments<'_>) {
-        let line = serde_json::json!({ "level": "WARN", "message": message.to_string() });
-        (self.write)(&line.to_string());
+    /// The same log, with metrics of the function of this name.
+    #[must_use]
+    pub fn of_function(mut self, name: &str) -> Self {
+        self.function = Some(name.to_owned());
+        self
     }
 }
 
@@ -56,67 +67,108 @@ impl fmt::Debug for Log {
     }
 }
 
-/// What a flow adds to the line of its request, carried in the response's extensions.
-#[derive(Clone, Copy, Debug)]
-pub struct Noted {
-    /// What was decided, in one word.
-    pub verdict: &'static str,
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    level: &'a str,
-    message: &'a str,
-    request_id: &'a str,
-    route: &'a str,
-    method: &'a str,
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verdict: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<String>,
-    duration_ms: u64,
-    cold_start: bool,
-}
-
 /// Runs the request and writes its line.
 pub(super) async fn record(State(log): State<Log>, id: RequestId, request: Request, next: Next) -> Response {
     let began = tokio::time::Instant::now();
     let cold_start = log.cold.swap(false, Ordering::Relaxed);
-    // The path of the route, not of the request: what a stranger typed there is not ours to log.
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|path| path.as_str().to_owned());
-    let method = request.method().clone();
+    // The path of the route, not of the request: what a stranger typed there is not ours to log. So with the method.
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let method = route.as_ref().map(|_| request.method().to_string());
 
-    let response = next.run(request).await;
+    let (response, notes) = notes::of(next.run(request)).await;
 
-    let problem = response.extensions().get::<Problem>();
-    let line = Line {
-        level: if response.status().is_server_error() {
-            "ERROR"
-        } else {
-            "INFO"
-        },
-        message: "request",
-        request_id: &id.0,
-        route: route.as_deref().unwrap_or("-"),
-        // Any token is a method to HTTP.
-        method: if route.is_some() { method.as_str() } else { "-" },
-        status: response.status().as_u16(),
-        code: problem.map(|problem| problem.code().as_str()),
-        verdict: response.extensions().get::<Noted>().map(|noted| noted.verdict),
-        cause: problem.and_then(causes),
-        duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        cold_start,
-    };
-    if let Ok(line) = serde_json::to_string(&line) {
-        (log.write)(&line);
+    let seen = Seen { response: &response, notes: &notes, took: began.elapsed(), cold_start };
+    let mut line = seen.fields();
+    line.insert("request_id".to_owned(), id.0.into());
+    line.insert("route".to_owned(), route.unwrap_or_else(|| "-".to_owned()).into());
+    line.insert("method".to_owned(), method.unwrap_or_else(|| "-".to_owned()).into());
+    if let Some(function) = &log.function {
+        embed(&mut line, function, &seen.metrics());
     }
+    (log.write)(&Value::Object(line).to_string());
     response
+}
+
+/// A request that has been answered.
+struct Seen<'a> {
+    response: &'a Response,
+    notes: &'a Notes,
+    took: Duration,
+    cold_start: bool,
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Seen<'_> {
+    fn problem(&self) -> Option<&Problem> {
+        self.response.extensions().get()
+    }
+
+    fn fields(&self) -> Map<String, Value> {
+        let status = self.response.status();
+        let mut line = Map::new();
+        let mut add = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                line.insert(name.to_owned(), value);
+            }
+        };
+        add("level", Some(if status.is_server_error() { "ERROR" } else { "INFO" }.into()));
+        add("message", Some("request".into()));
+        add("status", Some(status.as_u16().into()));
+        add("code", self.problem().map(|problem| problem.code().as_str().into()));
+        add("cause", self.problem().and_then(causes).map(Value::from));
+        add("verdict", self.notes.verdict.map(Value::from));
+        add("behind", self.notes.behind.map(Value::from));
+        add("user.hash", self.notes.user.clone().map(Value::from));
+        add("wechat.errcode", self.notes.errcode.map(Value::from));
+        add("wechat.rid", self.notes.rid.as_ref().map(|rid| rid.0.clone().into()));
+        add("wechat_ms", (self.notes.wechat.calls > 0).then(|| millis(self.notes.wechat.time).into()));
+        add("dynamodb_ms", (self.notes.dynamodb.calls > 0).then(|| millis(self.notes.dynamodb.time).into()));
+        add("duration_ms", Some(millis(self.took).into()));
+        add("cold_start", Some(self.cold_start.into()));
+        line
+    }
+
+    /// The metrics of this request that are more than a zero: name, unit, value.
+    fn metrics(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let notes = self.notes;
+        let verdict = match (notes.verdict, notes.behind) {
+            (Some("REUSE"), Some(1)) => Some("reuse_parent"),
+            (Some("ROTATED"), _) => Some("rotated"),
+            (Some("ECHO"), _) => Some("echo"),
+            (Some("REPLAY"), _) => Some("replay"),
+            (Some("GONE"), _) => Some("gone"),
+            (Some("REUSE"), _) => Some("reuse"),
+            (Some("ALARM"), _) => Some("alarm"),
+            _ => None,
+        };
+        let misconfigured = self.problem().is_some_and(|problem| problem.code() == Code::Misconfigured);
+        let mut metrics = vec![("requests", "Count", 1), ("duration_ms", "Milliseconds", millis(self.took))];
+        let counted = [
+            ("cold_starts", u64::from(self.cold_start)),
+            ("errors", u64::from(self.response.status().is_server_error())),
+            ("misconfigured", u64::from(misconfigured)),
+            ("wechat_failures", u64::from(notes.wechat_failures)),
+        ];
+        metrics.extend(counted.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, "Count", count)));
+        metrics.extend(verdict.map(|name| (name, "Count", 1)));
+        let timed = [("wechat_ms", notes.wechat), ("dynamodb_ms", notes.dynamodb)];
+        let timed = timed.into_iter().filter(|(_, spent)| spent.calls > 0);
+        metrics.extend(timed.map(|(name, spent)| (name, "Milliseconds", millis(spent.time))));
+        metrics
+    }
+}
+
+/// Makes a line an object of the embedded metric format (CloudWatch's "Embedded metric format specification").
+fn embed(line: &mut Map<String, Value>, function: &str, metrics: &[(&'static str, &'static str, u64)]) {
+    let named: Vec<_> = metrics.iter().map(|(name, unit, _)| json!({ "Name": name, "Unit": unit })).collect();
+    line.extend(metrics.iter().map(|(name, _, value)| ((*name).to_owned(), (*value).into())));
+    line.insert("function".to_owned(), function.into());
+    let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [["function"]], "Metrics": named });
+    let aws = json!({ "Timestamp": millis(SystemClock::since_epoch()), "CloudWatchMetrics": [directive] });
+    line.insert("_aws".to_owned(), aws);
 }
 
 /// The cause and what caused it, one after the other.

@@ -21,12 +21,8 @@ pub const LOGIN: Secs = 120;
 pub const PHONE: Secs = 5 * 60;
 
 /// Another request with the same code may be about to write the claim: how long to wait before each look.
-const LOOKS: [Duration; 4] = [
-    Duration::ZERO,
-    Duration::from_millis(150),
-    Duration::from_millis(300),
-    Duration::from_millis(600),
-];
+pub const LOOKS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(150), Duration::from_millis(300), Duration::from_millis(600)];
 
 /// A claim as the table holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]

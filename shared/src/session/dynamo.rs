@@ -18,6 +18,7 @@ use aws_sdk_dynamodb::{
 };
 
 use super::StoreError;
+use crate::notes;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -36,13 +37,8 @@ impl DynamoTable {
     }
 
     async fn get_item(&self, key: Item) -> Result<Option<Item>, StoreError> {
-        let request = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(key))
-            .consistent_read(true);
-        Ok(request.send().await.map_err(|error| failed(&error))?.item)
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true);
+        Ok(sent(request.send()).await.map_err(|error| failed(&error))?.item)
     }
 
     /// An update whose refusal shows the item.
@@ -66,16 +62,19 @@ trait Fill: Sized {
 
 impl Fill for UpdateItemFluentBuilder {
     fn names(self, names: &[&str]) -> Self {
-        names.iter().fold(self, |request, name| {
-            request.expression_attribute_names(format!("#{name}"), *name)
-        })
+        names.iter().fold(self, |request, name| request.expression_attribute_names(format!("#{name}"), *name))
     }
 
     fn values<const N: usize>(self, values: [(&str, AttributeValue); N]) -> Self {
-        values.into_iter().fold(self, |request, (name, value)| {
-            request.expression_attribute_values(name, value)
-        })
+        values.into_iter().fold(self, |request, (name, value)| request.expression_attribute_values(name, value))
     }
+}
+
+/// Sends a request, and notes how long it took.
+fn sent<T>(call: impl Future<Output = T>) -> impl Future<Output = T> {
+    // The SDK's futures are large: one on the heap beside a network call, not a copy in every caller.
+    let call = Box::pin(call);
+    notes::timed(|notes| &mut notes.dynamodb, call)
 }
 
 /// What became of a conditional update.

@@ -25,14 +25,7 @@ pub struct RefreshPolicy {
 
 impl Default for RefreshPolicy {
     fn default() -> Self {
-        Self {
-            min_age: 120,
-            grace: 60,
-            in_flight: 60,
-            idle: 7 * 86_400,
-            absolute: 30 * 86_400,
-            not_before: 0,
-        }
+        Self { min_age: 120, grace: 60, in_flight: 60, idle: 7 * 86_400, absolute: 30 * 86_400, not_before: 0 }
     }
 }
 
@@ -138,68 +131,27 @@ mod tests {
     }
 
     fn verdict(generation: u32, refused: Session) -> Verdict {
-        judge(
-            &token(generation),
-            &Attempt::Refused(Some(refused)),
-            &RefreshPolicy::default(),
-            NOW,
-        )
+        judge(&token(generation), &Attempt::Refused(Some(refused)), &RefreshPolicy::default(), NOW)
     }
 
     #[test]
     fn a_write_that_was_applied_is_a_rotation() {
         let attempt = Attempt::Applied(session(1, 0, 500));
-        assert_eq!(
-            judge(&token(0), &attempt, &RefreshPolicy::default(), NOW),
-            Verdict::Rotated
-        );
+        assert_eq!(judge(&token(0), &attempt, &RefreshPolicy::default(), NOW), Verdict::Rotated);
     }
 
     #[test]
     fn a_session_that_is_not_there_or_not_the_tokens_is_gone() {
-        assert_eq!(
-            judge(&token(0), &Attempt::Refused(None), &RefreshPolicy::default(), NOW),
-            Verdict::Gone
-        );
-        assert_eq!(
-            verdict(
-                0,
-                Session {
-                    family: Family([9; 16]),
-                    ..session(5, 900, 900)
-                }
-            ),
-            Verdict::Gone
-        );
+        assert_eq!(judge(&token(0), &Attempt::Refused(None), &RefreshPolicy::default(), NOW), Verdict::Gone);
+        assert_eq!(verdict(0, Session { family: Family([9; 16]), ..session(5, 900, 900) }), Verdict::Gone);
     }
 
     #[test]
     fn a_session_that_has_run_out_is_gone_whatever_the_generation() {
         for generation in [0, 1, 2, 9] {
-            assert_eq!(
-                verdict(
-                    generation,
-                    Session {
-                        idle: NOW,
-                        ..session(2, 900, 900)
-                    }
-                ),
-                Verdict::Gone
-            );
-            assert_eq!(
-                verdict(
-                    generation,
-                    Session {
-                        absolute: NOW,
-                        ..session(2, 900, 900)
-                    }
-                ),
-                Verdict::Gone
-            );
-            let policy = RefreshPolicy {
-                not_before: NOW - 9_999,
-                ..RefreshPolicy::default()
-            };
+            assert_eq!(verdict(generation, Session { idle: NOW, ..session(2, 900, 900) }), Verdict::Gone);
+            assert_eq!(verdict(generation, Session { absolute: NOW, ..session(2, 900, 900) }), Verdict::Gone);
+            let policy = RefreshPolicy { not_before: NOW - 9_999, ..RefreshPolicy::default() };
             let attempt = Attempt::Refused(Some(session(2, 900, 900)));
             assert_eq!(judge(&token(generation), &attempt, &policy, NOW), Verdict::Gone);
         }
@@ -208,10 +160,7 @@ mod tests {
     #[test]
     fn the_present_token_is_echoed_while_it_is_young() {
         assert_eq!(verdict(3, session(3, 5, 900)), Verdict::Echo);
-        let from_a_fast_clock = Session {
-            rotated_at: NOW + 90,
-            ..session(3, 0, 900)
-        };
+        let from_a_fast_clock = Session { rotated_at: NOW + 90, ..session(3, 0, 900) };
         assert_eq!(verdict(3, from_a_fast_clock), Verdict::Echo);
     }
 

@@ -71,13 +71,7 @@ impl Subject {
     /// The session that the token belongs to.
     #[must_use]
     pub fn session(&self) -> SessionRef {
-        SessionRef {
-            user: UserRef {
-                appid: self.appid.clone(),
-                openid: self.openid.clone(),
-            },
-            sid: self.sid,
-        }
+        SessionRef { user: UserRef { appid: self.appid.clone(), openid: self.openid.clone() }, sid: self.sid }
     }
 }
 
@@ -145,10 +139,7 @@ impl AccessSigner {
             SigningKey::Ec(_) => "ES256",
         };
         let header = serde_json::json!({ "typ": TYP, "alg": alg, "kid": kid }).to_string();
-        Self {
-            header: URL_SAFE_NO_PAD.encode(header),
-            key,
-        }
+        Self { header: URL_SAFE_NO_PAD.encode(header), key }
     }
 
     /// A signed token (RFC 7515 section 7.1, compact serialization).
@@ -205,11 +196,7 @@ impl AccessVerifier {
         now: Secs,
     ) -> Result<Subject, AccessDefect> {
         let header = jsonwebtoken::decode_header(token.expose()).map_err(|_| AccessDefect::Invalid)?;
-        let (algorithm, key) = header
-            .kid
-            .as_deref()
-            .and_then(|kid| self.0.get(kid))
-            .ok_or(AccessDefect::Invalid)?;
+        let (algorithm, key) = header.kid.as_deref().and_then(|kid| self.0.get(kid)).ok_or(AccessDefect::Invalid)?;
         if header.typ.as_deref() != Some(TYP) || header.alg != *algorithm {
             return Err(AccessDefect::Invalid);
         }
@@ -273,9 +260,7 @@ mod tests {
     }
 
     fn keys(kind: KeyKind) -> Keys {
-        let set = PrivateJwks {
-            keys: vec![PrivateJwk::make(kind, KeyState::Current, 0).unwrap()],
-        };
+        let set = PrivateJwks { keys: vec![PrivateJwk::make(kind, KeyState::Current, 0).unwrap()] };
         let public = serde_json::to_value(set.public()).unwrap();
         Keys {
             signer: AccessSigner::from_secret(&serde_json::to_string(&set).unwrap()).unwrap(),
@@ -285,18 +270,9 @@ mod tests {
     }
 
     fn subject() -> Subject {
-        let (appid, openid) = (
-            AppId::parse("wx0123456789abcdef").unwrap(),
-            OpenId::parse("oA").unwrap(),
-        );
+        let (appid, openid) = (AppId::parse("wx0123456789abcdef").unwrap(), OpenId::parse("oA").unwrap());
         let sid = Sid::of(&appid, &openid, DeviceId([1; 16]));
-        Subject {
-            appid,
-            openid,
-            sid,
-            auth_time: NOW - 50,
-            unionid: Some(UnionId::parse("uMARKER").unwrap()),
-        }
+        Subject { appid, openid, sid, auth_time: NOW - 50, unionid: Some(UnionId::parse("uMARKER").unwrap()) }
     }
 
     fn issuing(vars: &[(&str, &str)]) -> Issuing {
@@ -308,9 +284,7 @@ mod tests {
     }
 
     fn sign(keys: &Keys, issuing: &Issuing) -> AccessToken {
-        keys.signer
-            .sign(&issuing.claims(&subject(), &domain(), NOW, &OsEntropy))
-            .unwrap()
+        keys.signer.sign(&issuing.claims(&subject(), &domain(), NOW, &OsEntropy)).unwrap()
     }
 
     fn part(token: &AccessToken, at: usize) -> serde_json::Value {
@@ -348,10 +322,7 @@ mod tests {
             assert!(claims.get("nbf").is_none());
 
             let read = keys.verifier.verify(&token, &issuing(&[]), Some(ISSUER), NOW).unwrap();
-            assert_eq!(
-                (read.sid, read.auth_time, read.openid),
-                (subject().sid, NOW - 50, subject().openid)
-            );
+            assert_eq!((read.sid, read.auth_time, read.openid), (subject().sid, NOW - 50, subject().openid));
         }
     }
 
@@ -382,11 +353,7 @@ mod tests {
         assert!(refused(&other, &[], Some(ISSUER)));
         assert!(refused(&ours, &[], Some("https://other.example.com")));
         assert!(refused(&ours, &[("WXAUTH_AUDIENCE", "other")], Some(ISSUER)));
-        assert!(refused(
-            &ours,
-            &[("WXAUTH_NOT_BEFORE", &(NOW - 49).to_string())],
-            Some(ISSUER)
-        ));
+        assert!(refused(&ours, &[("WXAUTH_NOT_BEFORE", &(NOW - 49).to_string())], Some(ISSUER)));
         assert!(!refused(&ours, &[], None), "where the verifier cannot know the issuer");
     }
 
@@ -395,13 +362,9 @@ mod tests {
         for kind in [KeyKind::Rsa, KeyKind::Ec] {
             let keys = keys(kind);
             let token = sign(&keys, &issuing(&[]));
-            for (member, value) in [
-                ("typ", "JWT"),
-                ("alg", "none"),
-                ("alg", "HS256"),
-                ("alg", "PS256"),
-                ("kid", "other"),
-            ] {
+            for (member, value) in
+                [("typ", "JWT"), ("alg", "none"), ("alg", "HS256"), ("alg", "PS256"), ("kid", "other")]
+            {
                 let mut header = part(&token, 0);
                 header[member] = value.into();
                 let forged = with_part(&token, 0, &header);
@@ -421,9 +384,7 @@ mod tests {
             let Ok(changed) = String::from_utf8(bytes) else {
                 continue;
             };
-            let verdict = keys
-                .verifier
-                .verify(&AccessToken::new(changed), &issuing(&[]), Some(ISSUER), NOW);
+            let verdict = keys.verifier.verify(&AccessToken::new(changed), &issuing(&[]), Some(ISSUER), NOW);
             assert!(verdict.is_err(), "character {at}");
         }
     }

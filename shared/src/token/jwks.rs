@@ -100,13 +100,7 @@ impl PrivateJwk {
             KeyKind::Rsa => ("RS256", make_rsa()?),
             KeyKind::Ec => ("ES256", make_ec()?),
         };
-        let mut key = Self {
-            state,
-            kid: String::new(),
-            alg: alg.to_owned(),
-            made_at,
-            members,
-        };
+        let mut key = Self { state, kid: String::new(), alg: alg.to_owned(), made_at, members };
         key.kid = key.thumbprint().ok_or(MakeError)?;
         Ok(key)
     }
@@ -114,10 +108,8 @@ impl PrivateJwk {
     /// The RFC 7638 thumbprint: SHA-256 over the required members in lexical order.
     fn thumbprint(&self) -> Option<String> {
         let names = public_members(self.members.get("kty")?)?;
-        let required: BTreeMap<_, _> = names
-            .iter()
-            .map(|name| Some((*name, self.members.get(*name)?)))
-            .collect::<Option<_>>()?;
+        let required: BTreeMap<_, _> =
+            names.iter().map(|name| Some((*name, self.members.get(*name)?))).collect::<Option<_>>()?;
         let text = serde_json::to_string(&required).ok()?;
         Some(URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes())))
     }
@@ -125,11 +117,7 @@ impl PrivateJwk {
     /// The public half.
     #[must_use]
     pub fn public(&self) -> PublicJwk {
-        let names = self
-            .members
-            .get("kty")
-            .and_then(|kty| public_members(kty))
-            .unwrap_or_default();
+        let names = self.members.get("kty").and_then(|kty| public_members(kty)).unwrap_or_default();
         let members = self.members.iter().filter(|(name, _)| names.contains(&name.as_str()));
         PublicJwk {
             kid: self.kid.clone(),
@@ -148,10 +136,7 @@ impl PrivateJwk {
         let key = match (self.members.get("kty")?.as_str(), self.alg.as_str()) {
             ("RSA", "RS256") => SigningKey::Rsa(
                 RsaKeyPair::from_components(&KeyPairComponents {
-                    public_key: PublicKeyComponents {
-                        n: self.bytes("n")?,
-                        e: self.bytes("e")?,
-                    },
+                    public_key: PublicKeyComponents { n: self.bytes("n")?, e: self.bytes("e")? },
                     d: self.bytes("d")?,
                     p: self.bytes("p")?,
                     q: self.bytes("q")?,
@@ -180,21 +165,13 @@ impl PrivateJwks {
         if self.keys.is_empty() {
             self.keys.push(PrivateJwk::make(kind, KeyState::Current, now)?);
         } else {
-            let next = self
-                .keys
-                .iter()
-                .find(|key| key.state == KeyState::Next)
-                .ok_or(MakeError)?;
+            let next = self.keys.iter().find(|key| key.state == KeyState::Next).ok_or(MakeError)?;
             if next.made_at + YOUNGEST > now {
                 return Ok(None);
             }
             self.keys.retain(|key| key.state != KeyState::Previous);
             for key in &mut self.keys {
-                key.state = if key.state == KeyState::Next {
-                    KeyState::Current
-                } else {
-                    KeyState::Previous
-                };
+                key.state = if key.state == KeyState::Next { KeyState::Current } else { KeyState::Previous };
             }
         }
         self.keys.push(PrivateJwk::make(kind, KeyState::Next, now)?);
@@ -204,12 +181,7 @@ impl PrivateJwks {
     /// Whether this set is what a rotation of `before` gives, whatever new key it made.
     #[must_use]
     pub fn follows(&self, before: &Self) -> bool {
-        let kid = |set: &Self, state| {
-            set.keys
-                .iter()
-                .find(|key| key.state == state)
-                .map(|key| key.kid.clone())
-        };
+        let kid = |set: &Self, state| set.keys.iter().find(|key| key.state == state).map(|key| key.kid.clone());
         kid(self, KeyState::Next).is_some()
             && kid(self, KeyState::Current).is_some()
             && kid(self, KeyState::Previous) == kid(before, KeyState::Current)
@@ -219,9 +191,7 @@ impl PrivateJwks {
     /// The public half of all keys.
     #[must_use]
     pub fn public(&self) -> PublicJwks {
-        PublicJwks {
-            keys: self.keys.iter().map(PrivateJwk::public).collect(),
-        }
+        PublicJwks { keys: self.keys.iter().map(PrivateJwk::public).collect() }
     }
 }
 
@@ -250,10 +220,7 @@ fn make_ec() -> Result<BTreeMap<String, String>, MakeError> {
     let private = AsBigEndian::<EcPrivateKeyBin<'_>>::as_be_bytes(&pair.private_key()).map_err(|_| MakeError)?;
     let point = pair.public_key().as_ref();
     // SEC 1 section 2.3.3: 4, then x, then y.
-    let (x, y) = point
-        .strip_prefix(&[4])
-        .and_then(|xy| xy.split_at_checked(32))
-        .ok_or(MakeError)?;
+    let (x, y) = point.strip_prefix(&[4]).and_then(|xy| xy.split_at_checked(32)).ok_or(MakeError)?;
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     Ok(BTreeMap::from([
         ("kty".to_owned(), "EC".to_owned()),
@@ -304,14 +271,12 @@ impl PublicJwk {
     fn verifying(&self) -> Option<(Algorithm, DecodingKey)> {
         let member = |name| self.members.get(name).map(String::as_str);
         match (member("kty")?, self.alg.as_str()) {
-            ("RSA", "RS256") => Some((
-                Algorithm::RS256,
-                DecodingKey::from_rsa_components(member("n")?, member("e")?).ok()?,
-            )),
-            ("EC", "ES256") if member("crv") == Some("P-256") => Some((
-                Algorithm::ES256,
-                DecodingKey::from_ec_components(member("x")?, member("y")?).ok()?,
-            )),
+            ("RSA", "RS256") => {
+                Some((Algorithm::RS256, DecodingKey::from_rsa_components(member("n")?, member("e")?).ok()?))
+            }
+            ("EC", "ES256") if member("crv") == Some("P-256") => {
+                Some((Algorithm::ES256, DecodingKey::from_ec_components(member("x")?, member("y")?).ok()?))
+            }
             _ => None,
         }
     }
@@ -334,11 +299,7 @@ impl FromSecret for PublicJwks {
             return Err(SecretDefect::NotRotatedYet);
         }
         // What is published must be what our own functions verify with.
-        if set.keys.iter().all(|key| key.verifying().is_some()) {
-            Ok(set)
-        } else {
-            Err(SecretDefect::Malformed)
-        }
+        if set.keys.iter().all(|key| key.verifying().is_some()) { Ok(set) } else { Err(SecretDefect::Malformed) }
     }
 }
 
@@ -347,11 +308,8 @@ impl FromSecret for AccessVerifier {
 
     fn from_secret(text: &str) -> Result<Self, SecretDefect> {
         let set = PublicJwks::from_secret(text)?;
-        let keys = set
-            .keys
-            .iter()
-            .map(|key| Some((key.kid.clone(), key.verifying()?)))
-            .collect::<Option<HashMap<_, _>>>();
+        let keys =
+            set.keys.iter().map(|key| Some((key.kid.clone(), key.verifying()?))).collect::<Option<HashMap<_, _>>>();
         keys.map(Self::new).ok_or(SecretDefect::Malformed)
     }
 }
@@ -361,12 +319,7 @@ mod tests {
     use super::*;
 
     fn set(states: &[KeyState]) -> PrivateJwks {
-        PrivateJwks {
-            keys: states
-                .iter()
-                .map(|state| PrivateJwk::make(KeyKind::Ec, *state, 0).unwrap())
-                .collect(),
-        }
+        PrivateJwks { keys: states.iter().map(|state| PrivateJwk::make(KeyKind::Ec, *state, 0).unwrap()).collect() }
     }
 
     #[test]
@@ -398,12 +351,8 @@ mod tests {
     #[test]
     fn a_rotation_shifts_each_key_by_one_state() {
         let kids = |set: &PrivateJwks| {
-            [KeyState::Previous, KeyState::Current, KeyState::Next].map(|state| {
-                set.keys
-                    .iter()
-                    .find(|key| key.state == state)
-                    .map(|key| key.kid.clone())
-            })
+            [KeyState::Previous, KeyState::Current, KeyState::Next]
+                .map(|state| set.keys.iter().find(|key| key.state == state).map(|key| key.kid.clone()))
         };
         let empty = || PrivateJwks { keys: Vec::new() };
         let first = empty().rotated(KeyKind::Ec, 1_000).unwrap().unwrap();
@@ -413,10 +362,7 @@ mod tests {
         let text = serde_json::to_string(&first).unwrap();
         let again = || serde_json::from_str::<PrivateJwks>(&text).unwrap();
 
-        assert!(
-            again().rotated(KeyKind::Ec, 1_000 + YOUNGEST - 1).unwrap().is_none(),
-            "next is too young"
-        );
+        assert!(again().rotated(KeyKind::Ec, 1_000 + YOUNGEST - 1).unwrap().is_none(), "next is too young");
         let second = again().rotated(KeyKind::Ec, 1_000 + YOUNGEST).unwrap().unwrap();
         let [previous, current, next] = kids(&second);
         assert_eq!((&previous, &current), (&one, &two));
@@ -426,26 +372,17 @@ mod tests {
         let [previous, current_now, _] = kids(&third);
         assert_eq!((previous, current_now), (current, next));
         assert_eq!(third.keys.len(), 3);
-        assert_eq!(
-            third.public().algorithms().into_iter().collect::<Vec<_>>(),
-            ["ES256", "RS256"]
-        );
+        assert_eq!(third.public().algorithms().into_iter().collect::<Vec<_>>(), ["ES256", "RS256"]);
     }
 
     #[test]
     fn a_set_signs_with_its_one_current_key() {
         let read = |set: &PrivateJwks| AccessSigner::from_secret(&serde_json::to_string(set).unwrap()).map(drop);
 
-        assert_eq!(
-            read(&set(&[KeyState::Previous, KeyState::Current, KeyState::Next])),
-            Ok(())
-        );
+        assert_eq!(read(&set(&[KeyState::Previous, KeyState::Current, KeyState::Next])), Ok(()));
         assert_eq!(read(&set(&[])), Err(SecretDefect::NotRotatedYet));
         assert_eq!(read(&set(&[KeyState::Next])), Err(SecretDefect::Malformed));
-        assert_eq!(
-            read(&set(&[KeyState::Current, KeyState::Current])),
-            Err(SecretDefect::Malformed)
-        );
+        assert_eq!(read(&set(&[KeyState::Current, KeyState::Current])), Err(SecretDefect::Malformed));
         assert_eq!(AccessSigner::from_secret("{}").map(drop), Err(SecretDefect::Malformed));
     }
 }

@@ -17,6 +17,7 @@ use super::jwks::YOUNGEST;
 use crate::{
     clock::Secs,
     entropy::{self, Entropy},
+    ids::{AppId, OpenId},
     secrets::{FromSecret, SecretDefect},
 };
 
@@ -28,6 +29,7 @@ pub struct KeyId(pub u32);
 struct Derived {
     refresh: hmac::Key,
     fingerprint: hmac::Key,
+    pseudonym: hmac::Key,
     seal: LessSafeKey,
 }
 
@@ -113,11 +115,16 @@ impl Keyring {
     pub fn fingerprints(&self, value: &[u8]) -> Vec<[u8; 16]> {
         let others = self.keys.iter().filter(|(id, _)| **id != self.current);
         let current = self.keys.get_key_value(&self.current);
-        current
-            .into_iter()
-            .chain(others)
-            .map(|(_, derived)| derived.fingerprint(value))
-            .collect()
+        current.into_iter().chain(others).map(|(_, derived)| derived.fingerprint(value)).collect()
+    }
+
+    /// What stands for a user in the log: the same for the same user until the keyring is rotated, and nothing to whoever
+    /// does not hold the ring.
+    #[must_use]
+    pub fn pseudonym(&self, appid: &AppId, openid: &OpenId) -> Option<String> {
+        let derived = self.keys.get(&self.current)?;
+        let tag = hmac::sign(&derived.pseudonym, format!("{appid}|{}", openid.expose()).as_bytes());
+        tag.as_ref().first_chunk::<9>().map(|short| URL_SAFE_NO_PAD.encode(short))
     }
 
     /// Seals a value: key id, random nonce, AES-256-GCM ciphertext and tag.
@@ -140,11 +147,7 @@ impl Keyring {
         let derived = self.keys.get(&KeyId(u32::from_be_bytes(*id)))?;
         let mut text = Zeroizing::new(text.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = derived
-            .seal
-            .open_in_place(nonce, Aad::from(context.aad()), &mut text)
-            .ok()?
-            .len();
+        let opened = derived.seal.open_in_place(nonce, Aad::from(context.aad()), &mut text).ok()?.len();
         text.truncate(opened);
         Some(text)
     }
@@ -199,14 +202,12 @@ impl StoredKeyring {
         let made_at = self.made_at.clone();
         let outlived = |id: u32| made_at.get(&(id + 2)).is_some_and(|ceased_at| ceased_at + keep < now);
         self.keys.retain(|id, _| *id >= current || !outlived(*id));
-        self.made_at
-            .retain(|id, _| *id >= current || !outlived(id.saturating_sub(2)));
+        self.made_at.retain(|id, _| *id >= current || !outlived(id.saturating_sub(2)));
         Some(self)
     }
 
     fn add(&mut self, id: u32, now: Secs, entropy: &dyn Entropy) {
-        self.keys
-            .insert(id, URL_SAFE_NO_PAD.encode(entropy::bytes::<32>(entropy)));
+        self.keys.insert(id, URL_SAFE_NO_PAD.encode(entropy::bytes::<32>(entropy)));
         self.made_at.insert(id, now);
     }
 
@@ -218,10 +219,7 @@ impl StoredKeyring {
         };
         current == before_current + 1
             && self.keys.contains_key(&(current + 1))
-            && before
-                .keys
-                .iter()
-                .all(|(id, key)| *id < before_current || self.keys.get(id) == Some(key))
+            && before.keys.iter().all(|(id, key)| *id < before_current || self.keys.get(id) == Some(key))
     }
 }
 
@@ -240,11 +238,7 @@ impl FromSecret for Keyring {
             keys.insert(KeyId(*id), Derived::from(key).ok_or(SecretDefect::Malformed)?);
         }
         let current = KeyId(stored.current.ok_or(SecretDefect::Malformed)?);
-        if keys.contains_key(&current) {
-            Ok(Self { current, keys })
-        } else {
-            Err(SecretDefect::Malformed)
-        }
+        if keys.contains_key(&current) { Ok(Self { current, keys }) } else { Err(SecretDefect::Malformed) }
     }
 }
 
@@ -259,11 +253,9 @@ impl Derived {
         // The keys are random already: no salt (RFC 5869 section 3.1).
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(key);
         Some(Self {
-            refresh: hmac::Key::new(
-                hmac::HMAC_SHA256,
-                derive(&root, b"wxauth refresh token mac")?.as_slice(),
-            ),
+            refresh: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth refresh token mac")?.as_slice()),
             fingerprint: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth fingerprint")?.as_slice()),
+            pseudonym: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth log pseudonym")?.as_slice()),
             seal: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, derive(&root, b"wxauth seal")?.as_slice()).ok()?),
         })
     }
@@ -271,10 +263,7 @@ impl Derived {
 
 fn derive(root: &hkdf::Prk, info: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     let mut out = Zeroizing::new([0; 32]);
-    root.expand(&[info], hkdf::HKDF_SHA256)
-        .ok()?
-        .fill(out.as_mut_slice())
-        .ok()?;
+    root.expand(&[info], hkdf::HKDF_SHA256).ok()?.fill(out.as_mut_slice()).ok()?;
     Some(out)
 }
 
@@ -284,11 +273,7 @@ mod tests {
     use crate::entropy::OsEntropy;
 
     const RING: &str = r#"{"current":2,"keys":{"1":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE","2":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI"}}"#;
-    const CONTEXT: Context<'_> = Context {
-        purpose: Purpose::SessionKey,
-        appid: "wx1",
-        owner: "oA",
-    };
+    const CONTEXT: Context<'_> = Context { purpose: Purpose::SessionKey, appid: "wx1", owner: "oA" };
 
     fn ring(text: &str) -> Keyring {
         Keyring::from_secret(text).unwrap()
@@ -301,37 +286,9 @@ mod tests {
 
         assert_eq!(ring.open(CONTEXT, &sealed).unwrap().as_slice(), b"value");
         assert!(ring.open(Context { owner: "oB", ..CONTEXT }, &sealed).is_none());
-        assert!(
-            ring.open(
-                Context {
-                    appid: "wx2",
-                    ..CONTEXT
-                },
-                &sealed
-            )
-            .is_none()
-        );
-        assert!(
-            ring.open(
-                Context {
-                    appid: "wx1o",
-                    owner: "A",
-                    ..CONTEXT
-                },
-                &sealed
-            )
-            .is_none()
-        );
-        assert!(
-            ring.open(
-                Context {
-                    purpose: Purpose::PhoneClaim,
-                    ..CONTEXT
-                },
-                &sealed
-            )
-            .is_none()
-        );
+        assert!(ring.open(Context { appid: "wx2", ..CONTEXT }, &sealed).is_none());
+        assert!(ring.open(Context { appid: "wx1o", owner: "A", ..CONTEXT }, &sealed).is_none());
+        assert!(ring.open(Context { purpose: Purpose::PhoneClaim, ..CONTEXT }, &sealed).is_none());
     }
 
     #[test]
@@ -371,18 +328,11 @@ mod tests {
         const DAY: Secs = 86_400;
         let stored = |text: &str| serde_json::from_str::<StoredKeyring>(text).unwrap();
         let text = |ring: &StoredKeyring| serde_json::to_string(ring).unwrap();
-        let mut ring = stored(r#"{"keys":{}}"#)
-            .rotated(100 * DAY, 40 * DAY, &OsEntropy)
-            .unwrap();
+        let mut ring = stored(r#"{"keys":{}}"#).rotated(100 * DAY, 40 * DAY, &OsEntropy).unwrap();
         assert_eq!((ring.current, ring.keys.len()), (Some(1), 2));
         assert!(ring.follows(&stored(r#"{"keys":{}}"#)));
 
-        assert!(
-            stored(&text(&ring))
-                .rotated(101 * DAY - 1, 40 * DAY, &OsEntropy)
-                .is_none(),
-            "too young"
-        );
+        assert!(stored(&text(&ring)).rotated(101 * DAY - 1, 40 * DAY, &OsEntropy).is_none(), "too young");
         for month in 1..=6 {
             let before = stored(&text(&ring));
             ring = ring.rotated((100 + 30 * month) * DAY, 40 * DAY, &OsEntropy).unwrap();

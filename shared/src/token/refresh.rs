@@ -49,18 +49,11 @@ impl RefreshToken {
         if text.len() > LONGEST {
             return Err(TokenDefect);
         }
-        let bytes = text
-            .strip_prefix(PREFIX)
-            .and_then(|rest| URL_SAFE_NO_PAD.decode(rest).ok())
-            .ok_or(TokenDefect)?;
+        let bytes = text.strip_prefix(PREFIX).and_then(|rest| URL_SAFE_NO_PAD.decode(rest).ok()).ok_or(TokenDefect)?;
         let (payload, tag) = bytes.split_last_chunk::<TAG>().ok_or(TokenDefect)?;
         let token = Self::read(payload).ok_or(TokenDefect)?;
         let expected = token.tag(payload, keys).ok_or(TokenDefect)?;
-        if bool::from(expected.as_ref().ct_eq(tag)) {
-            Ok(token)
-        } else {
-            Err(TokenDefect)
-        }
+        if bool::from(expected.as_ref().ct_eq(tag)) { Ok(token) } else { Err(TokenDefect) }
     }
 
     /// The token's text. `None` when its key has left the ring.
@@ -75,24 +68,14 @@ impl RefreshToken {
     /// The token that follows this one, under the given key.
     #[must_use]
     pub fn next(&self, key_id: KeyId) -> Self {
-        Self {
-            key_id,
-            generation: self.generation.saturating_add(1),
-            ..self.clone()
-        }
+        Self { key_id, generation: self.generation.saturating_add(1), ..self.clone() }
     }
 
     /// The session it points to.
     #[must_use]
     pub fn session(&self) -> SessionRef {
-        let user = UserRef {
-            appid: self.appid.clone(),
-            openid: self.openid.clone(),
-        };
-        SessionRef {
-            sid: user.sid(self.device),
-            user,
-        }
+        let user = UserRef { appid: self.appid.clone(), openid: self.openid.clone() };
+        SessionRef { sid: user.sid(self.device), user }
     }
 
     fn tag(&self, payload: &[u8], keys: &Keyring) -> Option<hmac::Tag> {
@@ -172,18 +155,12 @@ mod tests {
         assert_eq!(RefreshToken::parse(text.expose(), &ring()).unwrap(), token());
         assert!(text.expose().starts_with("wxr1_"));
         let length = text.expose().len() - PREFIX.len();
-        assert!(
-            (120..=300).contains(&length),
-            "the scanners' pattern wants 120 to 300 characters, not {length}"
-        );
+        assert!((120..=300).contains(&length), "the scanners' pattern wants 120 to 300 characters, not {length}");
     }
 
     #[test]
     fn the_same_fields_give_the_same_token() {
-        assert_eq!(
-            token().encode(&ring()).unwrap().expose(),
-            token().encode(&ring()).unwrap().expose()
-        );
+        assert_eq!(token().encode(&ring()).unwrap().expose(), token().encode(&ring()).unwrap().expose());
     }
 
     #[test]
@@ -206,24 +183,13 @@ mod tests {
     #[test]
     fn a_token_under_another_key_id_is_refused() {
         let ring = ring();
-        let mut forged = RefreshToken {
-            key_id: KeyId(2),
-            ..token()
-        }
-        .payload();
+        let mut forged = RefreshToken { key_id: KeyId(2), ..token() }.payload();
         let mac_of_key_1 = token().tag(&forged, &ring).unwrap();
         forged.extend_from_slice(mac_of_key_1.as_ref());
         let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(forged));
 
         assert!(RefreshToken::parse(&text, &ring).is_err());
-        assert!(
-            RefreshToken {
-                key_id: KeyId(3),
-                ..token()
-            }
-            .encode(&ring)
-            .is_none()
-        );
+        assert!(RefreshToken { key_id: KeyId(3), ..token() }.encode(&ring).is_none());
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use reqwest::{RequestBuilder, Response};
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 
 use super::{
@@ -20,6 +20,7 @@ use crate::{
     clock::{Deadline, Secs},
     config::ConfigError,
     ids::{OpenId, UnionId},
+    notes,
     redacted::{AppSecret, LoginCode, PlatformToken, SessionKey},
 };
 
@@ -31,6 +32,10 @@ const BUDGET: Duration = Duration::from_millis(5_500);
 const PAUSE: Duration = Duration::from_millis(200);
 /// After a freeze an idle connection may be dead: it is not kept longer than this.
 const IDLE: Duration = Duration::from_secs(4);
+/// WeChat promises two hours at most.
+const LONGEST_TOKEN: Secs = 7_200;
+/// An attempt that could not end in time is not begun: a code would be spent for nothing.
+const SHORTEST: Duration = Duration::from_millis(300);
 /// WeChat's answers stay below 1 KiB.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
@@ -42,8 +47,8 @@ pub struct HttpWechat {
 }
 
 impl HttpWechat {
-    /// A client for the API at `base`, an origin; `roots` is a PEM file whose certificates are trusted too.
-    pub fn new(base: String, roots: Option<&str>) -> Result<Self, ConfigError> {
+    /// A client for the API at `base`, an origin; `roots` are trusted beside the public ones.
+    pub fn new(base: String, roots: &[CertificateDer<'static>]) -> Result<Self, ConfigError> {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(roots)?)
             .connect_timeout(CONNECT)
@@ -78,32 +83,23 @@ impl HttpWechat {
     }
 }
 
-/// The roots compiled in, and those of the file: loading a machine's own costs more than all else in a cold start.
-fn tls(roots: Option<&str>) -> Result<rustls::ClientConfig, ConfigError> {
-    let should = || ConfigError::new("SSL_CERT_FILE", "a PEM file of certificates");
-    let mut store = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    if let Some(path) = roots {
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|_| should())?;
-        store.add_parsable_certificates(certificates.filter_map(Result::ok));
+/// The roots compiled in, and those of the environment: loading a machine's own costs more than all else in a cold start.
+fn tls(roots: &[CertificateDer<'static>]) -> Result<rustls::ClientConfig, ConfigError> {
+    let unfit = || ConfigError::new("SSL_CERT_FILE", "a PEM file of certificates that a TLS client accepts");
+    let mut store = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for root in roots {
+        store.add(root.clone()).map_err(|_| unfit())?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(versions
-        .map_err(|_| should())?
-        .with_root_certificates(store)
-        .with_no_client_auth())
+    Ok(versions.map_err(|_| unfit())?.with_root_certificates(store).with_no_client_auth())
 }
 
 #[async_trait]
 impl ExchangeCode for HttpWechat {
     async fn exchange(&self, app: &App, code: &LoginCode, by: Deadline) -> Result<WechatSession, Upstream> {
         let by = by.within(BUDGET);
-        match (
-            self.code2session(app, &app.secret, code, by).await,
-            &app.previous_secret,
-        ) {
+        match (self.code2session(app, &app.secret, code, by).await, &app.previous_secret) {
             // The secret was changed here before it was changed at WeChat; the code has not been looked at.
             (Err(Upstream::Misconfigured { errcode: 40125, .. }), Some(previous)) => {
                 self.code2session(app, previous, code, by).await
@@ -129,30 +125,21 @@ impl PlatformApi for HttpWechat {
             call::<StableToken>(request, Api::StableToken, by).await
         };
         let answer = match (fetch(&app.secret).await, &app.previous_secret) {
-            (
-                Err(Upstream::Misconfigured {
-                    errcode: 40001 | 40125, ..
-                }),
-                Some(previous),
-            ) => fetch(previous).await?,
+            (Err(Upstream::Misconfigured { errcode: 40001 | 40125, .. }), Some(previous)) => fetch(previous).await?,
             (result, _) => result?,
         };
         if answer.access_token.is_empty() || answer.expires_in == 0 {
             return Err(Upstream::Unreadable("a platform token without text or time"));
         }
-        Ok((PlatformToken::new(answer.access_token), answer.expires_in))
+        Ok((PlatformToken::new(answer.access_token), answer.expires_in.min(LONGEST_TOKEN)))
     }
 
     async fn phone_number(&self, asked: &PhoneCall<'_>, by: Deadline) -> Result<Phone, Upstream> {
         let by = by.within(BUDGET);
         let body = serde_json::json!({ "code": asked.code.expose(), "openid": asked.openid.expose() }).to_string();
         let request = || {
-            json_post(
-                &self.http,
-                self.address("/wxa/business/getuserphonenumber"),
-                body.clone(),
-            )
-            .query(&[("access_token", asked.token.expose())])
+            json_post(&self.http, self.address("/wxa/business/getuserphonenumber"), body.clone())
+                .query(&[("access_token", asked.token.expose())])
         };
         let answer = call::<PhoneNumber>(request, Api::PhoneNumber, by).await?;
         answer.phone_info.of(asked.appid).map_err(|defect| match defect {
@@ -163,9 +150,7 @@ impl PlatformApi for HttpWechat {
 }
 
 fn json_post(http: &reqwest::Client, address: String, body: String) -> RequestBuilder {
-    http.post(address)
-        .header(http::header::CONTENT_TYPE, "application/json")
-        .body(body)
+    http.post(address).header(http::header::CONTENT_TYPE, "application/json").body(body)
 }
 
 /// Sends a request, and once more where that is safe for a single-use code.
@@ -189,10 +174,18 @@ async fn call<T: for<'de> Deserialize<'de>>(
 }
 
 async fn attempt<T: for<'de> Deserialize<'de>>(request: RequestBuilder, api: Api, by: Deadline) -> Result<T, Upstream> {
-    match tokio::time::timeout(by.within(ATTEMPT).left(), send(request)).await {
-        Ok(body) => read(&body?, api),
-        Err(_) => Err(Upstream::NoAnswer("timeout")),
+    if by.left() < SHORTEST {
+        return Err(Upstream::NoAnswer("no time is left"));
     }
+    let answer = tokio::time::timeout(by.within(ATTEMPT).left(), send(request));
+    let result = match notes::timed(|notes| &mut notes.wechat, answer).await {
+        Ok(body) => body.and_then(|body| read(&body, api)),
+        Err(_) => Err(Upstream::NoAnswer("timeout")),
+    };
+    if let Err(error) = &result {
+        notes::note(|notes| notes.wechat_failures += u32::from(error.is_failure()));
+    }
+    result
 }
 
 async fn send(request: RequestBuilder) -> Result<Vec<u8>, Upstream> {
@@ -232,7 +225,7 @@ struct Verdict {
     #[serde(default)]
     errcode: Option<Errcode>,
     #[serde(default)]
-    errmsg: Option<String>,
+    errmsg: serde_json::Value,
 }
 
 #[derive(Deserialize)]
@@ -243,24 +236,21 @@ enum Errcode {
 }
 
 /// Reads an answer by what it says, not by its `Content-Type`, which is `text/plain` for JSON.
+///
+/// Raw control characters and bytes that are no UTF-8 were seen in WeChat's texts; a verdict must not hide behind them.
 fn read<T: for<'de> Deserialize<'de>>(body: &[u8], api: Api) -> Result<T, Upstream> {
-    let verdict: Verdict = serde_json::from_slice(body).map_err(|_| Upstream::Unreadable("not a JSON object"))?;
+    let body: Vec<u8> = body.iter().map(|byte| (*byte).max(b' ')).collect();
+    let body = String::from_utf8_lossy(&body);
+    let verdict: Verdict = serde_json::from_str(&body).map_err(|_| Upstream::Unreadable("not a JSON object"))?;
     let errcode = match verdict.errcode {
         None => 0,
         Some(Errcode::Number(number)) => number,
-        Some(Errcode::Text(text)) => text
-            .trim()
-            .parse()
-            .map_err(|_| Upstream::Unreadable("errcode is no number"))?,
+        Some(Errcode::Text(text)) => text.trim().parse().map_err(|_| Upstream::Unreadable("errcode is no number"))?,
     };
     if errcode != 0 {
-        return Err(errcode::upstream(
-            api,
-            errcode,
-            verdict.errmsg.as_deref().and_then(errcode::rid),
-        ));
+        return Err(errcode::upstream(api, errcode, verdict.errmsg.as_str().and_then(errcode::rid)));
     }
-    serde_json::from_slice(body).map_err(|_| Upstream::Unreadable("a member is missing or of another type"))
+    serde_json::from_str(&body).map_err(|_| Upstream::Unreadable("a member is missing or of another type"))
 }
 
 #[derive(Deserialize)]
@@ -268,7 +258,7 @@ struct Code2Session {
     openid: String,
     session_key: String,
     #[serde(default)]
-    unionid: Option<String>,
+    unionid: serde_json::Value,
 }
 
 impl TryFrom<Code2Session> for WechatSession {
@@ -279,14 +269,11 @@ impl TryFrom<Code2Session> for WechatSession {
         if session_key.aes_key().is_none() {
             return Err(Upstream::Unreadable("session_key is not base64 of 16 bytes"));
         }
-        let unionid = answer.unionid.filter(|text| !text.is_empty());
         Ok(Self {
             openid: OpenId::parse(&answer.openid).map_err(|_| Upstream::Unreadable("openid"))?,
             session_key,
-            unionid: unionid
-                .map(|text| UnionId::parse(&text))
-                .transpose()
-                .map_err(|_| Upstream::Unreadable("unionid"))?,
+            // Of use beside a login, never a reason against one.
+            unionid: answer.unionid.as_str().and_then(|text| UnionId::parse(text).ok()),
         })
     }
 }
@@ -313,12 +300,7 @@ mod tests {
 
     #[test]
     fn success_is_an_openid_and_a_session_key_whatever_errcode_says_of_it() {
-        for errcode in [
-            "",
-            r#""errcode":0,"errmsg":"ok","#,
-            r#""errcode":"0","#,
-            r#""errcode":null,"#,
-        ] {
+        for errcode in ["", r#""errcode":0,"errmsg":"ok","#, r#""errcode":"0","#, r#""errcode":null,"#] {
             let body =
                 format!(r#"{{{errcode}"openid":"oA","session_key":"tiihtNczf5v6AKRyjwEUhQ==","expires_in":7200}}"#);
             assert_eq!(code2session(&body).unwrap().openid.expose(), "oA", "{body}");
@@ -329,6 +311,19 @@ mod tests {
     fn an_errcode_counts_as_number_and_as_text() {
         for body in [r#"{"errcode":40029,"errmsg":"invalid code"}"#, r#"{"errcode":"40029"}"#] {
             assert!(matches!(code2session(body), Err(Upstream::CodeInvalid)), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_odd_errmsg_or_unionid_hides_nothing() {
+        let invalid = |body: &[u8]| matches!(read::<Code2Session>(body, Api::Code2Session), Err(Upstream::CodeInvalid));
+        assert!(invalid(br#"{"errcode":40029,"errmsg":1}"#));
+        assert!(invalid(b"{\"errcode\":40029,\"errmsg\":\"a\xffb\"}"));
+        assert!(invalid(b"{\"errcode\":40029,\r\n\"errmsg\":\"a\x01b\"}"));
+
+        for unionid in ["1", "null", r#""""#, "\"\u{4f60}\""] {
+            let body = format!(r#"{{"openid":"oA","session_key":"tiihtNczf5v6AKRyjwEUhQ==","unionid":{unionid}}}"#);
+            assert!(code2session(&body).unwrap().unionid.is_none(), "{unionid}");
         }
     }
 

@@ -28,18 +28,9 @@ const OURS: [i64; 21] = [
 #[must_use]
 pub fn upstream(api: Api, errcode: i64, rid: Option<Rid>) -> Upstream {
     match (errcode, api) {
-        (-1, _) => Upstream::Busy {
-            errcode,
-            retry_after: 1,
-        },
-        (45011, _) => Upstream::Busy {
-            errcode,
-            retry_after: MINUTE,
-        },
-        (45009, _) => Upstream::Busy {
-            errcode,
-            retry_after: QUARTER,
-        },
+        (-1, _) => Upstream::Busy { errcode, retry_after: 1 },
+        (45011, _) => Upstream::Busy { errcode, retry_after: MINUTE },
+        (45009, _) => Upstream::Busy { errcode, retry_after: QUARTER },
         (40029, Api::Code2Session | Api::PhoneNumber) => Upstream::CodeInvalid,
         (40163, Api::Code2Session | Api::PhoneNumber) => Upstream::CodeUsed,
         (40226, Api::Code2Session) => Upstream::Blocked,
@@ -56,10 +47,7 @@ pub fn upstream(api: Api, errcode: i64, rid: Option<Rid>) -> Upstream {
 #[must_use]
 pub fn rid(errmsg: &str) -> Option<Rid> {
     let after = errmsg.split_once("rid: ").or_else(|| errmsg.split_once("req_id: "))?.1;
-    let id: String = after
-        .chars()
-        .take_while(|at| at.is_ascii_alphanumeric() || matches!(at, '-' | '_'))
-        .collect();
+    let id: String = after.chars().take_while(|at| at.is_ascii_alphanumeric() || matches!(at, '-' | '_')).collect();
     (1..=64).contains(&id.len()).then_some(Rid(id))
 }
 
@@ -77,18 +65,9 @@ mod tests {
 
     #[test]
     fn the_same_number_means_what_its_call_says() {
-        assert!(matches!(
-            upstream(Api::PhoneNumber, 40001, None),
-            Upstream::TokenRefused { .. }
-        ));
-        assert!(matches!(
-            upstream(Api::StableToken, 40001, None),
-            Upstream::Misconfigured { .. }
-        ));
+        assert!(matches!(upstream(Api::PhoneNumber, 40001, None), Upstream::TokenRefused { .. }));
+        assert!(matches!(upstream(Api::StableToken, 40001, None), Upstream::Misconfigured { .. }));
         assert!(matches!(upstream(Api::Code2Session, 40226, None), Upstream::Blocked));
-        assert!(matches!(
-            upstream(Api::Code2Session, 99_999, None),
-            Upstream::Unknown { errcode: 99_999, .. }
-        ));
+        assert!(matches!(upstream(Api::Code2Session, 99_999, None), Upstream::Unknown { errcode: 99_999, .. }));
     }
 }

@@ -62,16 +62,8 @@ impl Ciphertext {
     /// Reads both values: standard base64 with padding, as WeChat writes it.
     pub fn parse(encrypted_data: &str, iv: &str) -> Result<Self, FormDefect> {
         let blocks = STANDARD.decode(encrypted_data).map_err(|_| FormDefect)?;
-        let iv = STANDARD
-            .decode(iv)
-            .ok()
-            .and_then(|iv| iv.try_into().ok())
-            .ok_or(FormDefect)?;
-        if blocks.is_empty() || blocks.len() % BLOCK != 0 {
-            Err(FormDefect)
-        } else {
-            Ok(Self { blocks, iv })
-        }
+        let iv = STANDARD.decode(iv).ok().and_then(|iv| iv.try_into().ok()).ok_or(FormDefect)?;
+        if blocks.is_empty() || blocks.len() % BLOCK != 0 { Err(FormDefect) } else { Ok(Self { blocks, iv }) }
     }
 }
 
@@ -104,9 +96,7 @@ fn read<T: DeserializeOwned>(data: &Ciphertext, key: Option<&SessionKey>) -> Opt
 fn plaintext(data: &Ciphertext, aes_key: &[u8; BLOCK]) -> Option<(Zeroizing<Vec<u8>>, Choice)> {
     let mut text = Zeroizing::new(data.blocks.clone());
     // Whole blocks without padding: there is nothing to refuse.
-    cbc::Decryptor::<Aes128>::new(aes_key.into(), (&data.iv).into())
-        .decrypt_padded::<NoPadding>(&mut text)
-        .ok()?;
+    cbc::Decryptor::<Aes128>::new(aes_key.into(), (&data.iv).into()).decrypt_padded::<NoPadding>(&mut text).ok()?;
     let (length, padded) = unpad(&text);
     text.truncate(length);
     Some((text, padded))
@@ -132,11 +122,7 @@ struct Watermark {
 
 impl Watermark {
     fn check(&self, appid: &AppId) -> Result<(), OpenDataDefect> {
-        if self.appid == appid.as_str() {
-            Ok(())
-        } else {
-            Err(OpenDataDefect::Foreign)
-        }
+        if self.appid == appid.as_str() { Ok(()) } else { Err(OpenDataDefect::Foreign) }
     }
 }
 
@@ -204,10 +190,7 @@ impl TryFrom<PhoneInfo> for Phone {
             (least..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
         };
         let number = info.phone_number.strip_prefix('+').unwrap_or(&info.phone_number);
-        let pure = info
-            .pure_phone_number
-            .strip_prefix('+')
-            .unwrap_or(&info.pure_phone_number);
+        let pure = info.pure_phone_number.strip_prefix('+').unwrap_or(&info.pure_phone_number);
         let code = country_code.strip_prefix('+').unwrap_or(&country_code);
         let same = number == pure || number.strip_prefix(code) == Some(pure);
         if digits(number, 5, 15) && digits(pure, 5, 15) && digits(code, 1, 4) && same {
@@ -271,16 +254,9 @@ pub fn profile(data: &Ciphertext, keys: &Keys, appid: &AppId, openid: &OpenId) -
     if info.openid.is_some_and(|named| named != openid.expose()) {
         return Err(OpenDataDefect::Foreign);
     }
-    let unionid = info
-        .unionid
-        .filter(|text| !text.is_empty())
-        .map(|text| UnionId::parse(&text))
-        .transpose();
+    let unionid = info.unionid.filter(|text| !text.is_empty()).map(|text| UnionId::parse(&text)).transpose();
     members.remove("watermark");
-    Ok(Profile {
-        members,
-        unionid: unionid.map_err(|_| OpenDataDefect::Unreadable)?,
-    })
+    Ok(Profile { members, unionid: unionid.map_err(|_| OpenDataDefect::Unreadable)? })
 }
 
 /// Whether `signature` is the lower-case hex of SHA-1 over the exact `rawData` and the text of either key.
@@ -290,10 +266,7 @@ pub fn profile(data: &Ciphertext, keys: &Keys, appid: &AppId, openid: &OpenId) -
 pub fn signed(raw_data: &str, signature: &str, keys: &Keys) -> bool {
     let [current, previous] = keys.both().map(|key| {
         let text = key.map_or("", SessionKey::expose);
-        let hash = digest(
-            &SHA1_FOR_LEGACY_USE_ONLY,
-            [raw_data.as_bytes(), text.as_bytes()].concat().as_slice(),
-        );
+        let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, [raw_data.as_bytes(), text.as_bytes()].concat().as_slice());
         Choice::from(u8::from(key.is_some())) & hex(hash.as_ref()).as_bytes().ct_eq(signature.as_bytes())
     });
     bool::from(current | previous)
@@ -311,10 +284,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn keys(current: Option<&str>, previous: Option<&str>) -> Keys {
-        Keys {
-            current: current.map(SessionKey::new),
-            previous: previous.map(SessionKey::new),
-        }
+        Keys { current: current.map(SessionKey::new), previous: previous.map(SessionKey::new) }
     }
 
     #[test]
@@ -339,13 +309,7 @@ mod tests {
 
     fn vectors(kind: &str) -> Vec<Value> {
         let file: Value = serde_json::from_str(include_str!("../../../tests/fixtures/wechat-decrypt.json")).unwrap();
-        file["vectors"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|vector| vector["kind"] == kind)
-            .cloned()
-            .collect()
+        file["vectors"].as_array().unwrap().iter().filter(|vector| vector["kind"] == kind).cloned().collect()
     }
 
     /// The plaintext of a vector, or the stage at which it fails.
@@ -360,9 +324,7 @@ mod tests {
         }
         let object: Map<String, Value> = json::parse(&text).map_err(|_| "plaintext")?;
         if vector["check_watermark"] == true {
-            let appid = object
-                .get("watermark")
-                .and_then(|watermark| watermark["appid"].as_str());
+            let appid = object.get("watermark").and_then(|watermark| watermark["appid"].as_str());
             appid.filter(|appid| *appid == given("appid")).ok_or("watermark")?;
         }
         Ok(String::from_utf8(text.to_vec()).unwrap())
@@ -382,10 +344,7 @@ mod tests {
                 ("ok" | "either", Ok(text)) => assert_eq!(text, expect["plaintext"].as_str().unwrap(), "{id}"),
                 ("error" | "either", Err(stage)) => {
                     let accepted = expect["accept_stages"].as_array().unwrap();
-                    assert!(
-                        accepted.iter().any(|at| stages(stage).contains(&at.as_str().unwrap())),
-                        "{id}: {stage}"
-                    );
+                    assert!(accepted.iter().any(|at| stages(stage).contains(&at.as_str().unwrap())), "{id}: {stage}");
                 }
                 (expected, result) => panic!("{id}: {expected}, not {result:?}"),
             }
@@ -397,16 +356,8 @@ mod tests {
         for vector in vectors("raw_signature") {
             let given = |member: &str| vector[member].as_str().unwrap();
             let ok = vector["expect"]["result"] == "ok";
-            for keys in [
-                keys(Some(given("session_key")), None),
-                keys(None, Some(given("session_key"))),
-            ] {
-                assert_eq!(
-                    signed(given("raw_data"), given("signature"), &keys),
-                    ok,
-                    "{}",
-                    vector["id"]
-                );
+            for keys in [keys(Some(given("session_key")), None), keys(None, Some(given("session_key")))] {
+                assert_eq!(signed(given("raw_data"), given("signature"), &keys), ok, "{}", vector["id"]);
             }
         }
     }
@@ -415,10 +366,7 @@ mod tests {
     fn no_key_opens_or_signs_nothing() {
         let data = Ciphertext::parse("AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAA==").unwrap();
 
-        assert_eq!(
-            open::<Map<String, Value>>(&data, &keys(None, None)).unwrap_err(),
-            OpenDataDefect::Unreadable
-        );
+        assert_eq!(open::<Map<String, Value>>(&data, &keys(None, None)).unwrap_err(), OpenDataDefect::Unreadable);
         let of_nobody = hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, b"{}").as_ref());
         assert!(!signed("{}", &of_nobody, &keys(None, None)));
     }

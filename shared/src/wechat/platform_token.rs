@@ -16,16 +16,18 @@ use tokio::sync::Mutex;
 use super::{App, PhoneCall, PlatformApi, RedeemError, RedeemPhone, Upstream, opendata::Phone};
 use crate::{
     clock::{Clock, Deadline, Secs},
-    entropy::Entropy,
+    entropy::{self, Entropy},
     ids::{AppId, OpenId},
     redacted::{PhoneCode, PlatformToken},
     secrets::Secret,
-    session::{KeepPlatformToken, StoreError, StoredToken},
+    session::{KeepPlatformToken, LeaseHolder, StoreError, StoredToken},
     token::keyring::{Context, Keyring, Purpose},
 };
 
-/// A token with less time than this is renewed while it still works: WeChat makes the next one in its last 5 minutes.
+/// A token is renewed so long before its end, while it still works: WeChat makes the next one in its last 5 minutes.
 const EARLY: Secs = 240;
+/// A token with little time left is not asked for again sooner than this.
+const PAUSE: Secs = 30;
 /// A token is not used in its last seconds: it would end on the way.
 const LATE: Secs = 10;
 /// How long one caller may take to fetch.
@@ -43,16 +45,20 @@ pub struct PlatformTokens {
     pub keyring: Arc<Secret<Keyring>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Randomness for sealing.
+    /// Randomness for sealing and leases.
     pub entropy: Arc<dyn Entropy>,
     /// What this process knows.
     pub known: Known,
 }
 
-/// The tokens that this process knows, and the right to look for another.
+/// What this process knows, app by app.
 #[derive(Default)]
-pub struct Known {
-    tokens: RwLock<HashMap<AppId, Token>>,
+pub struct Known(std::sync::Mutex<HashMap<AppId, Arc<Slot>>>);
+
+/// The token of one app, and the right to look for another.
+#[derive(Default)]
+struct Slot {
+    token: RwLock<Option<Token>>,
     looking: Mutex<()>,
 }
 
@@ -65,12 +71,29 @@ impl std::fmt::Debug for PlatformTokens {
 #[derive(Clone)]
 struct Token {
     text: PlatformToken,
+    renew_at: Secs,
     expires_at: Secs,
 }
 
 impl Token {
-    fn is(&self, other: &PlatformToken) -> bool {
-        self.text.expose() == other.expose()
+    fn lives(&self, now: Secs) -> bool {
+        self.expires_at > now + LATE
+    }
+
+    fn is_fresh(&self, now: Secs) -> bool {
+        self.renew_at > now && self.lives(now)
+    }
+}
+
+/// Which tokens will do: all but the one that WeChat has just refused.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    refused: Option<&'a PlatformToken>,
+}
+
+impl Wanted<'_> {
+    fn fits(self, token: &Token) -> bool {
+        self.refused.is_none_or(|refused| refused.expose() != token.text.expose())
     }
 }
 
@@ -82,46 +105,48 @@ impl PlatformTokens {
         refused: Option<&PlatformToken>,
         by: Deadline,
     ) -> Result<PlatformToken, RedeemError> {
-        let fits = |token: &Token| refused.is_none_or(|refused| !token.is(refused));
-        if let Some(token) = self
-            .known(&app.appid)
-            .filter(|token| fits(token) && self.lives(token, EARLY))
-        {
+        let wanted = Wanted { refused };
+        let slot = self.known.slot(&app.appid);
+        let now = self.clock.now();
+        let known = slot.known().filter(|token| wanted.fits(token) && token.lives(now));
+        if let Some(token) = known.clone().filter(|token| token.is_fresh(now)) {
             return Ok(token.text);
         }
-        // One caller of this process looks further; the others find in `known` what it found.
-        let _looking = self.known.looking.lock().await;
-        if let Some(token) = self
-            .known(&app.appid)
-            .filter(|token| fits(token) && self.lives(token, EARLY))
-        {
+        // One caller of this process looks further. The others go on with what still lives, or wait for what it finds.
+        let looking = match (slot.looking.try_lock(), known) {
+            (Ok(looking), _) => looking,
+            (Err(_), Some(token)) => return Ok(token.text),
+            (Err(_), None) => {
+                let turn = tokio::time::timeout(by.left(), slot.looking.lock()).await;
+                turn.map_err(|_| Upstream::NoAnswer("the platform token is being fetched"))?
+            }
+        };
+        if let Some(token) = slot.known().filter(|token| wanted.fits(token) && token.is_fresh(self.clock.now())) {
             return Ok(token.text);
         }
-        let token = self.look(app, &fits, by).await?;
-        self.remember(&app.appid, &token);
+        let token = self.look(app, wanted, by).await?;
+        slot.remember(&token);
+        drop(looking);
         Ok(token.text)
     }
 
     /// Looks in the table, and fetches what is not there.
-    async fn look(
-        &self,
-        app: &App,
-        fits: &(dyn Fn(&Token) -> bool + Sync),
-        by: Deadline,
-    ) -> Result<Token, RedeemError> {
+    async fn look(&self, app: &App, wanted: Wanted<'_>, by: Deadline) -> Result<Token, RedeemError> {
+        let holder = LeaseHolder(entropy::bytes(&*self.entropy));
         loop {
-            let stored = self
-                .stored(app)
-                .await?
-                .filter(|token| fits(token) && self.lives(token, LATE));
-            if let Some(token) = stored.clone().filter(|token| self.lives(token, EARLY)) {
+            let now = self.clock.now();
+            let stored = self.stored(app).await?.filter(|token| wanted.fits(token) && token.lives(now));
+            if let Some(token) = stored.clone().filter(|token| token.is_fresh(now)) {
                 return Ok(token);
             }
-            let now = self.clock.now();
-            if self.table.lease(&app.appid, now, now + LEASE).await? {
-                return match (self.fetch(app, fits, by).await, stored) {
-                    (Err(_), Some(old)) => Ok(old),
-                    (result, _) => result,
+            if self.table.lease(&app.appid, holder, now, now + LEASE).await? {
+                return match (self.fetch(app, wanted, by).await, stored) {
+                    (Ok(token), _) => Ok(token),
+                    (Err(error), old) => {
+                        // Who comes next must not wait for a lease that nobody uses.
+                        drop(self.table.release(&app.appid, holder).await);
+                        old.ok_or(error)
+                    }
                 };
             }
             if let Some(old) = stored {
@@ -134,103 +159,62 @@ impl PlatformTokens {
         }
     }
 
-    async fn fetch(
-        &self,
-        app: &App,
-        fits: &(dyn Fn(&Token) -> bool + Sync),
-        by: Deadline,
-    ) -> Result<Token, RedeemError> {
+    async fn fetch(&self, app: &App, wanted: Wanted<'_>, by: Deadline) -> Result<Token, RedeemError> {
         let (text, seconds) = self.wechat.stable_token(app, by).await?;
-        let token = Token {
-            text,
-            expires_at: self.clock.now() + seconds,
-        };
-        if !fits(&token) {
+        let now = self.clock.now();
+        let renew_at = now + seconds.saturating_sub(EARLY).max(PAUSE);
+        let token = Token { text, renew_at, expires_at: now + seconds };
+        if !wanted.fits(&token) {
             // WeChat still gives the token that it refuses. To force another would break it for everybody else.
             return Err(Upstream::TokenRefused { errcode: 40001 }.into());
         }
         let keyring = self.keyring.get().await?;
         let sealed = keyring.seal(context(&app.appid), token.text.expose().as_bytes(), &*self.entropy);
         let sealed = sealed.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        self.table
-            .keep(
-                &app.appid,
-                &StoredToken {
-                    sealed,
-                    expires_at: token.expires_at,
-                },
-            )
-            .await?;
+        let stored = StoredToken { sealed, renew_at: token.renew_at, expires_at: token.expires_at };
+        self.table.keep(&app.appid, &stored).await?;
         Ok(token)
     }
 
     async fn stored(&self, app: &App) -> Result<Option<Token>, RedeemError> {
-        let Some(stored) = self.table.stored(&app.appid).await? else {
-            return Ok(None);
-        };
+        let Some(stored) = self.table.stored(&app.appid).await? else { return Ok(None) };
         let keyring = self.keyring.get().await?;
         let text = keyring.open(context(&app.appid), &stored.sealed);
-        let text = text.and_then(|text| String::from_utf8(text.to_vec()).ok());
-        Ok(text.map(|text| Token {
-            text: PlatformToken::new(text),
-            expires_at: stored.expires_at,
-        }))
+        let text = text.and_then(|text| String::from_utf8(text.to_vec()).ok()).map(PlatformToken::new);
+        Ok(text.map(|text| Token { text, renew_at: stored.renew_at, expires_at: stored.expires_at }))
+    }
+}
+
+impl Known {
+    fn slot(&self, appid: &AppId) -> Arc<Slot> {
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(appid.clone()).or_default())
+    }
+}
+
+impl Slot {
+    fn known(&self) -> Option<Token> {
+        self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn lives(&self, token: &Token, margin: Secs) -> bool {
-        token.expires_at > self.clock.now() + margin
-    }
-
-    fn known(&self, appid: &AppId) -> Option<Token> {
-        self.known
-            .tokens
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(appid)
-            .cloned()
-    }
-
-    fn remember(&self, appid: &AppId, token: &Token) {
-        self.known
-            .tokens
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(appid.clone(), token.clone());
+    fn remember(&self, token: &Token) {
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
     }
 }
 
 fn context(appid: &AppId) -> Context<'_> {
-    Context {
-        purpose: Purpose::PlatformToken,
-        appid: appid.as_str(),
-        owner: "",
-    }
+    Context { purpose: Purpose::PlatformToken, appid: appid.as_str(), owner: "" }
 }
 
 #[async_trait]
 impl RedeemPhone for PlatformTokens {
     async fn redeem(&self, app: &App, code: &PhoneCode, openid: &OpenId, by: Deadline) -> Result<Phone, RedeemError> {
         let token = self.token(app, None, by).await?;
-        let call = PhoneCall {
-            appid: &app.appid,
-            token: &token,
-            code,
-            openid,
-        };
+        let call = PhoneCall { appid: &app.appid, token: &token, code, openid };
         match self.wechat.phone_number(&call, by).await {
             // The token is looked at before the code, so the code is still good: once more with another token.
             Err(Upstream::TokenRefused { .. }) => {
                 let another = self.token(app, Some(&token), by).await?;
-                Ok(self
-                    .wechat
-                    .phone_number(
-                        &PhoneCall {
-                            token: &another,
-                            ..call
-                        },
-                        by,
-                    )
-                    .await?)
+                Ok(self.wechat.phone_number(&PhoneCall { token: &another, ..call }, by).await?)
             }
             result => Ok(result?),
         }

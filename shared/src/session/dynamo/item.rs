@@ -59,13 +59,8 @@ pub(super) fn platform_token_key(appid: &AppId) -> Item {
 }
 
 pub(super) fn get_number<N: TryFrom<u64>>(item: &Item, attribute: &'static str) -> Result<N, StoreError> {
-    let value = item
-        .get(attribute)
-        .and_then(|value| value.as_n().ok())
-        .and_then(|text| text.parse::<u64>().ok());
-    value
-        .and_then(|value| value.try_into().ok())
-        .ok_or(StoreError::Corrupt { attribute })
+    let value = item.get(attribute).and_then(|value| value.as_n().ok()).and_then(|text| text.parse::<u64>().ok());
+    value.and_then(|value| value.try_into().ok()).ok_or(StoreError::Corrupt { attribute })
 }
 
 pub(super) fn get_bytes<'a>(item: &'a Item, attribute: &'static str) -> Result<&'a [u8], StoreError> {
@@ -74,10 +69,7 @@ pub(super) fn get_bytes<'a>(item: &'a Item, attribute: &'static str) -> Result<&
 }
 
 pub(super) fn get_family(item: &Item, attribute: &'static str) -> Result<Family, StoreError> {
-    get_bytes(item, attribute)?
-        .try_into()
-        .map(Family)
-        .map_err(|_| StoreError::Corrupt { attribute })
+    get_bytes(item, attribute)?.try_into().map(Family).map_err(|_| StoreError::Corrupt { attribute })
 }
 
 /// A session as an item, without its key.
@@ -114,9 +106,7 @@ pub(super) fn to_session(item: &Item) -> Result<Session, StoreError> {
                 .ok_or(StoreError::Corrupt { attribute: "unionid" })?,
         ),
     };
-    let device = get_bytes(item, "device")?
-        .try_into()
-        .map_err(|_| StoreError::Corrupt { attribute: "device" })?;
+    let device = get_bytes(item, "device")?.try_into().map_err(|_| StoreError::Corrupt { attribute: "device" })?;
     Ok(Session {
         device: DeviceId(device),
         family: get_family(item, "family")?,
@@ -133,14 +123,7 @@ pub(super) fn to_session(item: &Item) -> Result<Session, StoreError> {
 
 /// The keys in a user item that may still be valid. `NULL` stands where there was no key before.
 pub(super) fn to_keys(item: &Item, now: Secs) -> SealedKeys {
-    let sealed = |attribute| {
-        item.get(attribute)
-            .and_then(|value| value.as_b().ok())
-            .map(|blob| blob.as_ref().to_vec())
-    };
+    let sealed = |attribute| item.get(attribute).and_then(|value| value.as_b().ok()).map(|blob| blob.as_ref().to_vec());
     let previous_counts = get_number::<Secs>(item, "previous_until").is_ok_and(|until| until > now);
-    SealedKeys {
-        current: sealed("current_key"),
-        previous: sealed("previous_key").filter(|_| previous_counts),
-    }
+    SealedKeys { current: sealed("current_key"), previous: sealed("previous_key").filter(|_| previous_counts) }
 }

@@ -5,13 +5,13 @@ use async_trait::async_trait;
 use super::{
     DynamoTable, Fill as _, Written, failed,
     item::{BROOM, bytes, claim_key, get_bytes, get_number, number, platform_token_key},
-    written,
+    sent, written,
 };
 use crate::{
     clock::Secs,
     ids::AppId,
     session::{
-        KeepClaim, KeepPlatformToken, StoreError, StoredToken,
+        KeepClaim, KeepPlatformToken, LeaseHolder, StoreError, StoredToken,
         claim::{Claim, CodeHash},
     },
 };
@@ -24,7 +24,7 @@ impl KeepClaim for DynamoTable {
         item.insert("until".to_owned(), number(claim.until));
         item.insert("ttl".to_owned(), number(claim.until + BROOM));
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        put.send().await.map(drop).map_err(|error| failed(&error))
+        sent(put.send()).await.map(drop).map_err(|error| failed(&error))
     }
 
     async fn get(&self, code: &CodeHash) -> Result<Option<Claim>, StoreError> {
@@ -32,11 +32,7 @@ impl KeepClaim for DynamoTable {
             return Ok(None);
         };
         let (sealed, until) = (get_bytes(&item, "sealed")?.to_vec(), get_number(&item, "until")?);
-        Ok(Some(Claim {
-            code: code.clone(),
-            sealed,
-            until,
-        }))
+        Ok(Some(Claim { code: code.clone(), sealed, until }))
     }
 }
 
@@ -48,31 +44,43 @@ impl KeepPlatformToken for DynamoTable {
         let Some(item) = item.filter(|item| item.contains_key("sealed")) else {
             return Ok(None);
         };
-        let (sealed, expires_at) = (get_bytes(&item, "sealed")?.to_vec(), get_number(&item, "expires_at")?);
-        Ok(Some(StoredToken { sealed, expires_at }))
+        Ok(Some(StoredToken {
+            sealed: get_bytes(&item, "sealed")?.to_vec(),
+            renew_at: get_number(&item, "renew_at")?,
+            expires_at: get_number(&item, "expires_at")?,
+        }))
     }
 
-    async fn lease(&self, appid: &AppId, now: Secs, until: Secs) -> Result<bool, StoreError> {
+    async fn lease(&self, appid: &AppId, holder: LeaseHolder, now: Secs, until: Secs) -> Result<bool, StoreError> {
         let request = self
-            .update(platform_token_key(appid), "SET #leased_until = :until")
-            .condition_expression("attribute_not_exists(#leased_until) OR #leased_until <= :now")
-            .names(&["leased_until"])
-            .values([(":until", number(until)), (":now", number(now))]);
-        Ok(matches!(written(request.send().await)?, Written::Applied(_)))
+            .update(platform_token_key(appid), "SET #leased_until = :until, #holder = :holder")
+            .condition_expression("attribute_not_exists(#leased_until) OR #leased_until <= :now OR #holder = :holder")
+            .names(&["leased_until", "holder"])
+            .values([(":until", number(until)), (":now", number(now)), (":holder", bytes(holder.0))]);
+        Ok(matches!(written(sent(request.send()).await)?, Written::Applied(_)))
+    }
+
+    async fn release(&self, appid: &AppId, holder: LeaseHolder) -> Result<(), StoreError> {
+        let request = self
+            .update(platform_token_key(appid), "REMOVE #leased_until, #holder")
+            .condition_expression("#holder = :holder")
+            .names(&["leased_until", "holder"])
+            .values([(":holder", bytes(holder.0))]);
+        written(sent(request.send()).await).map(drop)
     }
 
     async fn keep(&self, appid: &AppId, token: &StoredToken) -> Result<(), StoreError> {
+        let expression = "SET #sealed = :sealed, #renew_at = :renew_at, #expires_at = :expires_at, #ttl = :ttl \
+            REMOVE #leased_until, #holder";
         let request = self
-            .update(
-                platform_token_key(appid),
-                "SET #sealed = :sealed, #expires_at = :expires_at, #ttl = :ttl REMOVE #leased_until",
-            )
-            .names(&["sealed", "expires_at", "ttl", "leased_until"])
+            .update(platform_token_key(appid), expression)
+            .names(&["sealed", "renew_at", "expires_at", "ttl", "leased_until", "holder"])
             .values([
                 (":sealed", bytes(token.sealed.clone())),
+                (":renew_at", number(token.renew_at)),
                 (":expires_at", number(token.expires_at)),
                 (":ttl", number(token.expires_at + BROOM)),
             ]);
-        written(request.send().await).map(drop)
+        written(sent(request.send()).await).map(drop)
     }
 }

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{error::SdkError, types::ReturnValue};
 use super::{
     DynamoTable, Fill as _, Written, failed,
     item::{BROOM, SESSION, bytes, from_session, number, partition, session_key, text, to_session},
-    written,
+    sent, written,
 };
 use crate::{
     ids::Family,
@@ -36,7 +36,7 @@ impl OpenSession for DynamoTable {
             .condition_expression("attribute_not_exists(pk) OR #created_at <= :mine")
             .expression_attribute_names("#created_at", "created_at")
             .expression_attribute_values(":mine", number(session.created_at));
-        match put.send().await {
+        match sent(put.send()).await {
             Ok(_) => Ok(true),
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(false),
             Err(error) => Err(failed(&error)),
@@ -73,7 +73,7 @@ impl RotateSession for DynamoTable {
                 (":key_id", number(rotation.key_id.0)),
             ])
             .return_values(ReturnValue::AllNew);
-        match written(request.send().await)? {
+        match written(sent(request.send()).await)? {
             Written::Applied(item) => to_session(&item).map(Attempt::Applied),
             Written::Refused(item) => Ok(Attempt::Refused(item.as_ref().map(to_session).transpose()?)),
         }
@@ -83,11 +83,7 @@ impl RotateSession for DynamoTable {
 #[async_trait]
 impl ReadSession for DynamoTable {
     async fn read(&self, at: &SessionRef) -> Result<Option<Session>, StoreError> {
-        self.get_item(session_key(at))
-            .await?
-            .as_ref()
-            .map(to_session)
-            .transpose()
+        self.get_item(session_key(at)).await?.as_ref().map(to_session).transpose()
     }
 }
 
@@ -102,7 +98,7 @@ impl EndSession for DynamoTable {
             .condition_expression("#family = :family")
             .expression_attribute_names("#family", "family")
             .expression_attribute_values(":family", bytes(family.0));
-        match request.send().await {
+        match sent(request.send()).await {
             Ok(_) => Ok(()),
             // Another login has taken its place, or it is gone already: both are what was wanted.
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(()),
@@ -123,13 +119,6 @@ impl ListSessions for DynamoTable {
             .key_condition_expression("pk = :pk AND begins_with(sk, :session)")
             .expression_attribute_values(":pk", text(partition(user)))
             .expression_attribute_values(":session", text(SESSION));
-        request
-            .send()
-            .await
-            .map_err(|error| failed(&error))?
-            .items()
-            .iter()
-            .map(to_session)
-            .collect()
+        request.send().await.map_err(|error| failed(&error))?.items().iter().map(to_session).collect()
     }
 }

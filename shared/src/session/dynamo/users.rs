@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
 use super::{
     DynamoTable, Fill as _, Written,
     item::{bytes, get_family, get_number, number, text, to_keys, user_key},
-    written,
+    sent, written,
 };
 use crate::{
     clock::Secs,
@@ -41,13 +41,7 @@ impl DynamoTable {
         let unionid_too = if unionid.is_some() { ", #unionid = :unionid" } else { "" };
         let request = self
             .update(user_key(&login.user), &format!("{LOGIN}{beside}{unionid_too}"))
-            .names(&[
-                "current_key",
-                "fingerprint",
-                "last_login",
-                "first_login",
-                "first_family",
-            ])
+            .names(&["current_key", "fingerprint", "last_login", "first_login", "first_family"])
             .values([
                 (":key", bytes(login.key.clone())),
                 (":fingerprint", bytes(fingerprint.copied().unwrap_or_default())),
@@ -56,9 +50,7 @@ impl DynamoTable {
             ])
             .return_values(ReturnValue::AllNew);
         match unionid {
-            Some(unionid) => request
-                .names(&["unionid"])
-                .values([(":unionid", text(unionid.expose()))]),
+            Some(unionid) => request.names(&["unionid"]).values([(":unionid", text(unionid.expose()))]),
             None => request,
         }
     }
@@ -69,24 +61,18 @@ impl RecordUser for DynamoTable {
     async fn record(&self, login: &UserLogin) -> Result<bool, StoreError> {
         // One fingerprint for each key of the ring: the stored one may have been made before a rotation.
         let known: Vec<_> = (0..login.fingerprints.len()).map(|at| format!(":known{at}")).collect();
-        let another_key = format!(
-            "attribute_not_exists(#fingerprint) OR NOT #fingerprint IN ({})",
-            known.join(", ")
-        );
+        let another_key = format!("attribute_not_exists(#fingerprint) OR NOT #fingerprint IN ({})", known.join(", "));
         let mut shift = self
             .login(login, SHIFT)
             .condition_expression(another_key)
             .names(&["previous_key", "previous_until"])
-            .values([
-                (":previous_until", number(login.at + PREVIOUS_KEY)),
-                (":none", AttributeValue::Null(true)),
-            ]);
+            .values([(":previous_until", number(login.at + PREVIOUS_KEY)), (":none", AttributeValue::Null(true))]);
         for (name, fingerprint) in known.iter().zip(&login.fingerprints) {
             shift = shift.values([(name.as_str(), bytes(*fingerprint))]);
         }
-        let item = match written(shift.send().await)? {
+        let item = match written(sent(shift.send()).await)? {
             Written::Applied(item) => item,
-            Written::Refused(_) => match written(self.login(login, "").send().await)? {
+            Written::Refused(_) => match written(sent(self.login(login, "").send()).await)? {
                 Written::Applied(item) => item,
                 // It has no condition.
                 Written::Refused(_) => return Err(StoreError::Corrupt { attribute: "pk" }),
@@ -101,7 +87,7 @@ impl RecordUser for DynamoTable {
             .condition_expression("attribute_exists(pk)")
             .names(&["unionid"])
             .values([(":unionid", text(unionid.expose()))]);
-        written(request.send().await).map(drop)
+        written(sent(request.send()).await).map(drop)
     }
 }
 
@@ -109,9 +95,7 @@ impl RecordUser for DynamoTable {
 impl ReadUser for DynamoTable {
     async fn first_family(&self, user: &UserRef) -> Result<Option<Family>, StoreError> {
         let item = self.get_item(user_key(user)).await?;
-        item.filter(|item| item.contains_key("first_family"))
-            .map(|item| get_family(&item, "first_family"))
-            .transpose()
+        item.filter(|item| item.contains_key("first_family")).map(|item| get_family(&item, "first_family")).transpose()
     }
 }
 
@@ -127,15 +111,13 @@ impl TakeKeys for DynamoTable {
                 .names(&["tries", "tries_from"])
                 .values([(":one", number(1_u32)), (":most", number(TRIES)), hour_ago.clone()])
                 .return_values(ReturnValue::AllNew);
-            let refused = match written(count.send().await)? {
+            let refused = match written(sent(count.send()).await)? {
                 Written::Applied(item) => return Ok(to_keys(&item, now)),
                 Written::Refused(item) => item.ok_or(TakeError::NoUser)?,
             };
             let over = get_number::<Secs>(&refused, "tries_from").unwrap_or(0) + TRIES_WINDOW;
             if over > now && get_number::<u32>(&refused, "tries").unwrap_or(0) >= TRIES {
-                return Err(TakeError::RateLimited {
-                    retry_after: over - now,
-                });
+                return Err(TakeError::RateLimited { retry_after: over - now });
             }
             let first = self
                 .update(user_key(user), FIRST)
@@ -143,7 +125,7 @@ impl TakeKeys for DynamoTable {
                 .names(&["tries", "tries_from"])
                 .values([(":one", number(1_u32)), (":now", number(now)), hour_ago])
                 .return_values(ReturnValue::AllNew);
-            if let Written::Applied(item) = written(first.send().await)? {
+            if let Written::Applied(item) = written(sent(first.send()).await)? {
                 return Ok(to_keys(&item, now));
             }
         }

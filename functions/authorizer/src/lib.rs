@@ -1,0 +1,132 @@
+//! A Lambda authorizer for the owner's other APIs: those that want ES256, or must see a logout at once.
+//!
+//! Its "no" is a verdict on the token. A failure of ours is thrown, so that the gateway answers 500: it never becomes a
+//! "no". The owner sets the result cache to 0, else a logout is seen only when the cache forgets.
+
+pub mod flow;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use shared::{
+    clock::Clock,
+    config::{ConfigError, Issuing},
+    env::Env,
+    redacted::AccessToken,
+    secrets::Secret,
+    session::ReadSession,
+    token::access::{AccessVerifier, Subject},
+};
+
+use flow::AuthorizerError;
+
+/// All that this function may touch.
+#[derive(Clone)]
+pub struct Deps {
+    /// Whether the session is still there.
+    pub sessions: Arc<dyn ReadSession>,
+    /// The keys that verify access tokens.
+    pub verifier: Arc<Secret<AccessVerifier>>,
+    /// How access tokens are filled; the issuer counts only if it is set, as the request came to another API.
+    pub issuing: Issuing,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Deps {
+    /// Reads the variables and secrets that this function needs.
+    pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
+        let (table, issuing) = (env.table()?, env.issuing()?);
+        Ok(Self { sessions: table, verifier: env.verifier().await?, issuing, clock: env.clock() })
+    }
+}
+
+/// An authorizer's event: of an HTTP API (payload 2.0), or of a REST or WebSocket API (`TOKEN` and `REQUEST`).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    #[serde(default)]
+    version: Option<String>,
+    /// What the policy of a REST or WebSocket API is about.
+    #[serde(default)]
+    method_arn: Option<String>,
+    #[serde(default)]
+    route_arn: Option<String>,
+    #[serde(default)]
+    headers: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    authorization_token: Option<String>,
+}
+
+impl Event {
+    /// The bearer token, wherever this kind of event carries it.
+    fn bearer(&self) -> Option<AccessToken> {
+        let header = self.headers.iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let value = self.authorization_token.as_ref().or(header.map(|(_, value)| value))?;
+        AccessToken::from_authorization(value)
+    }
+}
+
+/// The answer, in the form that the event's API wants.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Decision {
+    /// For HTTP APIs: the simple response of payload 2.0.
+    #[serde(rename_all = "camelCase")]
+    Simple {
+        /// Yes or no.
+        is_authorized: bool,
+        /// What the API's integration is told.
+        context: BTreeMap<&'static str, String>,
+    },
+    /// For REST and WebSocket APIs: a policy.
+    #[serde(rename_all = "camelCase")]
+    Policy {
+        /// Whom the policy is about.
+        principal_id: String,
+        /// The policy.
+        policy_document: serde_json::Value,
+        /// What the API's integration is told.
+        context: BTreeMap<&'static str, String>,
+    },
+}
+
+/// The function: verifies the token, reads its session, and says yes or no.
+pub async fn handle(deps: Deps, event: Event) -> Result<Decision, AuthorizerError> {
+    let subject = flow::authorize(&deps, event.bearer()).await?;
+    Ok(decision(&event, subject.as_ref()))
+}
+
+fn decision(event: &Event, subject: Option<&Subject>) -> Decision {
+    let context: BTreeMap<_, _> = subject
+        .map(|subject| {
+            [
+                ("openid", subject.openid.expose().to_owned()),
+                ("appid", subject.appid.to_string()),
+                ("sid", subject.sid.encode()),
+            ]
+        })
+        .into_iter()
+        .flatten()
+        .collect();
+    let resource = match event.version.as_deref() {
+        Some("2.0") => None,
+        _ => event.method_arn.as_ref().or(event.route_arn.as_ref()),
+    };
+    match resource {
+        None => Decision::Simple { is_authorized: subject.is_some(), context },
+        Some(resource) => Decision::Policy {
+            // Never the openid: the gateway may log it.
+            principal_id: subject.map_or_else(|| "nobody".to_owned(), |subject| subject.sid.encode()),
+            policy_document: serde_json::json!({
+                "Version": "2012-10-17",
+                "Statement": [{
+                    "Action": "execute-api:Invoke",
+                    "Effect": if subject.is_some() { "Allow" } else { "Deny" },
+                    "Resource": resource,
+                }],
+            }),
+            context,
+        },
+    }
+}
