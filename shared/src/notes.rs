@@ -36,8 +36,10 @@ pub struct Notes {
     pub rid: Option<Rid>,
     /// The time at WeChat.
     pub wechat: Spent,
-    /// How many calls to WeChat failed as a connection or answer, whatever they were about.
+    /// How many calls to WeChat failed, whatever they were about.
     pub wechat_failures: u32,
+    /// Whether WeChat was not asked because it failed too often.
+    pub breaker_open: bool,
     /// The time at DynamoDB.
     pub dynamodb: Spent,
 }

@@ -135,7 +135,7 @@ codes! {
     /// The code is consumed but our write failed.
     RetryLogin, SERVICE_UNAVAILABLE, Relogin, "retry_login",
         "The login could not be stored; log in with a new code", "登录未能保存，请使用新的 code 重新登录";
-    /// 45009, 45011, -1.
+    /// 45009, 45011, -1, or the breaker is open.
     WechatBusy, SERVICE_UNAVAILABLE, Retry, "wechat_busy",
         "WeChat is busy; try again later", "微信繁忙，请稍后再试";
     /// DynamoDB or secrets unreachable.

@@ -1,5 +1,6 @@
 //! WeChat: one trait per thing that a function may ask of it, and what can come of asking.
 
+pub mod breaker;
 pub mod client;
 pub mod errcode;
 pub mod opendata;
@@ -42,6 +43,11 @@ impl Apps {
             None if self.0.len() == 1 => self.0.values().next(),
             None => None,
         }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &App> {
+        self.0.values()
     }
 }
 
@@ -131,6 +137,9 @@ pub enum Upstream {
     /// 40003, or a watermark of another app.
     #[error("wechat says the data is another user's or app's")]
     WrongUser,
+    /// WeChat failed too often just now: it is not asked.
+    #[error("wechat failed too often and is not asked for a moment")]
+    BreakerOpen,
     /// A number that the documents do not explain.
     #[error("wechat answered errcode {errcode}{}", rid_text(rid.as_ref()))]
     Unknown {
@@ -158,7 +167,7 @@ impl Upstream {
     #[must_use]
     pub fn is_failure(&self) -> bool {
         match self {
-            Self::Unreadable(_) | Self::Unreachable(_) | Self::Failed(_) | Self::NoAnswer(_) => true,
+            Self::Unreachable(_) | Self::Failed(500..) | Self::NoAnswer(_) => true,
             Self::Busy { errcode, .. } => *errcode == -1,
             Self::CodeInvalid
             | Self::CodeUsed
@@ -166,7 +175,10 @@ impl Upstream {
             | Self::TokenRefused { .. }
             | Self::Misconfigured { .. }
             | Self::WrongUser
-            | Self::Unknown { .. } => false,
+            | Self::BreakerOpen
+            | Self::Unknown { .. }
+            | Self::Unreadable(_)
+            | Self::Failed(_) => false,
         }
     }
 }

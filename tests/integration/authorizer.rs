@@ -17,7 +17,7 @@ async fn deps(laptop: &Laptop) -> Deps {
 }
 
 /// The event of an HTTP API (payload 2.0).
-fn http_api(authorization: &str) -> Value {
+pub(crate) fn http_api(authorization: &str) -> Value {
     json!({
         "version": "2.0",
         "type": "REQUEST",

@@ -44,7 +44,7 @@ async fn answered(State(api): State<RuntimeApi>, body: String) {
 }
 
 /// A function's process; it ends with the test.
-struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -53,22 +53,12 @@ impl Drop for Process {
     }
 }
 
-/// What the function of this binary answers to the event.
-async fn invoke(binary: &Path, laptop: &Laptop, secrets: &Folder, event: Value) -> Value {
-    let (answer, mut answers) = mpsc::unbounded_channel();
-    let api = RuntimeApi { event: Arc::new(Mutex::new(Some(event))), answer };
-    let router = Router::new()
-        .route("/2018-06-01/runtime/invocation/next", get(next))
-        .route("/2018-06-01/runtime/invocation/invocation-1/response", post(answered))
-        .with_state(api);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(async move { axum::serve(listener, router).await });
-
+/// Starts a function's binary at this Runtime API, with the laptop's table and WeChat.
+pub(crate) fn start(binary: &Path, runtime_api: &str, laptop: &Laptop, secrets: &Folder) -> Process {
     let file = |name: &str| format!("file:{}", secrets.0.join(name).display());
     let process = Command::new(binary)
         .env_clear()
-        .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+        .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
         .env("AWS_LAMBDA_FUNCTION_NAME", "function")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
         .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
@@ -85,7 +75,22 @@ async fn invoke(binary: &Path, laptop: &Laptop, secrets: &Folder, event: Value) 
         .stdout(Stdio::null())
         .spawn()
         .map(Process);
-    let process = process.unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
+    process.unwrap_or_else(|error| panic!("{}: {error}", binary.display()))
+}
+
+/// What the function of this binary answers to the event.
+async fn invoke(binary: &Path, laptop: &Laptop, secrets: &Folder, event: Value) -> Value {
+    let (answer, mut answers) = mpsc::unbounded_channel();
+    let api = RuntimeApi { event: Arc::new(Mutex::new(Some(event))), answer };
+    let router = Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/invocation-1/response", post(answered))
+        .with_state(api);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let process = start(binary, &address.to_string(), laptop, secrets);
     let answer = tokio::time::timeout(Duration::from_secs(20), answers.recv()).await;
     drop(process);
     server.abort();
@@ -118,7 +123,7 @@ async fn login_refresh_phone(folder: &Path) {
 }
 
 /// The folder of a profile's binaries: tests are two folders deeper than the target folder.
-fn binaries(profile: &str) -> PathBuf {
+pub(crate) fn binaries(profile: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.ancestors().nth(3).unwrap().join(profile)
 }

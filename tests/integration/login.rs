@@ -185,6 +185,35 @@ async fn an_unreadable_answer_is_wechats_error_and_never_the_users() {
 }
 
 #[tokio::test]
+async fn a_wechat_that_keeps_failing_is_left_alone_for_a_moment() {
+    let laptop = Laptop::start().await;
+    laptop.script("jscode2session", &json!({ "kind": "status", "status": 502 }), None);
+    for _ in 0..5 {
+        let failed = laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await;
+        failed.is_problem(502, "wechat_error", "relogin");
+    }
+
+    let spared = laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await;
+
+    spared.is_problem(503, "wechat_busy", "retry");
+    assert_eq!(spared.json()["retry_after"], 5);
+    assert_eq!(laptop.simulator.calls("jscode2session"), 5);
+}
+
+#[tokio::test]
+async fn no_errcode_that_a_user_can_cause_shuts_the_door_for_others() {
+    let laptop = Laptop::start().await;
+    for errcode in [45011, 40029, 40163, 40226, 99_999] {
+        laptop.script("jscode2session", &json!({ "kind": "errcode", "errcode": errcode }), Some(6));
+        for _ in 0..6 {
+            let _ = laptop.post("/v1/login", &json!({ "code": laptop.code("mallory") })).await;
+        }
+    }
+
+    laptop.login("alice").await;
+}
+
+#[tokio::test]
 async fn every_spelling_of_success_is_one() {
     let laptop = Laptop::start().await;
     for settings in [

@@ -3,14 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
 mod authorizer;
+mod clients;
 mod config;
+mod doctor;
 mod events;
 mod keys;
 mod lambda;
 mod laptop;
 mod login;
+mod metrics;
 mod phone;
 mod refresh;
 mod rotation;
 mod secrecy;
 mod vectors;
+mod watch;

@@ -1,46 +1,13 @@
 //! The rotation function, against a Secrets Manager that the real SDK talks to.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
-use rotation::Deps;
 use serde_json::{Value, json};
-use shared::{config::Vars, entropy::OsEntropy, env::Env, http::record::Log};
-use tests::{BEGIN, Hand, Laptop, Start, secrets_manager::SecretsManager};
-
-const DAY: u64 = 86_400;
-const EMPTY: [(&str, &str); 3] =
-    [("keyring", r#"{"keys":{}}"#), ("signing", r#"{"keys":[]}"#), ("jwks", r#"{"keys":[]}"#)];
-const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
-
-async fn deps(manager: &SecretsManager, clock: &Hand) -> Deps {
-    let vars: Vars = [
-        ("WXAUTH_JWKS", "jwks"),
-        ("WXAUTH_SIGNING_ALGORITHM", "ES256"),
-        ("AWS_REGION", "eu-central-1"),
-        ("AWS_ACCESS_KEY_ID", "id"),
-        ("AWS_SECRET_ACCESS_KEY", "key"),
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &manager.url),
-    ]
-    .into_iter()
-    .collect();
-    let env = Env::new(vars, Arc::new(clock.clone()), Arc::new(OsEntropy), Log::new(|_| ())).unwrap();
-    Deps::from_env(env).await.unwrap()
-}
-
-async fn step(deps: &Deps, step: &str, secret: &str, version: &str) -> Result<(), rotation::flow::RotationError> {
-    let event = json!({ "Step": step, "SecretId": secret, "ClientRequestToken": version });
-    rotation::handle(deps.clone(), serde_json::from_value(event).unwrap()).await.map(drop)
-}
-
-/// A whole rotation of both secrets, as Secrets Manager drives it.
-async fn rotate(manager: &SecretsManager, deps: &Deps, version: &str) {
-    for secret in ["keyring", "signing"] {
-        manager.begin_rotation(secret, version);
-        for name in STEPS {
-            step(deps, name, secret, version).await.unwrap_or_else(|error| panic!("{secret} {name}: {error}"));
-        }
-    }
-}
+use tests::{
+    BEGIN, Hand,
+    rotation::{DAY, EMPTY, STEPS, deps, laptop, rotate, step},
+    secrets_manager::SecretsManager,
+};
 
 fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -156,17 +123,6 @@ async fn steps_out_of_order_and_foreign_secrets_fail() {
     assert!(step(&deps, "createSecret", "signing", "version-1").await.is_err());
 }
 
-/// A laptop whose functions read their secrets from this Secrets Manager.
-async fn laptop(manager: &SecretsManager) -> Laptop {
-    Start::default()
-        .var("WXAUTH_KEYRING", "keyring")
-        .var("WXAUTH_SIGNING_KEYS", "signing")
-        .var("WXAUTH_JWKS", "jwks")
-        .var("AWS_ENDPOINT_URL_SECRETS_MANAGER", &manager.url)
-        .go()
-        .await
-}
-
 #[tokio::test]
 async fn functions_started_before_the_first_rotation_answer_unavailable_and_then_work() {
     let manager = SecretsManager::start(&EMPTY).await;
@@ -215,4 +171,71 @@ async fn rotations_while_tokens_are_used_fail_no_request() {
         }
         rotate(&manager, &deps, &format!("version-{round}")).await;
     }
+}
+
+/// Processes of one deployment, each with secrets of its own age.
+const PROCESSES: usize = 4;
+const REQUESTS: usize = 100_000;
+
+/// Every request goes to another process than the one before, while keys are rotated about every 500 requests.
+#[tokio::test]
+#[ignore = "a hundred thousand requests: minutes"]
+async fn a_hundred_thousand_requests_across_rotations_all_succeed() {
+    let manager = SecretsManager::start(&EMPTY).await;
+    let first = laptop(&manager).await;
+    let deps = deps(&manager, &first.clock).await;
+    rotate(&manager, &deps, "version-first").await;
+    let mut processes = Vec::new();
+    for _ in 0..PROCESSES {
+        processes.push(local::mounts(&first.world.env).await.unwrap());
+    }
+    let routers: Vec<Vec<_>> = processes
+        .into_iter()
+        .map(|mounts| {
+            let routers = mounts.into_iter().filter_map(|mount| match mount.serves {
+                local::Serves::Routes(served, router) => Some((served[0].path, router)),
+                local::Serves::Events => None,
+            });
+            routers.collect()
+        })
+        .collect();
+    let authorizers =
+        futures_util::future::join_all((0..PROCESSES).map(|_| authorizer::Deps::from_env(first.world.env.clone())))
+            .await;
+    let authorizers: Vec<_> = authorizers.into_iter().map(Result::unwrap).collect();
+    let call = async |process: usize, path: &str, body: Value| {
+        let router = &routers[process].iter().find(|(at, _)| *at == path).unwrap().1;
+        let event = tests::event("POST", path, &body.to_string());
+        let answer = shared::lambda::call(router, event, "load").await.unwrap();
+        (answer["statusCode"].as_u64().unwrap(), json_of(answer["body"].as_str().unwrap()))
+    };
+
+    let (mut requests, mut round, mut failed) = (0, 0, 0);
+    let (_, mut tokens) = call(0, "/v1/login", json!({ "code": first.code("alice") })).await;
+    while requests < REQUESTS {
+        round += 1;
+        // A little over a day passes in a round: keys of one rotation become current in the next.
+        first.clock.advance(DAY / 250);
+        if round % 251 == 0 {
+            rotate(&manager, &deps, &format!("version-{round}")).await;
+        }
+        let process = round % PROCESSES;
+        let (status, answer) = call(process, "/v1/refresh", json!({ "refresh_token": tokens["refresh_token"] })).await;
+        requests += 1;
+        if status == 400 && answer["code"] == "login_required" {
+            (_, tokens) = call(process, "/v1/login", json!({ "code": first.code("alice") })).await;
+        } else {
+            failed += u32::from(status != 200);
+            tokens = answer;
+        }
+        let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+        for verifier in &authorizers {
+            let event = json!({ "version": "2.0", "headers": { "authorization": bearer } });
+            let event = serde_json::from_value(event).unwrap();
+            let decision = authorizer::handle(verifier.clone(), event).await.unwrap();
+            failed += u32::from(serde_json::to_value(decision).unwrap()["isAuthorized"] != true);
+            requests += 1;
+        }
+    }
+    assert_eq!(failed, 0, "of {requests} requests over {} rotations", round / 251);
 }

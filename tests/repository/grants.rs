@@ -88,6 +88,7 @@ fn the_traits_of_a_function_are_its_grants_on_the_table() {
             .iter()
             .filter_map(|name| traits.get(name))
             .flatten()
+            .filter(|action| !action.contains("Secret"))
             .map(|action| format!("dynamodb:{action}"))
             .collect();
         let granted: BTreeSet<_> = statements(&function)

@@ -8,6 +8,7 @@
     reason = "a test ends where its expectation does"
 )]
 
+pub mod rotation;
 pub mod secrets_manager;
 
 use std::{
@@ -150,19 +151,27 @@ impl Start {
 /// Log lines.
 type Lines = Arc<Mutex<Vec<String>>>;
 
-fn client() -> reqwest::Client {
-    let client = reqwest::Client::builder().tls_backend_preconfigured(no_tls());
-    client.timeout(std::time::Duration::from_secs(20)).build().expect("a client")
+/// A client for loopback, where tests speak plain HTTP: it trusts nobody.
+#[must_use]
+pub fn client() -> reqwest::Client {
+    client_that_trusts(rustls::RootCertStore::empty())
 }
 
-/// A TLS configuration that trusts nobody: tests speak plain HTTP to loopback.
-fn no_tls() -> rustls::ClientConfig {
+/// A client for the world outside: it trusts the public roots.
+#[must_use]
+pub fn public_client() -> reqwest::Client {
+    client_that_trusts(rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+}
+
+fn client_that_trusts(roots: rustls::RootCertStore) -> reqwest::Client {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    rustls::ClientConfig::builder_with_provider(provider)
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("default versions")
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls);
+    client.timeout(std::time::Duration::from_secs(20)).build().expect("a client")
 }
 
 /// A folder that is deleted at the end.

@@ -12,6 +12,7 @@ use shared::{
     clock::Clock,
     config::{ConfigError, Issuing},
     env::Env,
+    http::record::{self, Log},
     redacted::AccessToken,
     secrets::Secret,
     session::ReadSession,
@@ -31,13 +32,15 @@ pub struct Deps {
     pub issuing: Issuing,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The log.
+    pub log: Log,
 }
 
 impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, issuing) = (env.table()?, env.issuing()?);
-        Ok(Self { sessions: table, verifier: env.verifier().await?, issuing, clock: env.clock() })
+        Ok(Self { sessions: table, verifier: env.verifier().await?, issuing, clock: env.clock(), log: env.log() })
     }
 }
 
@@ -93,7 +96,7 @@ pub enum Decision {
 
 /// The function: verifies the token, reads its session, and says yes or no.
 pub async fn handle(deps: Deps, event: Event) -> Result<Decision, AuthorizerError> {
-    let subject = flow::authorize(&deps, event.bearer()).await?;
+    let subject = record::event(&deps.log, flow::authorize(&deps, event.bearer())).await?;
     Ok(decision(&event, subject.as_ref()))
 }
 

@@ -19,7 +19,7 @@ use shared::{
         keyring::{Keyring, Purpose, SealError},
         refresh::RefreshToken,
     },
-    wechat::{App, Upstream, WechatSession, opendata::Profile},
+    wechat::{App, Upstream, WechatSession, breaker, opendata::Profile},
 };
 
 use crate::{Deps, Login, LoginAnswer, profile, replay};
@@ -75,6 +75,7 @@ impl From<LoginError> for Problem {
             LoginError::Wechat(ref error) => match error {
                 Upstream::Misconfigured { .. } => Self::new(Code::Misconfigured),
                 Upstream::Busy { retry_after, .. } => Self::new(Code::WechatBusy).retry_after(*retry_after),
+                Upstream::BreakerOpen => Self::new(Code::WechatBusy).retry_after(breaker::OPEN.as_secs()),
                 // The code may be spent. A new one costs the user nothing.
                 Upstream::Unreachable(_) | Upstream::NoAnswer(_) => {
                     Self::new(Code::WechatTimeout).action(Action::Relogin)

@@ -18,7 +18,7 @@ use shared::{
         keyring::{Keyring, Purpose, SealError},
     },
     wechat::{
-        RedeemError, Upstream,
+        RedeemError, Upstream, breaker,
         opendata::{self, Ciphertext, OpenDataDefect, Phone},
     },
 };
@@ -94,6 +94,7 @@ impl From<PhoneError> for Problem {
             PhoneError::Wechat(ref error) => match error {
                 Upstream::Misconfigured { .. } => Self::new(Code::Misconfigured),
                 Upstream::Busy { retry_after, .. } => Self::new(Code::WechatBusy).retry_after(*retry_after),
+                Upstream::BreakerOpen => Self::new(Code::WechatBusy).retry_after(breaker::OPEN.as_secs()),
                 Upstream::Unreachable(_) | Upstream::NoAnswer(_) => Self::new(Code::WechatTimeout),
                 Upstream::TokenRefused { .. }
                 | Upstream::Unknown { .. }

@@ -3,6 +3,7 @@
 //! The functions are the very routers that Lambda serves, the table is reached through the real SDK, and WeChat through
 //! the real client; only what stands at the other end of the wire differs.
 
+pub mod doctor;
 pub mod front;
 pub mod secrets;
 pub mod template;

@@ -1,9 +1,9 @@
-//! `cargo run`: everything on loopback, and lines to paste.
+//! `cargo run`: everything on loopback, and lines to paste. `cargo run -- doctor`: what is wrong, and how to mend it.
 
 use std::{net::SocketAddr, os::unix::fs::DirBuilderExt as _, path::PathBuf, process::ExitCode, sync::Arc};
 
-use clap::Parser;
-use local::{Data, Settings, StartError, World};
+use clap::{Parser, Subcommand};
+use local::{Data, Settings, StartError, World, doctor};
 use shared::{
     clock::SystemClock,
     entropy::{self, OsEntropy},
@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Sign-in for WeChat mini programs on your own machine: no WeChat, no AWS.
 #[derive(Parser)]
-#[command(name = "wxauth", version)]
+#[command(name = "wxauth", version, args_conflicts_with_subcommands = true)]
 struct Flags {
     /// Where the API listens
     #[arg(long, default_value = "127.0.0.1:9000")]
@@ -38,12 +38,29 @@ struct Flags {
     /// Real mini programs: {"apps": {"wx...": {"secret": "..."}}}
     #[arg(long, value_name = "FILE")]
     apps: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Look at the configuration in the environment, and at a deployment; change nothing
+    Doctor {
+        /// A deployment to look at beside it
+        #[arg(long, value_name = "https://HOST")]
+        url: Option<String>,
+    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Flags::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let flags = Flags::parse();
+    let done = match flags.command {
+        Some(Command::Doctor { url }) => examine(url).await,
+        None => run(flags).await.map(|()| ExitCode::SUCCESS),
+    };
+    match done {
+        Ok(code) => code,
         Err(error) => {
             say_wrong(&error);
             ExitCode::FAILURE
@@ -72,6 +89,14 @@ async fn run(flags: Flags) -> Result<(), StartError> {
     until_told_to_stop().await;
     world.stop().await;
     Ok(())
+}
+
+/// Fails if anything has to be mended.
+async fn examine(url: Option<String>) -> Result<ExitCode, StartError> {
+    let options = doctor::Options { url, clock: Arc::new(SystemClock) };
+    let report = doctor::examine(Env::process_vars()?, options).await;
+    say_report(&report);
+    Ok(if report.is_wrong() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// A folder for keys that nobody else may read, under a name that nobody can foresee; gone at the end.
@@ -108,6 +133,11 @@ async fn until_told_to_stop() {
 #[expect(clippy::print_stderr, reason = "a command speaks to whoever started it")]
 fn say_wrong(error: &StartError) {
     eprintln!("wxauth: {error}");
+}
+
+#[expect(clippy::print_stdout, reason = "a command speaks to whoever started it")]
+fn say_report(report: &doctor::Report) {
+    println!("{report}");
 }
 
 /// The URL, and lines that do login, refresh and phone when pasted one after the other into a shell.

@@ -4,7 +4,7 @@
 //! write gives the log and the metrics.
 
 use std::{
-    error::Error as _,
+    error::Error,
     fmt,
     io::Write as _,
     sync::{
@@ -69,71 +69,88 @@ impl fmt::Debug for Log {
 
 /// Runs the request and writes its line.
 pub(super) async fn record(State(log): State<Log>, id: RequestId, request: Request, next: Next) -> Response {
-    let began = tokio::time::Instant::now();
-    let cold_start = log.cold.swap(false, Ordering::Relaxed);
     // The path of the route, not of the request: what a stranger typed there is not ours to log. So with the method.
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let method = route.as_ref().map(|_| request.method().to_string());
 
-    let (response, notes) = notes::of(next.run(request)).await;
+    let (response, mut seen) = log.observe(next.run(request)).await;
 
-    let seen = Seen { response: &response, notes: &notes, took: began.elapsed(), cold_start };
-    let mut line = seen.fields();
+    let problem = response.extensions().get::<Problem>();
+    seen.failed = response.status().is_server_error();
+    seen.code = problem.map(Problem::code);
+    seen.cause = problem.and_then(Problem::cause).map(|cause| causes(&**cause));
+    let mut line = seen.fields("request");
+    line.insert("status".to_owned(), response.status().as_u16().into());
     line.insert("request_id".to_owned(), id.0.into());
     line.insert("route".to_owned(), route.unwrap_or_else(|| "-".to_owned()).into());
     line.insert("method".to_owned(), method.unwrap_or_else(|| "-".to_owned()).into());
-    if let Some(function) = &log.function {
-        embed(&mut line, function, &seen.metrics());
-    }
-    (log.write)(&Value::Object(line).to_string());
+    log.write(line, &seen);
     response
 }
 
-/// A request that has been answered.
-struct Seen<'a> {
-    response: &'a Response,
-    notes: &'a Notes,
+/// Runs what answers an event that is no request, and writes its line.
+pub async fn event<T, E: Error>(log: &Log, answer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let (result, mut seen) = log.observe(answer).await;
+    seen.failed = result.is_err();
+    seen.cause = result.as_ref().err().map(|error| causes(error));
+    log.write(seen.fields("event"), &seen);
+    result
+}
+
+impl Log {
+    async fn observe<T>(&self, answer: impl Future<Output = T>) -> (T, Seen) {
+        let cold_start = self.cold.swap(false, Ordering::Relaxed);
+        let began = tokio::time::Instant::now();
+        let (answer, notes) = notes::of(answer).await;
+        (answer, Seen { notes, took: began.elapsed(), cold_start, failed: false, code: None, cause: None })
+    }
+
+    fn write(&self, mut line: Map<String, Value>, seen: &Seen) {
+        if let Some(function) = &self.function {
+            embed(&mut line, function, &seen.metrics());
+        }
+        (self.write)(&Value::Object(line).to_string());
+    }
+}
+
+/// What was seen of something that has been answered.
+struct Seen {
+    notes: Notes,
     took: Duration,
     cold_start: bool,
+    failed: bool,
+    code: Option<Code>,
+    cause: Option<String>,
 }
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Seen<'_> {
-    fn problem(&self) -> Option<&Problem> {
-        self.response.extensions().get()
+impl Seen {
+    fn fields(&self, message: &str) -> Map<String, Value> {
+        let notes = &self.notes;
+        let fields = [
+            ("level", Some(if self.failed { "ERROR" } else { "INFO" }.into())),
+            ("message", Some(message.into())),
+            ("code", self.code.map(|code| code.as_str().into())),
+            ("cause", self.cause.clone().map(Value::from)),
+            ("verdict", notes.verdict.map(Value::from)),
+            ("behind", notes.behind.map(Value::from)),
+            ("user.hash", notes.user.clone().map(Value::from)),
+            ("wechat.errcode", notes.errcode.map(Value::from)),
+            ("wechat.rid", notes.rid.as_ref().map(|rid| rid.0.clone().into())),
+            ("wechat_ms", (notes.wechat.calls > 0).then(|| millis(notes.wechat.time).into())),
+            ("dynamodb_ms", (notes.dynamodb.calls > 0).then(|| millis(notes.dynamodb.time).into())),
+            ("duration_ms", Some(millis(self.took).into())),
+            ("cold_start", Some(self.cold_start.into())),
+        ];
+        fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 
-    fn fields(&self) -> Map<String, Value> {
-        let status = self.response.status();
-        let mut line = Map::new();
-        let mut add = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                line.insert(name.to_owned(), value);
-            }
-        };
-        add("level", Some(if status.is_server_error() { "ERROR" } else { "INFO" }.into()));
-        add("message", Some("request".into()));
-        add("status", Some(status.as_u16().into()));
-        add("code", self.problem().map(|problem| problem.code().as_str().into()));
-        add("cause", self.problem().and_then(causes).map(Value::from));
-        add("verdict", self.notes.verdict.map(Value::from));
-        add("behind", self.notes.behind.map(Value::from));
-        add("user.hash", self.notes.user.clone().map(Value::from));
-        add("wechat.errcode", self.notes.errcode.map(Value::from));
-        add("wechat.rid", self.notes.rid.as_ref().map(|rid| rid.0.clone().into()));
-        add("wechat_ms", (self.notes.wechat.calls > 0).then(|| millis(self.notes.wechat.time).into()));
-        add("dynamodb_ms", (self.notes.dynamodb.calls > 0).then(|| millis(self.notes.dynamodb.time).into()));
-        add("duration_ms", Some(millis(self.took).into()));
-        add("cold_start", Some(self.cold_start.into()));
-        line
-    }
-
-    /// The metrics of this request that are more than a zero: name, unit, value.
+    /// The metrics that are more than a zero: name, unit, value.
     fn metrics(&self) -> Vec<(&'static str, &'static str, u64)> {
-        let notes = self.notes;
+        let notes = &self.notes;
         let verdict = match (notes.verdict, notes.behind) {
             (Some("REUSE"), Some(1)) => Some("reuse_parent"),
             (Some("ROTATED"), _) => Some("rotated"),
@@ -144,13 +161,13 @@ impl Seen<'_> {
             (Some("ALARM"), _) => Some("alarm"),
             _ => None,
         };
-        let misconfigured = self.problem().is_some_and(|problem| problem.code() == Code::Misconfigured);
         let mut metrics = vec![("requests", "Count", 1), ("duration_ms", "Milliseconds", millis(self.took))];
         let counted = [
             ("cold_starts", u64::from(self.cold_start)),
-            ("errors", u64::from(self.response.status().is_server_error())),
-            ("misconfigured", u64::from(misconfigured)),
+            ("errors", u64::from(self.failed)),
+            ("misconfigured", u64::from(self.code == Some(Code::Misconfigured))),
             ("wechat_failures", u64::from(notes.wechat_failures)),
+            ("breaker_open", u64::from(notes.breaker_open)),
         ];
         metrics.extend(counted.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, "Count", count)));
         metrics.extend(verdict.map(|name| (name, "Count", 1)));
@@ -171,15 +188,14 @@ fn embed(line: &mut Map<String, Value>, function: &str, metrics: &[(&'static str
     line.insert("_aws".to_owned(), aws);
 }
 
-/// The cause and what caused it, one after the other.
-fn causes(problem: &Problem) -> Option<String> {
-    let first = problem.cause()?;
-    let mut text = first.to_string();
-    let mut source = first.source();
+/// An error and what caused it, one after the other.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
     while let Some(cause) = source {
         text.push_str(": ");
         text.push_str(&cause.to_string());
         source = cause.source();
     }
-    Some(text)
+    text
 }

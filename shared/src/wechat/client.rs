@@ -10,9 +10,11 @@ use async_trait::async_trait;
 use reqwest::{RequestBuilder, Response};
 use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::{
     App, ExchangeCode, PhoneCall, PlatformApi, Upstream, WechatSession,
+    breaker::Breaker,
     errcode::{self, Api},
     opendata::{OpenDataDefect, Phone, PhoneInfo},
 };
@@ -44,6 +46,7 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 pub struct HttpWechat {
     http: reqwest::Client,
     base: String,
+    breaker: Arc<Breaker>,
 }
 
 impl HttpWechat {
@@ -57,7 +60,7 @@ impl HttpWechat {
             .pool_max_idle_per_host(1)
             .build()
             .map_err(|_| ConfigError::new("SSL_CERT_FILE", "a PEM file of certificates that a TLS client accepts"))?;
-        Ok(Self { http, base })
+        Ok(Self { http, base, breaker: Arc::default() })
     }
 
     fn address(&self, path: &str) -> String {
@@ -79,7 +82,7 @@ impl HttpWechat {
                 ("grant_type", "authorization_code"),
             ])
         };
-        call::<Code2Session>(request, Api::Code2Session, by).await?.try_into()
+        self.call::<Code2Session>(request, Api::Code2Session, by).await?.try_into()
     }
 }
 
@@ -122,7 +125,7 @@ impl PlatformApi for HttpWechat {
             });
             let body = body.to_string();
             let request = || json_post(&self.http, self.address("/cgi-bin/stable_token"), body.clone());
-            call::<StableToken>(request, Api::StableToken, by).await
+            self.call::<StableToken>(request, Api::StableToken, by).await
         };
         let answer = match (fetch(&app.secret).await, &app.previous_secret) {
             (Err(Upstream::Misconfigured { errcode: 40001 | 40125, .. }), Some(previous)) => fetch(previous).await?,
@@ -141,7 +144,7 @@ impl PlatformApi for HttpWechat {
             json_post(&self.http, self.address("/wxa/business/getuserphonenumber"), body.clone())
                 .query(&[("access_token", asked.token.expose())])
         };
-        let answer = call::<PhoneNumber>(request, Api::PhoneNumber, by).await?;
+        let answer = self.call::<PhoneNumber>(request, Api::PhoneNumber, by).await?;
         answer.phone_info.of(asked.appid).map_err(|defect| match defect {
             OpenDataDefect::Unreadable => Upstream::Unreadable("a phone number of another form"),
             OpenDataDefect::Foreign => Upstream::WrongUser,
@@ -153,24 +156,45 @@ fn json_post(http: &reqwest::Client, address: String, body: String) -> RequestBu
     http.post(address).header(http::header::CONTENT_TYPE, "application/json").body(body)
 }
 
-/// Sends a request, and once more where that is safe for a single-use code.
-async fn call<T: for<'de> Deserialize<'de>>(
-    request: impl Fn() -> RequestBuilder,
-    api: Api,
-    by: Deadline,
-) -> Result<T, Upstream> {
-    let first = attempt(request(), api, by).await;
-    let unsent = matches!(&first, Err(Upstream::Unreachable(_)));
-    // Fetching a token consumes nothing: an answer that got lost is asked for again.
-    let unharmed = api == Api::StableToken && matches!(&first, Err(Upstream::NoAnswer(_) | Upstream::Failed(_)));
-    let busy = matches!(&first, Err(Upstream::Busy { errcode: -1, .. }));
-    if !(unsent || unharmed || busy) || by.left() < PAUSE {
-        return first;
+impl HttpWechat {
+    /// Sends a request, and once more where that is safe for a single-use code.
+    async fn call<T: for<'de> Deserialize<'de>>(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        api: Api,
+        by: Deadline,
+    ) -> Result<T, Upstream> {
+        let first = self.guarded(request(), api, by).await;
+        let unsent = matches!(&first, Err(Upstream::Unreachable(_)));
+        // Fetching a token consumes nothing: an answer that got lost is asked for again.
+        let unharmed = api == Api::StableToken && matches!(&first, Err(Upstream::NoAnswer(_) | Upstream::Failed(_)));
+        let busy = matches!(&first, Err(Upstream::Busy { errcode: -1, .. }));
+        if !(unsent || unharmed || busy) || by.left() < PAUSE {
+            return first;
+        }
+        if busy {
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.guarded(request(), api, by).await
     }
-    if busy {
-        tokio::time::sleep(PAUSE).await;
+
+    /// One attempt, if the breaker lets it through.
+    async fn guarded<T: for<'de> Deserialize<'de>>(
+        &self,
+        request: RequestBuilder,
+        api: Api,
+        by: Deadline,
+    ) -> Result<T, Upstream> {
+        let Some(permit) = self.breaker.admit(Instant::now()) else {
+            notes::note(|notes| notes.breaker_open = true);
+            return Err(Upstream::BreakerOpen);
+        };
+        let result = attempt(request, api, by).await;
+        let failed = result.as_ref().is_err_and(Upstream::is_failure);
+        permit.report(failed, Instant::now());
+        notes::note(|notes| notes.wechat_failures += u32::from(failed));
+        result
     }
-    attempt(request(), api, by).await
 }
 
 async fn attempt<T: for<'de> Deserialize<'de>>(request: RequestBuilder, api: Api, by: Deadline) -> Result<T, Upstream> {
@@ -178,14 +202,10 @@ async fn attempt<T: for<'de> Deserialize<'de>>(request: RequestBuilder, api: Api
         return Err(Upstream::NoAnswer("no time is left"));
     }
     let answer = tokio::time::timeout(by.within(ATTEMPT).left(), send(request));
-    let result = match notes::timed(|notes| &mut notes.wechat, answer).await {
-        Ok(body) => body.and_then(|body| read(&body, api)),
+    match notes::timed(|notes| &mut notes.wechat, answer).await {
+        Ok(body) => read(&body?, api),
         Err(_) => Err(Upstream::NoAnswer("timeout")),
-    };
-    if let Err(error) = &result {
-        notes::note(|notes| notes.wechat_failures += u32::from(error.is_failure()));
     }
-    result
 }
 
 async fn send(request: RequestBuilder) -> Result<Vec<u8>, Upstream> {
@@ -248,7 +268,9 @@ fn read<T: for<'de> Deserialize<'de>>(body: &[u8], api: Api) -> Result<T, Upstre
         Some(Errcode::Text(text)) => text.trim().parse().map_err(|_| Upstream::Unreadable("errcode is no number"))?,
     };
     if errcode != 0 {
-        return Err(errcode::upstream(api, errcode, verdict.errmsg.as_str().and_then(errcode::rid)));
+        let rid = verdict.errmsg.as_str().and_then(errcode::rid);
+        notes::note(|notes| (notes.errcode, notes.rid) = (Some(errcode), rid.clone()));
+        return Err(errcode::upstream(api, errcode, rid));
     }
     serde_json::from_str(&body).map_err(|_| Upstream::Unreadable("a member is missing or of another type"))
 }

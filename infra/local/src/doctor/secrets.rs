@@ -1,0 +1,215 @@
+//! Verdicts on the four secrets: readable, filled, well-formed, and whether verifiers know every key that signs.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use shared::{
+    secrets::{FromSecret, SecretDefect},
+    token::{
+        access::AccessSigner,
+        jwks::{PrivateJwks, PublicJwks},
+        keyring::Keyring,
+    },
+    wechat::{App, Apps},
+};
+
+use super::{
+    Finding,
+    gather::{Refusal, Text, Texts},
+    ok, wrong,
+};
+
+/// A line for each secret whose variable is set, and one for what the two halves of the keys say of each other.
+pub(super) fn verdicts(texts: &Texts) -> Vec<Finding> {
+    let lines = [
+        texts.apps.as_ref().map(|text| one::<Apps>("WXAUTH_APPS", text)),
+        texts.keyring.as_ref().map(|text| one::<Keyring>("WXAUTH_KEYRING", text)),
+        texts.signing_keys.as_ref().map(|text| one::<AccessSigner>("WXAUTH_SIGNING_KEYS", text)),
+        texts.jwks.as_ref().map(|text| one::<PublicJwks>("WXAUTH_JWKS", text)),
+        both_halves(texts),
+    ];
+    lines.into_iter().flatten().collect()
+}
+
+/// The mini programs, if they can be read.
+pub(super) fn apps(texts: &Texts) -> Vec<App> {
+    let apps = match &texts.apps {
+        Some(Text::Read(text)) => Apps::from_secret(text).ok(),
+        _ => None,
+    };
+    apps.map(|apps| apps.all().cloned().collect()).unwrap_or_default()
+}
+
+fn one<T: FromSecret>(name: &str, text: &Text) -> Finding {
+    let defect = match text {
+        Text::Read(text) => match T::from_secret(text) {
+            Ok(_) => return ok(format!("{name} is filled")),
+            Err(defect) => defect,
+        },
+        Text::NoFile => {
+            return wrong(format_args!("{name} names a file that cannot be read"), "correct its path or rights");
+        }
+        Text::Binary => return wrong(format_args!("{name} is binary"), "put it as text (--secret-string)"),
+        Text::Refused(refusal) => return refused(name, refusal),
+    };
+    match defect {
+        SecretDefect::Malformed => {
+            wrong(format_args!("{name} is malformed"), format_args!("it should hold {}", T::SHOULD))
+        }
+        SecretDefect::NotFilled => {
+            wrong(format_args!("{name} is not filled yet"), "run the line of the stack's output FillApps")
+        }
+        SecretDefect::NotRotatedYet => wrong(
+            format_args!("{name} is not filled yet"),
+            "rotation fills it: rotate keyring and signing keys (aws secretsmanager rotate-secret), then read its log",
+        ),
+    }
+}
+
+fn refused(name: &str, refusal: &Refusal) -> Finding {
+    if refusal.0.as_deref() == Some("ResourceNotFoundException") {
+        return wrong(
+            format_args!("{name} names no secret of this region and account"),
+            "correct it, or AWS_REGION, or the credentials",
+        );
+    }
+    let (seen, mend) = aws(refusal, "secretsmanager:GetSecretValue");
+    wrong(format_args!("{name} cannot be read, {seen}"), mend)
+}
+
+/// What AWS means by a refusal, and how to mend it.
+pub(super) fn aws(refusal: &Refusal, action: &str) -> (String, String) {
+    let Some(code) = &refusal.0 else {
+        return (
+            "AWS does not answer".to_owned(),
+            "correct AWS_REGION or the endpoint, or look at the network".to_owned(),
+        );
+    };
+    let mend = match code.as_str() {
+        "AccessDeniedException" | "AccessDenied" => format!("let these credentials do {action}"),
+        "ExpiredTokenException" | "ExpiredToken" => "renew the credentials, they have expired".to_owned(),
+        "UnrecognizedClientException" | "InvalidClientTokenId" | "IncompleteSignature" => {
+            "correct the credentials, AWS does not know them; those of a session need AWS_SESSION_TOKEN".to_owned()
+        }
+        "InvalidSignatureException" | "SignatureDoesNotMatch" => {
+            "correct AWS_SECRET_ACCESS_KEY, or this machine's clock".to_owned()
+        }
+        _ => "look the word up in the AWS documentation".to_owned(),
+    };
+    (format!("AWS says {code}"), mend)
+}
+
+#[derive(Deserialize)]
+struct Kids {
+    keys: Vec<Kid>,
+}
+
+#[derive(Deserialize)]
+struct Kid {
+    kid: String,
+}
+
+fn kids(set: &PublicJwks) -> BTreeSet<String> {
+    let kids = serde_json::to_value(set).and_then(serde_json::from_value::<Kids>);
+    kids.map(|set| set.keys.into_iter().map(|key| key.kid).collect()).unwrap_or_default()
+}
+
+/// Whether the public half holds every signing key: a token of one that is missing is refused everywhere.
+fn both_halves(texts: &Texts) -> Option<Finding> {
+    let (Some(Text::Read(private)), Some(Text::Read(public))) = (&texts.signing_keys, &texts.jwks) else {
+        return None;
+    };
+    AccessSigner::from_secret(private).ok()?;
+    let signing = kids(&serde_json::from_str::<PrivateJwks>(private).ok()?.public());
+    let known = kids(&PublicJwks::from_secret(public).ok()?);
+    let missing: Vec<_> = signing.difference(&known).map(String::as_str).collect();
+    if missing.is_empty() {
+        return Some(ok("WXAUTH_JWKS holds the public half of every signing key"));
+    }
+    Some(wrong(
+        format_args!("WXAUTH_JWKS lacks the public half of {} in WXAUTH_SIGNING_KEYS", missing.join(", ")),
+        "rotate the signing keys (aws secretsmanager rotate-secret): that writes both; files have to be made together",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Level;
+    use shared::token::jwks::{KeyKind, KeyState, PrivateJwk};
+
+    fn read(text: &str) -> Option<Text> {
+        Some(Text::Read(text.to_owned()))
+    }
+
+    fn line(texts: Texts) -> Finding {
+        let findings = verdicts(&texts);
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        findings.into_iter().next().unwrap()
+    }
+
+    fn set(states: &[KeyState]) -> PrivateJwks {
+        PrivateJwks { keys: states.iter().map(|state| PrivateJwk::make(KeyKind::Ec, *state, 0).unwrap()).collect() }
+    }
+
+    fn halves(private: &PrivateJwks, public: &PublicJwks) -> Vec<Finding> {
+        let (private, public) = (serde_json::to_string(private).unwrap(), serde_json::to_string(public).unwrap());
+        verdicts(&Texts { signing_keys: read(&private), jwks: read(&public), ..Texts::default() })
+    }
+
+    #[test]
+    fn a_secret_is_filled_empty_or_malformed_and_never_shown() {
+        let apps = |text| line(Texts { apps: read(text), ..Texts::default() });
+        assert_eq!(apps(r#"{"apps":{"wx1":{"secret":"MARKER"}}}"#), ok("WXAUTH_APPS is filled"));
+        for (text, seen) in
+            [(r#"{"apps":{}}"#, "not filled yet"), ("", "not filled yet"), (r#"{"apps":"MARKER"}"#, "malformed")]
+        {
+            let finding = apps(text);
+            assert!(finding.level == Level::Wrong && finding.text.contains(seen), "{finding}");
+            assert!(!finding.text.contains("MARKER"), "{finding}");
+        }
+        let keyring = line(Texts { keyring: read(r#"{"keys":{}}"#), ..Texts::default() });
+        assert!(keyring.text.starts_with("WXAUTH_KEYRING is not filled yet: rotation fills it"), "{keyring}");
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_read_says_whose_turn_it_is() {
+        let refused = |code: Option<&str>| {
+            let jwks = Some(Text::Refused(Refusal(code.map(str::to_owned))));
+            line(Texts { jwks, ..Texts::default() }).text
+        };
+        assert!(refused(Some("ResourceNotFoundException")).contains("names no secret of this region"));
+        assert!(
+            refused(Some("AccessDeniedException")).ends_with("let these credentials do secretsmanager:GetSecretValue")
+        );
+        assert!(refused(Some("ExpiredTokenException")).contains("renew the credentials"));
+        assert!(refused(Some("InvalidSignatureException")).contains("clock"));
+        assert!(refused(None).contains("AWS does not answer"));
+        assert!(
+            line(Texts { jwks: Some(Text::NoFile), ..Texts::default() }).text.contains("a file that cannot be read")
+        );
+        assert!(line(Texts { jwks: Some(Text::Binary), ..Texts::default() }).text.contains("binary"));
+    }
+
+    #[test]
+    fn a_signing_key_whose_public_half_is_missing_is_named() {
+        let keys = set(&[KeyState::Current, KeyState::Next]);
+        let mut public = keys.public();
+        assert!(halves(&keys, &public).iter().all(|finding| finding.level == Level::Ok));
+
+        let all = kids(&public);
+        public.keys.remove(0);
+        let missing = all.difference(&kids(&public)).next().unwrap().clone();
+
+        let finding = halves(&keys, &public).pop().unwrap();
+        assert_eq!(finding.level, Level::Wrong);
+        assert!(finding.text.contains(&missing), "{finding}");
+    }
+
+    #[test]
+    fn apps_are_asked_about_only_when_they_can_be_read() {
+        let count = |text| apps(&Texts { apps: text, ..Texts::default() }).len();
+        assert_eq!(count(read(r#"{"apps":{"wx1":{"secret":"a"},"wx2":{"secret":"b"}}}"#)), 2);
+        assert_eq!((count(read("MARKER")), count(None), count(Some(Text::NoFile))), (0, 0, 0));
+    }
+}

@@ -1,0 +1,211 @@
+//! Verdicts on WeChat: whether it is reached, whether the clocks agree, and what it says of AppID and AppSecret.
+
+use shared::wechat::Upstream;
+use url::Url;
+
+use super::{
+    Finding,
+    gather::{Answer, NoAnswer, Pair},
+    ok, warn, wrong,
+};
+
+/// Beyond this, tokens made on one side look too young or too old on the other.
+const SKEW: i64 = 5;
+
+/// Where the owner of a mini program looks after it.
+pub(super) const CONSOLE: &str = "公众平台 → 开发管理 → 开发设置";
+
+/// The host of an origin.
+pub(super) fn host(origin: &str) -> String {
+    Url::parse(origin).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Whether WeChat's base URL answers at all; what it answers to no question is no matter.
+pub(super) fn reached(base: &str, fetched: &Result<Answer, NoAnswer>) -> Finding {
+    let host = host(base);
+    match fetched {
+        Ok(_) => ok(format!("WeChat answers at {host}")),
+        Err(error) => unreached(&format!("WeChat at {host}"), *error, "WXAUTH_WECHAT_URL, SSL_CERT_FILE and proxies"),
+    }
+}
+
+/// No answer from `who`.
+pub(super) fn unreached(who: &str, error: NoAnswer, mend: &str) -> Finding {
+    let seen = match error {
+        NoAnswer::Tls(reason) => {
+            return wrong(format_args!("TLS with {who} fails, {reason}"), format_args!("look at {mend}"));
+        }
+        NoAnswer::NoConnection => "cannot be connected to",
+        NoAnswer::TooLate => "does not answer in time",
+        NoAnswer::Lost => "breaks off",
+    };
+    wrong(format_args!("{who} {seen}"), format_args!("look at {mend}, and at the network"))
+}
+
+/// The clock of this machine beside that of `host`.
+pub(super) fn clock(host: &str, skew: Option<i64>) -> Finding {
+    match skew {
+        None => warn(format_args!("{host} says no time"), "compare this machine's clock with another one"),
+        Some(skew) if skew.abs() <= SKEW => ok(format!("this machine's clock agrees with that of {host}")),
+        Some(skew) => {
+            let direction = if skew > 0 { "behind" } else { "ahead of" };
+            wrong(
+                format_args!("this machine's clock is {} s {direction} that of {host}", skew.unsigned_abs()),
+                "synchronize it (NTP); AWS refuses signatures and verifiers refuse tokens of another time",
+            )
+        }
+    }
+}
+
+/// A warning for an AppID of another form than WeChat's.
+pub(super) fn appid_form(appid: &str) -> Option<Finding> {
+    let is_hex = |at: u8| at.is_ascii_digit() || (b'a'..=b'f').contains(&at);
+    let fits = appid.strip_prefix("wx").is_some_and(|rest| rest.len() == 16 && rest.bytes().all(is_hex));
+    let seen = || format!("the AppID {appid} is not wx and 16 of 0-9 a-f");
+    (!fits).then(|| warn(seen(), format_args!("compare it with {CONSOLE}")))
+}
+
+/// What WeChat says of an AppID and each AppSecret of it.
+pub(super) fn pair(pair: &Pair) -> Finding {
+    let appid = pair.appid.as_str();
+    match (&pair.current, &pair.previous) {
+        (Ok(()), _) => ok(format!("WeChat accepts the AppSecret of {appid}")),
+        (Err(_), Some(Ok(()))) => warn(
+            format_args!("WeChat refuses the secret of {appid} and accepts its previous_secret"),
+            format_args!("reset the AppSecret to the new one in {CONSOLE}, or fill the secret again"),
+        ),
+        (Err(error), _) => refused(appid, error),
+    }
+}
+
+fn refused(appid: &str, error: &Upstream) -> Finding {
+    let (seen, mend) = match error {
+        Upstream::Misconfigured { errcode, .. } | Upstream::Unknown { errcode, .. } => {
+            return misconfigured(appid, *errcode);
+        }
+        Upstream::Busy { errcode: 45009, .. } => {
+            return wrong(
+                format_args!("WeChat's daily quota for {appid} is used up (errcode 45009)"),
+                "it begins anew at midnight in China; find out who else fetches tokens for this app",
+            );
+        }
+        Upstream::Busy { errcode, .. } => (
+            format!("WeChat is too busy to judge the AppSecret of {appid} (errcode {errcode})"),
+            "try again in a minute",
+        ),
+        other => {
+            (format!("WeChat does not judge the AppSecret of {appid}, {other}"), "try again, then look at the network")
+        }
+    };
+    warn(seen, mend)
+}
+
+/// What the number says, and how to mend it. The same words would be wrong for another call than `stable_token`.
+fn misconfigured(appid: &str, errcode: i64) -> Finding {
+    let (seen, mend) = match errcode {
+        40001 | 40125 => ("WeChat refuses the AppSecret of", "copy it again, or reset it, and fill WXAUTH_APPS again"),
+        40013 => ("WeChat does not know the AppID", "compare it, letter by letter, and fill WXAUTH_APPS again"),
+        40243 => ("the AppSecret is frozen for", "unfreeze it there"),
+        40164 => (
+            "this machine's IP address is not in the allow list of",
+            "Lambda calls from other addresses than this machine: give it fixed ones (VPC, NAT gateway) and list those, or \
+             switch the list off",
+        ),
+        50004 => ("WeChat forbids the token interface to", "ask WeChat's support why"),
+        50007 => ("WeChat has frozen the account of", "read its notices there"),
+        61024 => ("a third-party platform manages", "its token is fetched by that platform: take the app back"),
+        89503 => ("WeChat waits for the administrator of", "let the administrator confirm the call in WeChat"),
+        89506 => ("the administrator refused this IP address for", "try again after 24 hours"),
+        89507 => ("the administrator refused this IP address for", "try again after an hour"),
+        _ => ("WeChat gives no token for", "look the errcode up on WeChat's page of getStableAccessToken"),
+    };
+    wrong(format_args!("{seen} {appid} (errcode {errcode})"), format_args!("{mend}; {CONSOLE}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Level;
+    use shared::{
+        ids::AppId,
+        wechat::errcode::{self, Api},
+    };
+
+    fn judged(current: Result<(), i64>, previous: Option<Result<(), i64>>) -> Finding {
+        let upstream =
+            |result: Result<(), i64>| result.map_err(|errcode| errcode::upstream(Api::StableToken, errcode, None));
+        let appid = AppId::parse("wx0123456789abcdef").unwrap();
+        pair(&Pair { appid, current: upstream(current), previous: previous.map(upstream) })
+    }
+
+    #[test]
+    fn each_number_says_what_is_wrong_and_how_to_mend_it() {
+        for (errcode, level, seen, mend) in [
+            (40001, Level::Wrong, "refuses the AppSecret", "reset it"),
+            (40125, Level::Wrong, "refuses the AppSecret", "reset it"),
+            (40013, Level::Wrong, "does not know the AppID", "compare"),
+            (40243, Level::Wrong, "frozen", "unfreeze"),
+            (40164, Level::Wrong, "allow list", "Lambda calls from other addresses"),
+            (45009, Level::Wrong, "daily quota", "midnight in China"),
+            (45011, Level::Warn, "too busy", "in a minute"),
+            (-1, Level::Warn, "too busy", "in a minute"),
+            (50004, Level::Wrong, "forbids", "support"),
+            (50007, Level::Wrong, "frozen the account", "notices"),
+            (61024, Level::Wrong, "third-party", "take the app back"),
+            (89503, Level::Wrong, "waits for the administrator", "confirm"),
+            (89506, Level::Wrong, "refused this IP", "24 hours"),
+            (89507, Level::Wrong, "refused this IP", "an hour"),
+            (48001, Level::Wrong, "gives no token", "getStableAccessToken"),
+            (99_999, Level::Wrong, "gives no token", "getStableAccessToken"),
+        ] {
+            let finding = judged(Err(errcode), None);
+            assert_eq!(finding.level, level, "{finding}");
+            assert!(finding.text.contains(seen) && finding.text.contains(mend), "{finding}");
+            assert!(
+                finding.text.contains("wx0123456789abcdef") && finding.text.contains(&errcode.to_string()),
+                "{finding}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_previous_secret_that_is_still_good_is_a_warning() {
+        assert_eq!(judged(Ok(()), None).level, Level::Ok);
+        assert_eq!(judged(Err(40125), Some(Ok(()))).level, Level::Warn);
+        assert_eq!(judged(Err(40125), Some(Err(40125))).level, Level::Wrong);
+    }
+
+    #[test]
+    fn what_wechat_did_not_say_is_no_verdict_on_the_secret() {
+        let appid = AppId::parse("wx1").unwrap();
+        let silent = pair(&Pair { appid, current: Err(Upstream::NoAnswer("timeout")), previous: None });
+        assert_eq!(silent.level, Level::Warn, "{silent}");
+    }
+
+    #[test]
+    fn an_appid_of_another_form_is_a_warning() {
+        assert_eq!(appid_form("wx0123456789abcdef"), None);
+        for odd in ["wx0123456789ABCDEF", "wx0123456789abcde", "wx0123456789abcdeff", "gh_123456789abcdef", ""] {
+            assert_eq!(appid_form(odd).unwrap().level, Level::Warn, "{odd}");
+        }
+    }
+
+    #[test]
+    fn five_seconds_are_the_bound_of_the_clock() {
+        let level = |skew| clock("api.example.com", skew).level;
+        assert_eq!([-6, -5, 0, 5, 6].map(|skew| level(Some(skew)) == Level::Ok), [false, true, true, true, false]);
+        assert_eq!(level(None), Level::Warn);
+        assert!(clock("h", Some(9)).text.contains("9 s behind that of h"));
+        assert!(clock("h", Some(-9)).text.contains("9 s ahead of that of h"));
+    }
+
+    #[test]
+    fn a_base_url_that_is_not_reached_says_why() {
+        let line = |error| reached("https://api.example.com", &Err(error));
+        let tls = line(NoAnswer::Tls("its certificate has expired")).text;
+        assert!(tls.starts_with("TLS with WeChat at api.example.com fails, its certificate has expired: "), "{tls}");
+        for error in [NoAnswer::NoConnection, NoAnswer::TooLate, NoAnswer::Lost] {
+            assert_eq!(line(error).level, Level::Wrong);
+        }
+    }
+}

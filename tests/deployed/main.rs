@@ -1,0 +1,112 @@
+//! The smoke test of a deployment: `WXAUTH_URL=https://… cargo test -p tests --test deployed -- --ignored`.
+//!
+//! It sends only what is refused, so nothing is created. `WXAUTH_APPID` chooses a mini program where several are
+//! configured.
+
+#![expect(clippy::expect_used, reason = "a test ends where its expectation does")]
+
+use http::{Method, StatusCode};
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+use tests::{Answer, public_client, send};
+
+#[expect(clippy::disallowed_methods, reason = "what is tested here is no part of this process")]
+fn given(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The address of the deployment.
+fn url() -> String {
+    let url = given("WXAUTH_URL").expect("WXAUTH_URL should be the address of a deployment");
+    url.trim_end_matches('/').to_owned()
+}
+
+async fn get(address: &str) -> Answer {
+    send(public_client().get(address)).await
+}
+
+fn post(path: &str) -> RequestBuilder {
+    public_client().request(Method::POST, format!("{}{path}", url()))
+}
+
+/// The body of a login with this code.
+fn login(code: &str) -> Value {
+    let mut body = json!({ "code": code });
+    if let Some(appid) = given("WXAUTH_APPID") {
+        body["appid"] = appid.into();
+    }
+    body
+}
+
+#[tokio::test]
+#[ignore = "needs WXAUTH_URL"]
+async fn discovery_and_keys_agree_here_and_at_the_issuer() {
+    let discovery = get(&format!("{}/.well-known/openid-configuration", url())).await;
+    let (issuer, jwks_uri) = (discovery.text_of("issuer"), discovery.text_of("jwks_uri"));
+    let keys = get(&jwks_uri).await;
+
+    assert!(issuer.starts_with("https://") || issuer.starts_with("http://127.0.0.1:"), "{issuer}");
+    assert_eq!(jwks_uri, format!("{issuer}/.well-known/jwks.json"));
+    let elsewhere = get(&format!("{issuer}/.well-known/openid-configuration")).await;
+    assert_eq!(discovery.ok(), elsewhere.ok());
+    assert_eq!(keys.ok(), get(&format!("{}/.well-known/jwks.json", url())).await.ok());
+    for answer in [&discovery, &keys] {
+        assert_eq!(answer.header("cache-control").unwrap(), "max-age=300");
+        assert!(answer.header("x-request-id").is_some());
+    }
+    let algorithms = discovery.json()["id_token_signing_alg_values_supported"].clone();
+    let keys = keys.json()["keys"].as_array().unwrap().clone();
+    assert!(keys.len() >= 2, "current and next");
+    for key in keys {
+        assert!(key["kid"].is_string() && key["use"] == "sig", "{key}");
+        assert!(algorithms.as_array().unwrap().contains(&key["alg"]), "{key}");
+        assert!(key.get("d").is_none(), "a private half is published");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs WXAUTH_URL"]
+async fn an_invented_code_is_invalid_which_shows_that_secrets_wechat_and_table_work() {
+    let answer = send(post("/v1/login").json(&login("smoke-test"))).await;
+
+    answer.is_problem(400, "code_invalid", "relogin");
+}
+
+#[tokio::test]
+#[ignore = "needs WXAUTH_URL"]
+async fn what_is_not_a_login_is_refused_before_wechat_is_asked() {
+    let json = |body: String| post("/v1/login").header("content-type", "application/json").body(body);
+
+    send(json("{".to_owned())).await.is_problem(400, "invalid_request", "fix");
+    send(json("{}".to_owned())).await.is_problem(400, "invalid_request", "fix");
+    let large = login(&"x".repeat(17 * 1024)).to_string();
+    send(json(large)).await.is_problem(413, "payload_too_large", "fix");
+    let text = post("/v1/login").header("content-type", "text/plain").body(login("smoke-test").to_string());
+    send(text).await.is_problem(415, "unsupported_media_type", "fix");
+}
+
+#[tokio::test]
+#[ignore = "needs WXAUTH_URL"]
+async fn an_invented_refresh_token_needs_a_login() {
+    let token = format!("wxr1_{}", "A".repeat(120));
+    let answer = send(post("/v1/refresh").json(&json!({ "refresh_token": token }))).await;
+
+    answer.is_problem(400, "login_required", "relogin");
+}
+
+#[tokio::test]
+#[ignore = "needs WXAUTH_URL"]
+async fn a_phone_number_needs_an_access_token() {
+    let answer = send(post("/v1/phone").json(&json!({ "code": "smoke-test" }))).await;
+
+    answer.is_problem(401, "token_invalid", "refresh");
+    assert_eq!(answer.header("www-authenticate").unwrap(), r#"Bearer error="invalid_token""#);
+}
+
+#[tokio::test]
+#[ignore = "needs WXAUTH_URL"]
+async fn an_unknown_path_reaches_no_function() {
+    let answer = get(&format!("{}/v1/nothing", url())).await;
+
+    assert_eq!((answer.status, answer.json()), (StatusCode::NOT_FOUND, json!({ "message": "Not Found" })));
+}

@@ -1,0 +1,60 @@
+"""What stands around the template agrees with it: folders, example events, samconfig, `cargo lambda watch`."""
+
+import json
+import tomllib
+
+import support
+import template
+
+
+def _events():
+    return {file.stem: json.loads(file.read_text()) for file in (support.ROOT / "infra" / "events").glob("*.json")}
+
+
+def every_folder_of_functions_is_deployed_and_has_an_example_event():
+    folders = {folder.parent.name for folder in (support.ROOT / "functions").glob("*/Cargo.toml")}
+
+    assert set(support.Deployed().functions()) == folders
+    assert set(_events()) == folders
+
+
+def an_example_event_is_what_its_function_gets():
+    for name, event in _events().items():
+        if name == "rotation":
+            assert event["Step"] == "createSecret" and {"SecretId", "ClientRequestToken"} <= set(event)
+        elif name == "authorizer":
+            assert (event["version"], event["type"]) == ("2.0", "REQUEST")
+        else:
+            route = event["routeKey"]
+            assert template.ROUTES[route] == name
+            context = event["requestContext"]
+            assert route == f"{context['http']['method']} {event['rawPath']}" == context["routeKey"]
+            assert event["version"] == "2.0"
+
+
+def samconfig_deploys_what_was_built():
+    config = tomllib.loads((support.ROOT / "infra" / "samconfig.toml").read_text())
+
+    names = set()
+    for environment in ("default", "dev", "prod"):
+        section = config[environment]
+        names.add(section["global"]["parameters"]["stack_name"])
+        assert section["build"]["parameters"]["template_file"] == "template.yaml"
+        deploy = section["deploy"]["parameters"]
+        assert deploy["capabilities"] == "CAPABILITY_IAM"
+        assert deploy["resolve_s3"] is True
+        # The template of the source would be deployed instead of the one that sam build wrote.
+        assert "template_file" not in deploy
+        for given in deploy.get("parameter_overrides", []):
+            assert given.split("=")[0] in support.source()["Parameters"], given
+    assert len(names) == 3
+    assert config["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
+
+
+def cargo_lambda_watch_has_the_routes_of_the_template():
+    manifest = tomllib.loads((support.ROOT / "Cargo.toml").read_text())
+
+    router = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"]
+
+    routes = {f"{entry['method']} {path}": entry["function"] for path, entries in router.items() for entry in entries}
+    assert routes == template.ROUTES

@@ -1,0 +1,315 @@
+"""The deployment as CloudFormation gets it: asserted on the translated template, in every partition."""
+
+import json
+import re
+
+import pytest
+
+import support
+
+# The routes of the API, and the function behind each.
+ROUTES = {
+    "POST /v1/login": "login",
+    "POST /v1/refresh": "refresh",
+    "POST /v1/phone": "phone",
+    "GET /.well-known/openid-configuration": "keys",
+    "GET /.well-known/jwks.json": "keys",
+}
+
+READ = {"secretsmanager:GetSecretValue"}
+ROTATE = READ | {
+    "secretsmanager:PutSecretValue",
+    "secretsmanager:UpdateSecretVersionStage",
+}
+
+# Who may do what to which secret.
+SECRETS = {
+    "login": {"AppsSecret": READ, "KeyringSecret": READ, "SigningKeysSecret": READ},
+    "refresh": {"KeyringSecret": READ, "SigningKeysSecret": READ},
+    "phone": {"AppsSecret": READ, "KeyringSecret": READ, "JwksSecret": READ},
+    "keys": {"JwksSecret": READ},
+    "authorizer": {"JwksSecret": READ},
+    "rotation": {
+        "KeyringSecret": ROTATE,
+        "SigningKeysSecret": ROTATE,
+        "JwksSecret": READ | {"secretsmanager:PutSecretValue"},
+    },
+}
+
+_everywhere = pytest.mark.parametrize("partition", support.PARTITIONS)
+
+
+def _routes(deployed):
+    body = deployed.resources["Api"]["Properties"]["Body"]
+    found = {}
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            integration = operation["x-amazon-apigateway-integration"]
+            function = re.search(r"\$\{(\w+)Function\.Arn\}", integration["uri"]).group(1).lower()
+            found[f"{method.upper()} {path}"] = (function, integration)
+    return found
+
+
+@_everywhere
+def the_api_has_the_routes_of_the_design_and_no_others(partition):
+    deployed = support.Deployed(partition)
+
+    routes = _routes(deployed)
+
+    assert {route: function for route, (function, _) in routes.items()} == ROUTES
+    for _, integration in routes.values():
+        assert integration["payloadFormatVersion"] == "2.0"
+        assert integration["timeoutInMillis"] == 15000
+        assert integration["uri"].startswith(f"arn:{partition}:apigateway:")
+
+
+@_everywhere
+def each_route_may_call_its_function_and_nobody_else_may(partition):
+    deployed = support.Deployed(partition)
+
+    permissions = deployed.of_type("AWS::Lambda::Permission")
+    rotation = permissions.pop("RotationPermission")
+
+    callable_by = {}
+    for permission in permissions.values():
+        assert permission["Principal"] == "apigateway.amazonaws.com"
+        assert permission["SourceArn"].startswith(f"arn:{partition}:execute-api:")
+        method, path = re.search(r"/\*/([A-Z]+)(/.*)$", permission["SourceArn"]).groups()
+        callable_by[f"{method} {path}"] = permission["FunctionName"]
+    assert callable_by == {route: f"${{{name.capitalize()}Function}}" for route, name in ROUTES.items()}
+    assert rotation["FunctionName"] == "${RotationFunction}"
+
+
+@_everywhere
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+def every_function_is_a_native_one_with_its_own_log_group_and_a_limit(partition, architecture):
+    deployed = support.Deployed(partition, Architecture=architecture)
+
+    for name, function in deployed.functions().items():
+        assert function["Runtime"] == "provided.al2023"
+        assert function["Handler"] == "bootstrap"
+        assert function["Architectures"] == [architecture]
+        assert function["MemorySize"] == 256
+        assert function["Timeout"] == (60 if name == "rotation" else 12)
+        assert function["FunctionName"] == f"wxauth-{name}"
+        assert function["Role"] == f"${{{name.capitalize()}Role.Arn}}"
+        assert function["LoggingConfig"] == {"LogGroup": f"${{{name.capitalize()}LogGroup}}"}
+        group = deployed.resources[f"{name.capitalize()}LogGroup"]["Properties"]
+        assert group == {"LogGroupName": f"/aws/lambda/wxauth-{name}", "RetentionInDays": 30}
+
+
+def no_concurrency_is_reserved_and_nothing_is_traced_unless_asked_for():
+    quiet, asked = support.Deployed(), support.Deployed(ReservedConcurrency=50, TracingMode="Active")
+
+    for name, function in quiet.functions().items():
+        assert "ReservedConcurrentExecutions" not in function
+        assert function["TracingConfig"] == {"Mode": "PassThrough"}
+        assert "ManagedPolicyArns" not in quiet.resources[f"{name.capitalize()}Role"]["Properties"]
+    for name, function in asked.functions().items():
+        assert function["ReservedConcurrentExecutions"] == 50
+        assert function["TracingConfig"] == {"Mode": "Active"}
+        assert asked.resources[f"{name.capitalize()}Role"]["Properties"]["ManagedPolicyArns"] == ["${TracePolicy}"]
+
+
+@_everywhere
+def a_role_is_for_lambda_alone_and_names_what_it_allows(partition):
+    deployed = support.Deployed(partition)
+    roles = deployed.of_type("AWS::IAM::Role")
+
+    assert set(roles) == {f"{name.capitalize()}Role" for name in deployed.functions()}
+    for name in deployed.functions():
+        role = roles[f"{name.capitalize()}Role"]
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+        allowed = deployed.statements(name)
+        for actions, resources in allowed:
+            assert not any("*" in action or action.endswith("Scan") for action in actions), name
+            assert not any("*" in resource for resource in resources), name
+        assert allowed[0] == (
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            [f"${{{name.capitalize()}LogGroup.Arn}}"],
+        )
+        services = {action.split(":")[0] for actions, _ in allowed for action in actions}
+        assert services <= {"dynamodb", "logs", "secretsmanager"}, name
+
+
+def the_one_star_is_for_traces():
+    resources = support.translated()["Resources"]
+    (statement,) = resources["TracePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+
+    policies = {name: json.dumps(it) for name, it in resources.items() if it["Type"].startswith("AWS::IAM::")}
+
+    assert {name for name, text in policies.items() if '"*"' in text} == {"TracePolicy"}
+    assert statement["Action"] == ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+    assert resources["TracePolicy"]["Condition"] == "HasTraces"
+
+
+def secrets_are_read_and_written_by_whom_the_table_says():
+    deployed = support.Deployed()
+
+    granted = {}
+    for name in deployed.functions():
+        granted[name] = {}
+        for actions, resources in deployed.statements(name):
+            for resource in resources:
+                if secret := re.fullmatch(r"\$\{(\w+Secret)\}", resource):
+                    granted[name].setdefault(secret.group(1), set()).update(actions)
+
+    assert granted == SECRETS
+
+
+def a_variable_names_a_secret_that_its_function_may_read():
+    deployed = support.Deployed()
+
+    for name, function in deployed.functions().items():
+        named = {value[2:-1] for value in function["Environment"]["Variables"].values() if "Secret}" in str(value)}
+        # Secrets Manager tells rotation by its event which secret to rotate.
+        told = {"KeyringSecret", "SigningKeysSecret"} if name == "rotation" else set()
+        assert named | told == set(SECRETS[name]), name
+
+
+@_everywhere
+def no_partition_is_written_into_the_template(partition):
+    text = json.dumps(support.translated(partition))
+
+    assert not re.findall(r"arn:aws[a-z-]*:", text)
+    principals = {"apigateway.amazonaws.com"}
+    assert set(re.findall(r"[\w.]*amazonaws\.com[\w.]*", text)) == principals
+
+
+def nothing_waits_for_itself():
+    resources = support.translated()["Resources"]
+
+    assert support.cycle(resources) is None
+
+    # The guard bites: a function that names the API's URL is what it is for.
+    variables = resources["LoginFunction"]["Properties"]["Environment"]["Variables"]
+    variables["WXAUTH_ISSUER"] = {"Fn::Sub": "https://${Api}.example.com"}
+    assert {"Api", "LoginFunction"} <= set(support.cycle(resources))
+
+
+@_everywhere
+def secrets_manager_may_call_rotation_before_it_is_told_to(partition):
+    resources = support.translated(partition)["Resources"]
+    deployed = support.Deployed(partition)
+
+    permission = deployed.resources["RotationPermission"]["Properties"]
+    assert permission["Principal"] == "secretsmanager.amazonaws.com"
+    assert permission["SourceAccount"] == "123456789012"
+    assert permission["Action"] == "lambda:InvokeFunction"
+    schedules = deployed.of_type("AWS::SecretsManager::RotationSchedule")
+    assert {schedule["SecretId"] for schedule in schedules.values()} == {"${KeyringSecret}", "${SigningKeysSecret}"}
+    for name, schedule in schedules.items():
+        assert resources[name]["DependsOn"] == "RotationPermission"
+        assert schedule["RotationLambdaARN"] == "${RotationFunction.Arn}"
+        assert schedule["RotationRules"] == {"AutomaticallyAfterDays": 30}
+        assert schedule["RotateImmediatelyOnUpdate"] is True
+
+
+def table_and_secrets_outlive_the_stack():
+    deployed = support.Deployed()
+
+    kept = [name for name, it in deployed.resources.items() if it.get("DeletionPolicy") == "Retain"]
+
+    assert kept == ["Table", "AppsSecret", "KeyringSecret", "SigningKeysSecret", "JwksSecret"]
+    assert all(deployed.resources[name]["UpdateReplacePolicy"] == "Retain" for name in kept)
+    table = deployed.resources["Table"]["Properties"]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+    assert table["DeletionProtectionEnabled"] is True
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert "GlobalSecondaryIndexes" not in table and "LocalSecondaryIndexes" not in table
+
+
+def no_secret_is_a_parameter_or_stands_in_the_template():
+    template = support.translated()
+
+    for name, parameter in template["Parameters"].items():
+        assert not re.search(r"secret|password|token|appid|private", name, re.IGNORECASE), name
+        assert parameter["Description"] and "NoEcho" not in parameter
+    secrets = support.Deployed().of_type("AWS::SecretsManager::Secret")
+    assert {name: secret["SecretString"] for name, secret in secrets.items()} == {
+        "AppsSecret": '{"apps":{}}',
+        "KeyringSecret": '{"keys":{}}',
+        "SigningKeysSecret": '{"keys":[]}',
+        "JwksSecret": '{"keys":[]}',
+    }
+    assert "GenerateSecretString" not in json.dumps(template)
+
+
+def without_a_domain_the_gateways_address_serves_and_the_issuer_is_what_is_called():
+    deployed = support.Deployed()
+
+    assert not deployed.of_type("AWS::ApiGatewayV2::DomainName")
+    assert not deployed.of_type("AWS::ApiGatewayV2::ApiMapping")
+    (server,) = deployed.resources["Api"]["Properties"]["Body"]["servers"]
+    assert server["x-amazon-apigateway-endpoint-configuration"] == {"disableExecuteApiEndpoint": False}
+    for name in ("login", "refresh", "phone", "keys", "authorizer"):
+        assert deployed.functions()[name]["Environment"]["Variables"]["WXAUTH_ISSUER"] == ""
+    assert deployed.outputs["ApiUrl"] == deployed.outputs["Issuer"] == "${Api.ApiEndpoint}"
+
+
+def with_a_domain_only_the_domain_serves_and_it_is_the_issuer():
+    deployed = support.Deployed(**support.DOMAIN)
+
+    (domain,) = deployed.of_type("AWS::ApiGatewayV2::DomainName").values()
+    (configuration,) = domain["DomainNameConfigurations"]
+    assert domain["DomainName"] == "auth.example.com"
+    assert (configuration["EndpointType"], configuration["SecurityPolicy"]) == ("REGIONAL", "TLS_1_2")
+    (mapping,) = deployed.of_type("AWS::ApiGatewayV2::ApiMapping").values()
+    assert mapping == {"ApiId": "${Api}", "DomainName": "${Domain}", "Stage": "${ApiApiGatewayDefaultStage}"}
+    (server,) = deployed.resources["Api"]["Properties"]["Body"]["servers"]
+    assert server["x-amazon-apigateway-endpoint-configuration"] == {"disableExecuteApiEndpoint": True}
+    for name in ("login", "refresh", "phone", "keys", "authorizer"):
+        assert deployed.functions()[name]["Environment"]["Variables"]["WXAUTH_ISSUER"] == "https://auth.example.com"
+    assert deployed.outputs["ApiUrl"] == deployed.outputs["Issuer"] == "https://auth.example.com"
+
+
+def an_issuer_goes_before_the_domain():
+    deployed = support.Deployed(**support.DOMAIN, Issuer="https://id.example.com")
+
+    assert deployed.functions()["login"]["Environment"]["Variables"]["WXAUTH_ISSUER"] == "https://id.example.com"
+    assert deployed.outputs["ApiUrl"] == "https://auth.example.com"
+    assert deployed.outputs["Issuer"] == "https://id.example.com"
+
+
+def the_access_log_holds_ids_codes_and_times():
+    (stage,) = support.Deployed().of_type("AWS::ApiGatewayV2::Stage").values()
+    settings = stage["AccessLogSettings"]
+
+    fields = json.loads(settings["Format"])
+
+    assert settings["DestinationArn"] == "${AccessLogGroup.Arn}"
+    assert set(fields.values()) == {
+        "$context.requestId",
+        "$context.integration.requestId",
+        "$context.requestTimeEpoch",
+        "$context.routeKey",
+        "$context.status",
+        "$context.error.responseType",
+        "$context.integration.integrationStatus",
+        "$context.integration.status",
+        "$context.responseLatency",
+        "$context.integration.latency",
+    }
+
+
+def every_route_is_throttled():
+    (stage,) = support.Deployed().of_type("AWS::ApiGatewayV2::Stage").values()
+
+    assert stage["StageName"] == "$default"
+    assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100}
+    assert set(stage["RouteSettings"]) <= set(ROUTES)
+    for settings in stage["RouteSettings"].values():
+        assert settings["ThrottlingBurstLimit"] >= settings["ThrottlingRateLimit"] > 0
+
+
+def what_is_printed_can_be_pasted():
+    outputs = support.Deployed().outputs
+
+    assert outputs["FillApps"].startswith("aws secretsmanager put-secret-value --region us-east-1 --secret-id ")
+    assert outputs["SmokeTest"].startswith("curl -sS -m 20 -X POST ${Api.ApiEndpoint}/v1/login ")
+    assert "\n" not in outputs["FillApps"] + outputs["SmokeTest"] + outputs["LogGroups"]
+    assert json.loads(re.search(r"-d '(.*)'$", outputs["SmokeTest"]).group(1)) == {"code": "smoke-test"}
+    assert outputs["AuthorizerUri"].endswith(":lambda:path/2015-03-31/functions/${AuthorizerFunction.Arn}/invocations")
