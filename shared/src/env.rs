@@ -171,7 +171,11 @@ impl Env {
 
     /// The secret that `rotation` writes the public half to.
     pub fn public_half(&self) -> Result<Arc<WrittenSecret>, ConfigError> {
-        let id = self.vars.required("WXAUTH_JWKS", "the name or ARN of a secret")?.to_owned();
+        let should = "the name or ARN of a secret";
+        let id = self.vars.required("WXAUTH_JWKS", should)?.to_owned();
+        if id.starts_with("file:") {
+            return Err(ConfigError::new("WXAUTH_JWKS", format!("{should}: what rotation writes is read on AWS")));
+        }
         Ok(Arc::new(WrittenSecret { client: self.secrets_manager()?, id }))
     }
 

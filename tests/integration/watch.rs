@@ -35,7 +35,7 @@ impl Emulator {
             .spawn();
         let process = Process(child.unwrap());
         let address = format!("127.0.0.1:{port}");
-        for _ in 0..100 {
+        for _ in 0..300 {
             if tokio::net::TcpStream::connect(&address).await.is_ok() {
                 // This client has a timeout: an event for a function that does not run waits for ever.
                 return Self { address, http: tests::client(), _process: process };
@@ -74,6 +74,9 @@ fn body(answer: &Value) -> Value {
 async fn every_function_of_cargo_lambda_answers_its_event_and_its_routes() {
     let (laptop, secrets) = (Laptop::start().await, Folder::new());
     local::secrets::SecretFiles::in_folder(&secrets.0, KeyKind::Ec).unwrap();
+    for mount in local::mounts(&laptop.world.env).await.unwrap() {
+        assert!(binaries("lambda").join(mount.name).join("bootstrap").is_file(), "{} is not built", mount.name);
+    }
     let emulator = Emulator::start().await;
     let names = ["login", "refresh", "phone", "keys", "authorizer"];
     let _functions = names.map(|name| emulator.function(name, &laptop, &secrets));

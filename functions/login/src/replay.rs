@@ -139,7 +139,10 @@ async fn repeat(
     if session.generation != 0 || !session.is_alive(deps.clock.now(), deps.policy.not_before) {
         return Err(LoginError::CodeUsed);
     }
-    notes::note(|notes| notes.verdict = Some("LOGIN_REPLAY"));
+    notes::note(|notes| {
+        notes.verdict = Some("LOGIN_REPLAY");
+        notes.user = keys.keyring.pseudonym(&user.appid, &user.openid);
+    });
     let first_family = deps.user.first_family(user).await?;
     let profile = profile::read(deps, keys.keyring, user, login.user_info.as_ref(), None).await;
     let tokens = flow::tokens(deps, keys, user, session)?;

@@ -14,6 +14,8 @@ use shared::{
     config::ConfigError,
     entropy::Entropy,
     env::Env,
+    http::record::{self, Log},
+    notes,
     secrets::rotation::{RotateSecret, WriteSecret},
     token::jwks::KeyKind,
 };
@@ -35,6 +37,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Randomness for the keyring.
     pub entropy: Arc<dyn Entropy>,
+    /// The log.
+    pub log: Log,
 }
 
 /// A session that began in the last second of a key's time must be able to end by itself.
@@ -51,6 +55,7 @@ impl Deps {
             keep: env.refresh_policy()?.absolute + MARGIN,
             clock: env.clock(),
             entropy: env.entropy(),
+            log: env.log(),
         })
     }
 }
@@ -76,6 +81,18 @@ enum Step {
     Finish,
 }
 
+impl Step {
+    /// Its name in the log: Secrets Manager's own.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "createSecret",
+            Self::Set => "setSecret",
+            Self::Test => "testSecret",
+            Self::Finish => "finishSecret",
+        }
+    }
+}
+
 /// Nothing is answered: a step is done, or it failed.
 #[derive(Debug, Serialize)]
 pub struct Done {}
@@ -83,11 +100,15 @@ pub struct Done {}
 /// The function: one step of a rotation.
 pub async fn handle(deps: Deps, event: Event) -> Result<Done, RotationError> {
     let (secret, version) = (event.secret_id.as_str(), event.client_request_token.as_str());
-    match event.step {
-        Step::Create => flow::create(&deps, secret, version).await?,
-        Step::Set => flow::set(&deps, secret, version).await?,
-        Step::Test => flow::test(&deps, secret, version).await?,
-        Step::Finish => flow::finish(&deps, secret, version).await?,
-    }
+    record::event(&deps.log, async {
+        notes::note(|notes| notes.verdict = Some(event.step.as_str()));
+        match event.step {
+            Step::Create => flow::create(&deps, secret, version).await,
+            Step::Set => flow::set(&deps, secret, version).await,
+            Step::Test => flow::test(&deps, secret, version).await,
+            Step::Finish => flow::finish(&deps, secret, version).await,
+        }
+    })
+    .await?;
     Ok(Done {})
 }

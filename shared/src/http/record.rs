@@ -79,7 +79,7 @@ pub(super) async fn record(State(log): State<Log>, id: RequestId, request: Reque
     seen.failed = response.status().is_server_error();
     seen.code = problem.map(Problem::code);
     seen.cause = problem.and_then(Problem::cause).map(|cause| causes(&**cause));
-    let mut line = seen.fields("request");
+    let mut line = seen.fields();
     line.insert("status".to_owned(), response.status().as_u16().into());
     line.insert("request_id".to_owned(), id.0.into());
     line.insert("route".to_owned(), route.unwrap_or_else(|| "-".to_owned()).into());
@@ -93,7 +93,7 @@ pub async fn event<T, E: Error>(log: &Log, answer: impl Future<Output = Result<T
     let (result, mut seen) = log.observe(answer).await;
     seen.failed = result.is_err();
     seen.cause = result.as_ref().err().map(|error| causes(error));
-    log.write(seen.fields("event"), &seen);
+    log.write(seen.fields(), &seen);
     result
 }
 
@@ -128,11 +128,11 @@ fn millis(time: Duration) -> u64 {
 }
 
 impl Seen {
-    fn fields(&self, message: &str) -> Map<String, Value> {
+    fn fields(&self) -> Map<String, Value> {
         let notes = &self.notes;
         let fields = [
             ("level", Some(if self.failed { "ERROR" } else { "INFO" }.into())),
-            ("message", Some(message.into())),
+            ("message", Some("request".into())),
             ("code", self.code.map(|code| code.as_str().into())),
             ("cause", self.cause.clone().map(Value::from)),
             ("verdict", notes.verdict.map(Value::from)),

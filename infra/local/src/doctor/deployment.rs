@@ -157,15 +157,12 @@ mod tests {
 
     const URL: &str = "https://auth.example.com";
 
-    fn answer(status: u16, body: &str) -> Result<Answer, NoAnswer> {
-        Ok(Answer { status, body: body.to_owned(), date: None, asked_at: 0, answered_at: 0 })
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer { status, body: body.to_owned(), date: None, asked_at: 0, answered_at: 0 }
     }
 
-    fn document(issuer: &str, keys: &str) -> Result<Answer, NoAnswer> {
-        answer(
-            200,
-            &serde_json::json!({ "issuer": issuer, "jwks_uri": format!("{keys}/.well-known/jwks.json") }).to_string(),
-        )
+    fn document(issuer: &str, keys: &str) -> Answer {
+        answer(200, &serde_json::json!({ "issuer": issuer, "jwks_uri": format!("{keys}/jwks.json") }).to_string())
     }
 
     fn judged(fetched: &Result<Answer, NoAnswer>, configured: Option<&str>) -> Finding {
@@ -200,21 +197,21 @@ mod tests {
     #[test]
     fn the_issuer_is_the_configured_one_or_the_address_itself() {
         let other = "https://other.example.com";
-        assert_eq!(judged(&document(URL, URL), None).level, Level::Ok);
-        assert_eq!(judged(&document(other, other), Some(other)).level, Level::Ok);
-        assert_eq!(judged(&document(URL, URL), Some(other)).level, Level::Wrong);
-        assert_eq!(judged(&document(other, other), None).level, Level::Wrong);
-        assert_eq!(judged(&document(URL, other), None).level, Level::Wrong);
+        assert_eq!(judged(&Ok(document(URL, URL)), None).level, Level::Ok);
+        assert_eq!(judged(&Ok(document(other, other)), Some(other)).level, Level::Ok);
+        assert_eq!(judged(&Ok(document(URL, URL)), Some(other)).level, Level::Wrong);
+        assert_eq!(judged(&Ok(document(other, other)), None).level, Level::Wrong);
+        assert_eq!(judged(&Ok(document(URL, other)), None).level, Level::Wrong);
     }
 
     #[test]
     fn what_is_no_discovery_document_says_where_to_look() {
         for (fetched, words) in [
-            (answer(404, r#"{"message":"Not Found"}"#), "ApiUrl"),
-            (answer(403, ""), "execute-api endpoint is off"),
-            (answer(503, ""), "rotate the signing keys"),
-            (answer(500, ""), "read the log"),
-            (answer(200, "<html>"), "something else than wxauth"),
+            (Ok(answer(404, r#"{"message":"Not Found"}"#)), "ApiUrl"),
+            (Ok(answer(403, "")), "execute-api endpoint is off"),
+            (Ok(answer(503, "")), "rotate the signing keys"),
+            (Ok(answer(500, "")), "read the log"),
+            (Ok(answer(200, "<html>")), "something else than wxauth"),
             (
                 Err(NoAnswer::Tls("its certificate has expired")),
                 "TLS with auth.example.com fails, its certificate has expired",
@@ -228,9 +225,9 @@ mod tests {
 
     #[test]
     fn a_key_set_without_keys_verifies_nothing() {
-        assert_eq!(jwks(&answer(200, r#"{"keys":[]}"#)).level, Level::Wrong);
-        assert_eq!(jwks(&answer(200, "{}")).level, Level::Wrong);
-        assert_eq!(jwks(&answer(200, r#"{"keys":[{"kid":"a","alg":"ES256"}]}"#)), ok("the JWKS answers, keys: 1"));
+        assert_eq!(jwks(&Ok(answer(200, r#"{"keys":[]}"#))).level, Level::Wrong);
+        assert_eq!(jwks(&Ok(answer(200, "{}"))).level, Level::Wrong);
+        assert_eq!(jwks(&Ok(answer(200, r#"{"keys":[{"kid":"a","alg":"ES256"}]}"#))), ok("the JWKS answers, keys: 1"));
     }
 
     #[test]

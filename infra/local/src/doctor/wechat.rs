@@ -119,7 +119,7 @@ fn misconfigured(appid: &str, errcode: i64) -> Finding {
         89507 => ("the administrator refused this IP address for", "try again after an hour"),
         _ => ("WeChat gives no token for", "look the errcode up on WeChat's page of getStableAccessToken"),
     };
-    wrong(format_args!("{seen} {appid} (errcode {errcode})"), format_args!("{mend}; {CONSOLE}"))
+    wrong(format_args!("{seen} {appid} (errcode {errcode})"), format_args!("{mend} ({CONSOLE})"))
 }
 
 #[cfg(test)]
