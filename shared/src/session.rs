@@ -307,8 +307,8 @@ pub trait KeepPlatformToken: Send + Sync {
     /// Gives the right back, if it is still the holder's.
     async fn release(&self, appid: &AppId, holder: LeaseHolder) -> Result<(), StoreError>;
 
-    /// Stores a new token and gives the right back.
-    async fn keep(&self, appid: &AppId, token: &StoredToken) -> Result<(), StoreError>;
+    /// Stores a new token and gives the right back, if it is still the holder's.
+    async fn keep(&self, appid: &AppId, holder: LeaseHolder, token: &StoredToken) -> Result<(), StoreError>;
 }
 
 /// Whether the session of an access token is still there, is the very one of the token, and has not run out.

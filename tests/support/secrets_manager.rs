@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use axum::{Router, extract::State, http::HeaderMap, response::IntoResponse, routing::post};
@@ -63,6 +66,14 @@ impl SecretsManager {
         secret.texts.get(secret.stages.get(stage)?).cloned()
     }
 
+    /// Puts a new current version, as an owner does by hand.
+    pub fn put_current(&self, secret: &str, text: &str) {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let version = format!("by-hand-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let request = json!({ "SecretId": secret, "ClientRequestToken": version, "SecretString": text });
+        self.put(&request).expect("the secret");
+    }
+
     /// Makes a pending version as Secrets Manager does when a rotation begins: a stage without a text.
     pub fn begin_rotation(&self, secret: &str, version: &str) {
         let mut secrets = self.secrets();
@@ -86,7 +97,7 @@ impl SecretsManager {
         let version = match (request["VersionId"].as_str(), stage) {
             (Some(version), None) => version,
             (Some(version), Some(_)) if staged.is_some_and(|staged| staged == version) => version,
-            (Some(_), Some(_)) => return Err(ABSENT),
+            (Some(_), Some(_)) => return Err(INVALID),
             (None, _) => staged.ok_or(ABSENT)?,
         };
         let text = secret.texts.get(version).ok_or(ABSENT)?;
@@ -128,8 +139,14 @@ impl SecretsManager {
         let mut secrets = self.secrets();
         let secret = secrets.get_mut(request["SecretId"].as_str().unwrap_or_default()).ok_or(ABSENT)?;
         let stage = request["VersionStage"].as_str().ok_or(INVALID)?;
-        let to = request["MoveToVersionId"].as_str().ok_or(INVALID)?;
         let from = request["RemoveFromVersionId"].as_str().ok_or(INVALID)?;
+        let Some(to) = request["MoveToVersionId"].as_str() else {
+            if secret.stages.get(stage).is_none_or(|staged| staged != from) {
+                return Err(INVALID);
+            }
+            secret.stages.remove(stage);
+            return Ok(json!({}));
+        };
         if secret.stages.get(stage).is_none_or(|staged| staged != from) || !secret.texts.contains_key(to) {
             return Err(INVALID);
         }

@@ -1,10 +1,13 @@
 //! The four steps. The value itself tells which of the two secrets it is: a keyring or a JWK set.
 
 use shared::{
-    secrets::{FromSecret as _, SecretDefect, rotation::ManageError},
+    secrets::{
+        FromSecret as _, SecretDefect,
+        rotation::{ManageError, Version},
+    },
     token::{
-        access::{AccessSigner, AccessVerifier},
-        jwks::{MakeError, PrivateJwks},
+        access::AccessSigner,
+        jwks::{MakeError, PrivateJwks, PublicJwks},
         keyring::{Keyring, StoredKeyring},
     },
 };
@@ -27,14 +30,22 @@ pub enum RotationError {
     /// There is no pending version of this token: the steps came in another order.
     #[error("there is no pending version")]
     NothingPending,
+    /// The pending version was made from another value, or too long ago.
+    #[error("the pending version is stale and was put aside; the next rotation starts anew")]
+    Stale,
+    /// The public half does not hold all keys of the pending version.
+    #[error("the public half is not published")]
+    Unpublished,
     /// The pending version does not work.
     #[error("the pending version does not work: {0}")]
     Unfit(#[from] SecretDefect),
 }
 
 /// One of the two secrets.
-enum Value {
+pub enum Value {
+    /// The keyring.
     Keyring(StoredKeyring),
+    /// The signing keys.
     SigningKeys(PrivateJwks),
 }
 
@@ -61,38 +72,32 @@ impl Value {
         })
     }
 
-    fn follows(&self, before: &Self) -> bool {
+    fn follows(&self, before: &Self, deps: &Deps) -> bool {
+        let now = deps.clock.now();
         match (self, before) {
-            (Self::Keyring(after), Self::Keyring(before)) => after.follows(before),
-            (Self::SigningKeys(after), Self::SigningKeys(before)) => after.follows(before),
+            (Self::Keyring(after), Self::Keyring(before)) => after.follows(before, now),
+            (Self::SigningKeys(after), Self::SigningKeys(before)) => after.follows(before, now),
             (Self::Keyring(_), Self::SigningKeys(_)) | (Self::SigningKeys(_), Self::Keyring(_)) => false,
         }
     }
 }
 
-/// Makes the pending version. What an earlier rotation left pending is used again, if it follows the current value: its
-/// public half may be known already.
-pub async fn create(deps: &Deps, secret: &str, version: &str) -> Result<(), RotationError> {
-    if deps.secrets.pending(secret, Some(version)).await?.is_some() {
-        return Ok(());
+/// Makes the pending version from the current one. It is never made from what an earlier rotation left pending: that may
+/// hold keys which the owner has put aside since, or of an age that nobody has known them for.
+pub async fn create(deps: &Deps, secret: &str, version: &str, current: &Version) -> Result<(), RotationError> {
+    if deps.secrets.pending(secret, version).await?.is_some() {
+        return pending(deps, secret, version, current).await.map(drop);
     }
-    let current_text = deps.secrets.current(secret).await?.text;
-    let current = Value::read(&current_text)?;
-    if let Some(left) = deps.secrets.pending(secret, None).await?
-        && Value::read(&left).is_ok_and(|value| value.follows(&current))
-    {
-        return Ok(deps.secrets.put_pending(secret, version, &left).await?);
-    }
-    let text = match current.rotated(deps)? {
+    let text = match Value::read(&current.text)?.rotated(deps)? {
         Some(rotated) => rotated.text()?,
-        None => current_text,
+        None => current.text.clone(),
     };
     Ok(deps.secrets.put_pending(secret, version, &text).await?)
 }
 
 /// Writes the public half of signing keys, before the private half counts.
-pub async fn set(deps: &Deps, secret: &str, version: &str) -> Result<(), RotationError> {
-    match pending(deps, secret, version).await? {
+pub async fn set(deps: &Deps, pending: &Value) -> Result<(), RotationError> {
+    match pending {
         Value::Keyring(_) => Ok(()),
         Value::SigningKeys(set) => {
             let public = serde_json::to_string(&set.public()).map_err(|_| RotationError::Foreign)?;
@@ -101,31 +106,35 @@ pub async fn set(deps: &Deps, secret: &str, version: &str) -> Result<(), Rotatio
     }
 }
 
-/// Reads the pending version as the functions will.
-pub async fn test(deps: &Deps, secret: &str, version: &str) -> Result<(), RotationError> {
-    let value = pending(deps, secret, version).await?;
-    let text = value.text()?;
-    match value {
+/// Reads the pending version, and what was published of it, as the functions will.
+pub async fn test(deps: &Deps, pending: &Value) -> Result<(), RotationError> {
+    let text = pending.text()?;
+    match pending {
         Value::Keyring(_) => drop(Keyring::from_secret(&text)?),
         Value::SigningKeys(set) => {
-            let public = serde_json::to_string(&set.public()).map_err(|_| RotationError::Foreign)?;
-            drop((AccessSigner::from_secret(&text)?, AccessVerifier::from_secret(&public)?));
+            drop(AccessSigner::from_secret(&text)?);
+            let published = PublicJwks::from_secret(&deps.jwks.read().await?)?;
+            if !set.kids().is_subset(&published.kids()) {
+                return Err(RotationError::Unpublished);
+            }
         }
     }
     Ok(())
 }
 
 /// Makes the pending version current.
-pub async fn finish(deps: &Deps, secret: &str, version: &str) -> Result<(), RotationError> {
-    let current = deps.secrets.current(secret).await?;
-    if current.id == version {
-        return Ok(());
-    }
-    pending(deps, secret, version).await?;
+pub async fn finish(deps: &Deps, secret: &str, version: &str, current: &Version) -> Result<(), RotationError> {
     Ok(deps.secrets.finish(secret, version, &current.id).await?)
 }
 
-async fn pending(deps: &Deps, secret: &str, version: &str) -> Result<Value, RotationError> {
-    let text = deps.secrets.pending(secret, Some(version)).await?.ok_or(RotationError::NothingPending)?;
-    Value::read(&text)
+/// The pending version, if it may still come to use: it is the current value again, or what a rotation of it has given
+/// just now. Another one loses its stage, so that the next rotation starts anew.
+pub async fn pending(deps: &Deps, secret: &str, version: &str, current: &Version) -> Result<Value, RotationError> {
+    let text = deps.secrets.pending(secret, version).await?.ok_or(RotationError::NothingPending)?;
+    let value = Value::read(&text)?;
+    if text == current.text || value.follows(&Value::read(&current.text)?, deps) {
+        return Ok(value);
+    }
+    deps.secrets.discard(secret, version).await?;
+    Err(RotationError::Stale)
 }

@@ -102,11 +102,20 @@ pub async fn handle(deps: Deps, event: Event) -> Result<Done, RotationError> {
     let (secret, version) = (event.secret_id.as_str(), event.client_request_token.as_str());
     record::event(&deps.log, async {
         notes::note(|notes| notes.verdict = Some(event.step.as_str()));
+        let current = deps.secrets.current(secret).await?;
+        if current.id == version {
+            // A step that comes late, or again: the rotation is done.
+            return Ok(());
+        }
+        if let Step::Create = event.step {
+            return flow::create(&deps, secret, version, &current).await;
+        }
+        let pending = flow::pending(&deps, secret, version, &current).await?;
         match event.step {
-            Step::Create => flow::create(&deps, secret, version).await,
-            Step::Set => flow::set(&deps, secret, version).await,
-            Step::Test => flow::test(&deps, secret, version).await,
-            Step::Finish => flow::finish(&deps, secret, version).await,
+            Step::Create => Ok(()),
+            Step::Set => flow::set(&deps, &pending).await,
+            Step::Test => flow::test(&deps, &pending).await,
+            Step::Finish => flow::finish(&deps, secret, version, &current).await,
         }
     })
     .await?;

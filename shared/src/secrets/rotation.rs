@@ -29,8 +29,11 @@ pub trait RotateSecret: Send + Sync {
     /// The version that counts.
     async fn current(&self, secret: &str) -> Result<Version, ManageError>;
 
-    /// The pending version of this id, or whichever is pending.
-    async fn pending(&self, secret: &str, version: Option<&str>) -> Result<Option<Zeroizing<String>>, ManageError>;
+    /// The text of this version, if it is the pending one and has a text.
+    async fn pending(&self, secret: &str, version: &str) -> Result<Option<Zeroizing<String>>, ManageError>;
+
+    /// Takes the pending stage from a version that must not come to use.
+    async fn discard(&self, secret: &str, version: &str) -> Result<(), ManageError>;
 
     /// Makes a pending version.
     async fn put_pending(&self, secret: &str, version: &str, text: &str) -> Result<(), ManageError>;
@@ -42,6 +45,9 @@ pub trait RotateSecret: Send + Sync {
 /// `GetSecretValue` and `PutSecretValue` on a secret that is written whole.
 #[async_trait]
 pub trait WriteSecret: Send + Sync {
+    /// The text as it is.
+    async fn read(&self) -> Result<String, ManageError>;
+
     /// Replaces the text, unless it is this one already.
     async fn write(&self, text: &str) -> Result<(), ManageError>;
 }
@@ -79,13 +85,20 @@ impl RotateSecret for SecretsManager {
         }
     }
 
-    async fn pending(&self, secret: &str, version: Option<&str>) -> Result<Option<Zeroizing<String>>, ManageError> {
+    async fn pending(&self, secret: &str, version: &str) -> Result<Option<Zeroizing<String>>, ManageError> {
+        // By its stage alone: what is answered to an id and a stage that do not belong together is not documented.
         let request = self.0.get_secret_value().secret_id(secret).version_stage(PENDING);
-        match request.set_version_id(version.map(str::to_owned)).send().await {
-            Ok(value) => Ok(value.secret_string.map(Zeroizing::new)),
+        match request.send().await {
+            Ok(value) if value.version_id.as_deref() == Some(version) => Ok(value.secret_string.map(Zeroizing::new)),
+            Ok(_) => Ok(None),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(failed(&error)),
         }
+    }
+
+    async fn discard(&self, secret: &str, version: &str) -> Result<(), ManageError> {
+        let request = self.0.update_secret_version_stage().secret_id(secret).version_stage(PENDING);
+        request.remove_from_version_id(version).send().await.map(drop).map_err(|error| failed(&error))
     }
 
     async fn put_pending(&self, secret: &str, version: &str, text: &str) -> Result<(), ManageError> {
@@ -96,16 +109,24 @@ impl RotateSecret for SecretsManager {
 
     async fn finish(&self, secret: &str, version: &str, instead_of: &str) -> Result<(), ManageError> {
         let request = self.0.update_secret_version_stage().secret_id(secret).version_stage(CURRENT);
-        let request = request.move_to_version_id(version).remove_from_version_id(instead_of);
-        request.send().await.map(drop).map_err(|error| failed(&error))
+        match request.move_to_version_id(version).remove_from_version_id(instead_of).send().await {
+            Ok(_) => Ok(()),
+            // The SDK's own repetition after a lost acknowledgement finds the stage moved.
+            Err(_) if self.current(secret).await.is_ok_and(|current| current.id == version) => Ok(()),
+            Err(error) => Err(failed(&error)),
+        }
     }
 }
 
 #[async_trait]
 impl WriteSecret for WrittenSecret {
+    async fn read(&self) -> Result<String, ManageError> {
+        let value = self.client.get_secret_value().secret_id(&self.id).send().await.map_err(|error| failed(&error))?;
+        value.secret_string.ok_or_else(|| ManageError("the secret has no text".to_owned()))
+    }
+
     async fn write(&self, text: &str) -> Result<(), ManageError> {
-        let held = self.client.get_secret_value().secret_id(&self.id).send().await.map_err(|error| failed(&error))?;
-        if held.secret_string.as_deref() == Some(text) {
+        if self.read().await? == text {
             return Ok(());
         }
         let request = self.client.put_secret_value().secret_id(&self.id).secret_string(text);

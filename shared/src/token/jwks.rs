@@ -26,6 +26,14 @@ use crate::{
 /// A key must be public for so long before it signs; verifiers keep what they fetched for hours.
 pub(super) const YOUNGEST: Secs = 24 * 3_600;
 
+/// How long after it was made a value may still come to use: a rotation takes seconds, a repeated one minutes.
+const RECENT: Secs = 3_600;
+
+/// Whether a key's age is what a rotation under way just now would give it.
+pub(super) fn made_recently(made_at: Secs, now: Secs) -> bool {
+    made_at <= now && now - made_at <= RECENT
+}
+
 /// What a signing key may be: RS256 by default, as API Gateway's JWT authorizer takes only RSA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
@@ -161,12 +169,16 @@ impl PrivateJwk {
 impl PrivateJwks {
     /// The set after a rotation: `previous` goes, `current` becomes `previous`, `next` becomes `current`, a new `next` is
     /// made. An empty set gets `current` and `next`. `None` while `next` is so young that a verifier may not know it yet.
+    /// One that is missing, or of unknown age, begins its day now, and nothing else changes.
     pub fn rotated(mut self, kind: KeyKind, now: Secs) -> Result<Option<Self>, MakeError> {
         if self.keys.is_empty() {
             self.keys.push(PrivateJwk::make(kind, KeyState::Current, now)?);
-        } else {
-            let next = self.keys.iter().find(|key| key.state == KeyState::Next).ok_or(MakeError)?;
-            if next.made_at + YOUNGEST > now {
+        } else if let Some(next) = self.keys.iter_mut().find(|key| key.state == KeyState::Next) {
+            if next.made_at == 0 || next.made_at > now {
+                next.made_at = now;
+                return Ok(Some(self));
+            }
+            if next.made_at.saturating_add(YOUNGEST) > now {
                 return Ok(None);
             }
             self.keys.retain(|key| key.state != KeyState::Previous);
@@ -178,14 +190,30 @@ impl PrivateJwks {
         Ok(Some(self))
     }
 
-    /// Whether this set is what a rotation of `before` gives, whatever new key it made.
+    /// Whether this set is what a rotation of `before` has given within the last hour: what was made long ago, or from
+    /// another value, must not come to use.
     #[must_use]
-    pub fn follows(&self, before: &Self) -> bool {
-        let kid = |set: &Self, state| set.keys.iter().find(|key| key.state == state).map(|key| key.kid.clone());
-        kid(self, KeyState::Next).is_some()
-            && kid(self, KeyState::Current).is_some()
-            && kid(self, KeyState::Previous) == kid(before, KeyState::Current)
-            && (before.keys.is_empty() || kid(self, KeyState::Current) == kid(before, KeyState::Next))
+    pub fn follows(&self, before: &Self, now: Secs) -> bool {
+        let kids = |set: &Self| {
+            [KeyState::Previous, KeyState::Current, KeyState::Next]
+                .map(|state| set.keys.iter().find(|key| key.state == state).map(|key| key.kid.clone()))
+        };
+        let is_new = |key: &PrivateJwk| made_recently(key.made_at, now);
+        let next_is_new = self.keys.iter().any(|key| key.state == KeyState::Next && is_new(key));
+        let ([previous, current, next], [before_previous, before_current, before_next]) = (kids(self), kids(before));
+        let shifted = previous == before_current && current == before_next && current.is_some();
+        let stayed = previous == before_previous
+            && current == before_current
+            && current.is_some()
+            && (before_next.is_none() || before_next == next);
+        let made = before.keys.is_empty() && previous.is_none() && current.is_some() && self.keys.iter().all(is_new);
+        next_is_new && (shifted || stayed || made)
+    }
+
+    /// The ids of all keys.
+    #[must_use]
+    pub fn kids(&self) -> BTreeSet<&str> {
+        self.keys.iter().map(|key| key.kid.as_str()).collect()
     }
 
     /// The public half of all keys.
@@ -283,6 +311,12 @@ impl PublicJwk {
 }
 
 impl PublicJwks {
+    /// The ids of all keys.
+    #[must_use]
+    pub fn kids(&self) -> BTreeSet<&str> {
+        self.keys.iter().map(|key| key.kid.as_str()).collect()
+    }
+
     /// The algorithms of the keys, each once.
     #[must_use]
     pub fn algorithms(&self) -> BTreeSet<&str> {
@@ -356,7 +390,7 @@ mod tests {
         };
         let empty = || PrivateJwks { keys: Vec::new() };
         let first = empty().rotated(KeyKind::Ec, 1_000).unwrap().unwrap();
-        assert!(first.follows(&empty()));
+        assert!(first.follows(&empty(), 1_000) && !first.follows(&empty(), 1_000 + RECENT + 1));
         let [none, one, two] = kids(&first);
         assert!(none.is_none() && one.is_some() && two.is_some() && one != two);
         let text = serde_json::to_string(&first).unwrap();
@@ -366,13 +400,31 @@ mod tests {
         let second = again().rotated(KeyKind::Ec, 1_000 + YOUNGEST).unwrap().unwrap();
         let [previous, current, next] = kids(&second);
         assert_eq!((&previous, &current), (&one, &two));
-        assert!(second.follows(&again()) && !second.follows(&second) && !second.follows(&empty()));
+        let now = 1_000 + YOUNGEST;
+        assert!(second.follows(&again(), now) && !second.follows(&again(), now + RECENT + 1));
+        assert!(!second.follows(&empty(), now), "of a value that was put aside");
 
         let third = second.rotated(KeyKind::Rsa, 1_000 + 3 * YOUNGEST).unwrap().unwrap();
         let [previous, current_now, _] = kids(&third);
         assert_eq!((previous, current_now), (current, next));
         assert_eq!(third.keys.len(), 3);
         assert_eq!(third.public().algorithms().into_iter().collect::<Vec<_>>(), ["ES256", "RS256"]);
+    }
+
+    #[test]
+    fn a_next_key_that_is_missing_or_of_unknown_age_begins_its_day_now() {
+        for states in [&[KeyState::Current][..], &[KeyState::Current, KeyState::Next]] {
+            let text = serde_json::to_string(&set(states)).unwrap();
+            let before = || serde_json::from_str::<PrivateJwks>(&text).unwrap();
+
+            let after = before().rotated(KeyKind::Ec, 1_000_000).unwrap().unwrap();
+
+            assert!(after.follows(&before(), 1_000_000));
+            assert_eq!(after.keys[0].kid, before().keys[0].kid, "still current");
+            let again = || serde_json::from_str::<PrivateJwks>(&serde_json::to_string(&after).unwrap()).unwrap();
+            assert!(again().rotated(KeyKind::Ec, 1_000_000 + YOUNGEST - 1).unwrap().is_none());
+            assert!(again().rotated(KeyKind::Ec, 1_000_000 + YOUNGEST).unwrap().is_some());
+        }
     }
 
     #[test]

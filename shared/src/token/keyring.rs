@@ -13,7 +13,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::jwks::YOUNGEST;
+use super::jwks::{YOUNGEST, made_recently};
 use crate::{
     clock::Secs,
     entropy::{self, Entropy},
@@ -180,29 +180,39 @@ impl fmt::Debug for StoredKeyring {
 impl StoredKeyring {
     /// The ring after a rotation: the key after the current one becomes current, and a new one is made to follow it. An
     /// empty ring gets both. A key stays for `keep` seconds after it was current. `None` while the key to become current
-    /// is so young that a warm function may not have read it yet.
+    /// is so young that a warm function may not have read it yet. One that is missing, or of unknown age, begins its day
+    /// now, and nothing else changes.
     #[must_use]
     pub fn rotated(mut self, now: Secs, keep: Secs, entropy: &dyn Entropy) -> Option<Self> {
-        let current = match self.current {
-            None => {
-                self.add(1, now, entropy);
-                1
-            }
-            Some(current) => {
-                let next = current + 1;
-                if !self.keys.contains_key(&next) || self.made_at.get(&next).copied().unwrap_or(0) + YOUNGEST > now {
-                    return None;
-                }
-                next
-            }
+        let Some(before) = self.current else {
+            self.add(1, now, entropy);
+            self.add(2, now, entropy);
+            self.current = Some(1);
+            return Some(self);
         };
-        self.current = Some(current);
-        self.add(current + 1, now, entropy);
+        let next = before.checked_add(1)?;
+        if !self.keys.contains_key(&next) {
+            self.add(next, now, entropy);
+            return Some(self);
+        }
+        match self.made_at.get(&next).copied() {
+            Some(made_at) if made_at <= now && made_at.saturating_add(YOUNGEST) <= now => {}
+            Some(made_at) if made_at <= now => return None,
+            _ => {
+                self.made_at.insert(next, now);
+                return Some(self);
+            }
+        }
+        self.current = Some(next);
+        self.add(next.checked_add(1)?, now, entropy);
         // A key ceased to be current when the key after the next was made.
         let made_at = self.made_at.clone();
-        let outlived = |id: u32| made_at.get(&(id + 2)).is_some_and(|ceased_at| ceased_at + keep < now);
-        self.keys.retain(|id, _| *id >= current || !outlived(*id));
-        self.made_at.retain(|id, _| *id >= current || !outlived(id.saturating_sub(2)));
+        let outlived = |id: u32| {
+            let ceased_at = id.checked_add(2).and_then(|after| made_at.get(&after));
+            ceased_at.is_some_and(|ceased_at| ceased_at.saturating_add(keep) < now)
+        };
+        self.keys.retain(|id, _| *id >= next || !outlived(*id));
+        self.made_at.retain(|id, _| *id >= next || !outlived(id.saturating_sub(2)));
         Some(self)
     }
 
@@ -211,15 +221,17 @@ impl StoredKeyring {
         self.made_at.insert(id, now);
     }
 
-    /// Whether this ring is what a rotation of `before` gives, whatever new key it made.
+    /// Whether this ring is what a rotation of `before` has given within the last hour: what was made long ago, or from
+    /// another value, must not come to use.
     #[must_use]
-    pub fn follows(&self, before: &Self) -> bool {
-        let (Some(current), before_current) = (self.current, before.current.unwrap_or(0)) else {
-            return false;
-        };
-        current == before_current + 1
-            && self.keys.contains_key(&(current + 1))
+    pub fn follows(&self, before: &Self, now: Secs) -> bool {
+        let (Some(current), before_current) = (self.current, before.current.unwrap_or(0)) else { return false };
+        let is_new = |id: &u32| self.made_at.get(id).is_some_and(|made_at| made_recently(*made_at, now));
+        let moves_on = current.checked_sub(before_current).is_some_and(|by| by <= 1);
+        moves_on
+            && current.checked_add(1).is_some_and(|next| self.keys.contains_key(&next) && is_new(&next))
             && before.keys.iter().all(|(id, key)| *id < before_current || self.keys.get(id) == Some(key))
+            && (!before.keys.is_empty() || self.keys.keys().all(is_new))
     }
 }
 
@@ -323,26 +335,51 @@ mod tests {
         assert!(!after.fingerprints(b"other").contains(&stored));
     }
 
+    const DAY: Secs = 86_400;
+
+    fn stored(text: &str) -> StoredKeyring {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn text(ring: &StoredKeyring) -> String {
+        serde_json::to_string(ring).unwrap()
+    }
+
     #[test]
     fn a_rotation_moves_on_by_one_key_and_keeps_old_ones_as_long_as_told() {
-        const DAY: Secs = 86_400;
-        let stored = |text: &str| serde_json::from_str::<StoredKeyring>(text).unwrap();
-        let text = |ring: &StoredKeyring| serde_json::to_string(ring).unwrap();
-        let mut ring = stored(r#"{"keys":{}}"#).rotated(100 * DAY, 40 * DAY, &OsEntropy).unwrap();
+        let empty = || stored(r#"{"keys":{}}"#);
+        let mut ring = empty().rotated(100 * DAY, 40 * DAY, &OsEntropy).unwrap();
         assert_eq!((ring.current, ring.keys.len()), (Some(1), 2));
-        assert!(ring.follows(&stored(r#"{"keys":{}}"#)));
+        assert!(ring.follows(&empty(), 100 * DAY));
 
         assert!(stored(&text(&ring)).rotated(101 * DAY - 1, 40 * DAY, &OsEntropy).is_none(), "too young");
         for month in 1..=6 {
-            let before = stored(&text(&ring));
-            ring = ring.rotated((100 + 30 * month) * DAY, 40 * DAY, &OsEntropy).unwrap();
-            assert!(ring.follows(&before) && !before.follows(&ring) && !ring.follows(&stored(&text(&ring))));
+            let (before, now) = (stored(&text(&ring)), (100 + 30 * month) * DAY);
+            ring = ring.rotated(now, 40 * DAY, &OsEntropy).unwrap();
+            assert!(ring.follows(&before, now) && !before.follows(&ring, now));
+            assert!(!ring.follows(&before, now + 3_601), "made too long ago");
+            assert!(!ring.follows(&empty(), now), "of a value that was put aside");
             assert!(Keyring::from_secret(&text(&ring)).is_ok());
         }
 
         // Current since today, its follower, and the two that ceased to be current 0 and 30 days ago.
         assert_eq!(ring.current, Some(7));
         assert_eq!(ring.keys.keys().copied().collect::<Vec<_>>(), [5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn a_next_key_that_is_missing_or_of_unknown_age_begins_its_day_now() {
+        let alone = r#"{"current":1,"keys":{"1":"a"}}"#;
+        let ageless = r#"{"current":1,"keys":{"1":"a","2":"b"}}"#;
+        let from_the_future = r#"{"current":1,"keys":{"1":"a","2":"b"},"made_at":{"2":18446744073709551615}}"#;
+        for before in [alone, ageless, from_the_future] {
+            let after = stored(before).rotated(100 * DAY, DAY, &OsEntropy).unwrap();
+
+            assert_eq!((after.current, after.made_at[&2]), (Some(1), 100 * DAY), "{before}");
+            assert!(after.follows(&stored(before), 100 * DAY), "{before}");
+            assert!(stored(&text(&after)).rotated(101 * DAY - 1, DAY, &OsEntropy).is_none());
+            assert_eq!(after.rotated(101 * DAY, DAY, &OsEntropy).unwrap().current, Some(2));
+        }
     }
 
     #[test]

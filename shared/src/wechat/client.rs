@@ -169,7 +169,7 @@ impl HttpWechat {
         // Fetching a token consumes nothing: an answer that got lost is asked for again.
         let unharmed = api == Api::StableToken && matches!(&first, Err(Upstream::NoAnswer(_) | Upstream::Failed(_)));
         let busy = matches!(&first, Err(Upstream::Busy { errcode: -1, .. }));
-        if !(unsent || unharmed || busy) || by.left() < PAUSE {
+        if !(unsent || unharmed || busy) || by.left() < PAUSE + SHORTEST {
             return first;
         }
         if busy {
@@ -185,6 +185,9 @@ impl HttpWechat {
         api: Api,
         by: Deadline,
     ) -> Result<T, Upstream> {
+        if by.left() < SHORTEST {
+            return Err(Upstream::NoAnswer("no time is left"));
+        }
         let Some(permit) = self.breaker.admit(Instant::now()) else {
             notes::note(|notes| notes.breaker_open = true);
             return Err(Upstream::BreakerOpen);
@@ -198,9 +201,6 @@ impl HttpWechat {
 }
 
 async fn attempt<T: for<'de> Deserialize<'de>>(request: RequestBuilder, api: Api, by: Deadline) -> Result<T, Upstream> {
-    if by.left() < SHORTEST {
-        return Err(Upstream::NoAnswer("no time is left"));
-    }
     let answer = tokio::time::timeout(by.within(ATTEMPT).left(), send(request));
     match notes::timed(|notes| &mut notes.wechat, answer).await {
         Ok(body) => read(&body?, api),

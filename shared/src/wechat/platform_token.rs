@@ -31,7 +31,7 @@ const PAUSE: Secs = 30;
 /// A token is not used in its last seconds: it would end on the way.
 const LATE: Secs = 10;
 /// How long one caller may take to fetch.
-const LEASE: Secs = 6;
+const LEASE: Secs = 9;
 /// How often who waits looks whether the new token has appeared.
 const LOOK: Duration = Duration::from_millis(150);
 
@@ -140,12 +140,13 @@ impl PlatformTokens {
                 return Ok(token);
             }
             if self.table.lease(&app.appid, holder, now, now + LEASE).await? {
-                return match (self.fetch(app, wanted, by).await, stored) {
+                return match (self.fetch(app, wanted, holder, by).await, stored) {
                     (Ok(token), _) => Ok(token),
                     (Err(error), old) => {
                         // Who comes next must not wait for a lease that nobody uses.
                         drop(self.table.release(&app.appid, holder).await);
-                        old.ok_or(error)
+                        // Not with the next request again: the old one lives on for a while.
+                        old.map(|old| Token { renew_at: now + PAUSE, ..old }).ok_or(error)
                     }
                 };
             }
@@ -159,7 +160,13 @@ impl PlatformTokens {
         }
     }
 
-    async fn fetch(&self, app: &App, wanted: Wanted<'_>, by: Deadline) -> Result<Token, RedeemError> {
+    async fn fetch(
+        &self,
+        app: &App,
+        wanted: Wanted<'_>,
+        holder: LeaseHolder,
+        by: Deadline,
+    ) -> Result<Token, RedeemError> {
         let (text, seconds) = self.wechat.stable_token(app, by).await?;
         let now = self.clock.now();
         let renew_at = now + seconds.saturating_sub(EARLY).max(PAUSE);
@@ -172,7 +179,7 @@ impl PlatformTokens {
         let sealed = keyring.seal(context(&app.appid), token.text.expose().as_bytes(), &*self.entropy);
         let sealed = sealed.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
         let stored = StoredToken { sealed, renew_at: token.renew_at, expires_at: token.expires_at };
-        self.table.keep(&app.appid, &stored).await?;
+        self.table.keep(&app.appid, holder, &stored).await?;
         Ok(token)
     }
 

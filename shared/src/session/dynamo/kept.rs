@@ -69,18 +69,21 @@ impl KeepPlatformToken for DynamoTable {
         written(sent(request.send()).await).map(drop)
     }
 
-    async fn keep(&self, appid: &AppId, token: &StoredToken) -> Result<(), StoreError> {
+    async fn keep(&self, appid: &AppId, holder: LeaseHolder, token: &StoredToken) -> Result<(), StoreError> {
         let expression = "SET #sealed = :sealed, #renew_at = :renew_at, #expires_at = :expires_at, #ttl = :ttl \
             REMOVE #leased_until, #holder";
         let request = self
             .update(platform_token_key(appid), expression)
+            .condition_expression("#holder = :holder")
             .names(&["sealed", "renew_at", "expires_at", "ttl", "leased_until", "holder"])
             .values([
                 (":sealed", bytes(token.sealed.clone())),
                 (":renew_at", number(token.renew_at)),
                 (":expires_at", number(token.expires_at)),
                 (":ttl", number(token.expires_at + BROOM)),
+                (":holder", bytes(holder.0)),
             ]);
+        // Refused: another has fetched since, and its token is the newer one.
         written(sent(request.send()).await).map(drop)
     }
 }
