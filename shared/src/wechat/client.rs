@@ -90,8 +90,10 @@ impl HttpWechat {
 fn tls(roots: &[CertificateDer<'static>]) -> Result<rustls::ClientConfig, ConfigError> {
     let unfit = || ConfigError::new("SSL_CERT_FILE", "a PEM file of certificates that a TLS client accepts");
     let mut store = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    for root in roots {
-        store.add(root.clone()).map_err(|_| unfit())?;
+    // A machine's bundle may hold roots of forms that are refused today; one that is fit is enough.
+    let (fit, _) = store.add_parsable_certificates(roots.iter().cloned());
+    if fit == 0 && !roots.is_empty() {
+        return Err(unfit());
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
