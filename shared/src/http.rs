@@ -18,6 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     clock::Deadline,
+    config::Issuing,
     problem::{Code, Problem},
 };
 use record::Log;
@@ -74,6 +75,14 @@ pub struct RequestId(pub String);
 /// The host that the client called, as the gateway saw it (`requestContext.domainName`).
 #[derive(Clone, Debug)]
 pub struct Domain(pub String);
+
+impl Domain {
+    /// The `iss` of what is issued to a request that came here.
+    #[must_use]
+    pub fn issuer(&self, issuing: &Issuing) -> String {
+        issuing.issuer.clone().unwrap_or_else(|| format!("https://{}", self.0))
+    }
+}
 
 /// Declares extractors for what [`crate::lambda`] puts beside each request.
 macro_rules! beside_the_request {
@@ -151,11 +160,8 @@ async fn limit(by: Deadline, request: Request, next: Next) -> Result<Response, P
         .map_err(|cause| Problem::new(Code::Unavailable).because(cause))
 }
 
-/// Reads a body of at most [`LONGEST_BODY`] bytes.
+/// Reads a body, whose size [`limit`] has looked at.
 async fn collect(body: axum::body::Body) -> Result<Vec<u8>, Problem> {
-    match http_body_util::Limited::new(body, LONGEST_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes().into()),
-        Err(cause) if cause.is::<http_body_util::LengthLimitError>() => Err(Problem::new(Code::PayloadTooLarge)),
-        Err(_) => Err(Problem::new(Code::InvalidRequest)),
-    }
+    let collected = body.collect().await.map_err(|_| Problem::new(Code::InvalidRequest))?;
+    Ok(collected.to_bytes().into())
 }

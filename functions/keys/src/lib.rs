@@ -60,7 +60,7 @@ struct Discovery<'a> {
 
 async fn discovery(State(deps): State<Deps>, domain: Domain) -> Result<Response, Problem> {
     let keys = deps.jwks.get().await?;
-    let issuer = deps.issuing.issuer_at(&domain);
+    let issuer = domain.issuer(&deps.issuing);
     let document = Discovery {
         jwks_uri: format!("{issuer}{}", ROUTES[1].path),
         issuer: &issuer,

@@ -7,7 +7,6 @@ use std::time::Duration;
 use shared::{
     clock::{Deadline, Secs},
     entropy,
-    http::Domain,
     ids::{DeviceId, Family},
     notes,
     problem::{Action, Code, Problem},
@@ -104,14 +103,14 @@ const BESIDE: Duration = Duration::from_millis(1_500);
 pub(crate) struct Keys<'a> {
     pub keyring: &'a Keyring,
     pub signer: &'a AccessSigner,
-    pub domain: &'a Domain,
+    pub issuer: &'a str,
 }
 
 /// Logs a user in.
-pub async fn login(deps: &Deps, login: &Login, domain: &Domain, by: Deadline) -> Result<LoginAnswer, LoginError> {
+pub async fn login(deps: &Deps, login: &Login, issuer: &str, by: Deadline) -> Result<LoginAnswer, LoginError> {
     let arrived = deps.clock.now();
     let (apps, keyring, signer) = tokio::try_join!(deps.apps.get(), deps.keyring.get(), deps.signer.get())?;
-    let keys = Keys { keyring: &keyring, signer: &signer, domain };
+    let keys = Keys { keyring: &keyring, signer: &signer, issuer };
     let app = apps.find(login.appid.as_ref()).ok_or(LoginError::AppUnknown)?;
 
     match (deps.wechat.exchange(app, &login.code, by).await, &login.request) {
@@ -224,7 +223,7 @@ pub(crate) fn tokens(
         auth_time: session.created_at,
         unionid: session.unionid.clone(),
     };
-    let access = keys.signer.sign(&deps.issuing.claims(&subject, keys.domain, now, &*deps.entropy))?;
+    let access = keys.signer.sign(&deps.issuing.claims(&subject, keys.issuer, now, &*deps.entropy))?;
     let refresh = RefreshToken {
         key_id: session.key_id,
         generation: 0,

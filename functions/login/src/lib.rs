@@ -184,5 +184,5 @@ async fn login(
     body: JsonBody<LoginRequest>,
 ) -> Result<Answer<LoginAnswer>, Problem> {
     let login = Login::read(&headers, body)?;
-    Ok(Answer(flow::login(&deps, &login, &domain, by).await?))
+    Ok(Answer(flow::login(&deps, &login, &domain.issuer(&deps.issuing), by).await?))
 }

@@ -4,7 +4,6 @@
 
 use shared::{
     clock::Deadline,
-    http::Domain,
     notes,
     problem::{Code, Problem},
     redacted::{AccessToken, PhoneCode},
@@ -118,10 +117,9 @@ impl From<PhoneError> for Problem {
 }
 
 /// Whom the access token speaks for, by the token alone.
-pub async fn authenticate(deps: &Deps, token: &AccessToken, domain: &Domain) -> Result<Subject, PhoneError> {
+pub async fn authenticate(deps: &Deps, token: &AccessToken, issuer: &str) -> Result<Subject, PhoneError> {
     let verifier = deps.verifier.get().await?;
-    let issuer = deps.issuing.issuer_at(domain);
-    Ok(verifier.verify(token, &deps.issuing, Some(&issuer), deps.clock.now())?)
+    Ok(verifier.verify(token, &deps.issuing, Some(issuer), deps.clock.now())?)
 }
 
 /// The number in the button's encrypted data.

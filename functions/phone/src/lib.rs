@@ -125,7 +125,7 @@ async fn phone(
     Bearer(token): Bearer,
     JsonBody { value, .. }: JsonBody<PhoneRequest>,
 ) -> Result<Answer<Phone>, Problem> {
-    let subject = flow::authenticate(&deps, &token, &domain).await?;
+    let subject = flow::authenticate(&deps, &token, &domain.issuer(&deps.issuing)).await?;
     Ok(Answer(match Given::try_from(value)? {
         Given::Data(data) => flow::decrypt(&deps, &subject, &data).await?,
         Given::Code(code) => flow::redeem(&deps, &subject, &code, by).await?,

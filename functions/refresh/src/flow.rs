@@ -6,7 +6,6 @@
 
 use shared::{
     clock::Secs,
-    http::Domain,
     notes,
     problem::{Code, Problem},
     redacted::AccessToken,
@@ -73,7 +72,7 @@ impl From<RefreshError> for Problem {
 }
 
 /// Exchanges a refresh token: at most one call to the table, two where reuse is found.
-pub async fn refresh(deps: &Deps, text: &str, domain: &Domain) -> Result<TokenAnswer, RefreshError> {
+pub async fn refresh(deps: &Deps, text: &str, issuer: &str) -> Result<TokenAnswer, RefreshError> {
     let keyring = deps.keyring.get().await?;
     let presented = RefreshToken::parse(text, &keyring)?;
     notes::note(|notes| notes.user = keyring.pseudonym(&presented.appid, &presented.openid));
@@ -99,7 +98,7 @@ pub async fn refresh(deps: &Deps, text: &str, domain: &Domain) -> Result<TokenAn
         (Verdict::Alarm, _) => return Err(RefreshError::Alarm),
         (Verdict::Gone | Verdict::Rotated | Verdict::Replay | Verdict::Echo, _) => return Err(RefreshError::Gone),
     };
-    let access = access_token(deps, &signer, (&token, &session), domain, now)?;
+    let access = access_token(deps, &signer, (&token, &session), issuer, now)?;
     let refresh = token.encode(&keyring).ok_or(RefreshError::KeyUnknown)?;
     Ok(TokenAnswer::new(&access, deps.issuing.access, &refresh, &session, now))
 }
@@ -121,7 +120,7 @@ fn access_token(
     deps: &Deps,
     signer: &AccessSigner,
     (token, session): (&RefreshToken, &Session),
-    domain: &Domain,
+    issuer: &str,
     now: Secs,
 ) -> Result<AccessToken, SignError> {
     let subject = Subject {
@@ -131,5 +130,5 @@ fn access_token(
         auth_time: session.created_at,
         unionid: session.unionid.clone(),
     };
-    signer.sign(&deps.issuing.claims(&subject, domain, now, &*deps.entropy))
+    signer.sign(&deps.issuing.claims(&subject, issuer, now, &*deps.entropy))
 }

@@ -80,5 +80,5 @@ async fn refresh(
     domain: Domain,
     JsonBody { value, .. }: JsonBody<RefreshRequest>,
 ) -> Result<Answer<TokenAnswer>, Problem> {
-    Ok(Answer(flow::refresh(&deps, &value.refresh_token, &domain).await?))
+    Ok(Answer(flow::refresh(&deps, &value.refresh_token, &domain.issuer(&deps.issuing)).await?))
 }

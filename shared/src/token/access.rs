@@ -17,7 +17,6 @@ use crate::{
     clock::Secs,
     config::Issuing,
     entropy::{self, Entropy},
-    http::Domain,
     ids::{AppId, OpenId, Sid, UnionId},
     redacted::AccessToken,
     session::{SessionRef, UserRef},
@@ -76,23 +75,17 @@ impl Subject {
 }
 
 impl Issuing {
-    /// The `iss` for a request that came to this domain.
-    #[must_use]
-    pub fn issuer_at(&self, domain: &Domain) -> String {
-        self.issuer.clone().unwrap_or_else(|| format!("https://{}", domain.0))
-    }
-
     fn audience_for<'a>(&'a self, client_id: &'a str) -> &'a str {
         self.audience.as_deref().unwrap_or(client_id)
     }
 
     /// The JWT claims of a new token for `subject`, to be signed.
     #[must_use]
-    pub fn claims(&self, subject: &Subject, domain: &Domain, now: Secs, entropy: &dyn Entropy) -> JwtClaims {
+    pub fn claims(&self, subject: &Subject, issuer: &str, now: Secs, entropy: &dyn Entropy) -> JwtClaims {
         let client_id = subject.appid.as_str().to_owned();
         let unionid = subject.unionid.as_ref().filter(|_| self.unionid);
         JwtClaims {
-            iss: self.issuer_at(domain),
+            iss: issuer.to_owned(),
             aud: self.audience_for(&client_id).to_owned(),
             sub: subject.openid.expose().to_owned(),
             client_id,
@@ -279,12 +272,8 @@ mod tests {
         Issuing::from_vars(&vars.iter().copied().collect::<Vars>()).unwrap()
     }
 
-    fn domain() -> Domain {
-        Domain("api.example.com".to_owned())
-    }
-
     fn sign(keys: &Keys, issuing: &Issuing) -> AccessToken {
-        keys.signer.sign(&issuing.claims(&subject(), &domain(), NOW, &OsEntropy)).unwrap()
+        keys.signer.sign(&issuing.claims(&subject(), ISSUER, NOW, &OsEntropy)).unwrap()
     }
 
     fn part(token: &AccessToken, at: usize) -> serde_json::Value {
