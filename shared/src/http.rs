@@ -12,7 +12,7 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use http_body_util::BodyExt as _;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -49,6 +49,12 @@ impl Route {
     pub const fn post(path: &'static str) -> Self {
         Self { method: "POST", path }
     }
+
+    /// A route that ends something.
+    #[must_use]
+    pub const fn delete(path: &'static str) -> Self {
+        Self { method: "DELETE", path }
+    }
 }
 
 /// Wraps a function's routes in everything that all of them owe to the client.
@@ -71,6 +77,10 @@ pub fn stack(routes: Router, log: Log) -> Router {
 /// Lambda's id of this invocation.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
+
+/// The address that the request came from, as the gateway saw it (`requestContext.http.sourceIp`).
+#[derive(Clone, Debug)]
+pub struct Source(pub String);
 
 /// The host that the client called, as the gateway saw it (`requestContext.domainName`).
 #[derive(Clone, Debug)]
@@ -97,7 +107,21 @@ macro_rules! beside_the_request {
     )*};
 }
 
-beside_the_request!(Deadline, Domain, RequestId);
+beside_the_request!(Deadline, Domain, RequestId, Source);
+
+/// The query, in the form of `T`.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // The reader's own words may quote the query: they are dropped here.
+        let query = axum::extract::Query::try_from_uri(&parts.uri);
+        query.map(|axum::extract::Query(query)| Self(query)).map_err(|_| Problem::new(Code::InvalidRequest))
+    }
+}
 
 /// A 200 answer in JSON.
 #[derive(Clone, Copy, Debug)]

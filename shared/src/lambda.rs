@@ -19,7 +19,7 @@ use crate::{
     clock::{Deadline, SystemClock},
     config::ConfigError,
     env::Env,
-    http::{Domain, RequestId},
+    http::{Domain, RequestId, Source},
 };
 
 /// What is kept of Lambda's time to write the answer and the log line.
@@ -102,9 +102,9 @@ fn service(
 
 fn prepare(request: lambda_http::Request) -> http::Request<Body> {
     let context = request.lambda_context();
-    let domain = match request.request_context() {
-        RequestContext::ApiGatewayV2(gateway) => gateway.domain_name,
-        _ => None,
+    let (domain, source) = match request.request_context() {
+        RequestContext::ApiGatewayV2(gateway) => (gateway.domain_name, gateway.http.source_ip),
+        _ => (None, None),
     };
     let mut request = request.map(|body| Body::from(body.to_vec()));
     // An id that the client made up must not stand in our log.
@@ -112,6 +112,7 @@ fn prepare(request: lambda_http::Request) -> http::Request<Body> {
     let extensions = request.extensions_mut();
     extensions.insert(RequestId(context.request_id));
     extensions.insert(Domain(domain.unwrap_or_default()));
+    extensions.insert(Source(source.unwrap_or_default()));
     extensions.insert(deadline(context.deadline));
     request
 }

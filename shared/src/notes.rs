@@ -38,6 +38,8 @@ pub struct Notes {
     pub wechat: Spent,
     /// How many calls to WeChat failed, whatever they were about.
     pub wechat_failures: u32,
+    /// Whether WeChat refused our AppID, AppSecret, address or permission, although the answer does not say so.
+    pub misconfigured: bool,
     /// Whether WeChat was not asked because it failed too often.
     pub breaker_open: bool,
     /// The time at DynamoDB.

@@ -38,6 +38,8 @@ secret_text! {
     PhoneCode;
     /// WeChat's own `access_token` for its server API.
     PlatformToken;
+    /// The token that signs WeChat's pushes.
+    PushToken;
     /// One of our access tokens, signed or as it came in.
     AccessToken;
     /// One of our refresh tokens, encoded or as it came in.
@@ -101,6 +103,7 @@ mod tests {
     static_assertions::assert_not_impl_any!(LoginCode: Display, serde::Serialize);
     static_assertions::assert_not_impl_any!(PhoneCode: Display, serde::Serialize);
     static_assertions::assert_not_impl_any!(PlatformToken: Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(PushToken: Display, serde::Serialize);
     static_assertions::assert_not_impl_any!(AccessToken: Display, serde::Serialize);
     static_assertions::assert_not_impl_any!(RefreshText: Display, serde::Serialize);
     static_assertions::assert_not_impl_any!(IdempotencyKey: Display, serde::Serialize);

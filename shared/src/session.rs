@@ -1,25 +1,25 @@
-//! What is remembered of users, and one trait per grant on the table.
+//! What is remembered of users.
 //!
 //! The store says what it did or what it saw; it never judges. Every expiry is checked by whoever reads: the table's TTL
 //! deletes late.
 
+pub mod admission;
 pub mod claim;
 pub mod dynamo;
+pub mod ending;
+pub mod grants;
 pub mod rotation;
 
 use std::error::Error;
 
-use async_trait::async_trait;
-use claim::{Claim, CodeHash};
+use claim::CodeHash;
+pub use grants::*;
 
 use crate::{
     clock::Secs,
     ids::{AppId, DeviceId, Family, OpenId, Sid, UnionId},
     redacted::SessionKey,
-    token::{
-        access::Subject,
-        keyring::{Context, KeyId, Keyring, Purpose},
-    },
+    token::keyring::{Context, KeyId, Keyring, Purpose},
     wechat::opendata::Keys,
 };
 
@@ -90,6 +90,8 @@ pub struct Session {
     pub absolute: Secs,
     /// The user's unionid, where the owner wants it in access tokens.
     pub unionid: Option<UnionId>,
+    /// The claim of its login, if there is one: what is forgotten with the user.
+    pub claim: Option<CodeHash>,
 }
 
 impl Session {
@@ -124,6 +126,47 @@ pub struct UserLogin {
     pub family: Family,
     /// When the login request arrived.
     pub at: Secs,
+}
+
+/// What a login met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is the user's first.
+    New,
+    /// It is not the first.
+    Known,
+    /// The owner has blocked the user: nothing was written.
+    Blocked,
+}
+
+/// A user as the table holds them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// The first login; none if only a count or a block is left of a deleted user.
+    pub first_login: Option<Secs>,
+    /// The last login.
+    pub last_login: Option<Secs>,
+    /// The family of the first login.
+    pub first_family: Option<Family>,
+    /// The user across accounts.
+    pub unionid: Option<UnionId>,
+    /// When the owner blocked the user.
+    pub blocked_at: Option<Secs>,
+    /// The `session_key` of the last login, sealed.
+    pub current_key: Option<SealedKey>,
+    /// Attempts to decrypt, and since when they are counted.
+    pub tries: Option<(u32, Secs)>,
+    /// The claims of phone codes within the hour and the one before it.
+    pub phone_claims: Vec<CodeHash>,
+}
+
+/// All that is stored under a user's key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Everything {
+    /// The user item.
+    pub user: Option<User>,
+    /// The sessions, whatever their age.
+    pub sessions: Vec<Session>,
 }
 
 /// The sealed keys of a user, as far as they may still be valid.
@@ -226,102 +269,6 @@ pub enum StoreError {
     },
 }
 
-/// `UpdateItem` on user items.
-#[async_trait]
-pub trait RecordUser: Send + Sync {
-    /// Stores what a login says of its user; true if it is the user's first. Only this may create a user.
-    async fn record(&self, login: &UserLogin) -> Result<bool, StoreError>;
-
-    /// Stores a unionid that came to be known after the login; nothing if the user is gone.
-    async fn remember_unionid(&self, user: &UserRef, unionid: &UnionId) -> Result<(), StoreError>;
-}
-
-/// `GetItem` on user items.
-#[async_trait]
-pub trait ReadUser: Send + Sync {
-    /// The family of the user's first login.
-    async fn first_family(&self, user: &UserRef) -> Result<Option<Family>, StoreError>;
-}
-
-/// `UpdateItem` on user items: the count and the keys in one write.
-#[async_trait]
-pub trait TakeKeys: Send + Sync {
-    /// Counts an attempt to decrypt and gives the keys for it.
-    async fn take(&self, user: &UserRef, now: Secs) -> Result<SealedKeys, TakeError>;
-}
-
-/// `PutItem` on session items.
-#[async_trait]
-pub trait OpenSession: Send + Sync {
-    /// Puts a new session over none or an older one; false if a newer one is there.
-    async fn open(&self, at: &SessionRef, session: &Session) -> Result<bool, StoreError>;
-}
-
-/// `UpdateItem` on session items.
-#[async_trait]
-pub trait RotateSession: Send + Sync {
-    /// Rotates a session in one conditional write.
-    async fn rotate(&self, rotation: &Rotation) -> Result<Attempt, StoreError>;
-}
-
-/// `GetItem` on session items.
-#[async_trait]
-pub trait ReadSession: Send + Sync {
-    /// The session as it stands, whatever its age.
-    async fn read(&self, at: &SessionRef) -> Result<Option<Session>, StoreError>;
-}
-
-/// `DeleteItem` on session items.
-#[async_trait]
-pub trait EndSession: Send + Sync {
-    /// Deletes the session if it is still of this family.
-    async fn end(&self, at: &SessionRef, family: Family) -> Result<(), StoreError>;
-}
-
-/// `Query` on a user's items.
-#[async_trait]
-pub trait ListSessions: Send + Sync {
-    /// All sessions of a user.
-    async fn list(&self, user: &UserRef) -> Result<Vec<Session>, StoreError>;
-}
-
-/// `PutItem` and `GetItem` on claims.
-#[async_trait]
-pub trait KeepClaim: Send + Sync {
-    /// Stores a claim.
-    async fn put(&self, claim: &Claim) -> Result<(), StoreError>;
-
-    /// The claim of a code, whatever its age.
-    async fn get(&self, code: &CodeHash) -> Result<Option<Claim>, StoreError>;
-}
-
-/// `GetItem` and `UpdateItem` on platform tokens.
-#[async_trait]
-pub trait KeepPlatformToken: Send + Sync {
-    /// The stored token of an app.
-    async fn stored(&self, appid: &AppId) -> Result<Option<StoredToken>, StoreError>;
-
-    /// Takes the right to fetch a new token until `until`; false if somebody else has it now.
-    async fn lease(&self, appid: &AppId, holder: LeaseHolder, now: Secs, until: Secs) -> Result<bool, StoreError>;
-
-    /// Gives the right back, if it is still the holder's.
-    async fn release(&self, appid: &AppId, holder: LeaseHolder) -> Result<(), StoreError>;
-
-    /// Stores a new token and gives the right back, if it is still the holder's.
-    async fn keep(&self, appid: &AppId, holder: LeaseHolder, token: &StoredToken) -> Result<(), StoreError>;
-}
-
-/// Whether the session of an access token is still there, is the very one of the token, and has not run out.
-pub async fn lives(
-    sessions: &dyn ReadSession,
-    subject: &Subject,
-    now: Secs,
-    not_before: Secs,
-) -> Result<bool, StoreError> {
-    let session = sessions.read(&subject.session()).await?;
-    Ok(session.is_some_and(|session| session.created_at == subject.auth_time && session.is_alive(now, not_before)))
-}
-
 /// The sessions that go when a user has too many devices: the longest unused, never the one just made.
 #[must_use]
 pub fn beyond_the_cap(mut sessions: Vec<Session>, just_made: DeviceId) -> Vec<Session> {
@@ -348,6 +295,7 @@ mod tests {
             idle: 100,
             absolute: 200,
             unionid: None,
+            claim: None,
         }
     }
 

@@ -5,6 +5,8 @@ pub mod client;
 pub mod errcode;
 pub mod opendata;
 pub mod platform_token;
+pub mod push;
+pub mod signature;
 
 use std::{collections::BTreeMap, error::Error, sync::Arc};
 
@@ -28,6 +30,8 @@ pub struct App {
     pub secret: AppSecret,
     /// The AppSecret before it was changed in WeChat's console: used while WeChat refuses the other.
     pub previous_secret: Option<AppSecret>,
+    /// What was set in WeChat's console for its pushes. A slip in it must not end every login, so it stands here.
+    pub push: Option<Result<push::Config, push::ConfigDefect>>,
 }
 
 /// The owner's mini programs: what `WXAUTH_APPS` names.
@@ -60,6 +64,13 @@ struct StoredApps {
 struct StoredApp {
     secret: String,
     previous_secret: Option<String>,
+    push: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct StoredPush {
+    token: String,
+    encoding_aes_key: Option<String>,
 }
 
 impl FromSecret for Apps {
@@ -78,7 +89,11 @@ impl FromSecret for Apps {
             let appid = AppId::parse(&appid).map_err(|_| SecretDefect::Malformed)?;
             let secret = AppSecret::new(app.secret);
             let previous_secret = app.previous_secret.filter(|text| !text.is_empty()).map(AppSecret::new);
-            apps.insert(appid.clone(), App { appid, secret, previous_secret });
+            let push = app.push.map(|push| {
+                let stored = StoredPush::deserialize(push).map_err(|_| push::ConfigDefect)?;
+                push::Config::parse(stored.token, stored.encoding_aes_key)
+            });
+            apps.insert(appid.clone(), App { appid, secret, previous_secret, push });
         }
         if apps.is_empty() { Err(SecretDefect::NotFilled) } else { Ok(Self(apps)) }
     }
@@ -134,6 +149,9 @@ pub enum Upstream {
         /// WeChat's id of the request.
         rid: Option<Rid>,
     },
+    /// 87009, 87007: the `session_key` is not the user's valid one any more.
+    #[error("wechat says the session key is not valid any more")]
+    SessionKeyStale,
     /// 40003, or a watermark of another app.
     #[error("wechat says the data is another user's or app's")]
     WrongUser,
@@ -174,6 +192,7 @@ impl Upstream {
             | Self::Blocked
             | Self::TokenRefused { .. }
             | Self::Misconfigured { .. }
+            | Self::SessionKeyStale
             | Self::WrongUser
             | Self::BreakerOpen
             | Self::Unknown { .. }
@@ -198,12 +217,26 @@ pub trait ExchangeCode: Send + Sync {
 #[async_trait]
 pub trait RedeemPhone: Send + Sync {
     /// Redeems a phone code of this user; each success costs the owner money.
-    async fn redeem(&self, app: &App, code: &PhoneCode, openid: &OpenId, by: Deadline) -> Result<Phone, RedeemError>;
+    async fn redeem(&self, app: &App, code: &PhoneCode, openid: &OpenId, by: Deadline) -> Result<Phone, PlatformError>;
 }
 
-/// Why a phone code gave no number.
+/// Whether a `session_key` is still the user's valid one.
+#[async_trait]
+pub trait CheckSession: Send + Sync {
+    /// Asks WeChat; false only if WeChat says that it is not.
+    async fn check(&self, app: &App, openid: &OpenId, key: &SessionKey, by: Deadline) -> Result<bool, PlatformError>;
+}
+
+/// WeChat's `access_token`, for whoever may have it.
+#[async_trait]
+pub trait GivePlatformToken: Send + Sync {
+    /// The token of an app, and how many seconds it has left.
+    async fn give(&self, app: &App, by: Deadline) -> Result<(PlatformToken, Secs), PlatformError>;
+}
+
+/// Why a call with a platform token failed.
 #[derive(Debug, thiserror::Error)]
-pub enum RedeemError {
+pub enum PlatformError {
     /// WeChat refused or failed.
     #[error(transparent)]
     Wechat(#[from] Upstream),
@@ -222,19 +255,20 @@ pub trait PlatformApi: Send + Sync {
     async fn stable_token(&self, app: &App, by: Deadline) -> Result<(PlatformToken, Secs), Upstream>;
 
     /// `getuserphonenumber`.
-    async fn phone_number(&self, call: &PhoneCall<'_>, by: Deadline) -> Result<Phone, Upstream>;
+    async fn phone_number(&self, call: &Call<'_>, code: &PhoneCode, by: Deadline) -> Result<Phone, Upstream>;
+
+    /// `checksession`.
+    async fn check_session(&self, call: &Call<'_>, key: &SessionKey, by: Deadline) -> Result<bool, Upstream>;
 }
 
-/// What `getuserphonenumber` is asked.
+/// A call about a user, with a platform token.
 #[derive(Clone, Copy, Debug)]
-pub struct PhoneCall<'a> {
+pub struct Call<'a> {
     /// The mini program.
     pub appid: &'a AppId,
     /// Its platform token.
     pub token: &'a PlatformToken,
-    /// The code.
-    pub code: &'a PhoneCode,
-    /// The user who must be the code's.
+    /// The user.
     pub openid: &'a OpenId,
 }
 
@@ -255,6 +289,14 @@ mod tests {
         assert!(one.find(None).is_some() && one.find(Some(&wx2)).is_none());
         assert!(two.find(None).is_none());
         assert_eq!(two.find(Some(&wx2)).unwrap().previous_secret.as_ref().unwrap().expose(), "u");
+    }
+
+    #[test]
+    fn a_slip_in_what_pushes_need_spoils_nothing_else() {
+        for push in ["1", "{}", r#"{"token":""}"#, r#"{"token":"t","encoding_aes_key":"short"}"#] {
+            let one = apps(&format!(r#"{{"apps":{{"wx1":{{"secret":"s","push":{push}}}}}}}"#)).unwrap();
+            assert!(matches!(one.find(None).unwrap().push, Some(Err(_))), "{push}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ import json
 import re
 
 import support
+import template
 
 ALARMS = {
     "ReuseAlarm",
@@ -15,6 +16,7 @@ ALARMS = {
     "MisconfiguredAlarm",
     "BreakerAlarm",
     "ThrottleAlarm",
+    "ThrottleInvokedAlarm",
     "LatencyAlarm",
     "RotationAlarm",
 }
@@ -74,7 +76,8 @@ def an_alarms_expression_names_its_own_metrics_and_gives_one_line():
         queries = alarm.get("Metrics", [])
         shown = [query for query in queries if query.get("ReturnData", True)]
         assert not queries or (len(shown) == 1 and "Expression" in shown[0]), name
-        assert len(queries) <= 10, name
+        # CloudWatch's limit, and no quota that could be raised.
+        assert sum("MetricStat" in query for query in queries) <= 10, name
         for query in shown:
             ids = {query["Id"] for query in queries}
             named = set(re.findall(r"\b[a-z]\w*\b", query["Expression"]))
@@ -115,6 +118,30 @@ def the_dashboard_shows_every_alarm_and_no_widget_covers_another():
         assert max(across) < 24
         assert not cells & covered, widget["properties"]["title"]
         covered |= cells
+
+
+def every_function_is_watched():
+    deployed, alarms, widgets = support.Deployed(), _alarms(), _dashboard()
+    functions = set(deployed.functions())
+    # What serves somebody; rotation has an alarm and a widget of its own.
+    serving = functions - {"rotation"}
+    named = lambda kind, names: {f"${{{name.capitalize()}{kind}}}" for name in names}
+    watched = lambda *names: {value for name in names for *_, it in _metrics(alarms[name]) for _, value in it}
+    drawn = {
+        widget["properties"]["title"]: {metric[3] for metric in widget["properties"].get("metrics", [])}
+        for widget in widgets
+    }
+    saved = {query["Name"]: query for query in deployed.of_type("AWS::Logs::QueryDefinition").values()}
+
+    assert named("Function", functions) <= watched("ThrottleAlarm", "ThrottleInvokedAlarm")
+    assert named("Function", serving) == watched("LatencyAlarm")
+    # The gateway's answers stand for the others.
+    assert named("Function", serving - set(template.ROUTES.values())) | {"${Api}"} == watched("ServerErrorAlarm")
+    for title in ("Requests by function", "Errors by function", "Cold starts", "Throttles"):
+        assert drawn[title] - {"${Table}"} == named("Function", serving), title
+    for query in ("wxauth/slowest requests", "wxauth/one request"):
+        assert named("LogGroup", serving) <= set(saved[query]["LogGroupNames"]), query
+    assert set(deployed.outputs["LogGroups"].split()) == named("LogGroup", functions) | {"${AccessLogGroup}"}
 
 
 def queries_search_groups_that_are_there_for_fields_that_are_written():

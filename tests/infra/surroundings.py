@@ -24,6 +24,9 @@ def an_example_event_is_what_its_function_gets():
             assert event["Step"] == "createSecret" and {"SecretId", "ClientRequestToken"} <= set(event)
         elif name == "authorizer":
             assert (event["version"], event["type"]) == ("2.0", "REQUEST")
+        elif name in template.INVOKED:
+            # The payload of an invocation, as the owner's service sends it.
+            assert set(event) <= {"operation", "appid", "openid", "device"} and "appid" in event
         else:
             route = event["routeKey"]
             assert template.ROUTES[route] == name

@@ -12,9 +12,23 @@ ROUTES = {
     "POST /v1/login": "login",
     "POST /v1/refresh": "refresh",
     "POST /v1/phone": "phone",
+    "POST /v1/userinfo": "userinfo",
+    "GET /v1/session": "session",
+    "DELETE /v1/session": "session",
+    "GET /v1/sessions": "session",
+    "DELETE /v1/sessions": "session",
+    "DELETE /v1/user": "session",
+    "GET /v1/push": "push",
+    "POST /v1/push": "push",
     "GET /.well-known/openid-configuration": "keys",
     "GET /.well-known/jwks.json": "keys",
 }
+
+# The functions that only the owner's other services invoke, and the output that a policy names each by.
+INVOKED = {"admin": "AdminArn", "platform": "PlatformArn"}
+
+# The functions that are told the issuer.
+ISSUER = {"login", "refresh", "phone", "userinfo", "session", "keys", "authorizer"}
 
 READ = {"secretsmanager:GetSecretValue"}
 ROTATE = READ | {
@@ -27,8 +41,13 @@ SECRETS = {
     "login": {"AppsSecret": READ, "KeyringSecret": READ, "SigningKeysSecret": READ},
     "refresh": {"KeyringSecret": READ, "SigningKeysSecret": READ},
     "phone": {"AppsSecret": READ, "KeyringSecret": READ, "JwksSecret": READ},
+    "userinfo": {"KeyringSecret": READ, "JwksSecret": READ},
+    "session": {"AppsSecret": READ, "KeyringSecret": READ, "JwksSecret": READ},
+    "push": {"AppsSecret": READ},
     "keys": {"JwksSecret": READ},
     "authorizer": {"JwksSecret": READ},
+    "admin": {},
+    "platform": {"AppsSecret": READ, "KeyringSecret": READ},
     "rotation": {
         "KeyringSecret": ROTATE,
         "SigningKeysSecret": ROTATE,
@@ -48,6 +67,11 @@ def _routes(deployed):
             function = re.search(r"\$\{(\w+)Function\.Arn\}", integration["uri"]).group(1).lower()
             found[f"{method.upper()} {path}"] = (function, integration)
     return found
+
+
+def _issuers(deployed):
+    set_by = {name: function["Environment"]["Variables"] for name, function in deployed.functions().items()}
+    return {name: variables["WXAUTH_ISSUER"] for name, variables in set_by.items() if "WXAUTH_ISSUER" in variables}
 
 
 @_everywhere
@@ -78,6 +102,20 @@ def each_route_may_call_its_function_and_nobody_else_may(partition):
         callable_by[f"{method} {path}"] = permission["FunctionName"]
     assert callable_by == {route: f"${{{name.capitalize()}Function}}" for route, name in ROUTES.items()}
     assert rotation["FunctionName"] == "${RotationFunction}"
+
+
+@_everywhere
+def admin_and_platform_are_reached_by_identity_policies_alone(partition):
+    deployed = support.Deployed(partition)
+    resources = support.translated(partition)["Resources"]
+
+    for name, output in INVOKED.items():
+        function = f"{name.capitalize()}Function"
+        # No route, permission, function URL, schedule or event source: what names it only watches it.
+        naming = {it["Type"] for it in resources.values() if support.references(it, {function})}
+        assert naming == {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"}, name
+        assert "Events" not in support.source()["Resources"][function]["Properties"]
+        assert deployed.outputs[output] == f"${{{function}.Arn}}"
 
 
 @_everywhere
@@ -245,8 +283,7 @@ def without_a_domain_the_gateways_address_serves_and_the_issuer_is_what_is_calle
     assert not deployed.of_type("AWS::ApiGatewayV2::ApiMapping")
     (server,) = deployed.resources["Api"]["Properties"]["Body"]["servers"]
     assert server["x-amazon-apigateway-endpoint-configuration"] == {"disableExecuteApiEndpoint": False}
-    for name in ("login", "refresh", "phone", "keys", "authorizer"):
-        assert deployed.functions()[name]["Environment"]["Variables"]["WXAUTH_ISSUER"] == ""
+    assert _issuers(deployed) == dict.fromkeys(ISSUER, "")
     assert deployed.outputs["ApiUrl"] == deployed.outputs["Issuer"] == "${Api.ApiEndpoint}"
 
 
@@ -261,8 +298,7 @@ def with_a_domain_only_the_domain_serves_and_it_is_the_issuer():
     assert mapping == {"ApiId": "${Api}", "DomainName": "${Domain}", "Stage": "${ApiApiGatewayDefaultStage}"}
     (server,) = deployed.resources["Api"]["Properties"]["Body"]["servers"]
     assert server["x-amazon-apigateway-endpoint-configuration"] == {"disableExecuteApiEndpoint": True}
-    for name in ("login", "refresh", "phone", "keys", "authorizer"):
-        assert deployed.functions()[name]["Environment"]["Variables"]["WXAUTH_ISSUER"] == "https://auth.example.com"
+    assert _issuers(deployed) == dict.fromkeys(ISSUER, "https://auth.example.com")
     assert deployed.outputs["ApiUrl"] == deployed.outputs["Issuer"] == "https://auth.example.com"
 
 
@@ -293,6 +329,14 @@ def the_access_log_holds_ids_codes_and_times():
         "$context.responseLatency",
         "$context.integration.latency",
     }
+
+
+def strangers_reach_wechat_fifty_times_a_second_at_most():
+    (stage,) = support.Deployed().of_type("AWS::ApiGatewayV2::Stage").values()
+
+    # An invented login code costs a call to WeChat; every other route that asks WeChat wants an access token first.
+    assert "POST /v1/login" not in stage["RouteSettings"]
+    assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] <= 50
 
 
 def every_route_is_throttled():

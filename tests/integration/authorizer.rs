@@ -98,7 +98,7 @@ async fn the_issuer_counts_only_where_it_is_set() {
     let bearer = format!("Bearer {}", alice.access);
     let with = async |issuer: Option<&str>| {
         let mut deps = deps(&laptop).await;
-        deps.issuing.issuer = issuer.map(str::to_owned);
+        deps.admission.issuing.issuer = issuer.map(str::to_owned);
         decide(&deps, http_api(&bearer)).await["isAuthorized"].clone()
     };
 

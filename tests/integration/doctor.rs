@@ -219,6 +219,17 @@ async fn a_secret_that_is_empty_malformed_or_gone_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_push_that_is_no_push_is_wrong_and_says_of_which_mini_program() {
+    let patient = Patient::new().await;
+    let apps = fs::read_to_string(patient.folder.0.join("apps.json")).unwrap();
+    let mut apps: serde_json::Value = serde_json::from_str(&apps).unwrap();
+    apps["apps"][tests::APPID]["push"] = serde_json::json!({ "token": "MARKER", "encoding_aes_key": "short" });
+    patient.write("apps.json", &apps.to_string());
+
+    assert_wrong(&patient.examined().await, &["the push of", tests::APPID, "encoding_aes_key"]);
+}
+
+#[tokio::test]
 async fn secrets_of_secrets_manager_are_read_and_one_that_is_not_there_is_wrong() {
     let mut patient = Patient::new().await;
     let text = |file: &str| fs::read_to_string(patient.folder.0.join(file)).unwrap();

@@ -11,7 +11,7 @@ fn traits() -> BTreeMap<String, BTreeSet<String>> {
     let mut traits = BTreeMap::new();
     let mut actions = BTreeSet::new();
     let is_action = |part: &&str| part.ends_with("Item") || part.contains("Secret") || *part == "Query";
-    for line in format!("{}{}", read("shared/src/session.rs"), read("shared/src/secrets/rotation.rs")).lines() {
+    for line in format!("{}{}", read("shared/src/session/grants.rs"), read("shared/src/secrets/rotation.rs")).lines() {
         if let Some(said) = line.strip_prefix("/// `") {
             actions = said.split('`').filter(is_action).map(str::to_owned).collect();
         } else if let Some(rest) = line.strip_prefix("pub trait ") {
@@ -26,8 +26,10 @@ fn named(function: &str) -> BTreeSet<String> {
     let text = read(&format!("functions/{function}/src/lib.rs"));
     let mut named: BTreeSet<_> =
         text.split("Arc<dyn ").skip(1).map(|rest| rest.split('>').next().unwrap().to_owned()).collect();
-    if text.contains("PlatformTokens {") {
-        named.insert("KeepPlatformToken".to_owned());
+    for (made_of, needs) in [("PlatformTokens {", "KeepPlatformToken"), ("Admission {", "ReadSession")] {
+        if text.contains(made_of) {
+            named.insert(needs.to_owned());
+        }
     }
     named
 }

@@ -3,7 +3,7 @@
 use shared::{
     redacted::AccessToken,
     secrets::SecretError,
-    session::{self, StoreError},
+    session::{StoreError, admission::NotAdmitted},
     token::access::Subject,
 };
 
@@ -23,10 +23,17 @@ pub enum AuthorizerError {
 /// The token's subject; `None` is the "no".
 pub async fn authorize(deps: &Deps, token: Option<AccessToken>) -> Result<Option<Subject>, AuthorizerError> {
     let Some(token) = token else { return Ok(None) };
-    let verifier = deps.verifier.get().await?;
-    let now = deps.clock.now();
-    let issuer = deps.issuing.issuer.as_deref();
-    let Ok(subject) = verifier.verify(&token, &deps.issuing, issuer, now) else { return Ok(None) };
-    let lives = session::lives(&*deps.sessions, &subject, now, deps.issuing.not_before).await?;
-    Ok(lives.then_some(subject))
+    match admit(deps, &token).await {
+        Ok(subject) => Ok(Some(subject)),
+        Err(NotAdmitted::Token(_) | NotAdmitted::SessionGone) => Ok(None),
+        Err(NotAdmitted::Secret(error)) => Err(error.into()),
+        Err(NotAdmitted::Store(error)) => Err(error.into()),
+    }
+}
+
+async fn admit(deps: &Deps, token: &AccessToken) -> Result<Subject, NotAdmitted> {
+    let issuer = deps.admission.issuing.issuer.as_deref();
+    let subject = deps.admission.subject(token, issuer).await?;
+    deps.admission.session(&subject).await?;
+    Ok(subject)
 }

@@ -5,18 +5,16 @@
 
 pub mod flow;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use shared::{
-    clock::Clock,
-    config::{ConfigError, Issuing},
+    config::ConfigError,
     env::Env,
     http::record::{self, Log},
     redacted::AccessToken,
-    secrets::Secret,
-    session::ReadSession,
-    token::access::{AccessVerifier, Subject},
+    session::admission::Admission,
+    token::access::Subject,
 };
 
 use flow::AuthorizerError;
@@ -24,14 +22,9 @@ use flow::AuthorizerError;
 /// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
-    /// Whether the session is still there.
-    pub sessions: Arc<dyn ReadSession>,
-    /// The keys that verify access tokens.
-    pub verifier: Arc<Secret<AccessVerifier>>,
-    /// How access tokens are filled; the issuer counts only if it is set, as the request came to another API.
-    pub issuing: Issuing,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
+    /// Whom a token speaks for, and whether its session is still there. The issuer counts only if it is set, as the request
+    /// came to another API.
+    pub admission: Admission,
     /// The log.
     pub log: Log,
 }
@@ -40,7 +33,8 @@ impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, issuing) = (env.table()?, env.issuing()?);
-        Ok(Self { sessions: table, verifier: env.verifier().await?, issuing, clock: env.clock(), log: env.log() })
+        let admission = Admission { verifier: env.verifier().await?, sessions: table, issuing, clock: env.clock() };
+        Ok(Self { admission, log: env.log() })
     }
 }
 

@@ -11,7 +11,7 @@ use shared::{
     notes,
     problem::{Action, Code, Problem},
     secrets::SecretError,
-    session::{Session, StoreError, UserLogin, UserRef, beyond_the_cap},
+    session::{Recorded, Session, SessionRef, StoreError, UserLogin, UserRef, beyond_the_cap},
     token::{
         TokenAnswer,
         access::{AccessSigner, SignError, Subject},
@@ -21,7 +21,11 @@ use shared::{
     wechat::{App, Upstream, WechatSession, breaker, opendata::Profile},
 };
 
-use crate::{Deps, Login, LoginAnswer, profile, replay};
+use crate::{
+    Deps, Login, LoginAnswer, profile,
+    quota::{Attempt, Denied},
+    replay,
+};
 
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +60,15 @@ pub enum LoginError {
     /// WeChat refused or failed.
     #[error(transparent)]
     Wechat(#[from] Upstream),
+    /// The owner has blocked the user.
+    #[error("the user is blocked")]
+    Blocked,
+    /// Too many refused codes came from this address.
+    #[error("too many refused codes from this address")]
+    TooMany {
+        /// Seconds until the next one.
+        retry_after: Secs,
+    },
     /// The code was used by another request, or what it gave is over.
     #[error("the code was used and this request cannot be repeated")]
     CodeUsed,
@@ -71,6 +84,8 @@ impl From<LoginError> for Problem {
             LoginError::KeyUnknown => Self::new(Code::Unavailable).retry_after(1),
             LoginError::AppUnknown => Self::new(Code::InvalidRequest),
             LoginError::CodeUsed => Self::new(Code::CodeUsed),
+            LoginError::Blocked => Self::new(Code::UserBlocked),
+            LoginError::TooMany { retry_after } => Self::new(Code::RateLimited).retry_after(retry_after),
             LoginError::Wechat(ref error) => match error {
                 Upstream::Misconfigured { .. } => Self::new(Code::Misconfigured),
                 Upstream::Busy { retry_after, .. } => Self::new(Code::WechatBusy).retry_after(*retry_after),
@@ -81,6 +96,7 @@ impl From<LoginError> for Problem {
                 }
                 Upstream::Failed(_) => Self::new(Code::WechatError).action(Action::Relogin),
                 Upstream::TokenRefused { .. }
+                | Upstream::SessionKeyStale
                 | Upstream::WrongUser
                 | Upstream::Unknown { .. }
                 | Upstream::Unreadable(_) => Self::new(Code::WechatError),
@@ -113,17 +129,42 @@ pub async fn login(deps: &Deps, login: &Login, issuer: &str, by: Deadline) -> Re
     let keys = Keys { keyring: &keyring, signer: &signer, issuer };
     let app = apps.find(login.appid.as_ref()).ok_or(LoginError::AppUnknown)?;
 
-    match (deps.wechat.exchange(app, &login.code, by).await, &login.request) {
+    let hash = login.hash(&app.appid);
+    let attempt = Attempt { appid: &app.appid, source: &login.source, code: &hash, now: arrived };
+    match (exchange(deps, app, login, &attempt, by).await?, &login.request) {
         (Ok(wechat), _) => {
             let accepted = Accepted { app, wechat, arrived };
             let storing = first(deps, login, &keys, &accepted);
             let left = by.left().saturating_sub(LAST_MOMENT);
             tokio::time::timeout(left, Box::pin(storing)).await.unwrap_or(Err(LoginError::OutOfTime))
         }
-        (Err(refusal @ (Upstream::CodeInvalid | Upstream::CodeUsed)), Some(request)) => {
-            replay::answer(deps, login, &keys, app, request).await?.ok_or(LoginError::Wechat(refusal))
+        (Err(refusal @ (Upstream::CodeInvalid | Upstream::CodeUsed)), request) => {
+            let repeated = match request {
+                Some(request) => replay::answer(deps, login, &keys, app, request).await?,
+                None => None,
+            };
+            // What turned out to be a repetition has cost nobody anything.
+            repeated.ok_or_else(|| {
+                deps.quota.refused(&attempt, matches!(refusal, Upstream::CodeUsed));
+                LoginError::Wechat(refusal)
+            })
         }
         (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// WeChat's answer to the code, or what it was a moment ago.
+async fn exchange(
+    deps: &Deps,
+    app: &App,
+    login: &Login,
+    attempt: &Attempt<'_>,
+    by: Deadline,
+) -> Result<Result<WechatSession, Upstream>, LoginError> {
+    match deps.quota.admit(attempt) {
+        Ok(()) => Ok(deps.wechat.exchange(app, &login.code, by).await),
+        Err(Denied::Known(refusal)) => Ok(Err(refusal)),
+        Err(Denied::TooMany { retry_after }) => Err(LoginError::TooMany { retry_after }),
     }
 }
 
@@ -139,7 +180,7 @@ async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -
     let user = UserRef { appid: by.app.appid.clone(), openid: by.wechat.openid.clone() };
     notes::note(|notes| notes.user = keys.keyring.pseudonym(&user.appid, &user.openid));
     let device = login.device.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
-    let session = session(deps, device, keys, by);
+    let session = session(deps, device, login, keys, by);
     let tokens = tokens(deps, keys, &user, &session)?;
     let record = user_login(deps, &user, &session, keys, by)?;
     let claim = login
@@ -147,15 +188,18 @@ async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -
         .as_ref()
         .map(|request| replay::claim(deps, keys, login, request, (&user, &session)))
         .transpose()?;
-    let at = shared::session::SessionRef { user: user.clone(), sid: user.sid(device) };
+    let at = SessionRef { user: user.clone(), sid: user.sid(device) };
 
     let (recorded, opened, claimed) = tokio::join!(
         async {
-            let new_user = deps.users.record(&record).await?;
+            let recorded = deps.users.record(&record).await?;
+            if recorded == Recorded::Blocked {
+                return Ok((recorded, None));
+            }
             let known = by.wechat.unionid.as_ref();
             let profile = profile::read(deps, keys.keyring, &user, login.user_info.as_ref(), known);
             let profile = tokio::time::timeout(BESIDE, profile).await.ok().flatten();
-            Ok::<_, StoreError>((new_user, profile))
+            Ok::<_, StoreError>((recorded, profile))
         },
         deps.sessions.open(&at, &session),
         async {
@@ -165,17 +209,28 @@ async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -
             }
         },
     );
-    let (new_user, profile) = recorded.map_err(LoginError::NotStored)?;
+    let (recorded, profile) = recorded.map_err(LoginError::NotStored)?;
+    if recorded == Recorded::Blocked {
+        return refuse(deps, &at, &session).await;
+    }
     claimed.map_err(LoginError::NotStored)?;
     if !opened.map_err(LoginError::NotStored)? {
         return Err(LoginError::Outrun);
     }
     // Should it not end in time, the user has one device too many until the next login.
-    drop(tokio::time::timeout(BESIDE, end_surplus(deps, &user, device)).await);
-    Ok(answer(tokens, &user, device, new_user, profile))
+    if let Ok(Some(_blocked)) = tokio::time::timeout(BESIDE, look_around(deps, &user, device)).await {
+        return refuse(deps, &at, &session).await;
+    }
+    Ok(answer(tokens, &user, device, recorded == Recorded::New, profile))
 }
 
-fn session(deps: &Deps, device: DeviceId, keys: &Keys<'_>, by: &Accepted<'_>) -> Session {
+/// Refuses a blocked user, whose session was written beside the look at the block. Nobody holds a token of it.
+async fn refuse(deps: &Deps, at: &SessionRef, session: &Session) -> Result<LoginAnswer, LoginError> {
+    drop(deps.end.end(at, session.family).await);
+    Err(LoginError::Blocked)
+}
+
+fn session(deps: &Deps, device: DeviceId, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -> Session {
     Session {
         device,
         family: Family(entropy::bytes(&*deps.entropy)),
@@ -187,6 +242,7 @@ fn session(deps: &Deps, device: DeviceId, keys: &Keys<'_>, by: &Accepted<'_>) ->
         idle: by.arrived + deps.policy.idle,
         absolute: by.arrived + deps.policy.absolute,
         unionid: by.wechat.unionid.clone().filter(|_| deps.issuing.unionid),
+        claim: login.request.as_ref().map(|_| login.hash(&by.app.appid)),
     }
 }
 
@@ -246,13 +302,17 @@ pub(crate) fn answer(
     LoginAnswer { tokens, openid: user.openid.expose().to_owned(), device: device.encode(), new_user, user_info }
 }
 
-/// Ends the sessions beyond the device cap.
-async fn end_surplus(deps: &Deps, user: &UserRef, just_made: DeviceId) {
-    let Ok(sessions) = deps.list.list(user).await else {
-        return;
-    };
-    for session in beyond_the_cap(sessions, just_made) {
-        let at = shared::session::SessionRef { user: user.clone(), sid: user.sid(session.device) };
-        drop(deps.end.end(&at, session.family).await);
+/// Ends the sessions beyond the device cap, and says since when the user is blocked.
+///
+/// A block that came between the writes of this login did not find the session; here the session finds the block.
+async fn look_around(deps: &Deps, user: &UserRef, just_made: DeviceId) -> Option<Secs> {
+    let stored = deps.list.list(user).await.ok()?;
+    let blocked = stored.user.and_then(|user| user.blocked_at);
+    if blocked.is_none() {
+        for session in beyond_the_cap(stored.sessions, just_made) {
+            let at = SessionRef { user: user.clone(), sid: user.sid(session.device) };
+            drop(deps.end.end(&at, session.family).await);
+        }
     }
+    blocked
 }

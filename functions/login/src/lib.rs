@@ -2,6 +2,7 @@
 
 pub mod flow;
 mod profile;
+mod quota;
 mod replay;
 
 use std::sync::Arc;
@@ -14,19 +15,21 @@ use shared::{
     config::{ConfigError, Issuing},
     entropy::Entropy,
     env::Env,
-    http::{Answer, Domain, Route, body::JsonBody, record::Log, stack},
+    http::{Answer, Domain, Route, Source, body::JsonBody, record::Log, stack},
     ids::{AppId, DeviceId},
     json,
     problem::{Code, Problem},
     redacted::{IdempotencyKey, LoginCode},
     secrets::Secret,
     session::{
-        EndSession, KeepClaim, ListSessions, OpenSession, ReadSession, ReadUser, RecordUser, TakeKeys,
-        rotation::RefreshPolicy,
+        EndSession, KeepClaim, ListItems, OpenSession, ReadSession, ReadUser, RecordUser, RememberUnionid, TakeKeys,
+        claim::CodeHash, rotation::RefreshPolicy,
     },
     token::{TokenAnswer, access::AccessSigner, keyring::Keyring},
     wechat::{Apps, ExchangeCode, opendata::Profile},
 };
+
+pub use quota::Quota;
 
 /// What the template routes here.
 pub const ROUTES: &[Route] = &[Route::post("/v1/login")];
@@ -38,12 +41,14 @@ pub struct Deps {
     pub wechat: Arc<dyn ExchangeCode>,
     /// The user item.
     pub users: Arc<dyn RecordUser>,
+    /// A unionid that the profile tells.
+    pub unionids: Arc<dyn RememberUnionid>,
     /// The session item.
     pub sessions: Arc<dyn OpenSession>,
     /// What a code gave.
     pub claims: Arc<dyn KeepClaim>,
-    /// The user's devices.
-    pub list: Arc<dyn ListSessions>,
+    /// The user's devices, and whether the owner has blocked the user meanwhile.
+    pub list: Arc<dyn ListItems>,
     /// The end of a device beyond the cap.
     pub end: Arc<dyn EndSession>,
     /// The session of a repeated login.
@@ -58,6 +63,8 @@ pub struct Deps {
     pub keyring: Arc<Secret<Keyring>>,
     /// The key that signs access tokens.
     pub signer: Arc<Secret<AccessSigner>>,
+    /// What refused codes may cost.
+    pub quota: Arc<Quota>,
     /// How access tokens are filled.
     pub issuing: Issuing,
     /// How long sessions live.
@@ -79,6 +86,7 @@ impl Deps {
         Ok(Self {
             wechat,
             users: table.clone(),
+            unionids: table.clone(),
             sessions: table.clone(),
             claims: table.clone(),
             list: table.clone(),
@@ -89,6 +97,7 @@ impl Deps {
             apps,
             keyring,
             signer,
+            quota: Arc::default(),
             issuing,
             policy,
             clock: env.clock(),
@@ -110,12 +119,12 @@ struct LoginRequest {
     appid: Option<String>,
     device: Option<String>,
     #[serde(default, rename = "userInfo", deserialize_with = "user_info")]
-    user_info: Option<UserInfo>,
+    user_info: Option<GivenUserInfo>,
 }
 
 /// What `wx.getUserInfo` gave.
 #[derive(Deserialize)]
-pub struct UserInfo {
+pub struct GivenUserInfo {
     #[serde(rename = "rawData")]
     raw_data: String,
     signature: String,
@@ -125,18 +134,20 @@ pub struct UserInfo {
 }
 
 /// An object, or nothing: some clients send `null` for a profile that they do not have.
-fn user_info<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<UserInfo>, D::Error> {
+fn user_info<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<GivenUserInfo>, D::Error> {
     #[derive(Deserialize)]
-    struct Given(#[serde(deserialize_with = "json::object")] UserInfo);
+    struct Given(#[serde(deserialize_with = "json::object")] GivenUserInfo);
     Ok(Option::<Given>::deserialize(value)?.map(|given| given.0))
 }
 
 /// A login request, checked.
 pub struct Login {
+    /// The address it came from.
+    source: String,
     code: LoginCode,
     appid: Option<AppId>,
     device: Option<DeviceId>,
-    user_info: Option<UserInfo>,
+    user_info: Option<GivenUserInfo>,
     /// Names this very request: its `Idempotency-Key` and its bytes. Without a key there is no replay.
     request: Option<replay::RequestHash>,
 }
@@ -158,7 +169,7 @@ fn malformed<E>(_: E) -> Problem {
 }
 
 impl Login {
-    fn read(headers: &HeaderMap, body: JsonBody<LoginRequest>) -> Result<Self, Problem> {
+    fn read(source: String, headers: &HeaderMap, body: JsonBody<LoginRequest>) -> Result<Self, Problem> {
         let request = body.value;
         let mut keys = headers.get_all("idempotency-key").iter();
         let key = match (keys.next(), keys.next()) {
@@ -167,6 +178,7 @@ impl Login {
             (Some(_), Some(_)) => return Err(malformed(())),
         };
         Ok(Self {
+            source,
             code: LoginCode::parse(&request.code).map_err(malformed)?,
             appid: request.appid.as_deref().map(AppId::parse).transpose().map_err(malformed)?,
             device: request.device.as_deref().map(DeviceId::parse).transpose().map_err(malformed)?,
@@ -176,13 +188,20 @@ impl Login {
     }
 }
 
+impl Login {
+    /// What is stored of its code.
+    fn hash(&self, appid: &AppId) -> CodeHash {
+        CodeHash::of_login(appid, &self.code)
+    }
+}
+
 async fn login(
     State(deps): State<Deps>,
-    domain: Domain,
+    (domain, Source(source)): (Domain, Source),
     by: Deadline,
     headers: HeaderMap,
     body: JsonBody<LoginRequest>,
 ) -> Result<Answer<LoginAnswer>, Problem> {
-    let login = Login::read(&headers, body)?;
+    let login = Login::read(source, &headers, body)?;
     Ok(Answer(flow::login(&deps, &login, &domain.issuer(&deps.issuing), by).await?))
 }

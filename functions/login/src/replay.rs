@@ -78,7 +78,7 @@ pub(crate) fn claim(
     request: &RequestHash,
     (user, session): (&UserRef, &Session),
 ) -> Result<Claim, SealError> {
-    let code = CodeHash::of_login(&user.appid, &login.code);
+    let code = login.hash(&user.appid);
     let (request, openid) = (RequestHash(request.0), user.openid.clone());
     let claimed = Claimed { request, device: session.device, family: session.family, openid, at: session.created_at };
     let sealed = keys.keyring.seal(sealing(user.appid.as_str(), &code), &claimed.to_bytes(), &*deps.entropy)?;
@@ -96,7 +96,7 @@ pub(crate) async fn answer(
     app: &App,
     request: &RequestHash,
 ) -> Result<Option<LoginAnswer>, LoginError> {
-    let code = CodeHash::of_login(&app.appid, &login.code);
+    let code = login.hash(&app.appid);
     let mut claimed = None;
     for pause in claim::LOOKS {
         tokio::time::sleep(pause).await;
@@ -143,8 +143,11 @@ async fn repeat(
         notes.verdict = Some("LOGIN_REPLAY");
         notes.user = keys.keyring.pseudonym(&user.appid, &user.openid);
     });
-    let first_family = deps.user.first_family(user).await?;
+    let stored = deps.user.user(user).await?.unwrap_or_default();
+    if stored.blocked_at.is_some() {
+        return Err(LoginError::Blocked);
+    }
     let profile = profile::read(deps, keys.keyring, user, login.user_info.as_ref(), None).await;
     let tokens = flow::tokens(deps, keys, user, session)?;
-    Ok(flow::answer(tokens, user, session.device, first_family == Some(session.family), profile))
+    Ok(flow::answer(tokens, user, session.device, stored.first_family == Some(session.family), profile))
 }

@@ -6,18 +6,19 @@ use shared::{
     clock::Deadline,
     notes,
     problem::{Code, Problem},
-    redacted::{AccessToken, PhoneCode},
+    redacted::PhoneCode,
     secrets::SecretError,
     session::{
-        self, StoreError, TakeError, UserRef,
+        StoreError, TakeError, UserRef,
+        admission::NotAdmitted,
         claim::{self, Claim, CodeHash},
     },
     token::{
-        access::{AccessDefect, Subject},
+        access::Subject,
         keyring::{Keyring, Purpose, SealError},
     },
     wechat::{
-        RedeemError, Upstream, breaker,
+        PlatformError, Upstream, breaker,
         opendata::{self, Ciphertext, OpenDataDefect, Phone},
     },
 };
@@ -39,12 +40,9 @@ pub enum PhoneError {
     /// WeChat did not give the number.
     #[error(transparent)]
     Wechat(#[from] Upstream),
-    /// The access token is refused.
+    /// The access token is refused, or its session is gone.
     #[error(transparent)]
-    Token(#[from] AccessDefect),
-    /// The access token's session is not there any more.
-    #[error("the session is gone")]
-    SessionGone,
+    NotAdmitted(#[from] NotAdmitted),
     /// The token's app is not configured any more.
     #[error("the mini program is not configured")]
     AppUnknown,
@@ -73,13 +71,13 @@ impl From<TakeError> for PhoneError {
     }
 }
 
-impl From<RedeemError> for PhoneError {
-    fn from(error: RedeemError) -> Self {
+impl From<PlatformError> for PhoneError {
+    fn from(error: PlatformError) -> Self {
         match error {
-            RedeemError::Store(error) => Self::Store(error),
-            RedeemError::Secret(error) => Self::Secret(error),
-            RedeemError::Wechat(Upstream::CodeInvalid | Upstream::CodeUsed) => Self::CodeRefused,
-            RedeemError::Wechat(error) => Self::Wechat(error),
+            PlatformError::Store(error) => Self::Store(error),
+            PlatformError::Secret(error) => Self::Secret(error),
+            PlatformError::Wechat(Upstream::CodeInvalid | Upstream::CodeUsed) => Self::CodeRefused,
+            PlatformError::Wechat(error) => Self::Wechat(error),
         }
     }
 }
@@ -89,6 +87,7 @@ impl From<PhoneError> for Problem {
         let problem = match error {
             PhoneError::Secret(error) => return error.into(),
             PhoneError::Store(error) => return error.into(),
+            PhoneError::NotAdmitted(error) => return error.into(),
             PhoneError::Seal(_) => Self::new(Code::Internal),
             PhoneError::Wechat(ref error) => match error {
                 Upstream::Misconfigured { .. } => Self::new(Code::Misconfigured),
@@ -96,6 +95,7 @@ impl From<PhoneError> for Problem {
                 Upstream::BreakerOpen => Self::new(Code::WechatBusy).retry_after(breaker::OPEN.as_secs()),
                 Upstream::Unreachable(_) | Upstream::NoAnswer(_) => Self::new(Code::WechatTimeout),
                 Upstream::TokenRefused { .. }
+                | Upstream::SessionKeyStale
                 | Upstream::Unknown { .. }
                 | Upstream::Unreadable(_)
                 | Upstream::Failed(_) => Self::new(Code::WechatError),
@@ -103,8 +103,6 @@ impl From<PhoneError> for Problem {
                 Upstream::Blocked => Self::new(Code::UserBlocked),
                 Upstream::CodeInvalid | Upstream::CodeUsed => Self::new(Code::PhoneCodeInvalid),
             },
-            PhoneError::Token(AccessDefect::Expired) => Self::new(Code::TokenExpired),
-            PhoneError::Token(AccessDefect::Invalid) | PhoneError::SessionGone => Self::new(Code::TokenInvalid),
             // Not a matter of the token: a refresh would give another one of the same app.
             PhoneError::AppUnknown => Self::new(Code::Misconfigured),
             PhoneError::RateLimited { retry_after } => Self::new(Code::RateLimited).retry_after(retry_after),
@@ -116,20 +114,14 @@ impl From<PhoneError> for Problem {
     }
 }
 
-/// Whom the access token speaks for, by the token alone.
-pub async fn authenticate(deps: &Deps, token: &AccessToken, issuer: &str) -> Result<Subject, PhoneError> {
-    let verifier = deps.verifier.get().await?;
-    Ok(verifier.verify(token, &deps.issuing, Some(issuer), deps.clock.now())?)
-}
-
 /// The number in the button's encrypted data.
 pub async fn decrypt(deps: &Deps, subject: &Subject, data: &Ciphertext) -> Result<Phone, PhoneError> {
     let keyring = deps.keyring.get().await?;
     notes::note(|notes| notes.user = keyring.pseudonym(&subject.appid, &subject.openid));
     let at = subject.session();
     // First the session: a token whose session is gone must not use up its owner's attempts.
-    session_lives(deps, subject).await?;
-    let keys = deps.keys.take(&at.user, deps.clock.now()).await?;
+    deps.admission.session(subject).await?;
+    let keys = deps.keys.take(&at.user, None, deps.clock.now()).await?;
     Ok(opendata::phone(data, &keys.open(&at.user, &keyring), &subject.appid)?)
 }
 
@@ -142,9 +134,9 @@ pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, by: Deadli
     let hash = CodeHash::of_phone(&subject.appid, code);
     let now = deps.clock.now();
 
-    let (session, claim) = tokio::join!(session_lives(deps, subject), deps.claims.get(&hash));
+    let (session, claim) = tokio::join!(deps.admission.session(subject), deps.claims.get(&hash));
     session?;
-    deps.keys.take(&user, now).await?;
+    deps.keys.take(&user, Some(&hash), now).await?;
     if let Some(phone) = claim?.filter(|claim| claim.until > now).and_then(|claim| claimed(&claim, &user, &keyring)) {
         return Ok(phone);
     }
@@ -168,10 +160,4 @@ pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, by: Deadli
 fn claimed(claim: &Claim, user: &UserRef, keyring: &Keyring) -> Option<Phone> {
     let text = keyring.open(user.sealing(Purpose::PhoneClaim), &claim.sealed)?;
     serde_json::from_slice(&text).ok()
-}
-
-/// The session of the access token is still there.
-async fn session_lives(deps: &Deps, subject: &Subject) -> Result<(), PhoneError> {
-    let lives = session::lives(&*deps.sessions, subject, deps.clock.now(), deps.issuing.not_before).await?;
-    if lives { Ok(()) } else { Err(PhoneError::SessionGone) }
 }

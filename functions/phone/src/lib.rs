@@ -8,19 +8,19 @@ use axum::{Router, extract::State, routing::post};
 use serde::Deserialize;
 use shared::{
     clock::{Clock, Deadline},
-    config::{ConfigError, Issuing},
+    config::ConfigError,
     entropy::Entropy,
     env::Env,
     http::{Answer, Domain, Route, bearer::Bearer, body::JsonBody, record::Log, stack},
     problem::{Code, Problem},
     redacted::PhoneCode,
     secrets::Secret,
-    session::{KeepClaim, ReadSession, TakeKeys},
-    token::{access::AccessVerifier, keyring::Keyring},
+    session::{KeepClaim, TakeKeys, admission::Admission},
+    token::keyring::Keyring,
     wechat::{
         Apps, RedeemPhone,
         opendata::{Ciphertext, Phone},
-        platform_token::PlatformTokens,
+        platform_token::{Known, PlatformTokens},
     },
 };
 
@@ -30,8 +30,8 @@ pub const ROUTES: &[Route] = &[Route::post("/v1/phone")];
 /// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
-    /// Whether the session is still there.
-    pub sessions: Arc<dyn ReadSession>,
+    /// Who asks, and whether their session is still there.
+    pub admission: Admission,
     /// The user's session keys, counted.
     pub keys: Arc<dyn TakeKeys>,
     /// What a phone code gave before.
@@ -42,10 +42,6 @@ pub struct Deps {
     pub apps: Arc<Secret<Apps>>,
     /// The keys that seal.
     pub keyring: Arc<Secret<Keyring>>,
-    /// The keys that verify access tokens.
-    pub verifier: Arc<Secret<AccessVerifier>>,
-    /// How access tokens are filled.
-    pub issuing: Issuing,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness for sealing.
@@ -65,17 +61,15 @@ impl Deps {
             keyring: keyring.clone(),
             clock: env.clock(),
             entropy: env.entropy(),
-            known: shared::wechat::platform_token::Known::default(),
+            known: Known::default(),
         };
         Ok(Self {
-            sessions: table.clone(),
+            admission: Admission { verifier, sessions: table.clone(), issuing, clock: env.clock() },
             keys: table.clone(),
             claims: table,
             redeem: Arc::new(tokens),
             apps,
             keyring,
-            verifier,
-            issuing,
             clock: env.clock(),
             entropy: env.entropy(),
             log: env.log(),
@@ -125,7 +119,8 @@ async fn phone(
     Bearer(token): Bearer,
     JsonBody { value, .. }: JsonBody<PhoneRequest>,
 ) -> Result<Answer<Phone>, Problem> {
-    let subject = flow::authenticate(&deps, &token, &domain.issuer(&deps.issuing)).await?;
+    let issuer = domain.issuer(&deps.admission.issuing);
+    let subject = deps.admission.subject(&token, Some(&issuer)).await?;
     Ok(Answer(match Given::try_from(value)? {
         Given::Data(data) => flow::decrypt(&deps, &subject, &data).await?,
         Given::Code(code) => flow::redeem(&deps, &subject, &code, by).await?,

@@ -150,20 +150,29 @@ pub enum Serves {
 
 /// Every function, built from one environment: the list that adding a function makes longer.
 pub async fn mounts(env: &Env) -> Result<Vec<Mount>, ConfigError> {
-    let (login, refresh, phone, keys) = tokio::try_join!(
+    let (login, refresh, phone, userinfo, session, push, keys) = tokio::try_join!(
         login::Deps::from_env(env.clone()),
         refresh::Deps::from_env(env.clone()),
         phone::Deps::from_env(env.clone()),
+        userinfo::Deps::from_env(env.clone()),
+        session::Deps::from_env(env.clone()),
+        push::Deps::from_env(env.clone()),
         keys::Deps::from_env(env.clone()),
     )?;
     let routes = |name, routes, router| Mount { name, serves: Serves::Routes(routes, router) };
+    let events = |name| Mount { name, serves: Serves::Events };
     Ok(vec![
         routes("login", login::ROUTES, login::router(login)),
         routes("refresh", refresh::ROUTES, refresh::router(refresh)),
         routes("phone", phone::ROUTES, phone::router(phone)),
+        routes("userinfo", userinfo::ROUTES, userinfo::router(userinfo)),
+        routes("session", session::ROUTES, session::router(session)),
+        routes("push", push::ROUTES, push::router(push)),
         routes("keys", keys::ROUTES, keys::router(keys)),
-        Mount { name: "authorizer", serves: Serves::Events },
-        Mount { name: "rotation", serves: Serves::Events },
+        events("authorizer"),
+        events("rotation"),
+        events("admin"),
+        events("platform"),
     ])
 }
 

@@ -16,7 +16,7 @@ use shared::{
         keyring::StoredKeyring,
     },
 };
-use wechat_simulator::App;
+use wechat_simulator::{App, Push};
 
 use crate::StartError;
 
@@ -43,8 +43,8 @@ impl SecretFiles {
             jwks: folder.join("jwks.json"),
         };
         std::fs::create_dir_all(folder).map_err(|cause| StartError::Data { path: folder.to_owned(), cause })?;
-        let App { appid, secret } = App::demo();
-        write_new(&files.apps, || Ok(json!({ "apps": { appid: { "secret": secret } } }).to_string()))?;
+        let App { appid, secret, push } = App::demo();
+        write_new(&files.apps, || Ok(json!({ "apps": { appid: { "secret": secret, "push": push } } }).to_string()))?;
         let now = SystemClock.now();
         write_new(&files.keyring, || {
             let ring = serde_json::from_str::<StoredKeyring>(r#"{"keys":{}}"#).map_err(|_| StartError::Keys)?;
@@ -82,13 +82,14 @@ fn write_new(path: &Path, text: impl FnOnce() -> Result<String, StartError>) -> 
 pub fn simulated_apps(path: &Path) -> Result<Vec<App>, StartError> {
     #[derive(serde::Deserialize)]
     struct Apps {
-        apps: std::collections::BTreeMap<String, Secret>,
+        apps: std::collections::BTreeMap<String, Stored>,
     }
     #[derive(serde::Deserialize)]
-    struct Secret {
+    struct Stored {
         secret: String,
+        push: Option<Push>,
     }
     let text = std::fs::read_to_string(path).map_err(|_| StartError::Apps)?;
     let apps: Apps = serde_json::from_str(&text).map_err(|_| StartError::Apps)?;
-    Ok(apps.apps.into_iter().map(|(appid, Secret { secret })| App { appid, secret }).collect())
+    Ok(apps.apps.into_iter().map(|(appid, Stored { secret, push })| App { appid, secret, push }).collect())
 }

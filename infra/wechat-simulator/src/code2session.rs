@@ -23,9 +23,8 @@ pub(crate) fn answer(state: &mut State, call: &Call, now: u64) -> Outcome {
         return Err(Refusal(state.settings.used_code_errcode));
     }
     code.used = true;
-    let openid = code.openid.clone();
 
-    let user = state.users.get(&openid).ok_or(Refusal(40029))?;
+    let (openid, user) = state.users.named(appid, &code.user);
     if user.blocked {
         return Err(Refusal(40226));
     }

@@ -7,10 +7,10 @@ use std::collections::{HashMap, VecDeque};
 /// The documents' life time of both kinds of code.
 const LIFE_SECONDS: u64 = 300;
 
-/// For whom a code was given out.
+/// For whom a code was given out. The name, not the openid: that may change before the exchange.
 pub(crate) struct Code {
     pub(crate) appid: String,
-    pub(crate) openid: String,
+    pub(crate) user: String,
     pub(crate) used: bool,
     expires_at: u64,
 }
@@ -24,10 +24,10 @@ pub(crate) struct Codes {
 }
 
 impl Codes {
-    pub(crate) fn issue(&mut self, text: &str, appid: &str, openid: &str, now: u64) {
+    pub(crate) fn issue(&mut self, text: &str, appid: &str, user: &str, now: u64) {
         self.forget_expired(now);
-        let (appid, openid) = (appid.to_owned(), openid.to_owned());
-        self.by_text.insert(text.to_owned(), Code { appid, openid, used: false, expires_at: now + LIFE_SECONDS });
+        let (appid, user) = (appid.to_owned(), user.to_owned());
+        self.by_text.insert(text.to_owned(), Code { appid, user, used: false, expires_at: now + LIFE_SECONDS });
         self.issued.push_back(text.to_owned());
     }
 
@@ -55,7 +55,7 @@ mod tests {
     fn a_code_lives_for_five_minutes_and_not_a_second_longer() {
         let mut codes = Codes::default();
 
-        codes.issue("c", "wx1", "o1", 1000);
+        codes.issue("c", "wx1", "ada", 1000);
 
         assert!(codes.find("c", 1299).is_some());
         assert!(codes.find("c", 1300).is_none());
@@ -64,9 +64,9 @@ mod tests {
     #[test]
     fn expired_codes_are_forgotten_when_others_are_issued() {
         let mut codes = Codes::default();
-        codes.issue("old", "wx1", "o1", 1000);
+        codes.issue("old", "wx1", "ada", 1000);
 
-        codes.issue("new", "wx1", "o1", 1300);
+        codes.issue("new", "wx1", "ada", 1300);
 
         assert_eq!(codes.by_text.len(), 1);
         assert_eq!(codes.issued.len(), 1);

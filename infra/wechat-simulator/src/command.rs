@@ -11,7 +11,7 @@ use clap::Parser;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
-use crate::{App, Simulator};
+use crate::{App, Push, Simulator};
 
 /// A stand-in for api.weixin.qq.com.
 #[derive(Parser)]
@@ -20,7 +20,8 @@ struct Flags {
     /// Address to listen on; keep it on loopback, anyone who reaches it may log in as anyone
     #[arg(long, default_value = "127.0.0.1:9001")]
     listen: SocketAddr,
-    /// JSON file `{"apps":{"wx...":{"secret":"..."}}}` instead of the demo app
+    /// JSON file `{"apps":{"wx...":{"secret":"..."}}}` instead of the demo app; an app that is pushed to has
+    /// `"push":{"token":"...","encoding_aes_key":"..."}` too
     #[arg(long)]
     apps: Option<PathBuf>,
 }
@@ -34,6 +35,7 @@ struct AppsFile {
 #[derive(Deserialize)]
 struct AppEntry {
     secret: String,
+    push: Option<Push>,
 }
 
 /// Runs the simulator with the flags of the process until the process ends.
@@ -59,5 +61,5 @@ fn apps_of(file: &Path) -> io::Result<Vec<App>> {
         io::Error::new(io::ErrorKind::InvalidData, place)
     };
     let read: AppsFile = serde_json::from_slice(&std::fs::read(file)?).map_err(unreadable)?;
-    Ok(read.apps.into_iter().map(|(appid, entry)| App { appid, secret: entry.secret }).collect())
+    Ok(read.apps.into_iter().map(|(appid, AppEntry { secret, push })| App { appid, secret, push }).collect())
 }

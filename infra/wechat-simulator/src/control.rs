@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::opendata::{self, Profile, UserInfo, Watermark};
 use crate::phone_number::phone_info;
+use crate::push::{self, Wanted};
 use crate::script::{Entry, Fault};
 use crate::signature;
-use crate::state::{KeyRule, State, User};
+use crate::state::{KeyRule, State};
+use crate::users::User;
 
 /// Why a control request had no effect.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +33,12 @@ pub enum ControlError {
     /// The session key that was planted is not the base64 of 16 bytes.
     #[error("the user's session_key cannot encrypt: it is not the base64 of 16 bytes")]
     UnusableKey,
+    /// The app has no push configuration.
+    #[error("the app has no push configuration: {{\"push\": {{\"token\": \"...\"}}}} beside its secret")]
+    NoPush,
+    /// The app's `EncodingAESKey` is missing, or does not stand for 32 bytes.
+    #[error("the app has no encoding_aes_key of 43 characters")]
+    UnusableAesKey,
 }
 
 type Control = Result<Value, ControlError>;
@@ -43,6 +51,7 @@ pub(crate) fn control(state: &mut State, route: &str, request: Value, now: u64) 
         "encrypt" => encrypt(state, &read(request)?),
         "user" => set_user(state, read(request)?),
         "settings" => set(state, &read(request)?),
+        "push" => push(state, &read(request)?, now),
         "script" => script(state, read(request)?),
         "secret" => secret(state, read(request)?),
         _ => Err(ControlError::UnknownRoute),
@@ -65,12 +74,12 @@ fn login(state: &mut State, who: &Who, now: u64) -> Control {
     let appid = appid(state, who.appid.as_deref())?;
     let key = state.fresh_session_key();
     let rule = state.settings.session_key;
-    let (openid, user) = state.user(&appid, &who.user);
+    let (_, user) = state.users.named(&appid, &who.user);
     if rule == KeyRule::Replace || user.session_key.is_none() {
         user.session_key = Some(key);
     }
     let code = state.draws.text::<24>();
-    state.login_codes.issue(&code, &appid, &openid, now);
+    state.login_codes.issue(&code, &appid, &who.user, now);
     Ok(json!({ "code": code }))
 }
 
@@ -78,10 +87,9 @@ fn login(state: &mut State, who: &Who, now: u64) -> Control {
 fn phone(state: &mut State, who: &Who, now: u64) -> Control {
     let appid = appid(state, who.appid.as_deref())?;
     let mut sealed = sealed(state, &appid, &who.user, |user, _| json_text(&phone_info(user, &appid, now)))?;
-    let (openid, _) = state.user(&appid, &who.user);
     // 64 characters: a phone code should not pass for a login code.
     let code = state.draws.text::<48>();
-    state.phone_codes.issue(&code, &appid, &openid, now);
+    state.phone_codes.issue(&code, &appid, &who.user, now);
     sealed["code"] = json!(code);
     Ok(sealed)
 }
@@ -98,7 +106,7 @@ fn userinfo(state: &mut State, who: &Who, now: u64) -> Control {
             watermark: Watermark { timestamp: now, appid: &appid },
         })
     })?;
-    let (_, user) = state.user(&appid, &who.user);
+    let (_, user) = state.users.named(&appid, &who.user);
     let raw_data = profile(user);
     sealed["signature"] = json!(signature::of_raw_data(&raw_data, user.session_key.as_deref().unwrap_or_default()));
     sealed["rawData"] = json!(raw_data);
@@ -119,10 +127,16 @@ fn encrypt(state: &mut State, request: &Payload) -> Control {
     sealed(state, &appid, &request.user, |_, _| request.plaintext.clone())
 }
 
+/// A message push, for the caller to send.
+fn push(state: &mut State, wanted: &Wanted, now: u64) -> Control {
+    let appid = appid(state, wanted.appid.as_deref())?;
+    push::request(state, &appid, wanted, now)
+}
+
 /// `encryptedData` and `iv` over what `plaintext` makes of the user and its openid.
 fn sealed(state: &mut State, appid: &str, name: &str, plaintext: impl FnOnce(&User, &str) -> String) -> Control {
     let (fresh, iv) = (state.fresh_session_key(), state.draws.bytes::<16>());
-    let (openid, user) = state.user(appid, name);
+    let (openid, user) = state.users.named(appid, name);
     let key = user.session_key.get_or_insert(fresh).clone();
     let encrypted = opendata::encrypt(&key, iv, plaintext(user, &openid).as_bytes());
     let encrypted = encrypted.ok_or(ControlError::UnusableKey)?;
@@ -134,6 +148,7 @@ fn sealed(state: &mut State, appid: &str, name: &str, plaintext: impl FnOnce(&Us
 struct UserChange {
     user: String,
     appid: Option<String>,
+    openid: Option<String>,
     unionid: Option<String>,
     #[serde(rename = "phoneNumber")]
     phone_number: Option<String>,
@@ -154,7 +169,10 @@ fn set_user(state: &mut State, change: UserChange) -> Control {
         return Err(ControlError::OutOfBounds("countryCode is a text or a number"));
     }
     let appid = appid(state, change.appid.as_deref())?;
-    let (openid, user) = state.user(&appid, &change.user);
+    if change.openid.is_some_and(|openid| !state.users.set_openid(&appid, &change.user, &openid)) {
+        return Err(ControlError::OutOfBounds("openid is another user's in this app"));
+    }
+    let (openid, user) = state.users.named(&appid, &change.user);
     // A number without its pure form is one without a prefix.
     let pure = change.pure_phone_number.or_else(|| change.phone_number.clone());
     replace(&mut user.phone_number, change.phone_number);
@@ -183,11 +201,15 @@ struct SettingsChange {
     extra_fields: Option<bool>,
     errcode_as_text: Option<bool>,
     used_code_errcode: Option<i64>,
+    stale_key_errcode: Option<i64>,
 }
 
 fn set(state: &mut State, change: &SettingsChange) -> Control {
     if change.used_code_errcode.is_some_and(|errcode| ![40163, 40029].contains(&errcode)) {
         return Err(ControlError::OutOfBounds("used_code_errcode is 40163 or 40029"));
+    }
+    if change.stale_key_errcode.is_some_and(|errcode| ![87009, 87007].contains(&errcode)) {
+        return Err(ControlError::OutOfBounds("stale_key_errcode is 87009 or 87007"));
     }
     let settings = &mut state.settings;
     replace(&mut settings.session_key, change.session_key);
@@ -195,6 +217,7 @@ fn set(state: &mut State, change: &SettingsChange) -> Control {
     replace(&mut settings.extra_fields, change.extra_fields);
     replace(&mut settings.errcode_as_text, change.errcode_as_text);
     replace(&mut settings.used_code_errcode, change.used_code_errcode);
+    replace(&mut settings.stale_key_errcode, change.stale_key_errcode);
     Ok(json!({}))
 }
 
@@ -274,6 +297,8 @@ mod tests {
 
         for (route, request) in [
             ("settings", json!({ "used_code_errcode": 1 })),
+            ("settings", json!({ "stale_key_errcode": 1 })),
+            ("user", json!({ "user": "ada", "openid": crate::identity::openid(&App::demo().appid, "bob") })),
             ("script", json!({ "api": "nope", "fault": { "kind": "html" } })),
             ("script", json!({ "api": "*", "fault": { "kind": "html" }, "times": 0 })),
             ("script", json!({ "api": "*", "fault": { "kind": "status", "status": 101 } })),

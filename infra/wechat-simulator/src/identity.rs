@@ -16,6 +16,17 @@ pub(crate) fn is_openid_of(appid: &str, openid: &str) -> bool {
     openid.len() == 28 && openid.starts_with(&prefix(appid))
 }
 
+/// What the app is called in pushes: `gh_` and twelve hex digits.
+pub(crate) fn original_id(appid: &str) -> String {
+    let hash = sha256(&["original id", appid]);
+    hash.as_ref().iter().take(6).fold("gh_".to_owned(), |id, byte| format!("{id}{byte:02x}"))
+}
+
+/// Who sends an app its events: the platform, under an openid in that app.
+pub(crate) fn push_service(appid: &str) -> String {
+    format!("{}{}", prefix(appid), &text(&["push service", appid])[..22])
+}
+
 /// A mainland mobile number, 11 digits.
 pub(crate) fn default_number(user: &str) -> String {
     let hash = sha256(&["number", user]);
@@ -62,6 +73,15 @@ mod tests {
         assert!(is_openid_of("wx1", &openid("wx1", "ada")));
         assert!(!is_openid_of("wx1", &openid("wx2", "ada")));
         assert!(!is_openid_of("wx1", "nobody"));
+    }
+
+    #[test]
+    fn the_names_in_a_push_look_like_wechats() {
+        let id = original_id("wx1");
+
+        assert!(id.len() == 15 && id.starts_with("gh_") && id[3..].bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert!(is_openid_of("wx1", &push_service("wx1")));
+        assert_ne!((original_id("wx2"), push_service("wx2")), (id, push_service("wx1")));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A stand-in for `api.weixin.qq.com`, with the buttons of the client beside it.
+//! A stand-in for `api.weixin.qq.com`, with the buttons of the client and the messages it pushes beside it.
 //!
 //! It guarantees: the answers of the documents (bodies, content types, errcodes, life times, single use), one
 //! valid `session_key` per user, ciphertexts made with it, and faults exactly as scripted under `/sim/script`. An
@@ -17,14 +17,17 @@ mod control;
 mod draws;
 mod fault;
 mod identity;
+mod msg_crypt;
 mod opendata;
 mod phone_number;
 mod platform_token;
+mod push;
 mod routes;
 mod script;
 mod session_check;
 mod signature;
 mod state;
+mod users;
 
 use std::fmt;
 use std::io;
@@ -34,6 +37,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 pub use control::ControlError;
+pub use push::Push;
 
 use state::State;
 
@@ -44,19 +48,30 @@ pub struct App {
     pub appid: String,
     /// The AppSecret; not shown by `Debug`.
     pub secret: String,
+    /// Its message push, if it is configured.
+    pub push: Option<Push>,
 }
 
 impl App {
     /// The one app of a simulator that was given no other.
     #[must_use]
     pub fn demo() -> Self {
-        Self { appid: "wx0123456789abcdef".to_owned(), secret: "0123456789abcdef0123456789abcdef".to_owned() }
+        Self {
+            appid: "wx0123456789abcdef".to_owned(),
+            secret: "0123456789abcdef0123456789abcdef".to_owned(),
+            push: Some(Push {
+                token: "demoPushToken".to_owned(),
+                // As with most keys of the console, a reader of canonical base64 would refuse its last character.
+                encoding_aes_key: Some("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG".to_owned()),
+            }),
+        }
     }
 }
 
 impl fmt::Debug for App {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("App").field("appid", &self.appid).field("secret", &"[redacted]").finish()
+        let mut shown = out.debug_struct("App");
+        shown.field("appid", &self.appid).field("secret", &"[redacted]").field("push", &self.push).finish()
     }
 }
 
@@ -144,7 +159,10 @@ mod tests {
         let shown = format!("{app:?} {:?}", Simulator::new(vec![app.clone()]));
 
         assert!(shown.contains(&app.appid));
-        assert!(!shown.contains(&app.secret));
+        let push = app.push.unwrap();
+        for secret in [app.secret, push.token, push.encoding_aes_key.unwrap()] {
+            assert!(!shown.contains(&secret));
+        }
     }
 
     #[test]

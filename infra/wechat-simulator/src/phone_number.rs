@@ -8,7 +8,8 @@ use crate::answer::{Outcome, Refusal};
 use crate::api::Call;
 use crate::opendata::{PhoneInfo, Watermark};
 use crate::platform_token;
-use crate::state::{State, User};
+use crate::state::State;
+use crate::users::User;
 
 pub(crate) fn answer(state: &mut State, call: &Call, now: u64) -> Outcome {
     let appid = platform_token::app_of(state, call, now)?;
@@ -19,13 +20,13 @@ pub(crate) fn answer(state: &mut State, call: &Call, now: u64) -> Outcome {
     if code.appid != appid {
         return Err(Refusal(40013));
     }
+    let (openid, user) = state.users.named(&appid, &code.user);
     // Not documented for a code of somebody else; 40003 is what a wrong openid gets. The code stays unused.
-    if body.get("openid").is_some_and(|openid| openid.as_str() != Some(&code.openid)) {
+    if body.get("openid").is_some_and(|given| given.as_str() != Some(&openid)) {
         return Err(Refusal(40003));
     }
     code.used = true;
 
-    let user = state.users.get(&code.openid).ok_or(Refusal(40029))?;
     Ok(json!({ "errcode": 0, "errmsg": "ok", "phone_info": phone_info(user, &appid, now) }))
 }
 

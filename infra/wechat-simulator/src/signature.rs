@@ -1,7 +1,7 @@
-//! The two signatures that a `session_key` makes, both in lower-case hex.
+//! The two signatures that a `session_key` makes, and the one of a push: all in lower-case hex.
 //!
-//! Both take the key as its base64 text, not as the 16 bytes it stands for: the official samples in the tests below
-//! settle that.
+//! The two take the key as its base64 text, not as the 16 bytes it stands for: the official samples in the tests
+//! below settle that.
 
 use std::fmt::Write as _;
 
@@ -21,6 +21,12 @@ pub(crate) fn of_session(session_key: &str, message: &[u8]) -> String {
     lower_hex(hmac::sign(&key, message).as_ref())
 }
 
+/// `signature` and `msg_signature` of a push: SHA-1 over the texts, put in order. Its key, the Token, is one of them.
+pub(crate) fn of_push<const N: usize>(mut texts: [&str; N]) -> String {
+    texts.sort_unstable();
+    lower_hex(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, texts.concat().as_bytes()).as_ref())
+}
+
 fn lower_hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing to a String cannot fail.
@@ -32,6 +38,7 @@ fn lower_hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     #[test]
     fn raw_data_is_signed_as_in_the_official_sample() {
@@ -40,6 +47,20 @@ mod tests {
         let signature = of_raw_data(raw, "HyVFkGl5F5OQWJZZaNzBBg==");
 
         assert_eq!(signature, "75e81ceda165f4ffa64f4068af58c64b8f54b88c");
+    }
+
+    #[test]
+    fn pushes_are_signed_as_in_the_vectors() {
+        let file: Value = serde_json::from_str(include_str!("../../../tests/fixtures/wechat-push.json")).unwrap();
+
+        for vector in file["vectors"].as_array().unwrap().iter().filter(|vector| vector["expect"] == "ok") {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let query = |name: &str| text(&vector["query"][name]);
+
+            let signature = of_push([&text(&vector["token"]), &query("timestamp"), &query("nonce")]);
+
+            assert_eq!(signature, query("signature"), "{}", vector["id"]);
+        }
     }
 
     #[test]

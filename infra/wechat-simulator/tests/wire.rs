@@ -2,25 +2,29 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy lets tests unwrap, but not the helpers beside them")]
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use aes::Aes128;
-use aes::cipher::block_padding::Pkcs7;
+use aes::cipher::block_padding::{NoPadding, Pkcs7};
 use aes::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
-use aws_lc_rs::hmac;
+use aes::{Aes128, Aes256};
+use aws_lc_rs::{digest, hmac};
+use axum::extract::Query;
+use axum::http::Uri;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use wechat_simulator::{App, Simulator};
+use wechat_simulator::{App, Push, Simulator};
 
 const SECOND_APP: &str = "wxfedcba9876543210";
 
@@ -59,7 +63,7 @@ impl Wire {
         let app = App::demo();
         let clock = Arc::new(AtomicU64::new(1_700_000_000));
         let read = Arc::clone(&clock);
-        let apps = vec![app.clone(), App { appid: SECOND_APP.to_owned(), secret: "other".to_owned() }];
+        let apps = vec![app.clone(), App { appid: SECOND_APP.to_owned(), secret: "other".to_owned(), push: None }];
         let simulator = Simulator::with_clock(apps, Arc::new(move || read.load(Ordering::SeqCst)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -111,7 +115,7 @@ impl Wire {
     }
 
     fn exchange_target(&self, code: &str) -> String {
-        let App { appid, secret } = &self.app;
+        let App { appid, secret, .. } = &self.app;
         format!("/sns/jscode2session?appid={appid}&secret={secret}&js_code={code}&grant_type=authorization_code")
     }
 
@@ -125,7 +129,7 @@ impl Wire {
     }
 
     async fn stable(&self, force: Value) -> Reply {
-        let App { appid, secret } = &self.app;
+        let App { appid, secret, .. } = &self.app;
         let body =
             json!({ "grant_type": "client_credential", "appid": appid, "secret": secret, "force_refresh": force });
         self.send("POST", "/cgi-bin/stable_token", &body.to_string()).await
@@ -136,7 +140,7 @@ impl Wire {
     }
 
     async fn plain(&self) -> Reply {
-        let App { appid, secret } = &self.app;
+        let App { appid, secret, .. } = &self.app;
         let target = format!("/cgi-bin/token?grant_type=client_credential&appid={appid}&secret={secret}");
         self.send("GET", &target, "").await
     }
@@ -162,8 +166,11 @@ impl Wire {
 
 fn session_signature(key: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
-    let tag = hmac::sign(&key, b"");
-    tag.as_ref().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    lower_hex(hmac::sign(&key, b"").as_ref())
+}
+
+fn lower_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 fn decrypt(sealed: &Value, key: &str) -> Option<Value> {
@@ -172,6 +179,47 @@ fn decrypt(sealed: &Value, key: &str) -> Option<Value> {
     let cipher = cbc::Decryptor::<Aes128>::new_from_slices(&bytes(key), &iv).unwrap();
     let plaintext = cipher.decrypt_padded_vec::<Pkcs7>(&bytes(sealed["encryptedData"].as_str().unwrap())).ok()?;
     serde_json::from_slice(&plaintext).ok()
+}
+
+/// A push, read as a mini program's server reads it.
+struct Pushed {
+    request: Value,
+    query: HashMap<String, String>,
+}
+
+impl Pushed {
+    async fn ask(wire: &Wire, wanted: Value) -> Self {
+        let request = wire.sim("push", wanted).await;
+        let uri: Uri = format!("/?{}", request["query"].as_str().unwrap()).parse().unwrap();
+        let Query(query) = Query::try_from_uri(&uri).unwrap();
+        Self { request, query }
+    }
+
+    fn body(&self) -> &str {
+        self.request["body"].as_str().unwrap()
+    }
+
+    /// Whether the query's signature of this name is the one over the Token and these texts.
+    fn is_signed(&self, name: &str, push: &Push, more: &str) -> bool {
+        let mut texts = [&push.token, &self.query["timestamp"], &self.query["nonce"], more];
+        texts.sort_unstable();
+        let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, texts.concat().as_bytes());
+        self.query[name] == lower_hex(hash.as_ref())
+    }
+
+    /// What `Encrypt` holds: the message, and the appid behind it.
+    fn opened(push: &Push, encrypted: &str) -> (String, String) {
+        let lenient = NO_PAD.with_decode_allow_trailing_bits(true);
+        let key = GeneralPurpose::new(&alphabet::STANDARD, lenient);
+        let key = key.decode(push.encoding_aes_key.as_ref().unwrap()).unwrap();
+        let cipher = cbc::Decryptor::<Aes256>::new_from_slices(&key, &key[..16]).unwrap();
+        let text = cipher.decrypt_padded_vec::<NoPadding>(&STANDARD.decode(encrypted).unwrap()).unwrap();
+        let padding = usize::from(*text.last().unwrap());
+        assert!(text.len() % 32 == 0 && (1..=32).contains(&padding));
+        let end = 20 + u32::from_be_bytes(text[16..20].try_into().unwrap()) as usize;
+        let part = |range| str::from_utf8(&text[range]).unwrap().to_owned();
+        (part(20..end), part(end..text.len() - padding))
+    }
 }
 
 // Codes.
@@ -283,6 +331,37 @@ async fn users_have_a_unionid_or_are_blocked_when_so_set() {
     assert_eq!(ada.json()["unionid"], "u1");
     assert_eq!(ada.json()["openid"], openid);
     assert_eq!(eve.errcode(), 40226);
+}
+
+#[tokio::test]
+async fn two_apps_may_have_users_of_the_same_openid() {
+    let wire = Wire::start().await;
+    let token = wire.token().await;
+    wire.sim("user", json!({ "user": "ada", "unionid": "u1", "phoneNumber": "13800138000" })).await;
+    let (code, phone) = (wire.code("ada").await, wire.sim("phone", json!({ "user": "ada" })).await["code"].clone());
+    for (user, appid) in [("ada", &wire.app.appid), ("bob", &SECOND_APP.to_owned())] {
+        let set = wire.sim("user", json!({ "user": user, "appid": appid, "openid": "same" })).await;
+        assert_eq!(set["openid"], "same");
+    }
+    let bob = wire.sim("login", json!({ "user": "bob", "appid": SECOND_APP })).await["code"].clone();
+    let bob = bob.as_str().unwrap();
+    let target =
+        format!("/sns/jscode2session?appid={SECOND_APP}&secret=other&js_code={bob}&grant_type=authorization_code");
+
+    // Codes from before the change give the openid of now.
+    let (ada, bob) = (wire.exchange(&code).await.json(), wire.send("GET", &target, "").await.json());
+    let number = wire.number(&token, json!({ "code": phone, "openid": "same" })).await;
+
+    assert_eq!((&ada["openid"], &ada["unionid"]), (&json!("same"), &json!("u1")));
+    assert_eq!((&bob["openid"], bob.get("unionid")), (&json!("same"), None));
+    assert_ne!(ada["session_key"], bob["session_key"]);
+    assert_eq!(number.json()["phone_info"]["phoneNumber"], "13800138000");
+    for (session, errcode) in [(&ada, 0), (&bob, 87009)] {
+        let key = session["session_key"].as_str().unwrap();
+        assert_eq!(wire.check("checksession", &token, "same", key).await.errcode(), errcode);
+    }
+    let refused = wire.send("POST", "/sim/user", r#"{"user":"eve","openid":"same"}"#).await;
+    assert_eq!(refused.status, 400);
 }
 
 #[tokio::test]
@@ -408,6 +487,61 @@ async fn a_reset_session_key_replaces_the_old_one_at_once() {
     assert_eq!(wire.check("checksession", &token, &openid, &reset.text("session_key")).await.errcode(), 0);
 }
 
+#[tokio::test]
+async fn a_stale_key_gets_87007_when_so_set() {
+    let wire = Wire::start().await;
+    let token = wire.token().await;
+    let old = wire.session_key("ada").await;
+    let openid = wire.sim("user", json!({ "user": "ada" })).await["openid"].as_str().unwrap().to_owned();
+    let key = wire.session_key("ada").await;
+    wire.sim("settings", json!({ "stale_key_errcode": 87007 })).await;
+
+    for api in ["checksession", "resetusersessionkey"] {
+        assert_eq!(wire.check(api, &token, &openid, &old).await.errcode(), 87007);
+    }
+    assert_eq!(wire.check("checksession", &token, &openid, &key).await.errcode(), 0);
+    wire.sim("user", json!({ "user": "ada", "session_key": "" })).await;
+    assert_eq!(wire.check("checksession", &token, &openid, &key).await.errcode(), 87007);
+}
+
+#[tokio::test]
+async fn checks_of_a_key_fail_as_the_documents_say() {
+    let wire = Wire::start().await;
+    let token = wire.token().await;
+    let key = wire.session_key("ada").await;
+    let openid = wire.sim("user", json!({ "user": "ada" })).await["openid"].as_str().unwrap().to_owned();
+
+    for api in ["checksession", "resetusersessionkey"] {
+        for errcode in [-1, 40014, 45011] {
+            wire.fault(api, json!({ "kind": "errcode", "errcode": errcode }), false).await;
+            assert_eq!(wire.check(api, &token, &openid, &key).await.errcode(), errcode);
+        }
+        let target = format!("/wxa/{api}?access_token={token}&openid={openid}&signature=x");
+        assert_eq!(wire.send("GET", &target, "").await.errcode(), 87008);
+        assert_eq!(wire.send("POST", &target, "").await.errcode(), 43001);
+        assert_eq!(wire.check(api, &token, "nobody", &key).await.errcode(), 40003);
+    }
+    assert_eq!(wire.check("checksession", &token, &openid, &key).await.errcode(), 0);
+
+    let forced = wire.stable(json!(true)).await.text("access_token");
+    assert_eq!(wire.check("resetusersessionkey", &token, &openid, &key).await.errcode(), 40001);
+    wire.advance(7200);
+    assert_eq!(wire.check("resetusersessionkey", &forced, &openid, &key).await.errcode(), 42001);
+}
+
+#[tokio::test]
+async fn a_reset_whose_answer_is_lost_has_cost_the_key() {
+    let wire = Wire::start().await;
+    let token = wire.token().await;
+    let key = wire.session_key("ada").await;
+    let openid = wire.sim("user", json!({ "user": "ada" })).await["openid"].as_str().unwrap().to_owned();
+    wire.fault("resetusersessionkey", json!({ "kind": "empty" }), true).await;
+
+    assert_eq!(wire.check("resetusersessionkey", &token, &openid, &key).await.body, "");
+
+    assert_eq!(wire.check("checksession", &token, &openid, &key).await.errcode(), 87009);
+}
+
 // Platform tokens.
 
 #[tokio::test]
@@ -529,6 +663,123 @@ async fn getuserphonenumber_wants_a_post_with_json_and_a_token() {
     assert_eq!(wire.send("POST", &target, "code=abc").await.errcode(), 47001);
     assert_eq!(wire.send("POST", &target, "").await.errcode(), 44002);
     assert_eq!(wire.send("POST", "/wxa/business/getuserphonenumber", "{}").await.errcode(), 41001);
+}
+
+// Pushes.
+
+#[tokio::test]
+async fn the_first_push_is_a_get_to_be_echoed() {
+    let wire = Wire::start().await;
+    let push = wire.app.push.clone().unwrap();
+
+    let usual = Pushed::ask(&wire, json!({ "event": "verify" })).await;
+    let odd = Pushed::ask(&wire, json!({ "event": "verify", "echostr": "a b+c&d=%" })).await;
+
+    assert_eq!(usual.request.as_object().unwrap().keys().collect::<Vec<_>>(), ["method", "query"]);
+    assert_eq!(usual.request["method"], "GET");
+    assert!(usual.is_signed("signature", &push, "") && !usual.query["echostr"].is_empty());
+    assert_eq!(odd.query["echostr"], "a b+c&d=%");
+    assert_ne!(usual.query["nonce"], odd.query["nonce"]);
+}
+
+#[tokio::test]
+async fn a_plain_push_has_the_fields_of_the_documents() {
+    let wire = Wire::start().await;
+    let push = wire.app.push.clone().unwrap();
+    let openid = wire.sim("user", json!({ "user": "ada" })).await["openid"].clone();
+    let wanted = json!({ "user": "ada", "event": "user_authorization_revoke", "mode": "plain", "RevokeInfo": "8" });
+
+    let pushed = Pushed::ask(&wire, wanted.clone()).await;
+
+    assert_eq!(
+        (&pushed.request["method"], &pushed.request["content_type"]),
+        (&json!("POST"), &json!("application/json"))
+    );
+    assert!(pushed.is_signed("signature", &push, ""));
+    assert_eq!(pushed.query["timestamp"], "1700000000");
+    assert!(!pushed.query.contains_key("encrypt_type"));
+    let mut fields: Value = serde_json::from_str(pushed.body()).unwrap();
+    let (to, from) = (fields["ToUserName"].take(), fields["FromUserName"].take());
+    assert!(to.as_str().unwrap().starts_with("gh_"));
+    // The sender is the platform; the user is in OpenID alone.
+    assert!(from != openid && from == pushed.query["openid"].as_str());
+    let expected = json!({ "ToUserName": null, "FromUserName": null, "CreateTime": 1_700_000_000, "MsgType": "event",
+        "Event": "user_authorization_revoke", "OpenID": openid, "AppID": wire.app.appid, "RevokeInfo": "8" });
+    assert_eq!(fields, expected);
+
+    wire.sim("user", json!({ "user": "ada", "unionid": "u1" })).await;
+    let bound = Pushed::ask(&wire, wanted).await;
+    assert_eq!(serde_json::from_str::<Value>(bound.body()).unwrap()["UnionID"], "u1");
+}
+
+#[tokio::test]
+async fn a_push_in_xml_has_texts_in_cdata() {
+    let wire = Wire::start().await;
+    let openid = wire.sim("user", json!({ "user": "ada" })).await["openid"].as_str().unwrap().to_owned();
+    let wanted = json!({ "user": "ada", "event": "user_authorization_cancellation", "mode": "plain", "format": "xml" });
+
+    let pushed = Pushed::ask(&wire, wanted).await;
+
+    assert_eq!(pushed.request["content_type"], "text/xml");
+    assert!(pushed.body().starts_with("<xml><ToUserName><![CDATA[gh_") && pushed.body().ends_with("</xml>"));
+    assert!(pushed.body().contains("<CreateTime>1700000000</CreateTime>"));
+    assert!(pushed.body().contains(&format!("<OpenID><![CDATA[{openid}]]></OpenID>")));
+}
+
+#[tokio::test]
+async fn a_secure_push_opens_with_the_apps_key() {
+    let wire = Wire::start().await;
+    let push = wire.app.push.clone().unwrap();
+    let wanted = |format: &str| json!({ "user": "ada", "event": "user_info_modified", "format": format });
+
+    let json = Pushed::ask(&wire, wanted("json")).await;
+    let xml = Pushed::ask(&wire, wanted("xml")).await;
+
+    let outer: Value = serde_json::from_str(json.body()).unwrap();
+    assert_eq!(outer.as_object().unwrap().keys().collect::<Vec<_>>(), ["Encrypt", "ToUserName"]);
+    let (_, rest) = xml.body().split_once("<Encrypt><![CDATA[").unwrap();
+    let (in_xml, end) = rest.split_once("]]>").unwrap();
+    assert_eq!(end, "</Encrypt></xml>");
+    let in_json = outer["Encrypt"].as_str().unwrap();
+    for (pushed, encrypted) in [(&json, in_json), (&xml, in_xml)] {
+        assert!(pushed.is_signed("signature", &push, "") && pushed.is_signed("msg_signature", &push, encrypted));
+        assert_eq!(pushed.query["encrypt_type"], "aes");
+    }
+    let (message, appid) = Pushed::opened(&push, in_json);
+    assert_eq!(appid, wire.app.appid);
+    assert_eq!(serde_json::from_str::<Value>(&message).unwrap()["Event"], "user_info_modified");
+    let (message, _) = Pushed::opened(&push, in_xml);
+    assert!(message.starts_with("<xml>") && message.contains("<Event><![CDATA[user_info_modified]]></Event>"));
+}
+
+#[tokio::test]
+async fn a_compatible_push_has_the_fields_and_the_encrypted_ones() {
+    let wire = Wire::start().await;
+    let push = wire.app.push.clone().unwrap();
+
+    let pushed =
+        Pushed::ask(&wire, json!({ "user": "ada", "event": "user_info_modified", "mode": "compatible" })).await;
+
+    let mut fields: Value = serde_json::from_str(pushed.body()).unwrap();
+    let encrypted = fields.as_object_mut().unwrap().remove("Encrypt").unwrap();
+    let encrypted = encrypted.as_str().unwrap();
+    assert!(pushed.is_signed("signature", &push, "") && pushed.is_signed("msg_signature", &push, encrypted));
+    assert_eq!(serde_json::from_str::<Value>(&Pushed::opened(&push, encrypted).0).unwrap(), fields);
+}
+
+#[tokio::test]
+async fn a_push_that_cannot_be_is_refused() {
+    let wire = Wire::start().await;
+
+    for (wanted, hint) in [
+        (json!({ "event": "verify", "appid": SECOND_APP }), "push"),
+        (json!({ "event": "user_info_modified" }), "user"),
+        (json!({ "user": "ada", "event": "user_info_deleted" }), "user_info_modified"),
+        (json!({ "user": "ada", "event": "user_info_modified", "mode": "aes" }), "secure"),
+    ] {
+        let refused = wire.send("POST", "/sim/push", &wanted.to_string()).await;
+        assert!(refused.status == 400 && refused.text("error").contains(hint), "{}", refused.body);
+    }
 }
 
 // Faults.
@@ -701,7 +952,7 @@ async fn control_errors_and_the_page_say_what_to_do() {
 
     assert_eq!((unknown.status, bad.status), (404, 400));
     assert!(bad.text("error").contains("user"));
-    assert!(page.body.contains("curl http://sim/sim/login"));
+    assert!(page.body.contains("curl http://sim/sim/login") && page.body.contains("curl http://sim/sim/push"));
     assert_eq!(wire.send("GET", "/sim/", "").await.body, page.body);
 }
 

@@ -1,4 +1,4 @@
-//! A JSON body, strictly read.
+//! Bodies: JSON, strictly read, or as they came.
 
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, header};
@@ -30,6 +30,18 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         // The reader's own words may quote the body: they are dropped here.
         let value = json::parse(&bytes).map_err(|_| Problem::new(Code::InvalidRequest))?;
         Ok(Self { value, bytes })
+    }
+}
+
+/// A body as it came, whatever it says it is.
+#[derive(Debug)]
+pub struct RawBody(pub Vec<u8>);
+
+impl<S: Sync> FromRequest<S> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        collect(request.into_body()).await.map(Self)
     }
 }
 

@@ -165,7 +165,7 @@ impl Seen {
         let counted = [
             ("cold_starts", u64::from(self.cold_start)),
             ("errors", u64::from(self.failed)),
-            ("misconfigured", u64::from(self.code == Some(Code::Misconfigured))),
+            ("misconfigured", u64::from(notes.misconfigured || self.code == Some(Code::Misconfigured))),
             ("wechat_failures", u64::from(notes.wechat_failures)),
             ("breaker_open", u64::from(notes.breaker_open)),
         ];

@@ -57,6 +57,12 @@ impl CodeHash {
         Self(URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes())))
     }
 
+    /// The hash as the table holds it.
+    #[must_use]
+    pub fn stored(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// base64url without padding.
     #[must_use]
     pub fn as_str(&self) -> &str {

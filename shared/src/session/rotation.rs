@@ -127,6 +127,7 @@ mod tests {
             idle: NOW + 1,
             absolute: NOW + 1,
             unionid: None,
+            claim: None,
         }
     }
 

@@ -13,17 +13,18 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{
-    App, ExchangeCode, PhoneCall, PlatformApi, Upstream, WechatSession,
+    App, Call, ExchangeCode, PlatformApi, Upstream, WechatSession,
     breaker::Breaker,
     errcode::{self, Api},
     opendata::{OpenDataDefect, Phone, PhoneInfo},
+    signature,
 };
 use crate::{
     clock::{Deadline, Secs},
     config::ConfigError,
     ids::{OpenId, UnionId},
     notes,
-    redacted::{AppSecret, LoginCode, PlatformToken, SessionKey},
+    redacted::{AppSecret, LoginCode, PhoneCode, PlatformToken, SessionKey},
 };
 
 const CONNECT: Duration = Duration::from_secs(1);
@@ -139,9 +140,9 @@ impl PlatformApi for HttpWechat {
         Ok((PlatformToken::new(answer.access_token), answer.expires_in.min(LONGEST_TOKEN)))
     }
 
-    async fn phone_number(&self, asked: &PhoneCall<'_>, by: Deadline) -> Result<Phone, Upstream> {
+    async fn phone_number(&self, asked: &Call<'_>, code: &PhoneCode, by: Deadline) -> Result<Phone, Upstream> {
         let by = by.within(BUDGET);
-        let body = serde_json::json!({ "code": asked.code.expose(), "openid": asked.openid.expose() }).to_string();
+        let body = serde_json::json!({ "code": code.expose(), "openid": asked.openid.expose() }).to_string();
         let request = || {
             json_post(&self.http, self.address("/wxa/business/getuserphonenumber"), body.clone())
                 .query(&[("access_token", asked.token.expose())])
@@ -151,6 +152,24 @@ impl PlatformApi for HttpWechat {
             OpenDataDefect::Unreadable => Upstream::Unreadable("a phone number of another form"),
             OpenDataDefect::Foreign => Upstream::WrongUser,
         })
+    }
+
+    async fn check_session(&self, asked: &Call<'_>, key: &SessionKey, by: Deadline) -> Result<bool, Upstream> {
+        let by = by.within(BUDGET);
+        let signature = signature::of_user_state(key, b"");
+        let request = || {
+            self.http.get(self.address("/wxa/checksession")).query(&[
+                ("access_token", asked.token.expose()),
+                ("openid", asked.openid.expose()),
+                ("signature", &signature),
+                ("sig_method", "hmac_sha256"),
+            ])
+        };
+        match self.call::<Nothing>(request, Api::CheckSession, by).await {
+            Ok(Nothing {}) => Ok(true),
+            Err(Upstream::SessionKeyStale) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -168,8 +187,9 @@ impl HttpWechat {
     ) -> Result<T, Upstream> {
         let first = self.guarded(request(), api, by).await;
         let unsent = matches!(&first, Err(Upstream::Unreachable(_)));
-        // Fetching a token consumes nothing: an answer that got lost is asked for again.
-        let unharmed = api == Api::StableToken && matches!(&first, Err(Upstream::NoAnswer(_) | Upstream::Failed(_)));
+        // Some calls consume nothing: an answer that got lost is asked for again.
+        let consumes = matches!(api, Api::Code2Session | Api::PhoneNumber);
+        let unharmed = !consumes && matches!(&first, Err(Upstream::NoAnswer(_) | Upstream::Failed(_)));
         let busy = matches!(&first, Err(Upstream::Busy { errcode: -1, .. }));
         if !(unsent || unharmed || busy) || by.left() < PAUSE + SHORTEST {
             return first;
@@ -307,6 +327,10 @@ struct StableToken {
     access_token: String,
     expires_in: Secs,
 }
+
+/// An answer that says no more than that all is well.
+#[derive(Deserialize)]
+struct Nothing {}
 
 #[derive(Deserialize)]
 struct PhoneNumber {

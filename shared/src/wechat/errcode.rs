@@ -10,6 +10,8 @@ pub enum Api {
     Code2Session,
     /// `getuserphonenumber`.
     PhoneNumber,
+    /// `checksession`.
+    CheckSession,
     /// `stable_token`.
     StableToken,
 }
@@ -19,9 +21,9 @@ const MINUTE: Secs = 60;
 const QUARTER: Secs = 15 * 60;
 
 /// Numbers that speak of our AppID, AppSecret, address, permission or request, never of a user.
-const OURS: [i64; 21] = [
+const OURS: [i64; 22] = [
     40002, 40013, 40097, 40125, 40164, 40243, 41001, 41002, 41004, 43002, 44002, 47001, 48001, 50004, 50007, 61003,
-    61007, 61024, 89503, 89506, 89507,
+    61007, 61024, 87008, 89503, 89506, 89507,
 ];
 
 /// What a number other than 0 means.
@@ -34,8 +36,9 @@ pub fn upstream(api: Api, errcode: i64, rid: Option<Rid>) -> Upstream {
         (40029, Api::Code2Session | Api::PhoneNumber) => Upstream::CodeInvalid,
         (40163, Api::Code2Session | Api::PhoneNumber) => Upstream::CodeUsed,
         (40226, Api::Code2Session) => Upstream::Blocked,
-        (40003, Api::PhoneNumber) => Upstream::WrongUser,
-        (40001 | 40014 | 42001, Api::PhoneNumber) => Upstream::TokenRefused { errcode },
+        (87007 | 87009, Api::CheckSession) => Upstream::SessionKeyStale,
+        (40003, Api::PhoneNumber | Api::CheckSession) => Upstream::WrongUser,
+        (40001 | 40014 | 42001, Api::PhoneNumber | Api::CheckSession) => Upstream::TokenRefused { errcode },
         // The caller of `stable_token` has no token: 40001 speaks of the AppSecret.
         (40001, Api::StableToken) => Upstream::Misconfigured { errcode, rid },
         _ if OURS.contains(&errcode) => Upstream::Misconfigured { errcode, rid },

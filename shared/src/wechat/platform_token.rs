@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    pin::Pin,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -13,12 +14,14 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use super::{App, PhoneCall, PlatformApi, RedeemError, RedeemPhone, Upstream, opendata::Phone};
+use super::{
+    App, Call, CheckSession, GivePlatformToken, PlatformApi, PlatformError, RedeemPhone, Upstream, opendata::Phone,
+};
 use crate::{
     clock::{Clock, Deadline, Secs},
     entropy::{self, Entropy},
     ids::{AppId, OpenId},
-    redacted::{PhoneCode, PlatformToken},
+    redacted::{PhoneCode, PlatformToken, SessionKey},
     secrets::Secret,
     session::{KeepPlatformToken, LeaseHolder, StoreError, StoredToken},
     token::keyring::{Context, Keyring, Purpose},
@@ -34,6 +37,9 @@ const LATE: Secs = 10;
 const LEASE: Secs = 9;
 /// How often who waits looks whether the new token has appeared.
 const LOOK: Duration = Duration::from_millis(150);
+
+/// A call to WeChat that is under way.
+type Calling<'a, T> = Pin<Box<dyn Future<Output = Result<T, Upstream>> + Send + 'a>>;
 
 /// Tokens for the calls that need one.
 pub struct PlatformTokens {
@@ -99,39 +105,51 @@ impl Wanted<'_> {
 
 impl PlatformTokens {
     /// A token that is not `refused`.
-    async fn token(
-        &self,
-        app: &App,
-        refused: Option<&PlatformToken>,
-        by: Deadline,
-    ) -> Result<PlatformToken, RedeemError> {
+    async fn token(&self, app: &App, refused: Option<&PlatformToken>, by: Deadline) -> Result<Token, PlatformError> {
         let wanted = Wanted { refused };
         let slot = self.known.slot(&app.appid);
         let now = self.clock.now();
         let known = slot.known().filter(|token| wanted.fits(token) && token.lives(now));
         if let Some(token) = known.clone().filter(|token| token.is_fresh(now)) {
-            return Ok(token.text);
+            return Ok(token);
         }
         // One caller of this process looks further. The others go on with what still lives, or wait for what it finds.
         let looking = match (slot.looking.try_lock(), known) {
             (Ok(looking), _) => looking,
-            (Err(_), Some(token)) => return Ok(token.text),
+            (Err(_), Some(token)) => return Ok(token),
             (Err(_), None) => {
                 let turn = tokio::time::timeout(by.left(), slot.looking.lock()).await;
                 turn.map_err(|_| Upstream::NoAnswer("the platform token is being fetched"))?
             }
         };
         if let Some(token) = slot.known().filter(|token| wanted.fits(token) && token.is_fresh(self.clock.now())) {
-            return Ok(token.text);
+            return Ok(token);
         }
         let token = self.look(app, wanted, by).await?;
         slot.remember(&token);
         drop(looking);
-        Ok(token.text)
+        Ok(token)
+    }
+
+    /// Makes a call; once more with another token if WeChat refuses this one, which it looks at before all else.
+    async fn with_token<'a, T>(
+        &self,
+        app: &App,
+        by: Deadline,
+        call: impl Fn(PlatformToken) -> Calling<'a, T>,
+    ) -> Result<T, PlatformError> {
+        let token = self.token(app, None, by).await?.text;
+        match call(token.clone()).await {
+            Err(Upstream::TokenRefused { .. }) => {
+                let another = self.token(app, Some(&token), by).await?.text;
+                Ok(call(another).await?)
+            }
+            result => Ok(result?),
+        }
     }
 
     /// Looks in the table, and fetches what is not there.
-    async fn look(&self, app: &App, wanted: Wanted<'_>, by: Deadline) -> Result<Token, RedeemError> {
+    async fn look(&self, app: &App, wanted: Wanted<'_>, by: Deadline) -> Result<Token, PlatformError> {
         let holder = LeaseHolder(entropy::bytes(&*self.entropy));
         loop {
             let now = self.clock.now();
@@ -166,7 +184,7 @@ impl PlatformTokens {
         wanted: Wanted<'_>,
         holder: LeaseHolder,
         by: Deadline,
-    ) -> Result<Token, RedeemError> {
+    ) -> Result<Token, PlatformError> {
         let (text, seconds) = self.wechat.stable_token(app, by).await?;
         let now = self.clock.now();
         let renew_at = now + seconds.saturating_sub(EARLY).max(PAUSE);
@@ -183,7 +201,7 @@ impl PlatformTokens {
         Ok(token)
     }
 
-    async fn stored(&self, app: &App) -> Result<Option<Token>, RedeemError> {
+    async fn stored(&self, app: &App) -> Result<Option<Token>, PlatformError> {
         let Some(stored) = self.table.stored(&app.appid).await? else { return Ok(None) };
         let keyring = self.keyring.get().await?;
         let text = keyring.open(context(&app.appid), &stored.sealed);
@@ -214,16 +232,33 @@ fn context(appid: &AppId) -> Context<'_> {
 
 #[async_trait]
 impl RedeemPhone for PlatformTokens {
-    async fn redeem(&self, app: &App, code: &PhoneCode, openid: &OpenId, by: Deadline) -> Result<Phone, RedeemError> {
+    async fn redeem(&self, app: &App, code: &PhoneCode, openid: &OpenId, by: Deadline) -> Result<Phone, PlatformError> {
+        let redeem = |token| -> Calling<'_, _> {
+            Box::pin(async move {
+                self.wechat.phone_number(&Call { appid: &app.appid, token: &token, openid }, code, by).await
+            })
+        };
+        self.with_token(app, by, redeem).await
+    }
+}
+
+#[async_trait]
+impl CheckSession for PlatformTokens {
+    async fn check(&self, app: &App, openid: &OpenId, key: &SessionKey, by: Deadline) -> Result<bool, PlatformError> {
+        let check = |token| -> Calling<'_, _> {
+            Box::pin(async move {
+                self.wechat.check_session(&Call { appid: &app.appid, token: &token, openid }, key, by).await
+            })
+        };
+        self.with_token(app, by, check).await
+    }
+}
+
+#[async_trait]
+impl GivePlatformToken for PlatformTokens {
+    async fn give(&self, app: &App, by: Deadline) -> Result<(PlatformToken, Secs), PlatformError> {
         let token = self.token(app, None, by).await?;
-        let call = PhoneCall { appid: &app.appid, token: &token, code, openid };
-        match self.wechat.phone_number(&call, by).await {
-            // The token is looked at before the code, so the code is still good: once more with another token.
-            Err(Upstream::TokenRefused { .. }) => {
-                let another = self.token(app, Some(&token), by).await?;
-                Ok(self.wechat.phone_number(&PhoneCall { token: &another, ..call }, by).await?)
-            }
-            result => Ok(result?),
-        }
+        let left = token.expires_at.saturating_sub(self.clock.now());
+        Ok((token.text, left))
     }
 }

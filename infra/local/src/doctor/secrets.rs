@@ -28,7 +28,17 @@ pub(super) fn verdicts(texts: &Texts) -> Vec<Finding> {
         texts.jwks.as_ref().map(|text| one::<PublicJwks>("WXAUTH_JWKS", text)),
         both_halves(texts),
     ];
-    lines.into_iter().flatten().collect()
+    lines.into_iter().flatten().chain(pushes(texts)).collect()
+}
+
+/// A line for each mini program whose pushes cannot be taken.
+fn pushes(texts: &Texts) -> impl Iterator<Item = Finding> {
+    apps(texts).into_iter().filter(|app| matches!(app.push, Some(Err(_)))).map(|app| {
+        wrong(
+            format_args!("the push of {} in WXAUTH_APPS is malformed", app.appid),
+            r#"it should be {"token": "...", "encoding_aes_key": "..."}, as they stand in WeChat's console"#,
+        )
+    })
 }
 
 /// The mini programs, if they can be read.

@@ -8,7 +8,7 @@ use super::Item;
 use crate::{
     clock::Secs,
     ids::{AppId, DeviceId, Family, Sid, UnionId},
-    session::{SealedKeys, Session, SessionRef, StoreError, UserRef, claim::CodeHash},
+    session::{Everything, SealedKeys, Session, SessionRef, StoreError, User, UserRef, claim::CodeHash},
     token::keyring::KeyId,
 };
 
@@ -27,6 +27,11 @@ pub(super) fn bytes(value: impl Into<Vec<u8>>) -> AttributeValue {
     AttributeValue::B(Blob::new(value.into()))
 }
 
+/// A set of texts, which must not be empty.
+pub(super) fn texts(values: &[&str]) -> AttributeValue {
+    AttributeValue::Ss(values.iter().map(|value| (*value).to_owned()).collect())
+}
+
 pub(super) fn key(pk: String, sk: String) -> Item {
     HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
 }
@@ -36,11 +41,13 @@ pub(super) fn partition(user: &UserRef) -> String {
     format!("{}#{}", user.appid, user.openid.expose())
 }
 
+const USER: &str = "user";
+
 pub(super) fn user_key(user: &UserRef) -> Item {
-    key(partition(user), "user".to_owned())
+    key(partition(user), USER.to_owned())
 }
 
-pub(super) const SESSION: &str = "session#";
+const SESSION: &str = "session#";
 
 pub(super) fn session_sort_key(sid: Sid) -> String {
     format!("{SESSION}{}", sid.encode())
@@ -72,6 +79,22 @@ pub(super) fn get_family(item: &Item, attribute: &'static str) -> Result<Family,
     get_bytes(item, attribute)?.try_into().map(Family).map_err(|_| StoreError::Corrupt { attribute })
 }
 
+/// A text that may be missing, as what it stands for.
+fn get_text<T, E>(
+    item: &Item,
+    attribute: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, StoreError> {
+    let Some(value) = item.get(attribute) else { return Ok(None) };
+    let text = value.as_s().ok().and_then(|text| parse(text).ok());
+    text.map(Some).ok_or(StoreError::Corrupt { attribute })
+}
+
+/// A number that may be missing.
+fn get_some<N: TryFrom<u64>>(item: &Item, attribute: &'static str) -> Result<Option<N>, StoreError> {
+    item.contains_key(attribute).then(|| get_number(item, attribute)).transpose()
+}
+
 /// A session as an item, without its key.
 pub(super) fn from_session(session: &Session) -> Item {
     let mut item: Item = [
@@ -89,23 +112,13 @@ pub(super) fn from_session(session: &Session) -> Item {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect();
-    if let Some(unionid) = &session.unionid {
-        item.insert("unionid".to_owned(), text(unionid.expose()));
-    }
+    let unionid = session.unionid.as_ref().map(|unionid| ("unionid", unionid.expose()));
+    let claim = session.claim.as_ref().map(|claim| ("claim", claim.as_str()));
+    item.extend([unionid, claim].into_iter().flatten().map(|(name, value)| (name.to_owned(), text(value))));
     item
 }
 
 pub(super) fn to_session(item: &Item) -> Result<Session, StoreError> {
-    let unionid = match item.get("unionid") {
-        None => None,
-        Some(value) => Some(
-            value
-                .as_s()
-                .ok()
-                .and_then(|text| UnionId::parse(text).ok())
-                .ok_or(StoreError::Corrupt { attribute: "unionid" })?,
-        ),
-    };
     let device = get_bytes(item, "device")?.try_into().map_err(|_| StoreError::Corrupt { attribute: "device" })?;
     Ok(Session {
         device: DeviceId(device),
@@ -117,13 +130,50 @@ pub(super) fn to_session(item: &Item) -> Result<Session, StoreError> {
         rotated_before: get_number(item, "rotated_before")?,
         idle: get_number(item, "idle")?,
         absolute: get_number(item, "absolute")?,
-        unionid,
+        unionid: get_text(item, "unionid", UnionId::parse)?,
+        claim: get_text(item, "claim", |hash| Ok::<_, StoreError>(CodeHash::stored(hash)))?,
     })
 }
 
-/// The keys in a user item that may still be valid. `NULL` stands where there was no key before.
+pub(super) fn to_user(item: &Item) -> Result<User, StoreError> {
+    // `NULL` stands where there were none before.
+    let claims = ["phone_claims", "phone_claims_before"].into_iter().filter_map(|name| item.get(name)?.as_ss().ok());
+    Ok(User {
+        first_login: get_some(item, "first_login")?,
+        last_login: get_some(item, "last_login")?,
+        first_family: item.contains_key("first_family").then(|| get_family(item, "first_family")).transpose()?,
+        unionid: get_text(item, "unionid", UnionId::parse)?,
+        blocked_at: get_some(item, "blocked_at")?,
+        current_key: get_sealed(item, "current_key"),
+        tries: get_some(item, "tries")?.zip(get_some(item, "tries_from")?),
+        phone_claims: claims.flatten().map(|hash| CodeHash::stored(hash)).collect(),
+    })
+}
+
+/// The items of one user, told apart by their sort keys.
+pub(super) fn to_everything(items: &[Item]) -> Result<Everything, StoreError> {
+    let mut everything = Everything::default();
+    for item in items {
+        match item.get("sk").and_then(|value| value.as_s().ok()).map(String::as_str) {
+            Some(USER) => everything.user = Some(to_user(item)?),
+            Some(sort_key) if sort_key.starts_with(SESSION) => everything.sessions.push(to_session(item)?),
+            // Not ours.
+            _ => {}
+        }
+    }
+    Ok(everything)
+}
+
+/// `NULL` stands where there was no key before.
+fn get_sealed(item: &Item, attribute: &str) -> Option<Vec<u8>> {
+    item.get(attribute).and_then(|value| value.as_b().ok()).map(|blob| blob.as_ref().to_vec())
+}
+
+/// The keys in a user item that may still be valid.
 pub(super) fn to_keys(item: &Item, now: Secs) -> SealedKeys {
-    let sealed = |attribute| item.get(attribute).and_then(|value| value.as_b().ok()).map(|blob| blob.as_ref().to_vec());
     let previous_counts = get_number::<Secs>(item, "previous_until").is_ok_and(|until| until > now);
-    SealedKeys { current: sealed("current_key"), previous: sealed("previous_key").filter(|_| previous_counts) }
+    SealedKeys {
+        current: get_sealed(item, "current_key"),
+        previous: get_sealed(item, "previous_key").filter(|_| previous_counts),
+    }
 }

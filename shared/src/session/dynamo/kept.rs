@@ -22,7 +22,8 @@ impl KeepClaim for DynamoTable {
         let mut item = claim_key(&claim.code);
         item.insert("sealed".to_owned(), bytes(claim.sealed.clone()));
         item.insert("until".to_owned(), number(claim.until));
-        item.insert("ttl".to_owned(), number(claim.until + BROOM));
+        // No day longer: it may hold a phone number.
+        item.insert("ttl".to_owned(), number(claim.until));
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
         sent(put.send()).await.map(drop).map_err(|error| failed(&error))
     }

@@ -1,18 +1,22 @@
 //! Session items.
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::{error::SdkError, types::ReturnValue};
+use aws_sdk_dynamodb::{
+    error::SdkError,
+    types::{AttributeValue, ReturnValue},
+};
 
 use super::{
     DynamoTable, Fill as _, Written, failed,
-    item::{BROOM, SESSION, bytes, from_session, number, partition, session_key, text, to_session},
+    item::{BROOM, bytes, from_session, number, partition, session_key, text, to_everything, to_session},
     sent, written,
 };
 use crate::{
+    clock::Secs,
     ids::Family,
     session::{
-        Attempt, EndSession, ListSessions, OpenSession, ReadSession, RotateSession, Rotation, Session, SessionRef,
-        StoreError, UserRef,
+        Attempt, EndSession, Everything, ListItems, OpenSession, ReadSession, RotateSession, Rotation, Session,
+        SessionRef, StoreError, UserRef,
     },
 };
 
@@ -87,17 +91,17 @@ impl ReadSession for DynamoTable {
     }
 }
 
-#[async_trait]
-impl EndSession for DynamoTable {
-    async fn end(&self, at: &SessionRef, family: Family) -> Result<(), StoreError> {
+impl DynamoTable {
+    /// Deletes a session in which an attribute has this value.
+    async fn delete_session(&self, at: &SessionRef, name: &str, value: AttributeValue) -> Result<(), StoreError> {
         let request = self
             .client
             .delete_item()
             .table_name(&self.table)
             .set_key(Some(session_key(at)))
-            .condition_expression("#family = :family")
-            .expression_attribute_names("#family", "family")
-            .expression_attribute_values(":family", bytes(family.0));
+            .condition_expression("#name = :value")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":value", value);
         match sent(request.send()).await {
             Ok(_) => Ok(()),
             // Another login has taken its place, or it is gone already: both are what was wanted.
@@ -108,17 +112,27 @@ impl EndSession for DynamoTable {
 }
 
 #[async_trait]
-impl ListSessions for DynamoTable {
-    async fn list(&self, user: &UserRef) -> Result<Vec<Session>, StoreError> {
-        // A user has few sessions of under 1 kB each: one page of 1 MB holds them all.
+impl EndSession for DynamoTable {
+    async fn end(&self, at: &SessionRef, family: Family) -> Result<(), StoreError> {
+        self.delete_session(at, "family", bytes(family.0)).await
+    }
+
+    async fn log_out(&self, at: &SessionRef, created_at: Secs) -> Result<(), StoreError> {
+        self.delete_session(at, "created_at", number(created_at)).await
+    }
+}
+
+#[async_trait]
+impl ListItems for DynamoTable {
+    async fn list(&self, user: &UserRef) -> Result<Everything, StoreError> {
+        // A user has few items of about 1 kB each: one page of 1 MB holds them all.
         let request = self
             .client
             .query()
             .table_name(&self.table)
             .consistent_read(true)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :session)")
-            .expression_attribute_values(":pk", text(partition(user)))
-            .expression_attribute_values(":session", text(SESSION));
-        request.send().await.map_err(|error| failed(&error))?.items().iter().map(to_session).collect()
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(partition(user)));
+        to_everything(sent(request.send()).await.map_err(|error| failed(&error))?.items())
     }
 }

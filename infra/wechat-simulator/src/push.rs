@@ -1,0 +1,222 @@
+//! WeChat's message push (消息推送): what it sends to a mini program's server when a user's authorization changes.
+//!
+//! The simulator calls nobody. A push is given to the caller of the control route, who sends it.
+
+use std::fmt::{self, Write as _};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::control::ControlError;
+use crate::state::State;
+use crate::{identity, msg_crypt, signature};
+
+/// What the console has of a mini program's push, but for the address: in the form of `WXAUTH_APPS`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Push {
+    /// The Token; not shown by `Debug`.
+    pub token: String,
+    /// The `EncodingAESKey`, 43 characters; not shown by `Debug`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding_aes_key: Option<String>,
+}
+
+impl fmt::Debug for Push {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("[redacted]")
+    }
+}
+
+/// Which push is asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    /// Nobody is needed for `verify`.
+    user: Option<String>,
+    pub(crate) appid: Option<String>,
+    event: Event,
+    mode: Option<Mode>,
+    #[serde(default)]
+    format: Format,
+    #[serde(rename = "RevokeInfo")]
+    revoke_info: Option<String>,
+    echostr: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Event {
+    /// Not an event: the GET that WeChat sends when the address is entered.
+    Verify,
+    UserInfoModified,
+    UserAuthorizationRevoke,
+    UserAuthorizationCancellation,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    Plain,
+    /// Both at once: the fields, and `Encrypt` beside them.
+    Compatible,
+    Secure,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    Json,
+    Xml,
+}
+
+/// In WeChat's order, which XML keeps.
+type Fields = Vec<(&'static str, Value)>;
+
+/// The request that WeChat would send: method, query, content type and body.
+pub(crate) fn request(state: &mut State, appid: &str, wanted: &Wanted, now: u64) -> Result<Value, ControlError> {
+    let push = state.programs.get(appid).and_then(|program| program.push.clone()).ok_or(ControlError::NoPush)?;
+    let (timestamp, nonce) = (now.to_string(), (number(state) % 10_000_000_000).to_string());
+    // An empty text changes nothing of a concatenation.
+    let sign = |encrypted: &str| signature::of_push([&push.token, &timestamp, &nonce, encrypted]);
+    let mut query = vec![("signature", sign("")), ("timestamp", timestamp.clone()), ("nonce", nonce.clone())];
+    if wanted.event == Event::Verify {
+        query.push(("echostr", wanted.echostr.clone().unwrap_or_else(|| number(state).to_string())));
+        return Ok(json!({ "method": "GET", "query": query_text(&query) }));
+    }
+
+    let mut fields = fields(state, appid, wanted, now)?;
+    query.push(("openid", identity::push_service(appid)));
+    let usual = if push.encoding_aes_key.is_some() { Mode::Secure } else { Mode::Plain };
+    let mode = wanted.mode.unwrap_or(usual);
+    if mode != Mode::Plain {
+        let (key, random) = (push.encoding_aes_key.as_deref().unwrap_or_default(), state.draws.bytes());
+        let encrypted = msg_crypt::encrypt(key, random, &wanted.format.text(&fields), appid);
+        let encrypted = encrypted.ok_or(ControlError::UnusableAesKey)?;
+        query.extend([("encrypt_type", "aes".to_owned()), ("msg_signature", sign(&encrypted))]);
+        if mode == Mode::Secure {
+            fields.retain(|(name, _)| *name == "ToUserName");
+        }
+        fields.push(("Encrypt", Value::from(encrypted)));
+    }
+    let (content_type, body) = (wanted.format.content_type(), wanted.format.text(&fields));
+    Ok(json!({ "method": "POST", "query": query_text(&query), "content_type": content_type, "body": body }))
+}
+
+fn number(state: &mut State) -> u64 {
+    u64::from_be_bytes(state.draws.bytes())
+}
+
+fn fields(state: &mut State, appid: &str, wanted: &Wanted, now: u64) -> Result<Fields, ControlError> {
+    let name = wanted.user.as_deref().ok_or(ControlError::OutOfBounds("user is missing: every event is somebody's"))?;
+    let (openid, user) = state.users.named(appid, name);
+    let mut fields = vec![
+        ("ToUserName", json!(identity::original_id(appid))),
+        // Not the user, whom OpenID names: in these events the sender is the platform itself.
+        ("FromUserName", json!(identity::push_service(appid))),
+        ("CreateTime", json!(now)),
+        ("MsgType", json!("event")),
+        ("Event", json!(wanted.event)),
+        ("OpenID", json!(openid)),
+    ];
+    fields.extend(user.unionid.as_ref().map(|unionid| ("UnionID", json!(unionid))));
+    fields.push(("AppID", json!(appid)));
+    fields.extend(wanted.revoke_info.as_ref().map(|info| ("RevokeInfo", json!(info))));
+    Ok(fields)
+}
+
+impl Format {
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Xml => "text/xml",
+        }
+    }
+
+    fn text(self, fields: &Fields) -> String {
+        match self {
+            Self::Json => {
+                fields.iter().cloned().map(|(name, value)| (name.to_owned(), value)).collect::<Value>().to_string()
+            }
+            Self::Xml => format!("<xml>{}</xml>", fields.iter().map(element).collect::<String>()),
+        }
+    }
+}
+
+fn element((name, value): &(&'static str, Value)) -> String {
+    match value.as_str() {
+        // The end of a CDATA section cannot stand in one.
+        Some(text) => format!("<{name}><![CDATA[{}]]></{name}>", text.replace("]]>", "]]]]><![CDATA[>")),
+        None => format!("<{name}>{value}</{name}>"),
+    }
+}
+
+fn query_text(query: &[(&str, String)]) -> String {
+    let pairs: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value))).collect();
+    pairs.join("&")
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::App;
+
+    fn pushed(app: App, wanted: Value) -> Result<Value, ControlError> {
+        let appid = app.appid.clone();
+        request(&mut State::new(vec![app]), &appid, &serde_json::from_value(wanted).unwrap(), 1_700_000_000)
+    }
+
+    fn demo_but(change: impl FnOnce(&mut Push)) -> App {
+        let mut app = App::demo();
+        change(app.push.as_mut().unwrap());
+        app
+    }
+
+    #[test]
+    fn the_mode_follows_the_configuration_unless_asked_for() {
+        let unkeyed = || demo_but(|push| push.encoding_aes_key = None);
+        let wanted = json!({ "user": "ada", "event": "user_info_modified" });
+        let secure = json!({ "user": "ada", "event": "user_info_modified", "mode": "secure" });
+        let has_encrypt = |pushed: Value| pushed["body"].as_str().unwrap().contains("Encrypt");
+
+        assert!(has_encrypt(pushed(App::demo(), wanted.clone()).unwrap()));
+        assert!(!has_encrypt(pushed(unkeyed(), wanted).unwrap()));
+        assert!(matches!(pushed(unkeyed(), secure), Err(ControlError::UnusableAesKey)));
+    }
+
+    #[test]
+    fn an_app_without_push_and_an_event_of_nobody_are_refused() {
+        let silent = App { push: None, ..App::demo() };
+
+        assert!(matches!(pushed(silent, json!({ "event": "verify" })), Err(ControlError::NoPush)));
+        let nobody = pushed(App::demo(), json!({ "event": "user_info_modified" }));
+        assert!(matches!(nobody, Err(ControlError::OutOfBounds(_))));
+    }
+
+    #[test]
+    fn the_end_of_a_cdata_section_does_not_end_the_text() {
+        let text = Format::Xml.text(&vec![("OpenID", json!("a]]>b")), ("CreateTime", json!(1))]);
+
+        assert_eq!(text, "<xml><OpenID><![CDATA[a]]]]><![CDATA[>b]]></OpenID><CreateTime>1</CreateTime></xml>");
+    }
+
+    #[test]
+    fn query_values_are_percent_encoded() {
+        assert_eq!(
+            query_text(&[("a", "1-._~".to_owned()), ("b", " +&=%/é".to_owned())]),
+            "a=1-._~&b=%20%2B%26%3D%25%2F%C3%A9"
+        );
+    }
+}

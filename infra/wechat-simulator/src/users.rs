@@ -1,0 +1,136 @@
+//! The users of the mini programs, found by name or by openid.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::identity;
+
+/// The grey figure that every user has had since 2022.
+const ANONYMOUS_AVATAR: &str = "https://thirdwx.qlogo.cn/mmopen/vi_32/POgEwh4mIHO4nibH0KlMECNjjGxQUq24ZEaGT4poC6icRiccVGKSyXwibcPq4BWmiaIGuG1icwxaQX6grC9VemZoJ8rg/132";
+
+/// A user of one mini program.
+pub(crate) struct User {
+    pub(crate) unionid: Option<String>,
+    pub(crate) phone_number: String,
+    pub(crate) pure_phone_number: String,
+    pub(crate) country_code: Value,
+    pub(crate) nick_name: String,
+    pub(crate) avatar_url: String,
+    pub(crate) blocked: bool,
+    /// The one valid key; none before the first login.
+    pub(crate) session_key: Option<String>,
+}
+
+impl User {
+    fn named(name: &str) -> Self {
+        let number = identity::default_number(name);
+        Self {
+            unionid: None,
+            phone_number: number.clone(),
+            pure_phone_number: number,
+            country_code: Value::from("86"),
+            nick_name: "微信用户".to_owned(),
+            avatar_url: ANONYMOUS_AVATAR.to_owned(),
+            blocked: false,
+            session_key: None,
+        }
+    }
+}
+
+/// Everybody. Two apps may have the same openid text for different people.
+#[derive(Default)]
+pub(crate) struct Users {
+    /// By appid and openid.
+    users: HashMap<(String, String), User>,
+    /// By appid and user name: the openids that were set. All others follow from appid and name.
+    set_openids: HashMap<(String, String), String>,
+}
+
+impl Users {
+    /// The user of this name, made on first sight, with its openid.
+    pub(crate) fn named(&mut self, appid: &str, name: &str) -> (String, &mut User) {
+        let openid = self.openid(appid, name);
+        let user = self.users.entry(key(appid, &openid)).or_insert_with(|| User::named(name));
+        (openid, user)
+    }
+
+    pub(crate) fn with_openid(&mut self, appid: &str, openid: &str) -> Option<&mut User> {
+        self.users.get_mut(&key(appid, openid))
+    }
+
+    /// Whether the app could have given out this openid, be its user known to this process or not.
+    pub(crate) fn is_openid_of(&self, appid: &str, openid: &str) -> bool {
+        self.users.contains_key(&key(appid, openid)) || identity::is_openid_of(appid, openid)
+    }
+
+    /// Gives the user this openid from now on, `""` the one it had at first; `false` if it is not free in the app.
+    #[must_use]
+    pub(crate) fn set_openid(&mut self, appid: &str, name: &str, openid: &str) -> bool {
+        let (before, first) = (self.openid(appid, name), identity::openid(appid, name));
+        let openid = if openid.is_empty() { &first } else { openid };
+        // One that this app could have given out belongs to whoever's name leads to it, seen yet or not.
+        if openid != before && openid != first && self.is_openid_of(appid, openid) {
+            return false;
+        }
+        if let Some(user) = self.users.remove(&key(appid, &before)) {
+            self.users.insert(key(appid, openid), user);
+        }
+        self.set_openids.insert(key(appid, name), openid.to_owned());
+        true
+    }
+
+    fn openid(&self, appid: &str, name: &str) -> String {
+        self.set_openids.get(&key(appid, name)).cloned().unwrap_or_else(|| identity::openid(appid, name))
+    }
+}
+
+fn key(appid: &str, of_app: &str) -> (String, String) {
+    (appid.to_owned(), of_app.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_apps_may_have_the_same_openid_for_different_users() {
+        let mut users = Users::default();
+        let (openid, ada) = users.named("wx1", "ada");
+        ada.unionid = Some("u1".to_owned());
+
+        assert!(users.set_openid("wx2", "bob", &openid));
+
+        let (same, bob) = users.named("wx2", "bob");
+        assert_eq!((same, bob.unionid.as_deref()), (openid.clone(), None));
+        assert_eq!(users.with_openid("wx1", &openid).unwrap().unionid.as_deref(), Some("u1"));
+    }
+
+    #[test]
+    fn a_user_keeps_everything_but_the_openid() {
+        let mut users = Users::default();
+        let (first, ada) = users.named("wx1", "ada");
+        ada.blocked = true;
+
+        assert!(users.set_openid("wx1", "ada", "another") && users.set_openid("wx1", "ada", "another"));
+
+        assert!(users.named("wx1", "ada").1.blocked);
+        assert!(users.is_openid_of("wx1", "another") && !users.is_openid_of("wx2", "another"));
+        assert!(users.with_openid("wx1", &first).is_none());
+        assert!(users.set_openid("wx1", "ada", ""));
+        assert_eq!(users.named("wx1", "ada").0, first);
+        assert!(!users.is_openid_of("wx1", "another"));
+    }
+
+    #[test]
+    fn an_openid_belongs_to_one_user_of_an_app() {
+        let mut users = Users::default();
+        assert!(users.set_openid("wx1", "ada", "taken"));
+        users.named("wx1", "ada");
+
+        assert!(!users.set_openid("wx1", "bob", "taken"));
+        assert!(!users.set_openid("wx1", "bob", &identity::openid("wx1", "never seen")));
+
+        assert_eq!(users.named("wx1", "bob").0, identity::openid("wx1", "bob"));
+    }
+}

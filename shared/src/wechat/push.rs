@@ -1,0 +1,290 @@
+//! WeChat's message push (消息推送): whether a message is WeChat's, for which mini program it is, and what it says.
+//!
+//! In the plain mode the signature covers a secret token, a time and a nonce, but not the message; who has seen one
+//! request could send another message with it for ten minutes. In the secure mode it covers the message, which is
+//! encrypted too. So an app with an `EncodingAESKey` takes encrypted messages only.
+
+use std::{collections::HashMap, fmt};
+
+use aes::Aes256;
+use base64::{
+    Engine as _,
+    alphabet::STANDARD as ALPHABET,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
+};
+use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _, block_padding::NoPadding};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::{App, signature};
+use crate::{clock::Secs, ids::OpenId, json, redacted::PushToken};
+
+/// How far the time of a signature may be from ours: WeChat tries again within seconds, an owner's forwarding takes longer.
+const FRESH: Secs = 10 * 60;
+
+/// The random bytes before the message, and the four of its length.
+const PREFIX: usize = 16 + 4;
+
+/// What the owner set for a mini program in WeChat's console.
+#[derive(Clone, Debug)]
+pub struct Config {
+    token: PushToken,
+    aes_key: Option<AesKey>,
+}
+
+/// The 32 bytes that an `EncodingAESKey` stands for.
+#[derive(Clone)]
+struct AesKey(Zeroizing<[u8; 32]>);
+
+impl fmt::Debug for AesKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("AesKey([REDACTED])")
+    }
+}
+
+/// The token is empty, or the `EncodingAESKey` is not the 43 characters of WeChat's console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no token, or an EncodingAESKey that is not 43 characters of base64")]
+pub struct ConfigDefect;
+
+impl Config {
+    /// Takes a token and, for the secure and the compatible mode, an `EncodingAESKey`.
+    pub fn parse(token: String, encoding_aes_key: Option<String>) -> Result<Self, ConfigDefect> {
+        if token.is_empty() {
+            return Err(ConfigDefect);
+        }
+        // WeChat's console takes any 43 characters: the two bits beyond the 32 bytes may be set.
+        let lax = GeneralPurposeConfig::new()
+            .with_decode_allow_trailing_bits(true)
+            .with_decode_padding_mode(DecodePaddingMode::RequireNone);
+        let read = |text: Zeroizing<String>| {
+            let bytes = Zeroizing::new(GeneralPurpose::new(&ALPHABET, lax).decode(text.as_bytes()).ok()?);
+            bytes.as_slice().try_into().ok().map(|key| AesKey(Zeroizing::new(key)))
+        };
+        let given = encoding_aes_key.filter(|text| !text.is_empty()).map(Zeroizing::new);
+        let aes_key = given.map(|text| read(text).ok_or(ConfigDefect)).transpose()?;
+        Ok(Self { token: PushToken::new(token), aes_key })
+    }
+}
+
+/// What WeChat adds to the address.
+#[derive(Debug, Deserialize)]
+pub struct Signed {
+    signature: Option<String>,
+    msg_signature: Option<String>,
+    timestamp: String,
+    nonce: String,
+    /// What WeChat wants to hear back when the address is set in its console.
+    pub echostr: Option<String>,
+}
+
+/// A message that is WeChat's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// Whom it is about, if it names a user of the mini program.
+    pub openid: Option<OpenId>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// `user_info_modified`: WeChat has cleaned nickname or avatar.
+    UserInfoModified,
+    /// `user_authorization_revoke`: the user took back what was granted.
+    UserAuthorizationRevoke {
+        /// Whether the phone number is among it (`RevokeInfo` 8).
+        phone: bool,
+    },
+    /// `user_authorization_cancellation`: the user's account is gone.
+    UserAuthorizationCancellation,
+    /// Another message, which is not ours to act on.
+    Other,
+}
+
+fn config(app: &App) -> Option<&Config> {
+    app.push.as_ref()?.as_ref().ok()
+}
+
+/// Whether a request with this signature, and no message, is WeChat's to this mini program.
+#[must_use]
+pub fn is_wechats(app: &App, signed: &Signed, now: Secs) -> bool {
+    config(app).is_some_and(|config| {
+        let texts = vec![config.token.expose(), signed.timestamp.as_str(), signed.nonce.as_str()];
+        signed.is_fresh(now) && signed.signature.as_ref().is_some_and(|given| signature::of_push(texts, given))
+    })
+}
+
+/// The message, if it is WeChat's to this mini program.
+#[must_use]
+pub fn read(app: &App, signed: &Signed, body: &[u8], now: Secs) -> Option<Push> {
+    let config = config(app)?;
+    let outer = Members::read(body)?;
+    let Some(aes_key) = &config.aes_key else {
+        // What comes in the clear says itself for which mini program it is, if it is of a kind that we act on.
+        let push = is_wechats(app, signed, now).then(|| outer.push())?;
+        let ours = push.event == Event::Other || outer.get("AppID") == Some(app.appid.as_str());
+        return ours.then_some(push);
+    };
+    let encrypted = outer.get("Encrypt")?;
+    let texts = vec![config.token.expose(), signed.timestamp.as_str(), signed.nonce.as_str(), encrypted];
+    let given = signed.msg_signature.as_ref()?;
+    if !signed.is_fresh(now) || !signature::of_push(texts, given) {
+        return None;
+    }
+    let message = decrypt(aes_key, encrypted, app.appid.as_str())?;
+    Members::read(&message).map(|inner| inner.push())
+}
+
+impl Signed {
+    fn is_fresh(&self, now: Secs) -> bool {
+        self.timestamp.parse::<Secs>().is_ok_and(|at| at.abs_diff(now) <= FRESH)
+    }
+}
+
+/// The message in `Encrypt`: AES-256-CBC, the IV the key's first half, padded to blocks of 32; inside, 16 random bytes,
+/// the length, the message, and the mini program for which it is.
+fn decrypt(AesKey(key): &AesKey, encrypted: &str, appid: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut text = Zeroizing::new(STANDARD.decode(encrypted).ok()?);
+    let iv = key.first_chunk::<16>()?;
+    cbc::Decryptor::<Aes256>::new((&**key).into(), iv.into()).decrypt_padded::<NoPadding>(&mut text).ok()?;
+    // The signature has been checked: nobody but WeChat can ask what this padding is.
+    let padding = usize::from(*text.last()?);
+    let length = text.len().checked_sub(padding).filter(|_| (1..=32).contains(&padding))?;
+    let (text, padded) = text.split_at_checked(length)?;
+    if padded.iter().any(|byte| usize::from(*byte) != padding) {
+        return None;
+    }
+    let (prefix, rest) = text.split_at_checked(PREFIX)?;
+    let size = u32::from_be_bytes(*prefix.last_chunk::<4>()?);
+    let (message, to) = rest.split_at_checked(usize::try_from(size).ok()?)?;
+    (to == appid.as_bytes()).then(|| Zeroizing::new(message.to_vec()))
+}
+
+/// The members of a message, in JSON or XML: which one is set in WeChat's console.
+struct Members(HashMap<String, String>);
+
+impl Members {
+    fn read(body: &[u8]) -> Option<Self> {
+        match body.trim_ascii_start().first()? {
+            b'<' => Self::from_xml(std::str::from_utf8(body).ok()?),
+            _ => Self::from_json(body),
+        }
+    }
+
+    fn from_json(body: &[u8]) -> Option<Self> {
+        let members: Map<String, Value> = json::parse(body).ok()?;
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        // Samples in WeChat's documents have names with a blank before them.
+        Some(Self(members.iter().map(|(name, value)| (name.trim().to_owned(), text(value))).collect()))
+    }
+
+    fn from_xml(body: &str) -> Option<Self> {
+        let document = roxmltree::Document::parse(body).ok()?;
+        let children = document.root_element().children().filter(roxmltree::Node::is_element);
+        let text = |node: roxmltree::Node<'_, '_>| node.text().unwrap_or_default().trim().to_owned();
+        Some(Self(children.map(|child| (child.tag_name().name().to_owned(), text(child))).collect()))
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn push(&self) -> Push {
+        // Several numbers may stand there, separated by commas.
+        let revoked =
+            |what: &str| self.get("RevokeInfo").is_some_and(|info| info.split(',').any(|at| at.trim() == what));
+        let event = match self.get("Event") {
+            Some("user_info_modified") => Event::UserInfoModified,
+            Some("user_authorization_revoke") => Event::UserAuthorizationRevoke { phone: revoked("8") },
+            Some("user_authorization_cancellation") => Event::UserAuthorizationCancellation,
+            _ => Event::Other,
+        };
+        Push { openid: self.get("OpenID").and_then(|text| OpenId::parse(text).ok()), event }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ids::AppId, redacted::AppSecret};
+
+    fn vectors() -> Vec<Value> {
+        let file: Value = serde_json::from_str(include_str!("../../../tests/fixtures/wechat-push.json")).unwrap();
+        file["vectors"].as_array().unwrap().clone()
+    }
+
+    fn app(vector: &Value) -> App {
+        let key = vector["encoding_aes_key"].as_str().map(str::to_owned);
+        App {
+            appid: AppId::parse(vector["appid"].as_str().unwrap()).unwrap(),
+            secret: AppSecret::new("s"),
+            previous_secret: None,
+            push: Some(Ok(Config::parse(vector["token"].as_str().unwrap().to_owned(), key).unwrap())),
+        }
+    }
+
+    /// When all vectors were signed.
+    const SIGNED: Secs = 1_700_000_000;
+
+    #[test]
+    fn every_push_is_taken_or_not() {
+        for vector in vectors().iter().filter(|vector| vector["method"] == "POST") {
+            let Ok(signed) = Signed::deserialize(&vector["query"]) else {
+                assert_eq!(vector["expect"], "error", "{}", vector["id"]);
+                continue;
+            };
+            let push = read(&app(vector), &signed, vector["body"].as_str().unwrap().as_bytes(), SIGNED);
+
+            assert_eq!(push.is_some(), vector["expect"] == "ok", "{}: {push:?}", vector["id"]);
+            if let Some(push) = push {
+                let event = &vector["event"];
+                assert_eq!(push.openid.as_ref().map(OpenId::expose), event["OpenID"].as_str(), "{}", vector["id"]);
+                let expected = match event["Event"].as_str() {
+                    Some("user_info_modified") => Event::UserInfoModified,
+                    Some("user_authorization_revoke") => {
+                        Event::UserAuthorizationRevoke { phone: event["RevokeInfo"] == "8" }
+                    }
+                    Some("user_authorization_cancellation") => Event::UserAuthorizationCancellation,
+                    _ => Event::Other,
+                };
+                assert_eq!(push.event, expected, "{}", vector["id"]);
+            }
+        }
+    }
+
+    #[test]
+    fn every_question_of_the_console_is_wechats_or_not() {
+        for vector in vectors().iter().filter(|vector| vector["method"] == "GET") {
+            let signed = Signed::deserialize(&vector["query"]);
+            let echo = signed.ok().filter(|signed| is_wechats(&app(vector), signed, SIGNED));
+            let echo = echo.and_then(|signed| signed.echostr);
+
+            let expected = vector["echostr"].as_str().filter(|_| vector["expect"] == "ok");
+            assert_eq!(echo.as_deref(), expected, "{}", vector["id"]);
+        }
+    }
+
+    #[test]
+    fn a_signature_counts_for_ten_minutes() {
+        let vectors = vectors();
+        let vector = vectors.iter().find(|vector| vector["method"] == "GET" && vector["expect"] == "ok").unwrap();
+        let signed = Signed::deserialize(&vector["query"]).unwrap();
+
+        assert!(is_wechats(&app(vector), &signed, SIGNED + FRESH));
+        assert!(is_wechats(&app(vector), &signed, SIGNED - FRESH));
+        assert!(!is_wechats(&app(vector), &signed, SIGNED + FRESH + 1));
+        assert!(!is_wechats(&app(vector), &signed, SIGNED - FRESH - 1));
+    }
+
+    #[test]
+    fn a_name_with_a_blank_before_it_and_several_numbers_are_read() {
+        let push =
+            Members::read(br#"{" OpenID":"oA"," Event":"user_authorization_revoke"," RevokeInfo":"6, 8"}"#).unwrap();
+
+        assert_eq!(push.push().openid.unwrap().expose(), "oA");
+        assert_eq!(push.push().event, Event::UserAuthorizationRevoke { phone: true });
+    }
+}
