@@ -5,6 +5,8 @@
 
 pub mod clock;
 pub mod config;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod entropy;
 pub mod env;
 pub mod http;

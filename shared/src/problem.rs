@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use crate::{clock::Secs, session::StoreError};
 
-/// What a client may do about a [`Problem`]: all that it needs to know of errors.
+/// What a client may do about a problem: all that it needs to know of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// The request itself is wrong: a defect of the client's code.
@@ -235,17 +236,29 @@ impl From<StoreError> for Problem {
     }
 }
 
+/// Why there is no answer, and what the client may do (RFC 9457).
 #[derive(Serialize)]
-struct Body<'a> {
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema), schemars(rename = "Problem"))]
+pub(crate) struct Body<'a> {
+    /// Where the code is explained, in English and Chinese.
     #[serde(rename = "type")]
+    #[cfg_attr(feature = "contract", schemars(url))]
     kind: &'a str,
+    /// A sentence for people; it may change.
     title: &'a str,
+    /// The same sentence in Chinese.
     title_zh: &'a str,
+    /// The HTTP status.
     status: u16,
+    /// The machine-readable reason: added to, never renamed.
+    #[cfg_attr(feature = "contract", schemars(extend("enum" = Code::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>())))]
     code: &'a str,
     action: Action,
+    /// Seconds after which another try makes sense; also the header `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "contract", schemars(with = "Secs"))]
     retry_after: Option<Secs>,
+    /// Also the header `x-request-id`, and a field of the request's log line.
     request_id: &'a str,
 }
 

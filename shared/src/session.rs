@@ -90,8 +90,6 @@ pub struct Session {
     pub absolute: Secs,
     /// The user's unionid, where the owner wants it in access tokens.
     pub unionid: Option<UnionId>,
-    /// The claim of its login, if there is one: what is forgotten with the user.
-    pub claim: Option<CodeHash>,
 }
 
 impl Session {
@@ -124,6 +122,8 @@ pub struct UserLogin {
     pub unionid: Option<UnionId>,
     /// The login's family: the first one makes the user new.
     pub family: Family,
+    /// The claim by which it can be repeated, to be forgotten with the user.
+    pub claim: Option<CodeHash>,
     /// When the login request arrived.
     pub at: Secs,
 }
@@ -156,6 +156,8 @@ pub struct User {
     pub current_key: Option<SealedKey>,
     /// Attempts to decrypt, and since when they are counted.
     pub tries: Option<(u32, Secs)>,
+    /// The claims of the last two logins.
+    pub login_claims: Vec<CodeHash>,
     /// The claims of phone codes within the hour and the one before it.
     pub phone_claims: Vec<CodeHash>,
 }
@@ -295,7 +297,6 @@ mod tests {
             idle: 100,
             absolute: 200,
             unionid: None,
-            claim: None,
         }
     }
 

@@ -15,11 +15,17 @@ use crate::{
 
 /// The answer that carries tokens (RFC 6749 section 5.1). It holds them in the clear: it is made to be sent.
 #[derive(Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct TokenAnswer {
+    /// For the `Authorization` header, as `Bearer`. A JWT, which the published keys verify.
     access_token: String,
+    #[cfg_attr(feature = "contract", schemars(extend("const" = "Bearer")))]
     token_type: &'static str,
+    /// Seconds until the access token expires.
     expires_in: Secs,
+    /// For the next refresh, once. Store it before using it.
     refresh_token: String,
+    /// Seconds until the session ends unless it is used.
     refresh_expires_in: Secs,
 }
 

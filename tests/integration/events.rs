@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tests::{Laptop, event};
 
 /// The answer of the function that serves `path`.
-async fn call(laptop: &Laptop, path: &str, event: Value) -> Value {
+pub(crate) async fn call(laptop: &Laptop, path: &str, event: Value) -> Value {
     shared::lambda::call(&router(laptop, path).await, event, "lambda-1").await.unwrap()
 }
 

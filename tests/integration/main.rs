@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
+mod admin;
+mod apps;
 mod authorizer;
 mod clients;
 mod config;
+mod contract;
 mod doctor;
 mod events;
 mod keys;
@@ -13,8 +16,14 @@ mod laptop;
 mod login;
 mod metrics;
 mod phone;
+mod platform;
+mod push;
+mod quota;
 mod refresh;
 mod rotation;
 mod secrecy;
+mod session;
+mod userinfo;
 mod vectors;
 mod watch;
+mod wire;

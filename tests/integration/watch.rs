@@ -78,7 +78,7 @@ async fn every_function_of_cargo_lambda_answers_its_event_and_its_routes() {
         assert!(binaries("lambda").join(mount.name).join("bootstrap").is_file(), "{} is not built", mount.name);
     }
     let emulator = Emulator::start().await;
-    let names = ["login", "refresh", "phone", "keys", "authorizer"];
+    let names = ["login", "refresh", "phone", "userinfo", "session", "push", "keys", "authorizer", "admin", "platform"];
     let _functions = names.map(|name| emulator.function(name, &laptop, &secrets));
 
     let request = json!({ "code": laptop.code("alice") }).to_string();
@@ -87,13 +87,26 @@ async fn every_function_of_cargo_lambda_answers_its_event_and_its_routes() {
     let refresh = body(&emulator.invoke("refresh", &event("POST", "/v1/refresh", &request)).await);
     let bearer = format!("Bearer {}", refresh["access_token"].as_str().unwrap());
     let tap = laptop.sim("phone", json!({ "user": "alice" }));
-    let mut asked = event("POST", "/v1/phone", &json!({ "code": tap["code"] }).to_string());
-    asked["headers"]["authorization"] = bearer.as_str().into();
-    let phone = body(&emulator.invoke("phone", &asked).await);
+    let with_bearer = |mut event: Value| {
+        event["headers"]["authorization"] = bearer.as_str().into();
+        event
+    };
+    let asked = event("POST", "/v1/phone", &json!({ "code": tap["code"] }).to_string());
+    let phone = body(&emulator.invoke("phone", &with_bearer(asked)).await);
+    let given = event("POST", "/v1/userinfo", &laptop.sim("userinfo", json!({ "user": "alice" })).to_string());
+    let profile = body(&emulator.invoke("userinfo", &with_bearer(given)).await);
+    let session = body(&emulator.invoke("session", &with_bearer(event("GET", "/v1/session", ""))).await);
+    let of_alice = json!({ "operation": "read", "appid": tests::APPID, "openid": login["openid"] });
+    let user = emulator.invoke("admin", &of_alice).await;
+    let token = emulator.invoke("platform", &json!({ "appid": tests::APPID })).await;
     let keys = body(&emulator.invoke("keys", &event("GET", "/.well-known/jwks.json", "")).await);
     let decision = emulator.invoke("authorizer", &http_api(&bearer)).await;
 
     assert!(phone["phoneNumber"].is_string());
+    assert!(profile["nickName"].is_string());
+    assert_eq!(session["device"], login["device"]);
+    assert_eq!(user["user"]["sessions"][0]["device"], login["device"], "{user}");
+    assert!(token["access_token"].is_string(), "{token}");
     assert!(keys["keys"].as_array().unwrap().len() >= 2);
     assert_eq!(decision["isAuthorized"], true, "{decision}");
     assert_eq!(decision["context"]["openid"], jwt_claims(&bearer["Bearer ".len()..])["sub"]);
@@ -101,7 +114,7 @@ async fn every_function_of_cargo_lambda_answers_its_event_and_its_routes() {
         let answer = emulator.request(route.method.parse().unwrap(), &route.path).await;
         let status = match route.function.as_str() {
             "keys" => 200,
-            "phone" => 401,
+            "phone" | "userinfo" | "session" => 401,
             _ => 400,
         };
         assert_eq!(answer.status, status, "{} {}: {answer:?}", route.method, route.path);

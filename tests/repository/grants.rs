@@ -26,9 +26,14 @@ fn named(function: &str) -> BTreeSet<String> {
     let text = read(&format!("functions/{function}/src/lib.rs"));
     let mut named: BTreeSet<_> =
         text.split("Arc<dyn ").skip(1).map(|rest| rest.split('>').next().unwrap().to_owned()).collect();
-    for (made_of, needs) in [("PlatformTokens {", "KeepPlatformToken"), ("Admission {", "ReadSession")] {
-        if text.contains(made_of) {
-            named.insert(needs.to_owned());
+    let bundles = [
+        ("PlatformTokens {", &["KeepPlatformToken"][..]),
+        ("Admission {", &["ReadSession"]),
+        ("Ending {", &["ListItems", "EndSession", "EraseUser", "EraseClaim"]),
+    ];
+    for (bundle, traits) in bundles {
+        if text.contains(bundle) {
+            named.extend(traits.iter().map(|name| (*name).to_owned()));
         }
     }
     named

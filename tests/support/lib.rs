@@ -8,6 +8,7 @@
     reason = "a test ends where its expectation does"
 )]
 
+pub mod contract;
 pub mod rotation;
 pub mod secrets_manager;
 
@@ -141,6 +142,7 @@ impl Start {
             signing: if self.rsa { KeyKind::Rsa } else { KeyKind::Ec },
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(OsEntropy),
+            playground: None,
             log: Log::new(move |line| {
                 written.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
             }),

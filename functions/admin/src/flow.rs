@@ -4,7 +4,7 @@ use shared::{
     clock::Secs,
     ids::{AppId, DeviceId, IdDefect, OpenId, UnionId},
     notes,
-    session::{Everything, Session, SessionRef, StoreError, User, UserRef, ending},
+    session::{Everything, Session, SessionRef, StoreError, User, UserRef},
 };
 
 use crate::{Answer, Deps, Export, ExportedSession, ExportedUser, LoggedIn, Of, OfDevice, ReadUser, Request};
@@ -38,7 +38,7 @@ pub async fn answer(deps: &Deps, request: Request) -> Result<Answer, AdminError>
         }
         Request::EndSessions(of) => {
             verdict("ADMIN_END_SESSIONS");
-            let ended = ending::end_all(&*deps.items, &*deps.end, &of.user()?, None).await?;
+            let ended = deps.ending.end_all(&of.user()?, None).await?;
             Ok(Answer::EndSessions { ended })
         }
         Request::Block(of) => {
@@ -46,7 +46,7 @@ pub async fn answer(deps: &Deps, request: Request) -> Result<Answer, AdminError>
             let user = of.user()?;
             // First the block: a login that is under way finds it, or is found among the sessions.
             let blocked_at = deps.block.block(&user, now).await?.ok_or(AdminError::NoUser)?;
-            let ended = ending::end_all(&*deps.items, &*deps.end, &user, None).await?;
+            let ended = deps.ending.end_all(&user, None).await?;
             Ok(Answer::Block { blocked_at, ended })
         }
         Request::Unblock(of) => {
@@ -55,13 +55,13 @@ pub async fn answer(deps: &Deps, request: Request) -> Result<Answer, AdminError>
         }
         Request::Export(of) => {
             verdict("ADMIN_EXPORT");
-            let stored = deps.items.list(&of.user()?).await?;
+            let stored = deps.ending.items.list(&of.user()?).await?;
             Ok(Answer::Export(Box::new(export(of, stored))))
         }
         Request::Delete(of) => {
             verdict("ADMIN_DELETE");
             let user = of.user()?;
-            let deleted = ending::erase(&*deps.items, &*deps.end, &*deps.erase, (&user, None), now).await?;
+            let deleted = deps.ending.erase(&user, None, now).await?;
             Ok(Answer::Delete { deleted })
         }
     }
@@ -74,7 +74,7 @@ impl Of {
 }
 
 async fn read(deps: &Deps, user: &UserRef, now: Secs) -> Result<Answer, AdminError> {
-    let Everything { user: stored, sessions } = deps.items.list(user).await?;
+    let Everything { user: stored, sessions } = deps.ending.items.list(user).await?;
     let Some(stored) = stored.filter(|stored| stored.first_login.is_some() || stored.blocked_at.is_some()) else {
         return Ok(Answer::Read { user: None });
     };
@@ -108,11 +108,11 @@ fn shown(unionid: Option<UnionId>) -> Option<String> {
 async fn end_session(deps: &Deps, of: &OfDevice) -> Result<Answer, AdminError> {
     let user = UserRef { appid: AppId::parse(&of.appid)?, openid: OpenId::parse(&of.openid)? };
     let device = DeviceId::parse(&of.device)?;
-    let sessions = deps.items.list(&user).await?.sessions;
+    let sessions = deps.ending.items.list(&user).await?.sessions;
     let Some(session) = sessions.iter().find(|session| session.device == device) else {
         return Ok(Answer::EndSession { ended: false });
     };
-    deps.end.end(&SessionRef { sid: user.sid(device), user }, session.family).await?;
+    deps.ending.sessions.end(&SessionRef { sid: user.sid(device), user }, session.family).await?;
     Ok(Answer::EndSession { ended: true })
 }
 

@@ -14,7 +14,7 @@ use shared::{
     config::{ConfigError, Issuing},
     env::Env,
     http::record::{self, Log},
-    session::{BlockUser, EndSession, EraseUser, ListItems},
+    session::{BlockUser, ending::Ending},
 };
 
 use flow::AdminError;
@@ -22,14 +22,10 @@ use flow::AdminError;
 /// All that this function may touch. It reads no secret: what is sealed stays sealed.
 #[derive(Clone)]
 pub struct Deps {
-    /// What is stored of a user.
-    pub items: Arc<dyn ListItems>,
-    /// The end of a session.
-    pub end: Arc<dyn EndSession>,
+    /// What is stored of a user, and the end of it.
+    pub ending: Ending,
     /// The block of a user.
     pub block: Arc<dyn BlockUser>,
-    /// The end of all that is stored about a user.
-    pub erase: Arc<dyn EraseUser>,
     /// Sessions from before this instant are over.
     pub not_before: Secs,
     /// The time.
@@ -44,10 +40,13 @@ impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, Issuing { not_before, .. }) = (env.table()?, env.issuing()?);
         Ok(Self {
-            items: table.clone(),
-            end: table.clone(),
-            block: table.clone(),
-            erase: table,
+            ending: Ending {
+                items: table.clone(),
+                sessions: table.clone(),
+                users: table.clone(),
+                claims: table.clone(),
+            },
+            block: table,
             not_before,
             clock: env.clock(),
             log: env.log(),

@@ -2,6 +2,9 @@
 //!
 //! They are answered from memory: an authorizer that starts cold gives up after 1.5 seconds.
 
+#[cfg(feature = "contract")]
+pub mod contract;
+
 use std::sync::Arc;
 
 use axum::{
@@ -50,6 +53,7 @@ pub fn router(deps: Deps) -> Router {
 
 /// The provider's metadata (OpenID Connect Discovery 1.0 section 3), as far as there is something to say.
 #[derive(Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 struct Discovery<'a> {
     issuer: &'a str,
     jwks_uri: String,

@@ -140,14 +140,14 @@ pub async fn login(deps: &Deps, login: &Login, issuer: &str, by: Deadline) -> Re
         }
         (Err(refusal @ (Upstream::CodeInvalid | Upstream::CodeUsed)), request) => {
             let repeated = match request {
-                Some(request) => replay::answer(deps, login, &keys, app, request).await?,
-                None => None,
+                Some(request) => replay::answer(deps, login, &keys, app, request).await,
+                None => Ok(None),
             };
-            // What turned out to be a repetition has cost nobody anything.
-            repeated.ok_or_else(|| {
+            // What turns out to be a repetition has cost nobody anything, and a failure of ours is no verdict.
+            if matches!(&repeated, Ok(None) | Err(LoginError::CodeUsed | LoginError::Blocked)) {
                 deps.quota.refused(&attempt, matches!(refusal, Upstream::CodeUsed));
-                LoginError::Wechat(refusal)
-            })
+            }
+            repeated?.ok_or(LoginError::Wechat(refusal))
         }
         (Err(error), _) => Err(error.into()),
     }
@@ -180,14 +180,15 @@ async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -
     let user = UserRef { appid: by.app.appid.clone(), openid: by.wechat.openid.clone() };
     notes::note(|notes| notes.user = keys.keyring.pseudonym(&user.appid, &user.openid));
     let device = login.device.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
-    let session = session(deps, device, login, keys, by);
+    let session = session(deps, device, keys, by);
     let tokens = tokens(deps, keys, &user, &session)?;
-    let record = user_login(deps, &user, &session, keys, by)?;
     let claim = login
         .request
         .as_ref()
         .map(|request| replay::claim(deps, keys, login, request, (&user, &session)))
         .transpose()?;
+    let code = claim.as_ref().map(|claim| claim.code.clone());
+    let record = UserLogin { claim: code, ..user_login(deps, &user, &session, keys, by)? };
     let at = SessionRef { user: user.clone(), sid: user.sid(device) };
 
     let (recorded, opened, claimed) = tokio::join!(
@@ -210,27 +211,30 @@ async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -
         },
     );
     let (recorded, profile) = recorded.map_err(LoginError::NotStored)?;
-    if recorded == Recorded::Blocked {
-        return refuse(deps, &at, &session).await;
+    let refused = match recorded {
+        Recorded::Blocked => Some(LoginError::Blocked),
+        Recorded::New | Recorded::Known => {
+            claimed.map_err(LoginError::NotStored)?;
+            if !opened.map_err(LoginError::NotStored)? {
+                return Err(LoginError::Outrun);
+            }
+            look_around(deps, &user, device).await.err()
+        }
+    };
+    match refused {
+        None => Ok(answer(tokens, &user, device, recorded == Recorded::New, profile)),
+        Some(error) => {
+            // Nobody holds a token of it, nor can the request be repeated.
+            drop(deps.end.end(&at, session.family).await);
+            if let Some(claim) = &claim {
+                drop(deps.erase.erase_claim(&claim.code).await);
+            }
+            Err(error)
+        }
     }
-    claimed.map_err(LoginError::NotStored)?;
-    if !opened.map_err(LoginError::NotStored)? {
-        return Err(LoginError::Outrun);
-    }
-    // Should it not end in time, the user has one device too many until the next login.
-    if let Ok(Some(_blocked)) = tokio::time::timeout(BESIDE, look_around(deps, &user, device)).await {
-        return refuse(deps, &at, &session).await;
-    }
-    Ok(answer(tokens, &user, device, recorded == Recorded::New, profile))
 }
 
-/// Refuses a blocked user, whose session was written beside the look at the block. Nobody holds a token of it.
-async fn refuse(deps: &Deps, at: &SessionRef, session: &Session) -> Result<LoginAnswer, LoginError> {
-    drop(deps.end.end(at, session.family).await);
-    Err(LoginError::Blocked)
-}
-
-fn session(deps: &Deps, device: DeviceId, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -> Session {
+fn session(deps: &Deps, device: DeviceId, keys: &Keys<'_>, by: &Accepted<'_>) -> Session {
     Session {
         device,
         family: Family(entropy::bytes(&*deps.entropy)),
@@ -242,7 +246,6 @@ fn session(deps: &Deps, device: DeviceId, login: &Login, keys: &Keys<'_>, by: &A
         idle: by.arrived + deps.policy.idle,
         absolute: by.arrived + deps.policy.absolute,
         unionid: by.wechat.unionid.clone().filter(|_| deps.issuing.unionid),
-        claim: login.request.as_ref().map(|_| login.hash(&by.app.appid)),
     }
 }
 
@@ -260,6 +263,7 @@ fn user_login(
         fingerprints: keys.keyring.fingerprints(text),
         unionid: by.wechat.unionid.clone(),
         family: session.family,
+        claim: None,
         at: by.arrived,
     })
 }
@@ -302,17 +306,24 @@ pub(crate) fn answer(
     LoginAnswer { tokens, openid: user.openid.expose().to_owned(), device: device.encode(), new_user, user_info }
 }
 
-/// Ends the sessions beyond the device cap, and says since when the user is blocked.
+/// Looks whether the user was blocked meanwhile, and ends the sessions beyond the device cap.
 ///
-/// A block that came between the writes of this login did not find the session; here the session finds the block.
-async fn look_around(deps: &Deps, user: &UserRef, just_made: DeviceId) -> Option<Secs> {
-    let stored = deps.list.list(user).await.ok()?;
-    let blocked = stored.user.and_then(|user| user.blocked_at);
-    if blocked.is_none() {
-        for session in beyond_the_cap(stored.sessions, just_made) {
-            let at = SessionRef { user: user.clone(), sid: user.sid(session.device) };
-            drop(deps.end.end(&at, session.family).await);
-        }
+/// A block that came between the writes of this login did not find the session; here the session finds the block. So a
+/// look that fails refuses the login.
+async fn look_around(deps: &Deps, user: &UserRef, just_made: DeviceId) -> Result<(), LoginError> {
+    let looking = tokio::time::timeout(BESIDE, deps.list.list(user)).await;
+    let stored = looking.map_err(|_| LoginError::OutOfTime)?.map_err(LoginError::NotStored)?;
+    if stored.user.is_some_and(|user| user.blocked_at.is_some()) {
+        return Err(LoginError::Blocked);
     }
-    blocked
+    // Should it not end in time, the user has one device too many until the next login.
+    drop(tokio::time::timeout(BESIDE, end_surplus(deps, user, stored.sessions, just_made)).await);
+    Ok(())
+}
+
+async fn end_surplus(deps: &Deps, user: &UserRef, sessions: Vec<Session>, just_made: DeviceId) {
+    for session in beyond_the_cap(sessions, just_made) {
+        let at = SessionRef { user: user.clone(), sid: user.sid(session.device) };
+        drop(deps.end.end(&at, session.family).await);
+    }
 }

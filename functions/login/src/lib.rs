@@ -1,5 +1,7 @@
 //! `POST /v1/login`: a code of `wx.login` for our tokens.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod flow;
 mod profile;
 mod quota;
@@ -22,8 +24,8 @@ use shared::{
     redacted::{IdempotencyKey, LoginCode},
     secrets::Secret,
     session::{
-        EndSession, KeepClaim, ListItems, OpenSession, ReadSession, ReadUser, RecordUser, RememberUnionid, TakeKeys,
-        claim::CodeHash, rotation::RefreshPolicy,
+        EndSession, EraseClaim, KeepClaim, ListItems, OpenSession, ReadSession, ReadUser, RecordUser, RememberUnionid,
+        TakeKeys, claim::CodeHash, rotation::RefreshPolicy,
     },
     token::{TokenAnswer, access::AccessSigner, keyring::Keyring},
     wechat::{Apps, ExchangeCode, opendata::Profile},
@@ -47,6 +49,8 @@ pub struct Deps {
     pub sessions: Arc<dyn OpenSession>,
     /// What a code gave.
     pub claims: Arc<dyn KeepClaim>,
+    /// The end of a claim that nobody may use.
+    pub erase: Arc<dyn EraseClaim>,
     /// The user's devices, and whether the owner has blocked the user meanwhile.
     pub list: Arc<dyn ListItems>,
     /// The end of a device beyond the cap.
@@ -89,6 +93,7 @@ impl Deps {
             unionids: table.clone(),
             sessions: table.clone(),
             claims: table.clone(),
+            erase: table.clone(),
             list: table.clone(),
             end: table.clone(),
             read: table.clone(),
@@ -114,16 +119,25 @@ pub fn router(deps: Deps) -> Router {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 struct LoginRequest {
+    /// What `wx.login` gave: valid once, for five minutes.
+    #[cfg_attr(feature = "contract", schemars(with = "LoginCode"))]
     code: String,
+    /// The mini program; needed where the owner has several.
+    #[cfg_attr(feature = "contract", schemars(with = "Option<AppId>"))]
     appid: Option<String>,
+    /// The `device` of an earlier answer, kept in the client's storage; made here where there is none yet.
+    #[cfg_attr(feature = "contract", schemars(with = "Option<DeviceId>"))]
     device: Option<String>,
+    /// One that does not verify never refuses a login: the answer lacks `userInfo` then.
     #[serde(default, rename = "userInfo", deserialize_with = "user_info")]
     user_info: Option<GivenUserInfo>,
 }
 
 /// What `wx.getUserInfo` gave.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct GivenUserInfo {
     #[serde(rename = "rawData")]
     raw_data: String,
@@ -154,13 +168,21 @@ pub struct Login {
 
 /// The answer to a login.
 #[derive(Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct LoginAnswer {
     #[serde(flatten)]
     tokens: TokenAnswer,
+    /// The user, inside this mini program.
+    #[cfg_attr(feature = "contract", schemars(with = "shared::ids::OpenId"))]
     openid: String,
+    /// To be kept in the client's storage and sent with its next login.
+    #[cfg_attr(feature = "contract", schemars(with = "DeviceId"))]
     device: String,
+    /// Whether it is the user's first login.
     new_user: bool,
+    /// The profile that came with the login, if it verified.
     #[serde(rename = "userInfo", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "contract", schemars(with = "Profile"))]
     user_info: Option<Profile>,
 }
 

@@ -76,9 +76,10 @@ pub(crate) struct Attempt<'a> {
 
 impl Attempt<'_> {
     fn address(&self) -> Address {
-        let network = match self.source.parse() {
+        let network = match self.source.parse().map(|address: IpAddr| address.to_canonical()) {
             Ok(IpAddr::V6(address)) => format!("{:x?}", &address.segments()[..4]),
-            _ => self.source.to_owned(),
+            Ok(IpAddr::V4(address)) => address.to_string(),
+            Err(_) => self.source.to_owned(),
         };
         Address { appid: self.appid.clone(), network }
     }

@@ -131,7 +131,7 @@ pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, by: Deadli
     notes::note(|notes| notes.user = keyring.pseudonym(&subject.appid, &subject.openid));
     let app = apps.find(Some(&subject.appid)).ok_or(PhoneError::AppUnknown)?;
     let user = subject.session().user;
-    let hash = CodeHash::of_phone(&subject.appid, code);
+    let hash = CodeHash::of_phone(&user, code);
     let now = deps.clock.now();
 
     let (session, claim) = tokio::join!(deps.admission.session(subject), deps.claims.get(&hash));

@@ -1,11 +1,15 @@
 //! `POST /v1/phone`: the user's phone number, from encrypted data or from a phone code.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod flow;
 
 use std::sync::Arc;
 
 use axum::{Router, extract::State, routing::post};
 use serde::Deserialize;
+#[cfg(feature = "contract")]
+use shared::contract::{EncryptedData, Iv, one_of};
 use shared::{
     clock::{Clock, Deadline},
     config::ConfigError,
@@ -83,11 +87,18 @@ pub fn router(deps: Deps) -> Router {
     stack(Router::new().route(ROUTES[0].path, post(phone)).with_state(deps), log)
 }
 
+/// What the button gave: `encryptedData` and `iv`, or `code`.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "contract", schemars(extend("oneOf" = one_of(&[&["encryptedData", "iv"], &["code"]]))))]
 struct PhoneRequest {
     #[serde(rename = "encryptedData")]
+    #[cfg_attr(feature = "contract", schemars(with = "Option<EncryptedData>"))]
     encrypted_data: Option<String>,
+    #[cfg_attr(feature = "contract", schemars(with = "Option<Iv>"))]
     iv: Option<String>,
+    /// The phone code: valid once, for five minutes; not the code of `wx.login`.
+    #[cfg_attr(feature = "contract", schemars(with = "Option<PhoneCode>"))]
     code: Option<String>,
 }
 

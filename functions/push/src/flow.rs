@@ -4,7 +4,7 @@ use shared::{
     notes,
     problem::{Code, Problem},
     secrets::SecretError,
-    session::{StoreError, UserRef, ending},
+    session::{StoreError, UserRef},
     wechat::push::{self, Event, Signed},
 };
 
@@ -45,8 +45,9 @@ pub async fn verify(deps: &Deps, signed: Signed) -> Result<String, PushError> {
 /// Forgets what the message says was taken back, and nothing else.
 pub async fn push(deps: &Deps, signed: &Signed, body: &[u8]) -> Result<(), PushError> {
     let (apps, now) = (deps.apps.get().await?, deps.clock.now());
-    let read = apps.all().find_map(|app| Some((app, push::read(app, signed, body, now)?)));
-    let (app, message) = read.ok_or(PushError::NotWechats)?;
+    let taken = apps.all().filter_map(|app| Some((app, push::read(app, signed, body, now)?)));
+    // Of mini programs that share a token, the one to which the message says something.
+    let (app, message) = taken.max_by_key(|(_, push)| push.event != Event::Other).ok_or(PushError::NotWechats)?;
     let Some(openid) = message.openid else {
         // A plugin's user, or a message of another kind.
         return Ok(());
@@ -54,11 +55,11 @@ pub async fn push(deps: &Deps, signed: &Signed, body: &[u8]) -> Result<(), PushE
     let user = UserRef { appid: app.appid.clone(), openid };
     let verdict = match message.event {
         Event::UserAuthorizationCancellation => {
-            ending::erase(&*deps.items, &*deps.end, &*deps.erase, (&user, None), now).await?;
+            deps.ending.erase(&user, None, now).await?;
             "USER_AUTHORIZATION_CANCELLATION"
         }
         Event::UserAuthorizationRevoke { phone: true } => {
-            ending::forget_phone(&*deps.items, &*deps.erase, &user).await?;
+            deps.ending.forget_phone(&user).await?;
             "USER_AUTHORIZATION_REVOKE"
         }
         // Nothing of what else may be taken back is stored here: no nickname, no avatar, no address.

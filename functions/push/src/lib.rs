@@ -3,6 +3,8 @@
 //! `success` is said only when it is done: WeChat sends the message again otherwise. An owner who has another address
 //! for pushes forwards these requests as they are, query and body.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod flow;
 
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use shared::{
     http::{Query, Route, body::RawBody, record::Log, stack},
     problem::Problem,
     secrets::Secret,
-    session::{EndSession, EraseUser, ListItems},
+    session::ending::Ending,
     wechat::{Apps, push::Signed},
 };
 
@@ -25,12 +27,8 @@ pub const ROUTES: &[Route] = &[Route::get("/v1/push"), Route::post("/v1/push")];
 /// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
-    /// What is stored of the user.
-    pub items: Arc<dyn ListItems>,
-    /// The end of a session.
-    pub end: Arc<dyn EndSession>,
-    /// The end of all that is stored about a user.
-    pub erase: Arc<dyn EraseUser>,
+    /// What is stored of a user, and the end of it.
+    pub ending: Ending,
     /// The mini programs, and what signs their pushes.
     pub apps: Arc<Secret<Apps>>,
     /// The time.
@@ -44,9 +42,7 @@ impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let table = env.table()?;
         Ok(Self {
-            items: table.clone(),
-            end: table.clone(),
-            erase: table,
+            ending: Ending { items: table.clone(), sessions: table.clone(), users: table.clone(), claims: table },
             apps: env.apps().await?,
             clock: env.clock(),
             log: env.log(),

@@ -1,5 +1,7 @@
 //! `POST /v1/refresh`: a refresh token for its successor and a new access token.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod flow;
 
 use std::sync::Arc;
@@ -71,7 +73,9 @@ pub fn router(deps: Deps) -> Router {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 struct RefreshRequest {
+    /// The newest one that login or refresh gave.
     refresh_token: String,
 }
 

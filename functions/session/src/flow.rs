@@ -8,7 +8,7 @@ use shared::{
     problem::Problem,
     redacted::SessionKey,
     secrets::SecretError,
-    session::{Session, StoreError, admission::NotAdmitted, ending},
+    session::{Session, StoreError, admission::NotAdmitted},
     token::{access::Subject, keyring::Purpose},
     wechat::{PlatformError, Upstream},
 };
@@ -85,7 +85,7 @@ async fn ask(deps: &Deps, subject: &Subject, by: Deadline) -> Result<bool, Platf
 /// All live sessions of the token's user, the last used first.
 pub async fn list(deps: &Deps, subject: &Subject) -> Result<Vec<Session>, SessionError> {
     session(deps, subject).await?;
-    let mut sessions = deps.items.list(&subject.session().user).await?.sessions;
+    let mut sessions = deps.ending.items.list(&subject.session().user).await?.sessions;
     let now = deps.clock.now();
     sessions.retain(|session| session.is_alive(now, deps.admission.issuing.not_before));
     sessions.sort_by_key(|session| std::cmp::Reverse(session.rotated_at));
@@ -96,7 +96,7 @@ pub async fn list(deps: &Deps, subject: &Subject) -> Result<Vec<Session>, Sessio
 pub async fn log_out(deps: &Deps, subject: &Subject) -> Result<(), SessionError> {
     name(deps, subject).await?;
     notes::note(|notes| notes.verdict = Some("LOGOUT"));
-    Ok(deps.end.log_out(&subject.session(), subject.auth_time).await?)
+    Ok(deps.ending.sessions.log_out(&subject.session(), subject.auth_time).await?)
 }
 
 /// Ends all sessions of the token's user: only a live one may.
@@ -104,7 +104,7 @@ pub async fn end_all(deps: &Deps, subject: &Subject) -> Result<(), SessionError>
     session(deps, subject).await?;
     notes::note(|notes| notes.verdict = Some("LOGOUT_ALL"));
     let user = subject.session().user;
-    ending::end_all(&*deps.items, &*deps.end, &user, Some(subject.sid)).await?;
+    deps.ending.end_all(&user, Some(subject.sid)).await?;
     Ok(())
 }
 
@@ -113,6 +113,6 @@ pub async fn forget(deps: &Deps, subject: &Subject) -> Result<(), SessionError> 
     session(deps, subject).await?;
     notes::note(|notes| notes.verdict = Some("FORGET"));
     let user = subject.session().user;
-    ending::erase(&*deps.items, &*deps.end, &*deps.erase, (&user, Some(subject.sid)), deps.clock.now()).await?;
+    deps.ending.erase(&user, Some(subject.sid), deps.clock.now()).await?;
     Ok(())
 }

@@ -3,6 +3,8 @@
 //! `GET` and `DELETE /v1/session`, `GET` and `DELETE /v1/sessions`, `DELETE /v1/user`. A logout is seen at once by every
 //! route of ours and by `authorizer`; elsewhere an access token is good until it expires.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod flow;
 
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use shared::{
     problem::Problem,
     redacted::AccessToken,
     secrets::Secret,
-    session::{EndSession, EraseUser, ListItems, ReadUser, Session, admission::Admission},
+    session::{ReadUser, Session, admission::Admission, ending::Ending},
     token::{access::Subject, keyring::Keyring},
     wechat::{
         Apps, CheckSession,
@@ -44,12 +46,8 @@ pub const ROUTES: &[Route] = &[
 pub struct Deps {
     /// Who asks, and whether their session is still there.
     pub admission: Admission,
-    /// The user's sessions.
-    pub items: Arc<dyn ListItems>,
-    /// The end of a session.
-    pub end: Arc<dyn EndSession>,
-    /// The end of all that is stored about a user.
-    pub erase: Arc<dyn EraseUser>,
+    /// The user's sessions, and the end of them and of all else.
+    pub ending: Ending,
     /// The `session_key` that WeChat is asked about.
     pub user: Arc<dyn ReadUser>,
     /// WeChat's answer to that.
@@ -79,9 +77,12 @@ impl Deps {
         };
         Ok(Self {
             admission: Admission { verifier, sessions: table.clone(), issuing, clock: env.clock() },
-            items: table.clone(),
-            end: table.clone(),
-            erase: table.clone(),
+            ending: Ending {
+                items: table.clone(),
+                sessions: table.clone(),
+                users: table.clone(),
+                claims: table.clone(),
+            },
             user: table,
             check: Arc::new(tokens),
             apps,
@@ -110,11 +111,14 @@ pub fn router(deps: Deps) -> Router {
 
 /// What may be asked of `GET /v1/session` beside the session itself.
 #[derive(Clone, Copy, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 struct Asked {
+    /// `check` asks WeChat whether the `session_key` is still valid.
     wechat: Option<AskedOfWechat>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum AskedOfWechat {
     /// `checksession`.
@@ -123,6 +127,7 @@ enum AskedOfWechat {
 
 /// What is known of the `session_key`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WechatSession {
     /// WeChat was not asked.
@@ -137,9 +142,13 @@ pub enum WechatSession {
 
 /// The session of the request.
 #[derive(Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 struct SessionAnswer {
+    #[cfg_attr(feature = "contract", schemars(with = "shared::ids::OpenId"))]
     openid: String,
+    #[cfg_attr(feature = "contract", schemars(with = "shared::ids::AppId"))]
     appid: String,
+    #[cfg_attr(feature = "contract", schemars(with = "shared::ids::DeviceId"))]
     device: String,
     /// Unix seconds.
     created_at: Secs,
@@ -150,13 +159,17 @@ struct SessionAnswer {
 
 /// The user's sessions.
 #[derive(Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 struct SessionsAnswer {
+    /// The last used first.
     sessions: Vec<Listed>,
 }
 
 /// A device that is logged in.
 #[derive(Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 struct Listed {
+    #[cfg_attr(feature = "contract", schemars(with = "shared::ids::DeviceId"))]
     device: String,
     /// Whether it is the one that asks.
     current: bool,

@@ -3,12 +3,16 @@
 //! Nothing of the profile is stored but the unionid: since 2022 WeChat gives the same placeholder name and grey avatar
 //! for everybody, which must not overwrite what a user once chose, wherever the owner keeps that.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod flow;
 
 use std::sync::Arc;
 
 use axum::{Router, extract::State, routing::post};
 use serde::Deserialize;
+#[cfg(feature = "contract")]
+use shared::contract::{EncryptedData, Iv, one_of};
 use shared::{
     clock::Clock,
     config::ConfigError,
@@ -65,12 +69,16 @@ pub fn router(deps: Deps) -> Router {
 
 /// What `wx.getUserInfo` gave: the two encrypted values, and `rawData` with its `signature` or neither.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "contract", schemars(extend("oneOf" = one_of(&[&["rawData", "signature"], &[]]))))]
 struct UserInfoRequest {
     #[serde(rename = "rawData")]
     raw_data: Option<String>,
     signature: Option<String>,
     #[serde(rename = "encryptedData")]
+    #[cfg_attr(feature = "contract", schemars(with = "EncryptedData"))]
     encrypted_data: String,
+    #[cfg_attr(feature = "contract", schemars(with = "Iv"))]
     iv: String,
 }
 

@@ -5,6 +5,7 @@
 
 pub mod doctor;
 pub mod front;
+pub mod playground;
 pub mod secrets;
 pub mod template;
 
@@ -29,6 +30,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use wechat_simulator::Simulator;
 
 use front::Front;
+use playground::Playground;
 use secrets::SecretFiles;
 
 /// The table's name unless `WXAUTH_TABLE` says another.
@@ -116,6 +118,8 @@ pub struct Settings {
     pub entropy: Arc<dyn Entropy>,
     /// Where log lines go.
     pub log: Log,
+    /// The page at `GET /`; it is served on loopback only.
+    pub playground: Option<Playground>,
 }
 
 impl Settings {
@@ -216,6 +220,10 @@ impl World {
             template::create_table(&client, &name, template::TEXT).await?;
         }
         let front = Front::new(routed(&mounts(&env).await?)?).router();
+        let front = match settings.playground.filter(|_| settings.listen.ip().is_loopback()) {
+            Some(playground) => playground.before(front, simulator.clone()),
+            None => front,
+        };
         let mut stopping = stopped;
         let serve = axum::serve(api, front).with_graceful_shutdown(async move { drop(stopping.changed().await) });
         tasks.push(tokio::spawn(async move { drop(serve.await) }));

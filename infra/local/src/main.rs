@@ -3,12 +3,11 @@
 use std::{net::SocketAddr, os::unix::fs::DirBuilderExt as _, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
-use local::{Data, Settings, StartError, World, doctor};
+use local::{Data, Settings, StartError, World, doctor, playground::Playground};
 use shared::{
-    clock::SystemClock,
+    clock::{Secs, SystemClock},
     entropy::{self, OsEntropy},
     env::Env,
-    http::record::Log,
     token::jwks::KeyKind,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -71,6 +70,9 @@ async fn main() -> ExitCode {
 async fn run(flags: Flags) -> Result<(), StartError> {
     let throwaway = if flags.memory { Some(Throwaway::new()?) } else { None };
     let data = throwaway.as_ref().map_or(Data::Folder(flags.data), |folder| Data::Memory(folder.0.clone()));
+    let (Data::Folder(folder) | Data::Memory(folder)) = &data;
+    let playground = Playground::new(Arc::new(SystemClock), folder);
+    let ahead = playground.ahead();
     let settings = Settings {
         listen: flags.listen,
         wechat_listen: flags.wechat_listen,
@@ -80,12 +82,13 @@ async fn run(flags: Flags) -> Result<(), StartError> {
         apps: flags.apps,
         vars: Env::process_vars()?,
         signing: KeyKind::Rsa,
-        clock: Arc::new(SystemClock),
+        clock: playground.clock(),
         entropy: Arc::new(OsEntropy),
-        log: Log::stdout(),
+        log: playground.log(),
+        playground: Some(playground),
     };
     let world = World::start(settings).await?;
-    say_ready(&world);
+    say_ready(&world, ahead);
     until_told_to_stop().await;
     world.stop().await;
     Ok(())
@@ -140,11 +143,14 @@ fn say_report(report: &doctor::Report) {
     println!("{report}");
 }
 
-/// The URL, and lines that do login, refresh and phone when pasted one after the other into a shell.
+/// The URL, the page, and lines that do login, refresh and phone when pasted one after the other into a shell.
 #[expect(clippy::print_stdout, reason = "a command speaks to whoever started it")]
-fn say_ready(world: &World) {
+fn say_ready(world: &World, ahead: Secs) {
     let api = &world.url;
     println!("wxauth is ready at {api}\n");
+    if ahead > 0 {
+        println!("Its clock is {ahead} s ahead: the page has moved it. Without the data folder it is right again.\n");
+    }
     let Some(_) = &world.simulator else {
         println!("WeChat is {}: take a code from wx.login in the developer tools, then", world.wechat_url);
         println!("  curl -s {api}/v1/login -H 'content-type: application/json' -d '{{\"code\":\"CODE\"}}'\n");
@@ -167,4 +173,5 @@ fn say_ready(world: &World) {
          curl -s {api}/v1/phone -H \"authorization: Bearer $ACCESS\" -H 'content-type: application/json' \\\n  \
            -d \"{{$(echo \"$PHONE\" | grep -oE '\"code\":\"[^\"]*\"')}}\"; echo\n"
     );
+    println!("Phones to play with, and switches that make things fail: {api}/ in a browser\n");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{KeepClaim, StoreError};
+use super::{KeepClaim, StoreError, UserRef};
 use crate::{
     clock::{Clock, Secs},
     ids::AppId,
@@ -46,10 +46,11 @@ impl CodeHash {
         Self::of("login", appid, code.expose())
     }
 
-    /// The hash of a phone code.
+    /// The hash of a phone code that this user sent: whoever sends another's code touches nothing of the other's.
     #[must_use]
-    pub fn of_phone(appid: &AppId, code: &PhoneCode) -> Self {
-        Self::of("phone", appid, code.expose())
+    pub fn of_phone(user: &UserRef, code: &PhoneCode) -> Self {
+        // An openid has no blank, so no two pairs of openid and code give the same text.
+        Self::of("phone", &user.appid, &format!("{} {}", user.openid.expose(), code.expose()))
     }
 
     fn of(kind: &str, appid: &AppId, code: &str) -> Self {
@@ -84,13 +85,21 @@ pub async fn wait_for(claims: &dyn KeepClaim, code: &CodeHash, clock: &dyn Clock
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::OpenId;
 
     #[test]
-    fn the_same_text_as_another_kind_or_of_another_app_has_another_hash() {
-        let (one, two) = (AppId::parse("wx1").unwrap(), AppId::parse("wx2").unwrap());
-        let login = CodeHash::of_login(&one, &LoginCode::new("c"));
+    fn the_same_text_as_another_kind_or_of_another_app_or_user_has_another_hash() {
+        let user = |appid: &str, openid: &str| UserRef {
+            appid: AppId::parse(appid).unwrap(),
+            openid: OpenId::parse(openid).unwrap(),
+        };
+        let (one, two) = (user("wx1", "oA"), user("wx2", "oA"));
+        let login = |user: &UserRef| CodeHash::of_login(&user.appid, &LoginCode::new("c"));
+        let phone = |user: &UserRef| CodeHash::of_phone(user, &PhoneCode::new("c"));
 
-        assert_ne!(login, CodeHash::of_login(&two, &LoginCode::new("c")));
-        assert_ne!(login, CodeHash::of_phone(&one, &PhoneCode::new("c")));
+        assert_ne!(login(&one), login(&two));
+        assert_ne!(login(&one), phone(&one));
+        assert_ne!(phone(&one), phone(&two));
+        assert_ne!(phone(&one), phone(&user("wx1", "oB")));
     }
 }

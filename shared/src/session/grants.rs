@@ -88,13 +88,17 @@ pub trait BlockUser: Send + Sync {
     async fn unblock(&self, user: &UserRef, now: Secs) -> Result<bool, StoreError>;
 }
 
-/// `DeleteItem` and `UpdateItem` on user items, `DeleteItem` on claims.
+/// `DeleteItem` and `UpdateItem` on user items.
 #[async_trait]
 pub trait EraseUser: Send + Sync {
     /// Deletes the user item. A running count of attempts and a block stay, and nothing else.
     async fn erase_user(&self, user: &UserRef, now: Secs) -> Result<(), StoreError>;
+}
 
-    /// Deletes a claim.
+/// `DeleteItem` on claims.
+#[async_trait]
+pub trait EraseClaim: Send + Sync {
+    /// Deletes the claim of a code.
     async fn erase_claim(&self, code: &CodeHash) -> Result<(), StoreError>;
 }
 

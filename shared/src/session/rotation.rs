@@ -127,7 +127,6 @@ mod tests {
             idle: NOW + 1,
             absolute: NOW + 1,
             unionid: None,
-            claim: None,
         }
     }
 

@@ -277,10 +277,13 @@ impl FromSecret for AccessSigner {
 
 const PUBLIC_SET: &str = "a public JWK set of RS256 or ES256 keys";
 
-/// One public JWK.
+/// One public JWK: `kty`, with `n` and `e` of an RSA key or `crv`, `x` and `y` of P-256, as in RFC 7518 section 6.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct PublicJwk {
+    /// The RFC 7638 thumbprint.
     kid: String,
+    #[cfg_attr(feature = "contract", schemars(extend("enum" = ["RS256", "ES256"])))]
     alg: String,
     #[serde(default)]
     r#use: String,
@@ -290,6 +293,7 @@ pub struct PublicJwk {
 
 /// A public JWK set: what `WXAUTH_JWKS` names.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct PublicJwks {
     /// The keys.
     pub keys: Vec<PublicJwk>,

@@ -129,15 +129,19 @@ impl Watermark {
 /// A phone number, in WeChat's three fields. Personal: for its owner's answer and nowhere else.
 #[expect(clippy::struct_field_names, reason = "WeChat's own spelling")]
 #[derive(Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct Phone {
     /// With the country's prefix if it is a foreign one.
     #[serde(rename = "phoneNumber")]
+    #[cfg_attr(feature = "contract", schemars(regex(pattern = r"^\+?[0-9]{5,15}$")))]
     phone_number: String,
     /// Without.
     #[serde(rename = "purePhoneNumber")]
+    #[cfg_attr(feature = "contract", schemars(regex(pattern = r"^\+?[0-9]{5,15}$")))]
     pure_phone_number: String,
     /// Digits, such as `86`.
     #[serde(rename = "countryCode")]
+    #[cfg_attr(feature = "contract", schemars(regex(pattern = "^[0-9]{1,4}$")))]
     country_code: String,
 }
 
@@ -225,6 +229,10 @@ struct ProfileInfo {
 
 /// A user's profile, verified, without the watermark. Personal.
 #[derive(Clone, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema), schemars(extend(
+    "required" = ["nickName"],
+    "properties" = { "nickName": { "type": "string" }, "openId": { "type": "string" }, "unionId": { "type": "string" } },
+)))]
 #[serde(transparent)]
 pub struct Profile {
     members: Map<String, Value>,

@@ -158,7 +158,7 @@ impl PlatformTokens {
                 return Ok(token);
             }
             if self.table.lease(&app.appid, holder, now, now + LEASE).await? {
-                return match (self.fetch(app, wanted, holder, by).await, stored) {
+                return match (self.renew(app, wanted, holder, by).await, stored) {
                     (Ok(token), _) => Ok(token),
                     (Err(error), old) => {
                         // Who comes next must not wait for a lease that nobody uses.
@@ -175,6 +175,24 @@ impl PlatformTokens {
                 return Err(Upstream::NoAnswer("the platform token is being fetched elsewhere").into());
             }
             tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Fetches a token, unless another did so between the look at the table and the lease.
+    async fn renew(
+        &self,
+        app: &App,
+        wanted: Wanted<'_>,
+        holder: LeaseHolder,
+        by: Deadline,
+    ) -> Result<Token, PlatformError> {
+        let stored = self.stored(app).await?;
+        match stored.filter(|token| wanted.fits(token) && token.is_fresh(self.clock.now())) {
+            Some(token) => {
+                self.table.release(&app.appid, holder).await?;
+                Ok(token)
+            }
+            None => self.fetch(app, wanted, holder, by).await,
         }
     }
 

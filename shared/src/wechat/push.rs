@@ -70,9 +70,13 @@ impl Config {
 
 /// What WeChat adds to the address.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct Signed {
+    /// Over token, time and nonce: of the plain mode.
     signature: Option<String>,
+    /// Over the encrypted message too: of the secure mode.
     msg_signature: Option<String>,
+    /// Unix seconds, at most ten minutes from ours.
     timestamp: String,
     nonce: String,
     /// What WeChat wants to hear back when the address is set in its console.

@@ -112,9 +112,9 @@ pub(super) fn from_session(session: &Session) -> Item {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect();
-    let unionid = session.unionid.as_ref().map(|unionid| ("unionid", unionid.expose()));
-    let claim = session.claim.as_ref().map(|claim| ("claim", claim.as_str()));
-    item.extend([unionid, claim].into_iter().flatten().map(|(name, value)| (name.to_owned(), text(value))));
+    if let Some(unionid) = &session.unionid {
+        item.insert("unionid".to_owned(), text(unionid.expose()));
+    }
     item
 }
 
@@ -131,13 +131,13 @@ pub(super) fn to_session(item: &Item) -> Result<Session, StoreError> {
         idle: get_number(item, "idle")?,
         absolute: get_number(item, "absolute")?,
         unionid: get_text(item, "unionid", UnionId::parse)?,
-        claim: get_text(item, "claim", |hash| Ok::<_, StoreError>(CodeHash::stored(hash)))?,
     })
 }
 
 pub(super) fn to_user(item: &Item) -> Result<User, StoreError> {
     // `NULL` stands where there were none before.
-    let claims = ["phone_claims", "phone_claims_before"].into_iter().filter_map(|name| item.get(name)?.as_ss().ok());
+    let logins = ["login_claim", "login_claim_before"].into_iter().filter_map(|name| item.get(name)?.as_s().ok());
+    let phones = ["phone_claims", "phone_claims_before"].into_iter().filter_map(|name| item.get(name)?.as_ss().ok());
     Ok(User {
         first_login: get_some(item, "first_login")?,
         last_login: get_some(item, "last_login")?,
@@ -146,7 +146,8 @@ pub(super) fn to_user(item: &Item) -> Result<User, StoreError> {
         blocked_at: get_some(item, "blocked_at")?,
         current_key: get_sealed(item, "current_key"),
         tries: get_some(item, "tries")?.zip(get_some(item, "tries_from")?),
-        phone_claims: claims.flatten().map(|hash| CodeHash::stored(hash)).collect(),
+        login_claims: logins.map(|hash| CodeHash::stored(hash)).collect(),
+        phone_claims: phones.flatten().map(|hash| CodeHash::stored(hash)).collect(),
     })
 }
 

@@ -16,8 +16,8 @@ use crate::{
     clock::Secs,
     ids::UnionId,
     session::{
-        BlockUser, EraseUser, PREVIOUS_KEY, ReadUser, RecordUser, Recorded, RememberUnionid, SealedKeys, StoreError,
-        TRIES, TRIES_WINDOW, TakeError, TakeKeys, User, UserLogin, UserRef, claim::CodeHash,
+        BlockUser, EraseClaim, EraseUser, PREVIOUS_KEY, ReadUser, RecordUser, Recorded, RememberUnionid, SealedKeys,
+        StoreError, TRIES, TRIES_WINDOW, TakeError, TakeKeys, User, UserLogin, UserRef, claim::CodeHash,
     },
 };
 
@@ -28,6 +28,8 @@ const LOGIN: &str = "SET #current_key = :key, #fingerprint = :fingerprint, #last
 /// must not: the real previous one would be lost.
 const SHIFT: &str = ", #previous_key = if_not_exists(#current_key, :none), #previous_until = :previous_until";
 
+/// The claims of the last two logins are known by their user, to be forgotten with them.
+const CLAIM: &str = ", #login_claim_before = if_not_exists(#login_claim, :none), #login_claim = :claim";
 /// What is left of a deleted user runs out; who logs in again stays.
 const STAYS: &str = " REMOVE #ttl";
 const NOT_BLOCKED: &str = "attribute_not_exists(#blocked_at)";
@@ -40,7 +42,7 @@ const FIRST: &str = "SET #tries = :one, #tries_from = :now, #phone_claims_before
 const FIRST_IF: &str = "attribute_exists(pk) AND (attribute_not_exists(#tries_from) OR #tries_from <= :hour_ago)";
 
 /// All of a user but the count of attempts and the block.
-const PERSONAL: [&str; 10] = [
+const PERSONAL: [&str; 12] = [
     "current_key",
     "fingerprint",
     "previous_key",
@@ -49,6 +51,8 @@ const PERSONAL: [&str; 10] = [
     "last_login",
     "first_family",
     "unionid",
+    "login_claim",
+    "login_claim_before",
     "phone_claims",
     "phone_claims_before",
 ];
@@ -61,8 +65,9 @@ impl DynamoTable {
     fn login(&self, login: &UserLogin, beside: &str) -> UpdateItemFluentBuilder {
         let (unionid, fingerprint) = (login.unionid.as_ref(), login.fingerprints.first());
         let unionid_too = if unionid.is_some() { ", #unionid = :unionid" } else { "" };
-        let request = self
-            .update(user_key(&login.user), &format!("{LOGIN}{beside}{unionid_too}{STAYS}"))
+        let claim_too = if login.claim.is_some() { CLAIM } else { "" };
+        let mut request = self
+            .update(user_key(&login.user), &format!("{LOGIN}{beside}{unionid_too}{claim_too}{STAYS}"))
             .names(&["current_key", "fingerprint", "last_login", "first_login", "first_family", "ttl", "blocked_at"])
             .values([
                 (":key", bytes(login.key.clone())),
@@ -71,10 +76,14 @@ impl DynamoTable {
                 (":family", bytes(login.family.0)),
             ])
             .return_values(ReturnValue::AllNew);
-        match unionid {
-            Some(unionid) => request.names(&["unionid"]).values([(":unionid", text(unionid.expose()))]),
-            None => request,
+        if let Some(unionid) = unionid {
+            request = request.names(&["unionid"]).values([(":unionid", text(unionid.expose()))]);
         }
+        if let Some(claim) = &login.claim {
+            let values = [(":claim", text(claim.as_str())), (":none", AttributeValue::Null(true))];
+            request = request.names(&["login_claim", "login_claim_before"]).values(values);
+        }
+        request
     }
 }
 
@@ -232,7 +241,10 @@ impl EraseUser for DynamoTable {
         }
         Err(StoreError::Throttled)
     }
+}
 
+#[async_trait]
+impl EraseClaim for DynamoTable {
     async fn erase_claim(&self, code: &CodeHash) -> Result<(), StoreError> {
         let delete = self.client.delete_item().table_name(&self.table).set_key(Some(claim_key(code)));
         sent(delete.send()).await.map(drop).map_err(|error| failed(&error))

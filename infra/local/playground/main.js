@@ -1,0 +1,68 @@
+// The playground's beginning: phones, panel and list, and the second hand that all of them share.
+
+import { button, currentLanguage, speak, span } from "./dom.js";
+import { mountFeed, repaintFeed } from "./feed.js";
+import { serverNow, watch } from "./laptop.js";
+import { mountPanel, paintPanel } from "./panel.js";
+import { Phone } from "./phone.js";
+
+const phones = new Map();
+const stage = document.getElementById("phones");
+const add = button("second.add", () => switchSecond(true), { class: "add" });
+const SECOND = "wxauth.second";
+
+function open(name, onclose) {
+  phones.set(name, new Phone(name, onclose));
+  stage.append(phones.get(name).root);
+}
+
+/** The second phone is there or not, and so it stays for the next visit. */
+function switchSecond(isOn) {
+  localStorage.setItem(SECOND, isOn ? "on" : "");
+  if (isOn) {
+    add.remove();
+    open("phone2", () => switchSecond(false));
+  } else {
+    phones.get("phone2")?.close();
+    phones.delete("phone2");
+    stage.append(add);
+  }
+}
+
+function choose(language) {
+  speak(language);
+  for (const choice of document.querySelectorAll("[data-language]")) {
+    choice.setAttribute("aria-pressed", String(choice.dataset.language === language));
+  }
+  // What was written once, in the language of its time.
+  repaintFeed();
+  paintPanel();
+  for (const phone of phones.values()) phone.repaint();
+}
+
+/** Tokens run out by the server's clock. */
+function tick() {
+  for (const bar of document.querySelectorAll("progress[data-until]")) {
+    bar.value = Math.max(0, bar.dataset.until - serverNow());
+  }
+  for (const left of document.querySelectorAll("[data-left]")) {
+    const seconds = Math.max(0, left.dataset.left - serverNow());
+    const text = span(seconds);
+    // What is written is observed too.
+    if (left.textContent !== text) left.textContent = text;
+    left.classList.toggle("is-over", seconds === 0);
+  }
+}
+
+mountFeed(document.getElementById("feed"));
+mountPanel(document.getElementById("panel"), phones);
+await watch();
+open("phone1");
+switchSecond(localStorage.getItem(SECOND) === "on");
+choose(currentLanguage());
+for (const choice of document.querySelectorAll("[data-language]")) {
+  choice.addEventListener("click", () => choose(choice.dataset.language));
+}
+new MutationObserver(tick).observe(stage, { childList: true, subtree: true });
+setInterval(tick, 1000);
+tick();

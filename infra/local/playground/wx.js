@@ -1,0 +1,163 @@
+// A `wx` for the client package: what WeChat gives a mini program, made of the simulator, `fetch` and a phone.
+//
+// Only what the package and the demo app use is here. Callbacks come as in WeChat: never before the call has returned,
+// `success` for every answer with a status, `fail` without one, and storage is kept apart by phone and user.
+
+import { control } from "./laptop.js";
+import { network } from "./network.js";
+
+/** How long a phone waits that has sent a request into nothing: shorter than in life, nobody likes to wait. */
+const LOST_AFTER = 700;
+const SLOW = 1500;
+
+/** Who logged in where: `wx.checkSession` is about the newest code of the user, on whatever phone. */
+const newestLogin = new Map();
+
+/** The `wx` of one run of the app. `screen` shows modals and toasts, and goes from page to page. */
+export function createWx({ phone, user, screen, record }) {
+  const prefix = `wxauth.${phone}.${user}.`;
+  const running = { alive: true };
+  const settle = settler(running);
+  let login;
+
+  const wx = {
+    login(options) {
+      return settle(options, async () => {
+        if (network.offline) throw new Error("login:fail network error");
+        const { code } = await control("login", { user });
+        newestLogin.set(user, (login = Symbol("login")));
+        return { code, errMsg: "login:ok" };
+      });
+    },
+
+    checkSession(options) {
+      return settle(options, async () => {
+        const newest = newestLogin.get(user);
+        // After a reload the page has forgotten who logged in where, and takes the phone's word.
+        if (newest && login && newest !== login) throw new Error("checkSession:fail session expired");
+        return { errMsg: "checkSession:ok" };
+      });
+    },
+
+    request(options) {
+      const abort = new AbortController();
+      settle(options, () => send(options, abort.signal, record));
+      return { abort: () => abort.abort() };
+    },
+
+    getStorageSync(key) {
+      const kept = localStorage.getItem(prefix + key);
+      return kept === null ? "" : JSON.parse(kept);
+    },
+    setStorageSync(key, value) {
+      if (running.alive) localStorage.setItem(prefix + key, JSON.stringify(value));
+    },
+    removeStorageSync(key) {
+      if (running.alive) localStorage.removeItem(prefix + key);
+    },
+
+    showModal: (options) => settle(options, () => screen.modal(options)),
+    showToast: (options) => settle(options, async () => screen.toast(options.title)),
+    switchTab: (options) => settle(options, async () => screen.goTo(options.url)),
+    reLaunch: (options) => settle(options, async () => screen.goTo(options.url)),
+    navigateBack: (options = {}) => settle(options, async () => screen.goTo("/pages/home")),
+
+    getAccountInfoSync: () => ({ miniProgram: { appId: "", envVersion: "develop", version: "" } }),
+    getRandomValues(options) {
+      const bytes = crypto.getRandomValues(new Uint8Array(options.length));
+      return settle(options, async () => ({ randomValues: bytes.buffer, errMsg: "getRandomValues:ok" }));
+    },
+  };
+  return {
+    wx,
+    /** The app is killed: what is under way goes on, and nobody hears how it ended. */
+    kill: () => (running.alive = false),
+  };
+}
+
+/** The tokens in this storage, wherever the package keeps them: what a thief would find. */
+export function heldTokens(phone, user) {
+  const kept = Object.entries(localStorage).filter(([key]) => key.startsWith(`wxauth.${phone}.${user}.`));
+  const text = kept.map(([, value]) => value).join("\n");
+  return { access: /eyJ[\w-]+\.[\w-]+\.[\w-]+/.exec(text)?.[0], refresh: /wxr1_[\w-]+/.exec(text)?.[0] };
+}
+
+/** A login whose code no server of ours gets: WeChat's session_key is another one from then on. */
+export async function loginElsewhere(user) {
+  await control("login", { user });
+  newestLogin.set(user, Symbol("elsewhere"));
+}
+
+/** Calls back as `wx` does, and gives a promise to those who brought no callback. */
+function settler(running) {
+  return (options, act) => {
+    const { success, fail, complete } = options;
+    const done = Promise.resolve().then(act);
+    const told = done.then(
+      (result) => {
+        if (running.alive) for (const tell of [success, complete]) tell?.(result);
+        return result;
+      },
+      (error) => {
+        const failure = { errMsg: error.message, errno: error.errno ?? 5 };
+        if (running.alive) for (const tell of [fail, complete]) tell?.(failure);
+        if (!fail && !complete && !success) throw failure;
+        return undefined;
+      },
+    );
+    return success || fail || complete ? undefined : told;
+  };
+}
+
+/** One request over the phone's network, whose conditions the panel sets. */
+async function send(options, signal, record) {
+  const { url, method = "GET", data, header = {}, timeout = 60_000 } = options;
+  const headers = { ...(data !== undefined && { "content-type": "application/json" }), ...lowered(header) };
+  const entry = record({ method, url, headers, body: data });
+  if (network.offline) {
+    entry.lost("offline");
+    throw new Error("request:fail net::ERR_INTERNET_DISCONNECTED");
+  }
+  const lost = network.takeLoss(new URL(url, location.href).pathname);
+  if (network.slow) await pause(SLOW);
+  if (lost === "request") {
+    await pause(LOST_AFTER);
+    entry.lost("request");
+    throw new Error("request:fail timeout");
+  }
+  const body = data === undefined ? undefined : typeof data === "string" ? data : JSON.stringify(data);
+  let answer;
+  let text;
+  try {
+    const either = AbortSignal.any([signal, AbortSignal.timeout(timeout)]);
+    answer = await fetch(url, { method, headers, body, signal: either });
+    text = await answer.text();
+  } catch (error) {
+    entry.lost("unreachable");
+    throw new Error(error.name === "TimeoutError" ? "request:fail timeout" : `request:fail ${error.message}`);
+  }
+  const heard = { status: answer.status, headers: Object.fromEntries(answer.headers), body: read(text) };
+  entry.answered(heard, lost);
+  if (lost === "answer") {
+    await pause(LOST_AFTER);
+    throw new Error("request:fail timeout");
+  }
+  return { statusCode: heard.status, data: heard.body, header: heard.headers, cookies: [], errMsg: "request:ok" };
+}
+
+/** `dataType` is `json` by default: WeChat parses what can be parsed, whatever its content type. */
+function read(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function lowered(header) {
+  return Object.fromEntries(Object.entries(header).map(([name, value]) => [name.toLowerCase(), String(value)]));
+}
+
+function pause(ms) {
+  return new Promise((done) => setTimeout(done, ms));
+}

@@ -1,0 +1,407 @@
+//! The playground: the page at `GET /`, where phones in the browser run the client package against the laptop.
+//!
+//! It stands before the front and answers only what comes from its own page on this machine; everything else goes on
+//! to the front, which knows none of these routes. The page commands the simulated WeChat and the clock, so a name
+//! that a stranger's DNS points at loopback ("DNS rebinding") and a page of another origin get the gateway's 404.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::{
+    clock::{Clock, Secs},
+    http::record::Log,
+};
+use wechat_simulator::{ControlError, Simulator};
+
+/// Log lines that are kept for the page: some runs of its largest button.
+const KEPT_LINES: usize = 500;
+
+/// Well above any body that the page sends.
+const LONGEST_BODY: usize = 64 * 1024;
+
+/// As far as one request may move the clock: past the end of every session.
+const LONGEST_STEP: Secs = 40 * 24 * 60 * 60;
+
+/// The file of the data folder that holds how far the clock is ahead.
+const CLOCK_FILE: &str = "clock";
+
+/// Nothing inline, nothing from elsewhere, no `eval`.
+const POLICY: &str =
+    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
+
+/// A file of the page: its name below `/playground/`, and its text.
+type Asset = (&'static str, &'static str);
+
+/// The page itself.
+const PAGE: &str = include_str!("../playground/index.html");
+
+/// What the page loads.
+const ASSETS: &[Asset] = &[
+    ("style.css", include_str!("../playground/style.css")),
+    ("define.js", include_str!("../playground/define.js")),
+    ("main.js", include_str!("../playground/main.js")),
+    ("icon.svg", include_str!("../playground/icon.svg")),
+    ("app.js", include_str!("../playground/app.js")),
+    ("dom.js", include_str!("../playground/dom.js")),
+    ("feed.js", include_str!("../playground/feed.js")),
+    ("laptop.js", include_str!("../playground/laptop.js")),
+    ("network.js", include_str!("../playground/network.js")),
+    ("panel.js", include_str!("../playground/panel.js")),
+    ("phone.js", include_str!("../playground/phone.js")),
+    ("screens.js", include_str!("../playground/screens.js")),
+    ("texts.js", include_str!("../playground/texts.js")),
+    ("tokens.js", include_str!("../playground/tokens.js")),
+    ("wx.js", include_str!("../playground/wx.js")),
+];
+
+/// The client package as mini programs get it.
+const PACKAGE: &[Asset] = &[
+    ("index.js", include_str!("../../../shared/miniprogram/index.js")),
+    ("lib/guard.js", include_str!("../../../shared/miniprogram/lib/guard.js")),
+    ("lib/session.js", include_str!("../../../shared/miniprogram/lib/session.js")),
+    ("lib/store.js", include_str!("../../../shared/miniprogram/lib/store.js")),
+    ("lib/wire.js", include_str!("../../../shared/miniprogram/lib/wire.js")),
+];
+
+/// What the page sees of the laptop, and what it moves.
+pub struct Playground {
+    lines: Arc<Lines>,
+    clock: Arc<MovedClock>,
+}
+
+impl Playground {
+    /// A playground over this clock; how far it was moved is kept in the data folder, beside the sessions that know it.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, data: &Path) -> Self {
+        Self { lines: Arc::default(), clock: Arc::new(MovedClock::over(clock, data.join(CLOCK_FILE))) }
+    }
+
+    /// The clock that the page moves, for functions and simulator.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+
+    /// How far that clock is ahead.
+    #[must_use]
+    pub fn ahead(&self) -> Secs {
+        self.clock.ahead()
+    }
+
+    /// A log that writes to standard output and keeps its last lines for the page.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        let lines = Arc::clone(&self.lines);
+        Log::new(move |line| {
+            // A log that nobody takes must not fail a request.
+            drop(writeln!(std::io::stdout().lock(), "{line}"));
+            lines.keep(line);
+        })
+    }
+
+    /// The front with the page before it. Without a simulator its buttons have nobody to talk to, and say so.
+    pub fn before(self, front: Router, simulator: Option<Simulator>) -> Router {
+        let mounted = Mounted { playground: Arc::new(self), simulator };
+        front.layer(middleware::from_fn_with_state(mounted, answer))
+    }
+}
+
+#[derive(Clone)]
+struct Mounted {
+    playground: Arc<Playground>,
+    simulator: Option<Simulator>,
+}
+
+async fn answer(State(mounted): State<Mounted>, request: Request, next: Next) -> Response {
+    if !is_from_the_page(request.headers()) {
+        return next.run(request).await;
+    }
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let rest = path.strip_prefix("/playground/").unwrap_or_default();
+    match (method, rest) {
+        (Method::GET, _) if path == "/" => document("text/html; charset=utf-8", PAGE.to_owned()),
+        (Method::GET, "log") => mounted.log(request.uri()),
+        (Method::GET, "miniprogram.js") => document("text/javascript; charset=utf-8", package()),
+        (Method::POST, "clock") => mounted.clock(&body(request).await),
+        (Method::DELETE, "sim/script") => mounted.clear_script(),
+        (Method::POST, rest) if rest.starts_with("sim/") => {
+            mounted.control(&rest["sim/".len()..], &body(request).await)
+        }
+        (Method::GET, name) => match ASSETS.iter().find(|asset| asset.0 == name) {
+            Some((name, text)) => document(content_type(name), (*text).to_owned()),
+            None => next.run(request).await,
+        },
+        _ => next.run(request).await,
+    }
+}
+
+impl Mounted {
+    /// What was logged after the line that the page names, and what the page should know of the laptop.
+    fn log(&self, uri: &Uri) -> Response {
+        let after = uri.query().and_then(|query| query.strip_prefix("after=")?.parse().ok()).unwrap_or(0);
+        let (last, lines) = self.playground.lines.after(after);
+        let clock = &self.playground.clock;
+        let head = json!({
+            "last": last, "now": clock.now(), "ahead": clock.ahead(), "simulator": self.simulator.is_some(),
+        });
+        // The lines are objects of JSON already.
+        let head = head.to_string();
+        let body = format!("{},\"lines\":[{}]}}", head.trim_end_matches('}'), lines.join(","));
+        answered(StatusCode::OK, "application/json", body)
+    }
+
+    fn clock(&self, body: &[u8]) -> Response {
+        #[derive(Deserialize)]
+        struct Step {
+            advance: Secs,
+        }
+
+        match serde_json::from_slice(body) {
+            Ok(Step { advance }) if advance <= LONGEST_STEP => match self.playground.clock.advance(advance) {
+                Ok(ahead) => json_of(StatusCode::OK, &json!({ "ahead": ahead })),
+                Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "the data folder cannot be written"),
+            },
+            _ => refused(StatusCode::BAD_REQUEST, r#"{"advance": seconds}, at most 40 days"#),
+        }
+    }
+
+    fn clear_script(&self) -> Response {
+        let Some(simulator) = &self.simulator else {
+            return no_simulator();
+        };
+        simulator.clear_script();
+        json_of(StatusCode::OK, &json!({}))
+    }
+
+    fn control(&self, route: &str, body: &[u8]) -> Response {
+        let Some(simulator) = &self.simulator else {
+            return no_simulator();
+        };
+        let Ok(request) = serde_json::from_slice(body) else {
+            return refused(StatusCode::BAD_REQUEST, "a body of JSON is wanted");
+        };
+        match simulator.control(route, request) {
+            Ok(answer) => json_of(StatusCode::OK, &answer),
+            Err(error @ ControlError::UnknownRoute) => refused(StatusCode::NOT_FOUND, &error.to_string()),
+            Err(error) => refused(StatusCode::BAD_REQUEST, &error.to_string()),
+        }
+    }
+}
+
+/// A body that cannot be read counts as empty, which is no JSON.
+async fn body(request: Request) -> Vec<u8> {
+    axum::body::to_bytes(request.into_body(), LONGEST_BODY).await.unwrap_or_default().to_vec()
+}
+
+/// Whether the host is this machine by an address or name that no DNS can lend, and the origin, if told, the same.
+fn is_from_the_page(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let host = text(header::HOST).unwrap_or_default();
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_loopback = ["127.0.0.1", "localhost", "[::1]"].contains(&name.map_or(host, |(name, _)| name));
+    is_loopback && text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://") == Some(host))
+}
+
+/// The package, each file in a call of `define`: so the page runs it as it stands, without a bundler or `eval`.
+fn package() -> String {
+    let wrapped = |(name, text): &Asset| {
+        let name = json!(name);
+        format!("define({name}, function (require, module, exports) {{\n{text}\n}});\n")
+    };
+    PACKAGE.iter().map(wrapped).collect::<Vec<_>>().concat()
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.') {
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "svg")) => "image/svg+xml",
+        _ => "text/javascript; charset=utf-8",
+    }
+}
+
+fn document(content_type: &'static str, text: String) -> Response {
+    answered(StatusCode::OK, content_type, text)
+}
+
+fn json_of(status: StatusCode, value: &Value) -> Response {
+    answered(status, "application/json", value.to_string())
+}
+
+fn refused(status: StatusCode, why: &str) -> Response {
+    json_of(status, &json!({ "error": why }))
+}
+
+fn no_simulator() -> Response {
+    refused(StatusCode::NOT_FOUND, "WeChat is not simulated here")
+}
+
+fn answered(status: StatusCode, content_type: &'static str, text: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (status, headers, Body::from(text)).into_response()
+}
+
+/// The last log lines, numbered from 1.
+#[derive(Default)]
+struct Lines(Mutex<(u64, VecDeque<String>)>);
+
+impl Lines {
+    fn keep(&self, line: &str) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.0 += 1;
+        kept.1.push_back(line.to_owned());
+        if kept.1.len() > KEPT_LINES {
+            kept.1.pop_front();
+        }
+    }
+
+    /// The number of the last line, and the lines after the given one. A number that was never given out is that of a
+    /// page that outlived the laptop: it gets all.
+    fn after(&self, number: u64) -> (u64, Vec<String>) {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, lines) = &*kept;
+        let wanted = last.checked_sub(number).unwrap_or(*last);
+        let skipped = lines.len().saturating_sub(usize::try_from(wanted).unwrap_or(usize::MAX));
+        (*last, lines.iter().skip(skipped).cloned().collect())
+    }
+}
+
+/// A clock that can be set forward, never back: what is stored must not lie in the future.
+///
+/// How far it is ahead outlives the process for the same reason: a session of the day after tomorrow would refuse
+/// every login on its device until then.
+struct MovedClock {
+    under: Arc<dyn Clock>,
+    ahead: AtomicU64,
+    file: PathBuf,
+}
+
+impl MovedClock {
+    fn over(under: Arc<dyn Clock>, file: PathBuf) -> Self {
+        let ahead = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        Self { under, ahead: AtomicU64::new(ahead), file }
+    }
+
+    fn ahead(&self) -> Secs {
+        self.ahead.load(Ordering::SeqCst)
+    }
+
+    fn advance(&self, seconds: Secs) -> std::io::Result<Secs> {
+        let ahead = self.ahead.fetch_add(seconds, Ordering::SeqCst).saturating_add(seconds);
+        fs::write(&self.file, ahead.to_string())?;
+        Ok(ahead)
+    }
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> Secs {
+        self.under.now().saturating_add(self.ahead())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use std::collections::BTreeSet;
+
+    /// The names of the files of this kind in a folder beside `src`.
+    fn names(folder: &str, extensions: &[&str]) -> BTreeSet<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension)))
+            .collect()
+    }
+
+    #[test]
+    fn every_file_of_the_page_and_of_the_package_is_served() {
+        let served: BTreeSet<_> = ASSETS.iter().map(|asset| asset.0.to_owned()).collect();
+        let packed: BTreeSet<_> =
+            PACKAGE.iter().filter_map(|asset| asset.0.strip_prefix("lib/")).map(str::to_owned).collect();
+
+        assert_eq!(served, names("playground", &["css", "js", "svg"]));
+        assert_eq!(packed, names("../../shared/miniprogram/lib", &["js"]));
+    }
+
+    #[test]
+    fn only_the_page_on_this_machine_is_heard() {
+        let heard = |host: &'static str, origin: Option<&'static str>| {
+            let mut headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+            headers.extend(origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin))));
+            is_from_the_page(&headers)
+        };
+
+        for host in ["127.0.0.1:9000", "localhost:9000", "[::1]:9000", "localhost"] {
+            assert!(heard(host, None), "{host}");
+        }
+        assert!(heard("localhost:9000", Some("http://localhost:9000")));
+        for host in
+            ["", "evil.example:9000", "127.0.0.1.evil.example", "localhost.evil.example:9000", "192.168.1.7:9000"]
+        {
+            assert!(!heard(host, None), "{host}");
+        }
+        for origin in ["https://evil.example", "http://localhost:9001", "http://127.0.0.1:9000", "null", ""] {
+            assert!(!heard("localhost:9000", Some(origin)), "{origin}");
+        }
+        assert!(!is_from_the_page(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn lines_are_kept_in_order_and_given_once() {
+        let lines = Lines::default();
+        (1..=KEPT_LINES + 2).for_each(|number| lines.keep(&number.to_string()));
+
+        let (last, all) = lines.after(0);
+
+        assert_eq!((last, all.len(), all[0].as_str()), (502, KEPT_LINES, "3"));
+        assert_eq!(lines.after(500), (502, vec!["501".to_owned(), "502".to_owned()]));
+        assert_eq!(lines.after(502), (502, Vec::new()));
+        assert_eq!(lines.after(9000).1.len(), KEPT_LINES, "the laptop was started anew");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_forward_stays_ahead_over_a_restart() {
+        struct Noon;
+        impl Clock for Noon {
+            fn now(&self) -> Secs {
+                1_800_000_000
+            }
+        }
+        let folder = std::env::temp_dir().join(format!("wxauth-playground-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let playground = Playground::new(Arc::new(Noon), &folder);
+        let clock = playground.clock();
+        playground.clock.advance(960).unwrap();
+        playground.clock.advance(40).unwrap();
+
+        let again = Playground::new(Arc::new(Noon), &folder);
+
+        assert_eq!((clock.now(), again.clock().now(), again.ahead()), (1_800_001_000, 1_800_001_000, 1_000));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,64 @@
+//! The forms of texts, which the code checks where it parses them.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    ids::{AppId, DeviceId, OpenId},
+    redacted::{IdempotencyKey, LoginCode, PhoneCode},
+};
+
+/// Encrypted data: whole blocks of 16 bytes, in base64 with padding.
+#[derive(Clone, Copy, Debug)]
+pub enum EncryptedData {}
+
+/// An IV: 16 bytes, in base64 with padding.
+#[derive(Clone, Copy, Debug)]
+pub enum Iv {}
+
+/// Declares the schema of a text by its pattern.
+macro_rules! forms {
+    ($($name:ident, $pattern:expr;)*) => {$(
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": $pattern })
+            }
+        }
+    )*};
+}
+
+// Where base64 ends within a group, the bits beyond the last byte are zero: few characters can stand there.
+forms! {
+    AppId, "^[A-Za-z0-9_-]{1,64}$";
+    DeviceId, "^[A-Za-z0-9_-]{21}[AQgw]$";
+    OpenId, "^[!-~]{1,128}$";
+    LoginCode, "^[!-~]{1,512}$";
+    PhoneCode, "^[!-~]{1,512}$";
+    IdempotencyKey, "^[!-~]{16,128}$";
+    EncryptedData, concat!(
+        "^([A-Za-z0-9+/]{64})*",
+        "([A-Za-z0-9+/]{21}[AQgw]==|[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/]{64})$",
+    );
+    Iv, "^[A-Za-z0-9+/]{21}[AQgw]==$";
+}
+
+/// Exactly one of these groups of texts is given; the members of the others are absent or `null`.
+#[must_use]
+pub fn one_of(groups: &[&[&str]]) -> Value {
+    let form = |given: &&[&str]| {
+        let kind = |name: &&str| json!({ "type": if given.contains(name) { "string" } else { "null" } });
+        let properties: Map<_, _> = groups.concat().iter().map(|name| ((*name).to_owned(), kind(name))).collect();
+        json!({ "required": given, "properties": properties })
+    };
+    groups.iter().map(form).collect()
+}
