@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
@@ -83,6 +83,19 @@ async fn every_example_is_what_happens() {
     }
 }
 
+/// What `.ci/run` installs of Python for the contract: two folders above this test.
+fn installed() -> PathBuf {
+    std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("python/contract")
+}
+
+#[test]
+#[ignore = "needs Python and what tests/contract/requirements.txt names; .ci/run installs them"]
+fn every_example_has_the_form_that_is_described() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("contract/examples.py");
+    let mut python = Command::new(installed().join("bin/python"));
+    assert!(python.arg(script).arg(contract::folder()).status().unwrap().success());
+}
+
 /// Codes, tokens and limits last for seconds here: a case finds them as a client does, and the next one finds room.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Python and what tests/contract/requirements.txt names; .ci/run installs them"]
@@ -95,14 +108,13 @@ async fn a_stranger_finds_no_answer_that_is_not_described() {
             clock.advance(1);
         }
     });
-    let installed = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("python/contract");
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("contract");
 
-    let mut stranger = Command::new(installed.join("bin/schemathesis"));
+    let mut stranger = Command::new(installed().join("bin/schemathesis"));
     stranger.arg("--config-file").arg(ours.join("schemathesis.toml"));
     stranger.arg("run").arg(contract::folder().join("openapi.json")).args(["--url", &laptop.world.url]);
     stranger.envs([("WXAUTH_URL", &laptop.world.url), ("WXAUTH_WECHAT_URL", &laptop.world.wechat_url)]);
-    stranger.env("SCHEMATHESIS_HOOKS", "hooks").env("PYTHONPATH", ours).current_dir(installed);
+    stranger.env("SCHEMATHESIS_HOOKS", "hooks").env("PYTHONPATH", ours).current_dir(installed());
     let status = tokio::task::spawn_blocking(move || stranger.status().unwrap()).await.unwrap();
 
     assert!(status.success());

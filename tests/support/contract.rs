@@ -64,13 +64,14 @@ pub fn examples() -> Vec<Example> {
             let name = |path: &std::path::Path| path.file_name().unwrap().to_str().unwrap().to_owned();
             let Some(case) = name(&path).strip_suffix(".request.json").map(str::to_owned) else {
                 // An answer without its request is missed here.
-                assert!(path.with_file_name(name(&path).replace(".response.", ".request.")).exists(), "{path:?}");
+                let request = path.with_file_name(name(&path).replace(".response.", ".request."));
+                assert!(request.exists(), "{}", request.display());
                 continue;
             };
             let read = |part: &str| {
                 let path = route.join(format!("{case}.{part}.json"));
-                let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+                let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
             };
             let (request, response) = (read("request"), read("response"));
             examples.push(Example { route: name(&route), case, request, response });

@@ -190,8 +190,8 @@ async fn read(
     State(deps): State<Deps>,
     domain: Domain,
     by: Deadline,
-    Query(asked): Query<Asked>,
     Bearer(token): Bearer,
+    Query(asked): Query<Asked>,
 ) -> Result<Answer<SessionAnswer>, Problem> {
     let subject = deps.subject(&token, &domain).await?;
     let session = flow::session(&deps, &subject).await?;
