@@ -12,6 +12,9 @@ const SESSION_KEY: &str = "TUFSS0VSc2Vzc2lvbmtleQ==";
 const NUMBER: &str = "13912345678";
 const UNIONID: &str = "uMARKERunionid";
 const KEY: &str = "MARKERidempotencykey";
+const PUSH_TOKEN: &str = "MARKERpushtoken";
+const AES_KEY: &str = "MARKERencodingaeskeyMARKERencodingaeskeyMAR";
+const NICK_NAME: &str = "MARKERnickname";
 
 /// The ways in which a value may be written down.
 fn spellings(value: &str) -> [String; 5] {
@@ -36,10 +39,12 @@ struct Journey {
     login: Answer,
 }
 
-/// Login, phone by both ways and refresh, with a marker for every kind of secret.
+/// Every route, with a marker for every kind of secret.
 async fn marked(laptop: &Laptop) -> Journey {
     let code = laptop.code("alice");
-    let user = json!({ "user": "alice", "session_key": SESSION_KEY, "phoneNumber": NUMBER, "unionid": UNIONID });
+    let user = json!({
+        "user": "alice", "session_key": SESSION_KEY, "phoneNumber": NUMBER, "unionid": UNIONID, "nickName": NICK_NAME,
+    });
     let _ = laptop.sim("user", user);
     let body = json!({ "code": code, "userInfo": laptop.sim("userinfo", json!({ "user": "alice" })) });
     let login = send(laptop.request("/v1/login").header("idempotency-key", KEY).json(&body)).await;
@@ -49,6 +54,11 @@ async fn marked(laptop: &Laptop) -> Journey {
         (tap["code"].as_str().unwrap().to_owned(), tap["encryptedData"].as_str().unwrap().to_owned());
     laptop.post_as(&access, "/v1/phone", &json!({ "encryptedData": data, "iv": tap["iv"] })).await.ok();
     laptop.post_as(&access, "/v1/phone", &json!({ "code": phone_code })).await.ok();
+    let profile = laptop.sim("userinfo", json!({ "user": "alice" }));
+    laptop.post_as(&access, "/v1/userinfo", &profile).await.ok();
+    for path in ["/v1/session?wechat=check", "/v1/sessions"] {
+        send(laptop.method(http::Method::GET, path).bearer_auth(&access)).await.ok();
+    }
     laptop.clock.advance(200);
     let successor = laptop.refresh(&refresh).await.text_of("refresh_token");
 
@@ -66,19 +76,29 @@ async fn marked(laptop: &Laptop) -> Journey {
         refusals.push(laptop.post_as(&access, "/v1/phone", &other).await);
         laptop.simulator.clear_script();
     }
+    let forged = json!({ "rawData": profile["rawData"], "signature": SECRET, "encryptedData": data, "iv": tap["iv"] });
+    refusals.push(laptop.post_as(&access, "/v1/userinfo", &forged).await);
+    let push = laptop.sim("push", json!({ "user": "alice", "event": "user_info_modified" }));
+    for query in [push["query"].as_str().unwrap().to_owned(), format!("signature={PUSH_TOKEN}&timestamp=1&nonce=1")] {
+        let body = push["body"].as_str().unwrap().to_owned();
+        let answer = send(laptop.request(&format!("/v1/push?{query}")).body(body)).await;
+        refusals.push(answer);
+    }
     let errmsg = format!("{SECRET} {code}");
     laptop.script("*", &json!({ "kind": "errcode", "errcode": 40125, "errmsg": errmsg }), Some(1));
     refusals.push(laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await);
 
     let openid = login.text_of("openid");
     let mut secrets = vec![code, access, refresh, successor, phone_code, data, openid];
-    secrets.extend([SECRET, SESSION_KEY, KEY, NUMBER, UNIONID].map(str::to_owned));
+    let markers = [SECRET, SESSION_KEY, KEY, NUMBER, UNIONID, PUSH_TOKEN, AES_KEY, NICK_NAME];
+    secrets.extend(markers.map(str::to_owned));
     Journey { secrets, refusals, login }
 }
 
 #[tokio::test]
 async fn no_log_line_and_no_refusal_holds_a_secret() {
-    let laptop = Start::default().apps(json!({ "apps": { APPID: { "secret": SECRET } } })).go().await;
+    let push = json!({ "token": PUSH_TOKEN, "encoding_aes_key": AES_KEY });
+    let laptop = Start::default().apps(json!({ "apps": { APPID: { "secret": SECRET, "push": push } } })).go().await;
 
     let Journey { secrets, refusals, login } = marked(&laptop).await;
 
@@ -91,6 +111,31 @@ async fn no_log_line_and_no_refusal_holds_a_secret() {
     }
     for secret in [SECRET, SESSION_KEY, KEY] {
         absent(secret, std::slice::from_ref(&login.text));
+    }
+}
+
+/// What the owner's services are answered is theirs to see; what is logged of it, and why it failed, is not.
+#[tokio::test]
+async fn no_log_line_and_no_failure_of_an_invoked_function_holds_a_secret() {
+    let laptop = Start::default().apps(json!({ "apps": { APPID: { "secret": SECRET } } })).go().await;
+    let login = laptop.login("alice").await;
+    let deps = admin::Deps::from_env(laptop.world.env.clone()).await.unwrap();
+    let mut failures = Vec::new();
+    for operation in ["read", "end_sessions", "block", "unblock", "export", "delete", "block"] {
+        let request = json!({ "operation": operation, "appid": APPID, "openid": login.openid });
+        let done = admin::handle(deps.clone(), serde_json::from_value(request).unwrap()).await;
+        failures.extend(done.err().map(|error| error.to_string()));
+    }
+    let platform = platform::Deps::from_env(laptop.world.env.clone()).await.unwrap();
+    let give = || platform::handle(platform.clone(), serde_json::from_value(json!({ "appid": APPID })).unwrap());
+    laptop.script("stable_token", &json!({ "kind": "errcode", "errcode": 40125, "errmsg": SECRET }), Some(1));
+    failures.push(give().await.err().unwrap().to_string());
+    let token = serde_json::to_value(give().await.unwrap()).unwrap()["access_token"].as_str().unwrap().to_owned();
+
+    assert_eq!(failures.len(), 2, "the block of nobody, and the refusal: {failures:?}");
+    for secret in [SECRET, &login.openid, &token] {
+        absent(secret, &laptop.log());
+        absent(secret, &failures);
     }
 }
 
