@@ -1,0 +1,150 @@
+"use strict";
+
+const { createStore, life } = require("./store");
+const { failure, unless } = require("./wire");
+
+const MARGIN = 60000;
+
+const view = ({ openid, device, access_token }) => ({ openid, device, access_token });
+
+// A code from a log is useless without it for two minutes: guessing is all that it has to withstand.
+const nonce = () => Array.from({ length: 32 }, () => Math.floor(36 * Math.random()).toString(36)).join("");
+
+/** The tokens, and how they are got: one login and one refresh at a time. */
+function createSession({ appid, base, call, insist, storage, timeout }) {
+  const { read, save } = createStore(storage, `wxauth:${appid || ""}@${base}`);
+  const listeners = new Set();
+  const flights = {};
+  let relogins = [];
+
+  const current = () => (read().access_token ? view(read()) : null);
+
+  function on(event, listener) {
+    const entry = [event, listener];
+    listeners.add(entry);
+    return () => listeners.delete(entry);
+  }
+
+  // Later, so that what a listener throws is the listener's alone.
+  const emit = (event, value) => listeners.forEach(([name, listen]) => name === event && Promise.resolve(value).then(listen));
+
+  const once = (name, run) => flights[name] || (flights[name] = run().finally(() => delete flights[name]));
+
+  // More than three in ten minutes is a loop, which would use up WeChat's quota.
+  const tired = () => (relogins = relogins.filter(({ at }) => Math.abs(Date.now() - at) < 600000))[3];
+
+  const count = (error) => relogins.push(Object.assign(error, { at: Date.now() }));
+
+  function report(error) {
+    if (error.action === "relogin") count(error);
+    emit("error", error);
+    throw error;
+  }
+
+  async function held() {
+    const now = read();
+    if (now.access_token) return now;
+    throw now.left ? failure("logged_out", "stop") : failure("login_required", "relogin");
+  }
+
+  async function fetchTokens(path, data, limit, header = {}) {
+    const at = Date.now();
+    const request = { url: `${base}/v1/${path}`, method: "POST", data, header, timeout: limit };
+    const answer = await insist(request).then(unless());
+    if (Object(answer.data).refresh_token) return { ...answer.data, at };
+    throw failure("network", "retry");
+  }
+
+  const rotate = (refresh_token) => fetchTokens("refresh", { refresh_token }, 10000);
+
+  function adopt(event, { new_user, userInfo, ...tokens }) {
+    const session = { ...view(save({ ...read(), ...tokens })), new_user, userInfo };
+    emit(event, session);
+    return session;
+  }
+
+  async function exchange(userInfo) {
+    let late;
+    const { code, errMsg } = await new Promise((success, fail) => {
+      call("login", { timeout }).then(success, fail);
+      // One that never calls back would hold up all that wait for it.
+      late = setTimeout(fail, timeout + 1000);
+    }).catch(({ errMsg } = {}) => ({ errMsg }));
+    clearTimeout(late);
+    if (!code) throw failure("wx_login_failed", "retry", errMsg);
+    const body = { code, appid, device: read().device, userInfo };
+    const tokens = await fetchTokens("login", body, timeout, { "Idempotency-Key": nonce() });
+    return read().left ? held() : adopt("login", tokens);
+  }
+
+  const enter = (userInfo) =>
+    once("login", () => {
+      const attempt = () => exchange(userInfo).catch(report);
+      return attempt().catch((error) => {
+        if (error.action !== "relogin" || tired()) throw error;
+        return attempt();
+      });
+    });
+
+  /** By the user's will, which ends an earlier logout. */
+  function login(userInfo) {
+    const { left, ...now } = read();
+    if (left) save(now);
+    return enter(userInfo);
+  }
+
+  async function silent(error) {
+    if (read().left) return held();
+    if (flights.login) return flights.login;
+    if (error) count(error);
+    if (tired()) throw tired();
+    return enter();
+  }
+
+  /** Never calls `wx.login`, which might replace the key of what waits to be decrypted. */
+  function refresh(stale) {
+    const { access_token, refresh_token, device } = read();
+    if (flights.login) return flights.login;
+    if (!access_token || access_token !== stale) return held();
+    return once(refresh_token, async () => {
+      const outcome = await rotate(refresh_token).catch((error) => error);
+      // A logout, a login or another instance was quicker than the answer.
+      if (read().refresh_token !== refresh_token) return held();
+      if (outcome.refresh_token) return adopt("refresh", outcome);
+      if (outcome.action === "relogin") {
+        save({ device });
+        emit("kicked", outcome);
+      }
+      return report(outcome);
+    });
+  }
+
+  const renew = (stale) =>
+    refresh(stale).catch((error) => {
+      if (error.action === "relogin") return silent();
+      throw error;
+    });
+
+  /** Where a renewal ahead of time fails without a verdict, the old token serves while it lives. */
+  async function token(how) {
+    const now = read();
+    if (life(now) >= MARGIN) return now;
+    return how(now.access_token).catch((error) => {
+      if (life(read()) > 0) return read();
+      throw error;
+    });
+  }
+
+  /** Forgets at once. Gives the way to the tokens with which the server can still be told, if there were any. */
+  function leave() {
+    const was = read();
+    save({ device: was.device, left: true });
+    emit("logout");
+    if (!was.access_token) return null;
+    return async (stale) => (life(was) >= MARGIN && was.access_token !== stale ? was : rotate(was.refresh_token));
+  }
+
+  return { current, leave, login, on, once, read, refresh, renew, silent, token };
+}
+
+module.exports = { createSession };

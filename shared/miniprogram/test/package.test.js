@@ -1,0 +1,91 @@
+"use strict";
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const fs = require("node:fs");
+const path = require("node:path");
+const vm = require("node:vm");
+const zlib = require("node:zlib");
+const { fakeWx, ok, settle } = require("../test-support/fake");
+
+const ROOT = path.join(__dirname, "..");
+const manifest = JSON.parse(fs.readFileSync(path.join(ROOT, "package.json"), "utf8"));
+const shipped = ["index.js", ...fs.readdirSync(path.join(ROOT, "lib")).map((name) => `lib/${name}`)];
+const read = (name) => fs.readFileSync(path.join(ROOT, name), "utf8");
+
+test("the developer tools find the package, and npm ships all of it", () => {
+  assert.equal(manifest.miniprogram, ".");
+  assert.equal(manifest.dependencies, undefined);
+  for (const name of [manifest.main, manifest.types, ...manifest.files]) assert.ok(fs.existsSync(path.join(ROOT, name)), name);
+  for (const name of fs.readdirSync(ROOT)) {
+    const known = [...manifest.files, "README.md", "package.json", "test", "test-component", "test-support"];
+    assert.ok(known.includes(name), `${name} is neither shipped nor a test`);
+  }
+});
+
+test("the README's quick start works as it stands", async () => {
+  const [, app, page] = /```js\n\/\/ app\.js\n([\s\S]*?)\/\/ pages\/orders\/orders\.js\n([\s\S]*?)```/.exec(read("README.md"));
+  const wx = fakeWx().on("GET /orders", ok([{ id: 1 }]));
+  const world = { wx, console, require: (name) => assert.equal(name, manifest.name) || require("..") };
+  let options;
+  globalThis.wx = wx;
+  try {
+    vm.runInNewContext(app, { ...world, App: (given) => (world.app = given) });
+    vm.runInNewContext(page, { ...world, getApp: () => world.app, Page: (given) => (options = given) });
+  } finally {
+    delete globalThis.wx;
+  }
+  const shown = { ...options, setData: (change) => Object.assign(shown.data, change) };
+  shown.onLoad({});
+  shown.onShow();
+  await settle();
+  assert.deepEqual(shown.data, { authed: true, orders: [{ id: 1 }] });
+  assert.deepEqual(wx.calls.map(({ name, url }) => url || name), [
+    "login", "https://auth.example.com/v1/login", "https://api.example.com/orders",
+  ]);
+});
+
+test("the code is small", () => {
+  const code = shipped.map(read).join("");
+  const compressed = zlib.gzipSync(code, { level: 9 }).length;
+  console.log(`${code.length} bytes of source, ${compressed} compressed`);
+  assert.ok(compressed < 6144);
+});
+
+test("no syntax is newer than ES2018, and nothing is required from outside", () => {
+  for (const name of shipped) {
+    const code = read(name);
+    assert.doesNotMatch(code, /\?\.[a-z[(]|\?\?|catch \{|\bimport\b|\bprocess\b|\bwindow\b|\bBuffer\b|new URL|#\w+\(/, name);
+    for (const [, wanted] of code.matchAll(/require\("([^"]+)"\)/g)) assert.match(wanted, /^\.\.?\//);
+  }
+});
+
+test("what the types declare is there, and nothing else", () => {
+  const { createAuth } = require("..");
+  const wx = { getStorageSync: () => "", setStorageSync() {}, removeStorageSync() {} };
+  const [, declared] = /export interface Auth \{([\s\S]*?)\n\}/.exec(read("index.d.ts"));
+  const names = [...declared.matchAll(/^ {2}(?:readonly )?(\w+)[<(?:]/gm)].map(([, name]) => name);
+  assert.deepEqual(Object.keys(createAuth({ baseUrl: "https://a.example", wx })).sort(), [...new Set(names)].sort());
+});
+
+test("every method, event and option of the types is in the README", () => {
+  const readme = read("README.md");
+  const declared = read("index.d.ts");
+  for (const name of ["Auth", "AuthOptions", "Events"]) {
+    const [, body] = new RegExp(`export interface ${name} \\{([\\s\\S]*?)\\n\\}`).exec(declared);
+    for (const [, member] of body.matchAll(/^ {2}(?:readonly )?(\w+)[<(?:]/gm)) {
+      assert.match(readme, new RegExp(`\\b${member}\\b`), `${name}.${member}`);
+    }
+  }
+});
+
+test("the global wx is used where no other platform is given", () => {
+  const { createAuth } = require("..");
+  assert.throws(() => createAuth({ baseUrl: "https://a.example" }), /wx is not defined/);
+  globalThis.wx = { getStorageSync: () => '{"openid":"o"}', setStorageSync() {}, removeStorageSync() {} };
+  try {
+    assert.equal(createAuth({ baseUrl: "https://a.example" }).openid, "o");
+  } finally {
+    delete globalThis.wx;
+  }
+});
