@@ -189,7 +189,7 @@ export interface Auth {
   connectSocket(options: { url: string; [option: string]: any } & Interactive): Promise<any>;
 
   /** Before the phone button is shown: a session, and a session key that WeChat still accepts. */
-  preparePhone(options?: Interactive): Promise<Session>;
+  preparePhone(): Promise<Session>;
   /**
    * The number of a `getPhoneNumber` event. Never calls `wx.login` before it has sent; where a login is needed it follows, and
    * the promise rejects with the action `relogin_then_retap`: ask the user to tap again.

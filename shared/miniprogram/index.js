@@ -62,7 +62,7 @@ function createAuth({ appid, baseUrl, modal, origins = [], timeout = 15000, wx: 
     const transport = (full) => send(name, full);
     const done = deliver(transport, options, renew).then(unless(({ code }) => code));
     const tell = (listen) => (outcome) => [listen, complete].forEach((each) => each && each(outcome));
-    if (success || fail || complete) done.then(tell(success), tell(fail));
+    done.then(tell(success), tell(fail));
     return done;
   };
 

@@ -6,6 +6,8 @@ const VISIT = Symbol("visit");
 const createGuard = (auth, call) => (page, { redirect } = {}) => {
   const run = (self, hook, argument) => page[hook] && page[hook].call(self, argument);
 
+  const mark = (self, authed) => self.data.authed === authed || self.setData({ authed });
+
   // A first page without a redirect has nowhere to go: it stays, with `authed` false.
   const goAway = () =>
     redirect
@@ -13,7 +15,7 @@ const createGuard = (auth, call) => (page, { redirect } = {}) => {
       : call("navigateBack");
 
   function enter(self, visit) {
-    if (!self.data.authed) self.setData({ authed: true });
+    mark(self, true);
     if (!visit.loaded) run(self, "onLoad", visit.query);
     visit.loaded = visit.turn = true;
     run(self, "onShow");
@@ -29,7 +31,7 @@ const createGuard = (auth, call) => (page, { redirect } = {}) => {
       const visit = this[VISIT];
       const turn = (visit.turn = {});
       if (auth.loggedIn) return enter(this, visit);
-      if (this.data.authed) this.setData({ authed: false });
+      mark(this, false);
       return auth.ensure({ interactive: true }).then(
         () => visit.turn === turn && enter(this, visit),
         ({ code }) => visit.turn === turn && code === "user_refused" && goAway().catch(() => {}),

@@ -65,11 +65,11 @@ function createSession({ appid, base, call, insist, storage, timeout }) {
 
   async function exchange(userInfo) {
     let late;
-    const { code, errMsg } = await new Promise((success, fail) => {
-      call("login", { timeout }).then(success, fail);
+    const { code, errMsg } = await new Promise((done) => {
+      call("login", { timeout }).then(done, ({ errMsg } = {}) => done({ errMsg }));
       // One that never calls back would hold up all that wait for it.
-      late = setTimeout(fail, timeout + 1000);
-    }).catch(({ errMsg } = {}) => ({ errMsg }));
+      late = setTimeout(done, timeout + 1000, {});
+    });
     clearTimeout(late);
     if (!code) throw failure("wx_login_failed", "retry", errMsg);
     const body = { code, appid, device: read().device, userInfo };

@@ -32,9 +32,9 @@ function createStore(storage, key) {
 }
 
 /** Milliseconds left by elapsed time; after a clock that went backwards nobody knows, so it is time to refresh. */
-function life({ access_token, expires_in, at }) {
+function life({ expires_in, at }) {
   const elapsed = Date.now() - at;
-  return access_token ? (elapsed < 0 ? 1 : expires_in * 1000 - elapsed) : 0;
+  return elapsed < 0 ? 1 : expires_in * 1000 - elapsed;
 }
 
 module.exports = { createStore, life };

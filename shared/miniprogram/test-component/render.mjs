@@ -1,17 +1,16 @@
-// The component in a simulated page. Needs `npm install` of the devDependencies, wherever NODE_PATH points to:
-//
-//     NODE_PATH=…/node_modules node --test shared/miniprogram/test-component/render.mjs
+// The component in a simulated page.
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { need } from "./modules.mjs";
 
 const require = createRequire(import.meta.url);
 const here = path.dirname(fileURLToPath(import.meta.url));
 
-const { JSDOM } = require("jsdom");
+const { JSDOM } = need("jsdom");
 const { window } = new JSDOM("<!doctype html><body></body>", { url: "http://localhost/" });
 globalThis.window = window;
 // Node has classes of these names too, and jsdom takes only its own.
@@ -23,7 +22,7 @@ for (const name of Object.getOwnPropertyNames(window)) {
 window.requestAnimationFrame = globalThis.requestAnimationFrame = (run) => setTimeout(run, 0);
 window.cancelAnimationFrame = globalThis.cancelAnimationFrame = clearTimeout;
 
-const simulate = require("miniprogram-simulate");
+const simulate = need("miniprogram-simulate");
 const { auth: createFake, fakeWx, ok, problem } = require("../test-support/fake");
 
 const NUMBER = { phoneNumber: "13800138000", purePhoneNumber: "13800138000", countryCode: "86" };

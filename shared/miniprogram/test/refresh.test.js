@@ -116,6 +116,14 @@ for (const [status, data] of [
   });
 }
 
+test("a refusal that the platform left as text is one all the same", async (t) => {
+  const { wx, client } = await loggedIn(t, 901000);
+  const { statusCode, data } = problem(400, "login_required", "relogin");
+  wx.on(REFRESH, { statusCode, data: JSON.stringify(data) });
+  assert.equal((await client.request({ url: "/x" })).data.fine, true);
+  assert.equal(wx.made("login").length, 2);
+});
+
 for (const code of ["login_required", "token_reused"]) {
   test(`${code}: one silent login, and every waiting request goes on`, async (t) => {
     const { wx, client } = await loggedIn(t, 901000);

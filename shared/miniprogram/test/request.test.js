@@ -72,12 +72,15 @@ test("any status resolves as with wx.request; what wxauth refuses rejects", asyn
     { statusCode: 403, data: { code: "NOT_YOURS" } },
     { statusCode: 500, data: "<html>" },
     { statusCode: 503, data: null },
+    { statusCode: 413, data: { message: "Request Too Long" } },
+    { statusCode: 204, data: "" },
+    { data: undefined, errMsg: "request:ok" },
     { statusCode: 400, data: { code: "x", action: "something" } },
   ]) {
     wx.on("request", answer);
     assert.equal(await c.request({ url: "/x" }), answer);
   }
-  assert.equal(wx.made("request", "/x").length, 5, "nothing of the owner's is sent twice");
+  assert.equal(wx.made("request", "/x").length, 8, "nothing of the owner's is sent twice");
 
   wx.on("request", problem(429, "rate_limited", "retry", { retry_after: 1800, title: "Too many attempts" }));
   await assert.rejects(c.request({ url: "/x" }), {

@@ -85,7 +85,8 @@ test("the user who denies, and the quota that is used up", async () => {
   const { wx, client } = await ada();
   const tap = (detail) => client.phone({ detail });
   await assert.rejects(tap({ errMsg: "getPhoneNumber:fail user deny" }), { code: "user_denied", action: "stop" });
-  await assert.rejects(tap({ errMsg: "getPhoneNumber:fail user cancel" }), { code: "user_denied" });
+  await assert.rejects(tap({ errMsg: "getPhoneNumber:fail:cancel to confirm login" }), { code: "user_denied" });
+  await assert.rejects(tap({ errMsg: "getPhoneNumber:ok" }), { code: "phone_failed" });
   await assert.rejects(tap({ errMsg: "getPhoneNumber:fail jsapi has no permission", errno: 102 }), { code: "phone_failed" });
   await assert.rejects(tap({ errMsg: "getPhoneNumber:fail", errno: 1400001 }), { code: "phone_quota", action: "stop" });
   assert.equal(wx.calls.length, 0);
