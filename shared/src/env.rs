@@ -27,7 +27,11 @@ use crate::{
         jwks::{KeyKind, PublicJwks},
         keyring::Keyring,
     },
-    wechat::{Apps, client::HttpWechat},
+    wechat::{
+        Apps,
+        client::HttpWechat,
+        platform_token::{Known, PlatformTokens},
+    },
 };
 
 /// Everything a function may be given, built once.
@@ -137,6 +141,22 @@ impl Env {
     pub fn wechat(&self) -> Result<Arc<HttpWechat>, ConfigError> {
         let base = config::wechat_url(&self.vars)?;
         Ok(Arc::new(HttpWechat::new(base, &self.roots)?))
+    }
+
+    /// WeChat's server API for calls that need its `access_token`, which is kept in the table, sealed.
+    pub fn platform_tokens(
+        &self,
+        table: &Arc<DynamoTable>,
+        keyring: &Arc<Secret<Keyring>>,
+    ) -> Result<Arc<PlatformTokens>, ConfigError> {
+        Ok(Arc::new(PlatformTokens {
+            wechat: self.wechat()?,
+            table: table.clone(),
+            keyring: Arc::clone(keyring),
+            clock: self.clock(),
+            entropy: self.entropy(),
+            known: Known::default(),
+        }))
     }
 
     /// The mini programs.

@@ -107,7 +107,7 @@ impl fmt::Debug for Family {
 }
 
 /// A session's public name: stable per mini program, user and device; it stands in access tokens and logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sid([u8; 16]);
 
 impl Sid {

@@ -19,8 +19,13 @@ pub struct JsonDefect(#[source] serde_json::Error);
 ///
 /// Unknown members are ignored wherever `T` ignores them: old and new clients must both be understood.
 pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonDefect> {
+    nested(text, DEEPEST)
+}
+
+/// The same for texts that others shape, which may nest so many levels deep.
+pub fn nested<T: DeserializeOwned>(text: &[u8], deepest: usize) -> Result<T, JsonDefect> {
     let mut reader = serde_json::Deserializer::from_slice(text);
-    Level(DEEPEST).deserialize(&mut reader).and_then(|()| reader.end()).map_err(JsonDefect)?;
+    Level(deepest).deserialize(&mut reader).and_then(|()| reader.end()).map_err(JsonDefect)?;
     if text.trim_ascii_start().first() != Some(&b'{') {
         return Err(JsonDefect(de::Error::custom("not an object")));
     }

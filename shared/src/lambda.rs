@@ -28,6 +28,9 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// Lambda's time limit in the template; for events that carry none.
 pub const TIMEOUT: Duration = Duration::from_secs(12);
 
+/// What a function has of that, its log line aside.
+pub const LIMIT: Duration = TIMEOUT.saturating_sub(MARGIN);
+
 /// Why a function could not start or a runtime could not go on, as one sentence.
 pub struct Error(String);
 
@@ -70,9 +73,11 @@ where
 {
     let env = Env::from_process().map_err(|defect| Error(defect.to_string()))?;
     let deps = deps(env).await.map_err(|defect| Error(defect.to_string()))?;
-    let service = tower::service_fn(|event: LambdaEvent<E>| {
-        let answer = handle(deps.clone(), event.payload);
-        async { answer.await.map_err(|failure| lambda_http::Error::from(failure.to_string())) }
+    let service = tower::service_fn(|event: LambdaEvent<serde_json::Value>| {
+        // The reader's own words may quote the event: they are dropped here.
+        let event = serde_json::from_value(event.payload).map_err(|_| "the event is none that this function knows");
+        let answer = event.map(|event| Box::pin(handle(deps.clone(), event)));
+        async { answer?.await.map_err(|failure| lambda_http::Error::from(failure.to_string())) }
     });
     lambda_http::lambda_runtime::run(service).await.map_err(|failure| Error(failure.to_string()))
 }

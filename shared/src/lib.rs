@@ -15,6 +15,7 @@ pub mod json;
 pub mod lambda;
 pub mod notes;
 pub mod problem;
+pub mod recent;
 pub mod redacted;
 pub mod secrets;
 pub mod session;

@@ -230,8 +230,13 @@ pub trait CheckSession: Send + Sync {
 /// WeChat's `access_token`, for whoever may have it.
 #[async_trait]
 pub trait GivePlatformToken: Send + Sync {
-    /// The token of an app, and how many seconds it has left.
-    async fn give(&self, app: &App, by: Deadline) -> Result<(PlatformToken, Secs), PlatformError>;
+    /// The token of an app that is not the refused one, and how many seconds it has left.
+    async fn give(
+        &self,
+        app: &App,
+        refused: Option<&PlatformToken>,
+        by: Deadline,
+    ) -> Result<(PlatformToken, Secs), PlatformError>;
 }
 
 /// Why a call with a platform token failed.

@@ -114,7 +114,7 @@ async fn read_shows_no_session_that_has_run_out() {
 }
 
 #[tokio::test]
-async fn an_unknown_user_is_null_and_cannot_be_blocked() {
+async fn an_unknown_user_is_null_and_asking_makes_nobody() {
     let laptop = Laptop::start().await;
     let stranger = Tokens {
         access: String::new(),
@@ -126,12 +126,76 @@ async fn an_unknown_user_is_null_and_cannot_be_blocked() {
     assert_eq!(ask(&laptop, "read", &stranger).await, json!({ "user": null }));
     assert_eq!(ask(&laptop, "end_session", &stranger).await, json!({ "ended": false }));
     assert_eq!(ask(&laptop, "end_sessions", &stranger).await, json!({ "ended": 0 }));
-    assert_eq!(tried(&laptop, request("block", &stranger)).await, Err("no such user".to_owned()));
     assert_eq!(ask(&laptop, "unblock", &stranger).await, json!({ "unblocked": false }));
     let nothing = json!({ "appid": APPID, "openid": "oStranger", "user": null, "sessions": [] });
     assert_eq!(ask(&laptop, "export", &stranger).await, nothing);
     assert_eq!(ask(&laptop, "delete", &stranger).await, json!({ "deleted": false }));
     assert!(laptop.items().await.is_empty(), "asking about nobody makes nobody");
+}
+
+#[tokio::test]
+async fn who_was_never_here_can_be_blocked() {
+    let laptop = Laptop::start().await;
+    let openid = laptop.login("alice").await.openid;
+    let other = Laptop::start().await;
+    let alice = Tokens { access: String::new(), refresh: String::new(), openid, device: "A".repeat(22) };
+
+    let blocked = ask(&other, "block", &alice).await;
+
+    assert_eq!(blocked, json!({ "blocked_at": tests::BEGIN, "ended": 0 }));
+    let login = other.post("/v1/login", &json!({ "code": other.code("alice") })).await;
+    login.is_problem(403, "user_blocked", "stop");
+    assert_eq!(ask(&other, "unblock", &alice).await, json!({ "unblocked": true }));
+    assert_eq!(other.login("alice").await.openid, alice.openid);
+}
+
+/// A user who sees it coming deletes themselves; the count of attempts, which stays, is swept an hour later.
+#[tokio::test]
+async fn who_has_deleted_themselves_can_be_blocked_for_good() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let data = json!({ "encryptedData": "AAAAAAAAAAAAAAAAAAAAAA==", "iv": "AAAAAAAAAAAAAAAAAAAAAA==" });
+    laptop.post_as(&alice.access, "/v1/phone", &data).await.is_problem(
+        409,
+        "session_key_expired",
+        "relogin_then_retap",
+    );
+    let deleted = tests::send(laptop.method(http::Method::DELETE, "/v1/user").bearer_auth(&alice.access)).await;
+    assert_eq!(deleted.status, 204);
+
+    ask(&laptop, "block", &alice).await;
+
+    let items = laptop.items().await;
+    assert!(items.iter().all(|item| !item.contains_key("ttl")), "nothing sweeps the block: {items:?}");
+    let login = laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await;
+    login.is_problem(403, "user_blocked", "stop");
+}
+
+/// The login has written its user and not yet its session when the deletion comes.
+#[tokio::test]
+async fn a_login_beside_a_deletion_leaves_no_session_without_a_user() {
+    let mut laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let (beside, mut wire) = wire::beside(&mut laptop).await;
+    let body = json!({ "code": laptop.code("alice") });
+    let (mut session, mut written) = (None, false);
+
+    let login = wire.step(login_with_key(&beside, &body), async |waiting: wire::Waiting| {
+        if waiting.puts("session#") {
+            session = Some(waiting);
+        } else {
+            written |= waiting.sets("current_key");
+            waiting.pass().await;
+        }
+        if written && let Some(session) = session.take() {
+            assert_eq!(ask(&laptop, "delete", &alice).await, json!({ "deleted": true }));
+            session.pass().await;
+        }
+    });
+    let login = Box::pin(login).await;
+
+    login.is_problem(503, "retry_login", "relogin");
+    assert!(laptop.items().await.is_empty(), "{:?}", laptop.items().await);
 }
 
 #[tokio::test]
@@ -765,7 +829,7 @@ async fn the_log_names_the_operation_and_never_the_user() {
     let _ = laptop.sim("user", json!({ "user": "alice", "unionid": "uAlice" }));
     let alice = laptop.login("alice").await;
     let before = laptop.log().len();
-    let nobody = json!({ "operation": "block", "appid": APPID, "openid": "oNobody" });
+    let nobody = json!({ "operation": "end_session", "appid": APPID, "openid": "oNobody", "device": "none" });
 
     for operation in OPERATIONS {
         ask(&laptop, operation, &alice).await;
@@ -779,7 +843,10 @@ async fn the_log_names_the_operation_and_never_the_user() {
     let lines: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let verdicts: Vec<_> = lines[..7].iter().map(|line| line["verdict"].as_str().unwrap()).collect();
     assert_eq!(verdicts, OPERATIONS.map(|operation| format!("ADMIN_{}", operation.to_uppercase())));
-    assert_eq!((&lines[7]["level"], &lines[7]["cause"]), (&json!("ERROR"), &json!("no such user")));
+    assert_eq!(
+        (&lines[7]["level"], &lines[7]["cause"]),
+        (&json!("ERROR"), &json!("not a valid device: 16 bytes in base64url without padding"))
+    );
 }
 
 #[tokio::test]

@@ -423,3 +423,25 @@ async fn other_methods_and_paths_are_answered_by_the_gateway() {
         assert_eq!((answer.status.as_u16(), answer.text.as_str()), (404, "{\"message\":\"Not Found\"}"));
     }
 }
+
+/// The user is deleted while WeChat gives the number.
+#[tokio::test]
+async fn a_number_that_is_fetched_beside_a_deletion_does_not_stay() {
+    let mut laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let (beside, mut wire) = crate::wire::beside(&mut laptop).await;
+    let code = json!({ "code": laptop.sim("phone", json!({ "user": "alice" }))["code"] });
+
+    let phone = wire.step(beside.post_as(&alice.access, "/v1/phone", &code), async |waiting: crate::wire::Waiting| {
+        if waiting.puts("code") {
+            let deleted = laptop.method(Method::DELETE, "/v1/user").bearer_auth(&alice.access);
+            assert_eq!(send(deleted).await.status, 204);
+        }
+        waiting.pass().await;
+    });
+    let phone = Box::pin(phone).await;
+
+    phone.is_problem(401, "token_invalid", "refresh");
+    let left: Vec<_> = laptop.items().await.iter().map(|item| item["sk"].as_s().unwrap().clone()).collect();
+    assert!(!left.contains(&"code".to_owned()), "{left:?}");
+}

@@ -241,3 +241,28 @@ async fn a_refused_secret_is_marked_for_the_alarm() {
 
     assert!(sentence.contains("40125"), "the owner needs the number: {sentence}");
 }
+
+/// WeChat replaced the token; `phone` met that and put the new one into the table, of which this process knows nothing.
+#[tokio::test]
+async fn who_says_that_wechat_refused_the_token_gets_the_new_one() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let deps = deps(&laptop).await;
+    let old = give(&deps).await["access_token"].clone();
+    laptop.clock.advance(30);
+    let app = wechat_simulator::App::demo();
+    let forced = json!({
+        "grant_type": "client_credential", "appid": app.appid, "secret": app.secret, "force_refresh": true,
+    });
+    let address = format!("{}/cgi-bin/stable_token", laptop.world.wechat_url);
+    let new = tests::send(tests::client().post(address).json(&forced)).await.ok()["access_token"].clone();
+    laptop.clock.advance(600);
+    redeem(&laptop, &alice).await;
+    let calls = laptop.simulator.calls("stable_token");
+
+    let given = tried(&deps, json!({ "appid": APPID, "refused": old })).await.unwrap();
+
+    assert_eq!(given["access_token"], new);
+    assert_eq!(give(&deps).await["access_token"], new);
+    assert_eq!(laptop.simulator.calls("stable_token"), calls, "it lay in the table");
+}

@@ -599,3 +599,13 @@ async fn every_vector_through_the_route() {
     }
     assert!(taken > 20 && deleted > 3, "{taken} were taken, {deleted} deleted a user");
 }
+
+/// WeChat would send it again otherwise.
+#[tokio::test]
+async fn a_message_of_another_kind_is_a_success_however_deep_it_nests() {
+    let laptop = plain().await;
+    let mut push = pushed(&laptop, event("alice", "user_info_modified"));
+    push["body"] = json!({ "Event": "other", "a": { "b": { "c": { "d": { "e": [[[1]]] } } } } }).to_string().into();
+
+    takes(&laptop, &push).await;
+}

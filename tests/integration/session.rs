@@ -290,6 +290,22 @@ mod check {
         send(tests::client().post(address).json(&body)).await.ok()["access_token"].as_str().unwrap();
     }
 
+    /// Bound: 60 calls to WeChat for a session at once, and then one a second.
+    #[tokio::test]
+    async fn one_session_cannot_use_up_the_owners_quota() {
+        let laptop = Laptop::start().await;
+        let (alice, bob) = (laptop.login("alice").await, laptop.login("bob").await);
+        for _ in 0..100 {
+            checked(&laptop, &alice).await;
+        }
+
+        assert_eq!(laptop.simulator.calls("checksession"), 60);
+        assert_eq!(checked(&laptop, &alice).await, "unknown", "no reason to log in");
+        assert_eq!(checked(&laptop, &bob).await, "ok");
+        laptop.clock.advance(60);
+        assert_eq!(checked(&laptop, &alice).await, "ok");
+    }
+
     #[tokio::test]
     async fn a_key_is_ok_until_wechat_replaces_it() {
         let laptop = Laptop::start().await;

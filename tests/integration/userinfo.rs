@@ -176,6 +176,20 @@ async fn data_of_another_user_or_app_is_rejected() {
     userinfo(&laptop, &alice, &encrypted(&laptop, &without(payload(&alice), &["openId"]))).await.ok();
 }
 
+/// WeChat's data has both or neither; a unionid is who somebody is elsewhere, and the data carries no MAC.
+#[tokio::test]
+async fn a_unionid_in_data_that_names_no_user_is_not_believed() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let text = json!({ "nickName": "x", "unionId": "uForged", "watermark": { "timestamp": 1, "appid": tests::APPID } });
+    let given = laptop.sim("encrypt", json!({ "user": "alice", "plaintext": text.to_string() }));
+
+    let answer = laptop.post_as(&alice.access, "/v1/userinfo", &given).await;
+
+    answer.is_problem(409, "session_key_expired", "relogin_then_retap");
+    assert_eq!(user_item(&laptop).await.get("unionid"), None);
+}
+
 #[tokio::test]
 async fn a_unionid_in_data_of_another_user_is_not_stored() {
     let laptop = Laptop::start().await;

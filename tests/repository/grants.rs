@@ -27,9 +27,9 @@ fn named(function: &str) -> BTreeSet<String> {
     let mut named: BTreeSet<_> =
         text.split("Arc<dyn ").skip(1).map(|rest| rest.split('>').next().unwrap().to_owned()).collect();
     let bundles = [
-        ("PlatformTokens {", &["KeepPlatformToken"][..]),
+        ("env.platform_tokens(", &["KeepPlatformToken"][..]),
         ("Admission {", &["ReadSession"]),
-        ("Ending {", &["ListItems", "EndSession", "EraseUser", "EraseClaim"]),
+        ("Ending::over(", &["ListItems", "EndSession", "EraseUser", "EraseClaim"]),
     ];
     for (bundle, traits) in bundles {
         if text.contains(bundle) {

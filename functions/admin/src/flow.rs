@@ -15,9 +15,6 @@ pub enum AdminError {
     /// An appid, openid or device has another form.
     #[error(transparent)]
     Id(#[from] IdDefect),
-    /// Only who has logged in can be blocked.
-    #[error("no such user")]
-    NoUser,
     /// The table failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -45,7 +42,7 @@ pub async fn answer(deps: &Deps, request: Request) -> Result<Answer, AdminError>
             verdict("ADMIN_BLOCK");
             let user = of.user()?;
             // First the block: a login that is under way finds it, or is found among the sessions.
-            let blocked_at = deps.block.block(&user, now).await?.ok_or(AdminError::NoUser)?;
+            let blocked_at = deps.block.block(&user, now).await?;
             let ended = deps.ending.end_all(&user, None).await?;
             Ok(Answer::Block { blocked_at, ended })
         }

@@ -39,18 +39,7 @@ impl Deps {
     #[expect(clippy::unused_async, reason = "every function is built alike")]
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, Issuing { not_before, .. }) = (env.table()?, env.issuing()?);
-        Ok(Self {
-            ending: Ending {
-                items: table.clone(),
-                sessions: table.clone(),
-                users: table.clone(),
-                claims: table.clone(),
-            },
-            block: table,
-            not_before,
-            clock: env.clock(),
-            log: env.log(),
-        })
+        Ok(Self { ending: Ending::over(&table), block: table, not_before, clock: env.clock(), log: env.log() })
     }
 }
 
@@ -92,7 +81,7 @@ pub struct OfDevice {
 }
 
 /// What came of it.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(untagged)]
 pub enum Answer {
     /// Of `read`.
@@ -131,8 +120,14 @@ pub enum Answer {
     },
 }
 
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Answer([REDACTED])")
+    }
+}
+
 /// A user, as an owner wants to see them. All times are Unix seconds.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct ReadUser {
     appid: String,
     openid: String,
@@ -144,7 +139,7 @@ pub struct ReadUser {
 }
 
 /// A device that is logged in.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct LoggedIn {
     device: String,
     created_at: Secs,
@@ -153,7 +148,7 @@ pub struct LoggedIn {
 }
 
 /// All that is stored under a user's key. What is sealed is named, not shown: it is WeChat's key, not the user's data.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Export {
     appid: String,
     openid: String,
@@ -162,7 +157,7 @@ pub struct Export {
 }
 
 /// The user item.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct ExportedUser {
     unionid: Option<String>,
     first_login: Option<Secs>,
@@ -178,7 +173,7 @@ pub struct ExportedUser {
 }
 
 /// A session item.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct ExportedSession {
     device: String,
     created_at: Secs,

@@ -11,7 +11,7 @@ use shared::{
     notes,
     problem::{Action, Code, Problem},
     secrets::SecretError,
-    session::{Recorded, Session, SessionRef, StoreError, UserLogin, UserRef, beyond_the_cap},
+    session::{Recorded, Session, SessionRef, StoreError, UserLogin, UserRef, beyond_the_cap, claim::Claim},
     token::{
         TokenAnswer,
         access::{AccessSigner, SignError, Subject},
@@ -63,6 +63,9 @@ pub enum LoginError {
     /// The owner has blocked the user.
     #[error("the user is blocked")]
     Blocked,
+    /// The user was deleted while the login was under way.
+    #[error("the user was deleted meanwhile")]
+    Erased,
     /// Too many refused codes came from this address.
     #[error("too many refused codes from this address")]
     TooMany {
@@ -80,7 +83,9 @@ impl From<LoginError> for Problem {
             LoginError::Secret(error) => return error.into(),
             LoginError::Store(error) => return error.into(),
             LoginError::Sign(_) | LoginError::Seal(_) => Self::new(Code::Internal),
-            LoginError::NotStored(_) | LoginError::OutOfTime | LoginError::Outrun => Self::new(Code::RetryLogin),
+            LoginError::NotStored(_) | LoginError::OutOfTime | LoginError::Outrun | LoginError::Erased => {
+                Self::new(Code::RetryLogin)
+            }
             LoginError::KeyUnknown => Self::new(Code::Unavailable).retry_after(1),
             LoginError::AppUnknown => Self::new(Code::InvalidRequest),
             LoginError::CodeUsed => Self::new(Code::CodeUsed),
@@ -187,8 +192,7 @@ async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -
         .as_ref()
         .map(|request| replay::claim(deps, keys, login, request, (&user, &session)))
         .transpose()?;
-    let code = claim.as_ref().map(|claim| claim.code.clone());
-    let record = UserLogin { claim: code, ..user_login(deps, &user, &session, keys, by)? };
+    let record = user_login(deps, &user, (&session, claim.as_ref()), keys, by)?;
     let at = SessionRef { user: user.clone(), sid: user.sid(device) };
 
     let (recorded, opened, claimed) = tokio::join!(
@@ -252,7 +256,7 @@ fn session(deps: &Deps, device: DeviceId, keys: &Keys<'_>, by: &Accepted<'_>) ->
 fn user_login(
     deps: &Deps,
     user: &UserRef,
-    session: &Session,
+    (session, claim): (&Session, Option<&Claim>),
     keys: &Keys<'_>,
     by: &Accepted<'_>,
 ) -> Result<UserLogin, SealError> {
@@ -263,7 +267,7 @@ fn user_login(
         fingerprints: keys.keyring.fingerprints(text),
         unionid: by.wechat.unionid.clone(),
         family: session.family,
-        claim: None,
+        claim: claim.map(|claim| claim.code.clone()),
         at: by.arrived,
     })
 }
@@ -306,15 +310,19 @@ pub(crate) fn answer(
     LoginAnswer { tokens, openid: user.openid.expose().to_owned(), device: device.encode(), new_user, user_info }
 }
 
-/// Looks whether the user was blocked meanwhile, and ends the sessions beyond the device cap.
+/// Looks whether the user was blocked or deleted meanwhile, and ends the sessions beyond the device cap.
 ///
-/// A block that came between the writes of this login did not find the session; here the session finds the block. So a
-/// look that fails refuses the login.
+/// A block or a deletion that came between the writes of this login did not find the session; here the session finds it.
+/// So a look that fails refuses the login.
 async fn look_around(deps: &Deps, user: &UserRef, just_made: DeviceId) -> Result<(), LoginError> {
     let looking = tokio::time::timeout(BESIDE, deps.list.list(user)).await;
     let stored = looking.map_err(|_| LoginError::OutOfTime)?.map_err(LoginError::NotStored)?;
-    if stored.user.is_some_and(|user| user.blocked_at.is_some()) {
+    let stored_user = stored.user.unwrap_or_default();
+    if stored_user.blocked_at.is_some() {
         return Err(LoginError::Blocked);
+    }
+    if stored_user.first_login.is_none() {
+        return Err(LoginError::Erased);
     }
     // Should it not end in time, the user has one device too many until the next login.
     drop(tokio::time::timeout(BESIDE, end_surplus(deps, user, stored.sessions, just_made)).await);

@@ -1,67 +1,43 @@
 //! What strangers may cost: each code that looks like one is a call to WeChat, and the owner's quota of those is finite.
 //!
-//! A code that WeChat refused is not sent again for half a minute, and an address from which many refused codes came
-//! waits out its minute. Good codes count for nothing, so users behind one address do not shut each other out; only who
-//! shares an address with an attacker waits with them. Each process counts for itself: so many times over is the bound,
-//! and the gateway's throttle of the route is the bound on all addresses together.
+//! A code that WeChat refused is not sent again for half a minute. An address may have a hundred codes refused at once
+//! and then one a second. Good codes count for nothing, so users behind one address do not shut each other out; who shares
+//! one with an attacker is asked to try again, and gets through between the attacker's. Each process counts for itself,
+//! and the gateway's throttle bounds all addresses together.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::net::IpAddr;
 
-use shared::{clock::Secs, ids::AppId, session::claim::CodeHash, wechat::Upstream};
+use shared::{clock::Secs, ids::AppId, recent::Recent, session::claim::CodeHash, wechat::Upstream};
 
 /// How long a refused code is not sent again.
 const REFUSED: Secs = 30;
 
-/// How many refused codes an address may send in a minute to one mini program.
-const MOST: u32 = 30;
-
-/// The minute in which they are counted.
-const WINDOW: Secs = 60;
-
-/// How many codes, and how many addresses, are remembered at most: some hundred kilobytes.
-const REMEMBERED: usize = 4_096;
+/// How many refused codes an address may owe; one is forgiven each second.
+const MOST: Secs = 100;
 
 /// What this process remembers of refused codes.
 #[derive(Debug, Default)]
-pub struct Quota(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    codes: HashMap<String, Refused>,
-    addresses: HashMap<Address, Counted>,
-}
-
-#[derive(Debug)]
-struct Refused {
-    used: bool,
-    until: Secs,
+pub struct Quota {
+    /// The codes, and whether WeChat called them used.
+    codes: Recent<String, bool>,
+    addresses: Recent<Address, ()>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Address {
     appid: AppId,
-    /// An address, or the network of one: an IPv6 host has as many as it likes.
+    /// An address, or the network of one: an IPv6 customer has as many as they like.
     network: String,
-}
-
-#[derive(Debug)]
-struct Counted {
-    times: u32,
-    until: Secs,
 }
 
 /// Why WeChat is not asked.
 #[derive(Debug)]
 pub(crate) enum Denied {
-    /// WeChat refused this code just now.
+    /// WeChat would say this: it did a moment ago.
     Known(Upstream),
     /// Too many refused codes came from this address.
     TooMany {
-        /// Seconds until the minute is over.
+        /// Seconds until the next one.
         retry_after: Secs,
     },
 }
@@ -77,7 +53,8 @@ pub(crate) struct Attempt<'a> {
 impl Attempt<'_> {
     fn address(&self) -> Address {
         let network = match self.source.parse().map(|address: IpAddr| address.to_canonical()) {
-            Ok(IpAddr::V6(address)) => format!("{:x?}", &address.segments()[..4]),
+            // A /56: what a provider gives to one customer.
+            Ok(IpAddr::V6(address)) => format!("{:x?}", &address.octets()[..7]),
             Ok(IpAddr::V4(address)) => address.to_string(),
             Err(_) => self.source.to_owned(),
         };
@@ -86,45 +63,23 @@ impl Attempt<'_> {
 }
 
 impl Quota {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether WeChat may be asked about this code.
     pub(crate) fn admit(&self, attempt: &Attempt<'_>) -> Result<(), Denied> {
-        let state = self.state();
-        let counted = state.addresses.get(&attempt.address()).filter(|counted| counted.until > attempt.now);
-        if let Some(counted) = counted.filter(|counted| counted.times >= MOST) {
-            return Err(Denied::TooMany { retry_after: counted.until - attempt.now });
+        match self.addresses.get(&attempt.address(), attempt.now) {
+            Some(((), owed)) if owed >= MOST => return Err(Denied::TooMany { retry_after: owed - MOST + 1 }),
+            _ => {}
         }
-        match state.codes.get(attempt.code.as_str()).filter(|refused| refused.until > attempt.now) {
-            Some(Refused { used: true, .. }) => Err(Denied::Known(Upstream::CodeUsed)),
-            Some(Refused { used: false, .. }) => Err(Denied::Known(Upstream::CodeInvalid)),
+        match self.codes.get(&attempt.code.as_str().to_owned(), attempt.now) {
+            Some((true, _)) => Err(Denied::Known(Upstream::CodeUsed)),
+            Some((false, _)) => Err(Denied::Known(Upstream::CodeInvalid)),
             None => Ok(()),
         }
     }
 
     /// Remembers a code that WeChat refused.
     pub(crate) fn refused(&self, attempt: &Attempt<'_>, used: bool) {
-        let mut state = self.state();
         let now = attempt.now;
-        make_room(&mut state.codes, |refused| refused.until > now);
-        state.codes.insert(attempt.code.as_str().to_owned(), Refused { used, until: now + REFUSED });
-        make_room(&mut state.addresses, |counted| counted.until > now);
-        let counted = state.addresses.entry(attempt.address()).or_insert(Counted { times: 0, until: now + WINDOW });
-        if counted.until <= now {
-            *counted = Counted { times: 0, until: now + WINDOW };
-        }
-        counted.times += 1;
-    }
-}
-
-/// Forgets what counts no more; if all of it counts, everything: who has so many is not held by a longer list.
-fn make_room<K, V>(remembered: &mut HashMap<K, V>, counts: impl Fn(&V) -> bool) {
-    if remembered.len() >= REMEMBERED {
-        remembered.retain(|_, value| counts(value));
-    }
-    if remembered.len() >= REMEMBERED {
-        remembered.clear();
+        self.codes.put(attempt.code.as_str().to_owned(), used, now + REFUSED, now);
+        self.addresses.owe(attempt.address(), now);
     }
 }

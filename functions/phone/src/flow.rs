@@ -144,7 +144,13 @@ pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, by: Deadli
         Ok(phone) => {
             let text = serde_json::to_vec(&phone).map_err(|_| SealError)?;
             let sealed = keyring.seal(user.sealing(Purpose::PhoneClaim), &text, &*deps.entropy)?;
-            deps.claims.put(&Claim { code: hash, sealed, until: now + claim::PHONE }).await?;
+            let claim = Claim { code: hash, sealed, until: now + claim::PHONE };
+            deps.claims.put(&claim).await?;
+            // Who was deleted meanwhile leaves no number behind.
+            if let Err(gone @ NotAdmitted::SessionGone) = deps.admission.session(subject).await {
+                deps.erase.erase_claim(&claim.code).await?;
+                return Err(gone.into());
+            }
             Ok(phone)
         }
         // The same request, sent twice, may have come in first and be about to write its claim.

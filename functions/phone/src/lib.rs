@@ -19,12 +19,11 @@ use shared::{
     problem::{Code, Problem},
     redacted::PhoneCode,
     secrets::Secret,
-    session::{KeepClaim, TakeKeys, admission::Admission},
+    session::{EraseClaim, KeepClaim, TakeKeys, admission::Admission},
     token::keyring::Keyring,
     wechat::{
         Apps, RedeemPhone,
         opendata::{Ciphertext, Phone},
-        platform_token::{Known, PlatformTokens},
     },
 };
 
@@ -40,6 +39,8 @@ pub struct Deps {
     pub keys: Arc<dyn TakeKeys>,
     /// What a phone code gave before.
     pub claims: Arc<dyn KeepClaim>,
+    /// The end of a number whose user is gone.
+    pub erase: Arc<dyn EraseClaim>,
     /// WeChat's number for a phone code.
     pub redeem: Arc<dyn RedeemPhone>,
     /// The mini programs.
@@ -57,21 +58,15 @@ pub struct Deps {
 impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let (table, wechat, issuing) = (env.table()?, env.wechat()?, env.issuing()?);
+        let (table, issuing) = (env.table()?, env.issuing()?);
         let (apps, keyring, verifier) = tokio::try_join!(env.apps(), env.keyring(), env.verifier())?;
-        let tokens = PlatformTokens {
-            wechat,
-            table: table.clone(),
-            keyring: keyring.clone(),
-            clock: env.clock(),
-            entropy: env.entropy(),
-            known: Known::default(),
-        };
+        let tokens = env.platform_tokens(&table, &keyring)?;
         Ok(Self {
             admission: Admission { verifier, sessions: table.clone(), issuing, clock: env.clock() },
             keys: table.clone(),
-            claims: table,
-            redeem: Arc::new(tokens),
+            claims: table.clone(),
+            erase: table,
+            redeem: tokens,
             apps,
             keyring,
             clock: env.clock(),

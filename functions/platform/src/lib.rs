@@ -1,6 +1,6 @@
 //! WeChat's `access_token` for the owner's other services, which invoke this by their IAM rights (`lambda:InvokeFunction`).
 //!
-//! `{"appid": "wx..."}` is answered by `{"access_token": "...", "expires_in": 5400}`: the token that `phone` and `session`
+//! `{"appid": "wx..."}`, and `"refused"` where WeChat refused one, is answered by `{"access_token": "...", "expires_in": 5400}`: the token that `phone` and `session`
 //! use, so that nobody else needs the AppSecret and nobody fetches twice. It is a function of its own, because the item in
 //! the table is sealed by the keyring, which opens every `session_key` too; and `admin` has no need of an AppSecret.
 
@@ -14,11 +14,9 @@ use shared::{
     http::record::{self, Log},
     ids::AppId,
     lambda, notes,
+    redacted::PlatformToken,
     secrets::{Secret, SecretError},
-    wechat::{
-        Apps, GivePlatformToken, PlatformError, Upstream,
-        platform_token::{Known, PlatformTokens},
-    },
+    wechat::{Apps, GivePlatformToken, PlatformError, Upstream},
 };
 
 /// All that this function may touch.
@@ -35,17 +33,10 @@ pub struct Deps {
 impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let (table, wechat) = (env.table()?, env.wechat()?);
+        let table = env.table()?;
         let (apps, keyring) = tokio::try_join!(env.apps(), env.keyring())?;
-        let tokens = PlatformTokens {
-            wechat,
-            table,
-            keyring,
-            clock: env.clock(),
-            entropy: env.entropy(),
-            known: Known::default(),
-        };
-        Ok(Self { tokens: Arc::new(tokens), apps, log: env.log() })
+        let tokens = env.platform_tokens(&table, &keyring)?;
+        Ok(Self { tokens, apps, log: env.log() })
     }
 }
 
@@ -55,6 +46,8 @@ impl Deps {
 pub struct TokenRequest {
     /// Needed only where several are configured.
     appid: Option<String>,
+    /// A token that WeChat has just refused (40001, 40014, 42001): another is given, which is never forced.
+    refused: Option<String>,
 }
 
 /// The token, in WeChat's own words for it.
@@ -88,7 +81,8 @@ async fn give(deps: &Deps, request: TokenRequest) -> Result<TokenAnswer, TokenEr
     let apps = deps.apps.get().await?;
     let appid = request.appid.as_deref().map(AppId::parse).transpose().map_err(|_| TokenError::AppUnknown)?;
     let app = apps.find(appid.as_ref()).ok_or(TokenError::AppUnknown)?;
-    let given = deps.tokens.give(app, Deadline::after(lambda::TIMEOUT)).await;
+    let refused = request.refused.map(PlatformToken::new);
+    let given = deps.tokens.give(app, refused.as_ref(), Deadline::after(lambda::LIMIT)).await;
     let ours = matches!(&given, Err(PlatformError::Wechat(Upstream::Misconfigured { .. })));
     notes::note(|notes| notes.misconfigured = ours);
     let (token, expires_in) = given?;

@@ -41,12 +41,7 @@ impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let table = env.table()?;
-        Ok(Self {
-            ending: Ending { items: table.clone(), sessions: table.clone(), users: table.clone(), claims: table },
-            apps: env.apps().await?,
-            clock: env.clock(),
-            log: env.log(),
-        })
+        Ok(Self { ending: Ending::over(&table), apps: env.apps().await?, clock: env.clock(), log: env.log() })
     }
 }
 

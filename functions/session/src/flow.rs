@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::{
-    clock::Deadline,
+    clock::{Deadline, Secs},
     notes,
     problem::Problem,
     redacted::SessionKey,
@@ -17,6 +17,9 @@ use crate::{Deps, WechatSession};
 
 /// WeChat's word on the `session_key` is of use, and not worth more time than this.
 const CHECK: Duration = Duration::from_secs(5);
+
+/// How often a session may have WeChat asked at once in this process, and then once a second: it is the owner's quota.
+const CHECKS: Secs = 60;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,9 @@ async fn name(deps: &Deps, subject: &Subject) -> Result<(), SecretError> {
 
 /// What WeChat says of the user's `session_key`. Nothing that fails on the way makes it stale.
 pub async fn check(deps: &Deps, subject: &Subject, by: Deadline) -> WechatSession {
+    if deps.checks.owe(subject.sid, deps.clock.now()) > CHECKS {
+        return WechatSession::Unknown;
+    }
     let by = by.within(CHECK);
     match tokio::time::timeout(by.left(), ask(deps, subject, by)).await {
         Ok(Ok(true)) => WechatSession::Ok,

@@ -21,15 +21,14 @@ use shared::{
     config::ConfigError,
     env::Env,
     http::{Answer, Domain, Query, Route, bearer::Bearer, record::Log, stack},
+    ids::Sid,
     problem::Problem,
+    recent::Recent,
     redacted::AccessToken,
     secrets::Secret,
     session::{ReadUser, Session, admission::Admission, ending::Ending},
     token::{access::Subject, keyring::Keyring},
-    wechat::{
-        Apps, CheckSession,
-        platform_token::{Known, PlatformTokens},
-    },
+    wechat::{Apps, CheckSession},
 };
 
 /// What the template routes here.
@@ -52,6 +51,8 @@ pub struct Deps {
     pub user: Arc<dyn ReadUser>,
     /// WeChat's answer to that.
     pub check: Arc<dyn CheckSession>,
+    /// How often each session has asked for that.
+    pub checks: Arc<Recent<Sid, ()>>,
     /// The mini programs.
     pub apps: Arc<Secret<Apps>>,
     /// The keys that seal.
@@ -65,26 +66,15 @@ pub struct Deps {
 impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let (table, wechat, issuing) = (env.table()?, env.wechat()?, env.issuing()?);
+        let (table, issuing) = (env.table()?, env.issuing()?);
         let (apps, keyring, verifier) = tokio::try_join!(env.apps(), env.keyring(), env.verifier())?;
-        let tokens = PlatformTokens {
-            wechat,
-            table: table.clone(),
-            keyring: keyring.clone(),
-            clock: env.clock(),
-            entropy: env.entropy(),
-            known: Known::default(),
-        };
+        let tokens = env.platform_tokens(&table, &keyring)?;
         Ok(Self {
             admission: Admission { verifier, sessions: table.clone(), issuing, clock: env.clock() },
-            ending: Ending {
-                items: table.clone(),
-                sessions: table.clone(),
-                users: table.clone(),
-                claims: table.clone(),
-            },
+            ending: Ending::over(&table),
             user: table,
-            check: Arc::new(tokens),
+            check: tokens,
+            checks: Arc::default(),
             apps,
             keyring,
             clock: env.clock(),
@@ -103,9 +93,9 @@ impl Deps {
 pub fn router(deps: Deps) -> Router {
     let log = deps.log.clone();
     let routes = Router::new()
-        .route("/v1/session", get(read).delete(log_out))
-        .route("/v1/sessions", get(list).delete(end_all))
-        .route("/v1/user", delete(forget));
+        .route(ROUTES[0].path, get(read).delete(log_out))
+        .route(ROUTES[2].path, get(list).delete(end_all))
+        .route(ROUTES[4].path, delete(forget));
     stack(routes.with_state(deps), log)
 }
 

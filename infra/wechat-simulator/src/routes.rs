@@ -1,10 +1,12 @@
 //! The routes: WeChat's paths, the control routes under `/sim/`, and a page that lists them.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
@@ -26,7 +28,8 @@ pub(crate) fn router(simulator: Simulator) -> Router {
         .route("/sim/", get(page))
         .route("/sim/calls", get(calls))
         .route("/sim/script", post(script).delete(clear_script))
-        .route("/sim/{route}", post(control));
+        .route("/sim/{route}", post(control))
+        .route_layer(middleware::from_fn(from_here));
     for api in Api::ALL {
         // Any method: WeChat answers a wrong one with an errcode, not with 405.
         let handler = move |State(simulator): State<Simulator>, request: Request| wechat(simulator, api, request);
@@ -62,6 +65,23 @@ async fn read(request: Request<Body>) -> Call {
     let is_post = request.method() == Method::POST;
     let body = to_bytes(request.into_body(), BODY_LIMIT).await.unwrap_or_default();
     Call { is_post, query: query.unwrap_or_default(), body: body.to_vec() }
+}
+
+/// The control routes log in as anyone: only who calls this machine by its address is heard.
+async fn from_here(request: Request, next: Next) -> Response {
+    if is_from_here(request.headers()) {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, Json(json!({ "error": "only from this machine, by its address" }))).into_response()
+}
+
+/// Not a page of another origin, nor a name that a stranger's DNS points here ("DNS rebinding"); an address is no name.
+fn is_from_here(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let host = text(header::HOST).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+    let is_address = name == "localhost" || name.parse::<IpAddr>().is_ok();
+    is_address && text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://") == Some(host))
 }
 
 async fn control(State(simulator): State<Simulator>, Path(route): Path<String>, body: Bytes) -> Response {
@@ -103,4 +123,30 @@ async fn calls(State(simulator): State<Simulator>) -> Json<Value> {
 async fn page(headers: HeaderMap) -> Response {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:9001");
     include_str!("page.txt").replace("HOST", host).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn only_who_calls_this_machine_by_its_address_may_control_it() {
+        let heard = |host: &'static str, origin: Option<&'static str>| {
+            let mut headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+            headers.extend(origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin))));
+            is_from_here(&headers)
+        };
+
+        for host in ["127.0.0.1:9001", "localhost:9001", "[::1]:9001", "192.168.1.7:9001", "localhost"] {
+            assert!(heard(host, None), "{host}");
+        }
+        assert!(heard("127.0.0.1:9001", Some("http://127.0.0.1:9001")));
+        for host in ["", "evil.example:9001", "127.0.0.1.evil.example", "localhost.evil.example:9001"] {
+            assert!(!heard(host, None), "{host}");
+        }
+        for origin in ["https://evil.example", "http://127.0.0.1:9000", "null"] {
+            assert!(!heard("127.0.0.1:9001", Some(origin)), "{origin}");
+        }
+    }
 }

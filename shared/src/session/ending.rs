@@ -4,7 +4,12 @@
 
 use std::sync::Arc;
 
-use super::{EndSession, EraseClaim, EraseUser, Everything, ListItems, Session, SessionRef, StoreError, UserRef};
+use futures_util::future::try_join_all;
+
+use super::{
+    EndSession, EraseClaim, EraseUser, Everything, ListItems, Session, SessionRef, StoreError, UserRef,
+    claim::CodeHash, dynamo::DynamoTable,
+};
 use crate::{clock::Secs, ids::Sid};
 
 /// What ends things, and what there is to end.
@@ -21,13 +26,20 @@ pub struct Ending {
 }
 
 impl Ending {
+    /// What ends things in this table.
+    #[must_use]
+    pub fn over(table: &Arc<DynamoTable>) -> Self {
+        Self { items: table.clone(), sessions: table.clone(), users: table.clone(), claims: table.clone() }
+    }
+
     /// Ends all sessions of a user, `last` after the others, and gives how many there were.
     pub async fn end_all(&self, user: &UserRef, last: Option<Sid>) -> Result<usize, StoreError> {
-        let stored = own_last(user, self.items.list(user).await?.sessions, last);
-        for (sid, session) in &stored {
-            self.end(user, *sid, session).await?;
-        }
-        Ok(stored.len())
+        let sessions = self.items.list(user).await?.sessions;
+        let (own, others): (Vec<_>, Vec<_>) =
+            sessions.iter().partition(|session| Some(user.sid(session.device)) == last);
+        self.end(user, &others).await?;
+        self.end(user, &own).await?;
+        Ok(sessions.len())
     }
 
     /// Deletes all that is stored about a user, and gives whether there was anything.
@@ -36,39 +48,32 @@ impl Ending {
     /// else deleting would lift it.
     pub async fn erase(&self, user: &UserRef, last: Option<Sid>, now: Secs) -> Result<bool, StoreError> {
         let Everything { user: stored, sessions } = self.items.list(user).await?;
-        let was_there = !sessions.is_empty() || stored.as_ref().is_some_and(|stored| stored.first_login.is_some());
         let stored = stored.unwrap_or_default();
-        for claim in stored.login_claims.iter().chain(&stored.phone_claims) {
-            self.claims.erase_claim(claim).await?;
-        }
-        let mut sessions = own_last(user, sessions, last);
-        let own = sessions.pop_if(|(sid, _)| Some(*sid) == last);
-        for (sid, session) in &sessions {
-            self.end(user, *sid, session).await?;
-        }
+        let claims: Vec<_> = stored.login_claims.iter().chain(&stored.phone_claims).collect();
+        let (own, others): (Vec<_>, Vec<_>) =
+            sessions.iter().partition(|session| Some(user.sid(session.device)) == last);
+        tokio::try_join!(self.forget(&claims), self.end(user, &others))?;
         self.users.erase_user(user, now).await?;
-        if let Some((sid, session)) = own {
-            self.end(user, sid, &session).await?;
-        }
-        Ok(was_there)
+        self.end(user, &own).await?;
+        Ok(!sessions.is_empty() || stored.first_login.is_some())
     }
 
     /// Deletes the phone numbers that are kept for repeated requests.
     pub async fn forget_phone(&self, user: &UserRef) -> Result<(), StoreError> {
-        for claim in self.items.list(user).await?.user.unwrap_or_default().phone_claims {
-            self.claims.erase_claim(&claim).await?;
-        }
-        Ok(())
+        let stored = self.items.list(user).await?.user.unwrap_or_default();
+        self.forget(&stored.phone_claims.iter().collect::<Vec<_>>()).await
     }
 
-    /// By its family: a login that has taken the session's place since is another one.
-    async fn end(&self, user: &UserRef, sid: Sid, session: &Session) -> Result<(), StoreError> {
-        self.sessions.end(&SessionRef { user: user.clone(), sid }, session.family).await
+    async fn forget(&self, claims: &[&CodeHash]) -> Result<(), StoreError> {
+        try_join_all(claims.iter().map(|claim| self.claims.erase_claim(claim))).await.map(drop)
     }
-}
 
-fn own_last(user: &UserRef, sessions: Vec<Session>, last: Option<Sid>) -> Vec<(Sid, Session)> {
-    let mut named: Vec<_> = sessions.into_iter().map(|session| (user.sid(session.device), session)).collect();
-    named.sort_by_key(|(sid, _)| Some(*sid) == last);
-    named
+    /// By their families: a login that has taken a session's place since is another one.
+    async fn end(&self, user: &UserRef, sessions: &[&Session]) -> Result<(), StoreError> {
+        let end = async |session: &Session| {
+            let at = SessionRef { user: user.clone(), sid: user.sid(session.device) };
+            self.sessions.end(&at, session.family).await
+        };
+        try_join_all(sessions.iter().map(|session| end(session))).await.map(drop)
+    }
 }

@@ -15,7 +15,7 @@ use crate::{
 /// `UpdateItem` on user items.
 #[async_trait]
 pub trait RecordUser: Send + Sync {
-    /// Stores what a login says of its user, unless the user is blocked. Only this may create a user.
+    /// Stores what a login says of its user, unless the user is blocked. Nothing else makes a user of nobody.
     async fn record(&self, login: &UserLogin) -> Result<Recorded, StoreError>;
 }
 
@@ -81,8 +81,8 @@ pub trait ListItems: Send + Sync {
 /// `UpdateItem` on user items.
 #[async_trait]
 pub trait BlockUser: Send + Sync {
-    /// Blocks a user, and gives the time since when; `None` if there is no such user.
-    async fn block(&self, user: &UserRef, now: Secs) -> Result<Option<Secs>, StoreError>;
+    /// Blocks a user, also one who never logged in, and gives the time since when.
+    async fn block(&self, user: &UserRef, now: Secs) -> Result<Secs, StoreError>;
 
     /// Lifts a block; false if there was none.
     async fn unblock(&self, user: &UserRef, now: Secs) -> Result<bool, StoreError>;

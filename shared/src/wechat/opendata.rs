@@ -272,8 +272,12 @@ pub fn profile(given: &UserInfo<'_>, keys: &Keys, appid: &AppId, openid: &OpenId
         return Err(OpenDataDefect::Unreadable);
     }
     info.watermark.check(appid)?;
-    if info.openid.is_some_and(|named| named != openid.expose()) {
+    if info.openid.as_ref().is_some_and(|named| named != openid.expose()) {
         return Err(OpenDataDefect::Foreign);
+    }
+    if info.openid.is_none() && info.unionid.is_some() {
+        // WeChat tells both or neither. The data carries no MAC, and a unionid is who somebody is elsewhere.
+        return Err(OpenDataDefect::Unreadable);
     }
     let unionid = info.unionid.filter(|text| !text.is_empty()).map(|text| UnionId::parse(&text)).transpose();
     members.remove("watermark");

@@ -274,8 +274,13 @@ impl CheckSession for PlatformTokens {
 
 #[async_trait]
 impl GivePlatformToken for PlatformTokens {
-    async fn give(&self, app: &App, by: Deadline) -> Result<(PlatformToken, Secs), PlatformError> {
-        let token = self.token(app, None, by).await?;
+    async fn give(
+        &self,
+        app: &App,
+        refused: Option<&PlatformToken>,
+        by: Deadline,
+    ) -> Result<(PlatformToken, Secs), PlatformError> {
+        let token = self.token(app, refused, by).await?;
         let left = token.expires_at.saturating_sub(self.clock.now());
         Ok((token.text, left))
     }

@@ -21,7 +21,11 @@ use super::{App, signature};
 use crate::{clock::Secs, ids::OpenId, json, redacted::PushToken};
 
 /// How far the time of a signature may be from ours: WeChat tries again within seconds, an owner's forwarding takes longer.
+/// WeChat signs time and nonce without saying which is which, so a nonce that reads as a later time could stand in for it.
 const FRESH: Secs = 10 * 60;
+
+/// Messages of other kinds nest deeper than those that we act on.
+const DEEPEST: usize = 32;
 
 /// The random bytes before the message, and the four of its length.
 const PREFIX: usize = 16 + 4;
@@ -69,7 +73,7 @@ impl Config {
 }
 
 /// What WeChat adds to the address.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct Signed {
     /// Over token, time and nonce: of the plain mode.
@@ -179,7 +183,7 @@ impl Members {
     }
 
     fn from_json(body: &[u8]) -> Option<Self> {
-        let members: Map<String, Value> = json::parse(body).ok()?;
+        let members: Map<String, Value> = json::nested(body, DEEPEST).ok()?;
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         // Samples in WeChat's documents have names with a blank before them.
         Some(Self(members.iter().map(|(name, value)| (name.trim().to_owned(), text(value))).collect()))

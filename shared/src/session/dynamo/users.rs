@@ -183,16 +183,18 @@ impl TakeKeys for DynamoTable {
 
 #[async_trait]
 impl BlockUser for DynamoTable {
-    async fn block(&self, user: &UserRef, now: Secs) -> Result<Option<Secs>, StoreError> {
+    async fn block(&self, user: &UserRef, now: Secs) -> Result<Secs, StoreError> {
+        // Also who is not there: else a user would escape by deleting themselves before, and TTL would lift the block.
+        let expression = "SET #blocked_at = if_not_exists(#blocked_at, :now) REMOVE #ttl";
         let request = self
-            .update(user_key(user), "SET #blocked_at = if_not_exists(#blocked_at, :now)")
-            .condition_expression("attribute_exists(#first_login) OR attribute_exists(#blocked_at)")
-            .names(&["blocked_at", "first_login"])
+            .update(user_key(user), expression)
+            .names(&["blocked_at", "ttl"])
             .values([(":now", number(now))])
             .return_values(ReturnValue::AllNew);
         match written(sent(request.send()).await)? {
-            Written::Applied(item) => get_number(&item, "blocked_at").map(Some),
-            Written::Refused(_) => Ok(None),
+            Written::Applied(item) => get_number(&item, "blocked_at"),
+            // It has no condition.
+            Written::Refused(_) => Err(StoreError::Corrupt { attribute: "blocked_at" }),
         }
     }
 
