@@ -335,6 +335,20 @@ test("whoever deletes their data is a new user afterwards", async (t) => {
   await page.locator(".entries > li[data-path='/v1/login']", { hasText: "A new user" }).nth(1).waitFor();
 });
 
+test("what the user takes back at WeChat is forgotten here", async (t) => {
+  const { page, first, shot } = await open(t, { user: "revoker" });
+  await first.login();
+
+  await press(page, "wechat.revoke");
+  await rows(page, "/v1/push", "USER_AUTHORIZATION_REVOKE").first().waitFor();
+  await press(page, "wechat.cancel");
+  await rows(page, "/v1/push", "USER_AUTHORIZATION_CANCELLATION").first().waitFor();
+  await shot("17-account-closed");
+
+  await first.tap("call1");
+  await rows(page, "/v1/login", "A new user").first().waitFor();
+});
+
 test("two phones of one user are two devices, and one can log out both", async (t) => {
   const { page, first, shot } = await open(t, { user: "tom" });
   await page.getByRole("button", { name: "Add a second phone" }).click();

@@ -2,7 +2,7 @@
 
 import { button, clockTime, el, refill, span, t } from "./dom.js";
 import { recordNote, recordRequest } from "./feed.js";
-import { advance, laptop, onLog, script, serverNow } from "./laptop.js";
+import { advance, control, laptop, onLog, script, serverNow } from "./laptop.js";
 import { network } from "./network.js";
 import { heldTokens, loginElsewhere } from "./wx.js";
 
@@ -120,7 +120,20 @@ function wechat() {
     await loginElsewhere(user);
     recordNote("note.replaced", { user });
   });
-  return card("wechat", fault, elsewhere);
+  const revoke = act("wechat.revoke", () => push("user_authorization_revoke", { RevokeInfo: "8" }));
+  const close = act("wechat.cancel", () => push("user_authorization_cancellation"));
+  return card("wechat", fault, elsewhere, revoke, close);
+}
+
+/** What WeChat sends when the user does something there; the page carries it over, as the simulator calls nobody. */
+async function push(event, given = {}) {
+  const { user } = phones.get("phone1");
+  const { query, content_type, body } = await control("push", { user, event, ...given });
+  const headers = { "content-type": content_type };
+  const entry = recordRequest("wechat", { method: "POST", url: "/v1/push", headers, body });
+  const answer = await fetch(`/v1/push?${query}`, { method: "POST", headers, body });
+  const told = answer.ok ? await answer.text() : await answer.json();
+  entry.answered({ status: answer.status, headers: Object.fromEntries(answer.headers), body: told });
 }
 
 /** Objects put numbers first; here what works is first, and what fails follows in the order that it was written. */

@@ -15,6 +15,7 @@ const TABLE = [
   ["who.phone1", "Phone 1", "手机 1"],
   ["who.phone2", "Phone 2", "手机 2"],
   ["who.thief", "Thief", "盗用者"],
+  ["who.wechat", "WeChat", "微信"],
   ["who.elsewhere", "Elsewhere", "别处"],
   ["holder", "User", "微信用户"],
   ["restart", "Close and reopen the mini program", "关闭并重新打开小程序"],
@@ -115,6 +116,9 @@ const TABLE = [
   ["wechat.answers.40125", "refuse the AppSecret (40125)", "AppSecret 错误 (40125)"],
   ["wechat.replace", "Replace the session_key: the user logs in elsewhere", "更换 session_key：用户在别处登录"],
 
+  ["wechat.revoke", "The user takes the phone number back", "用户撤回手机号授权"],
+  ["wechat.cancel", "The user closes the account", "用户注销"],
+
   ["panel.thief", "A thief", "令牌被盗"],
   ["thief.steal", "Copy phone 1's refresh token and use it", "复制手机 1 的 refresh token 并使用"],
   ["thief.owner", "The owner comes back", "用户回来继续使用"],
@@ -186,6 +190,17 @@ const TABLE = [
   ["verdict.LOGOUT", "The session of this device is ended.", "已终止本设备的会话。"],
   ["verdict.LOGOUT_ALL", "The sessions of all devices are ended.", "已终止所有设备的会话。"],
   ["verdict.FORGET", "All that was stored about the user is gone.", "有关该用户的数据已全部删除。"],
+
+  [
+    "verdict.USER_AUTHORIZATION_REVOKE",
+    "WeChat says what the user took back: it is forgotten.",
+    "微信告知用户撤回了授权：相关数据已删除。",
+  ],
+  [
+    "verdict.USER_AUTHORIZATION_CANCELLATION",
+    "WeChat says that the account is closed: all that was stored is gone.",
+    "微信告知用户已注销：有关该用户的数据已全部删除。",
+  ],
 
   ["event.login", "logged in", "已登录"],
   ["event.refresh", "tokens renewed", "令牌已更新"],
