@@ -98,11 +98,30 @@ async fn an_invented_refresh_token_needs_a_login() {
 
 #[tokio::test]
 #[ignore = "needs WXAUTH_URL"]
-async fn a_phone_number_needs_an_access_token() {
-    let answer = send(post("/v1/phone").json(&json!({ "code": "smoke-test" }))).await;
+async fn what_is_a_users_needs_an_access_token() {
+    for (method, path) in [
+        (Method::POST, "/v1/phone"),
+        (Method::POST, "/v1/userinfo"),
+        (Method::GET, "/v1/session"),
+        (Method::DELETE, "/v1/session"),
+        (Method::GET, "/v1/sessions"),
+        (Method::DELETE, "/v1/sessions"),
+        (Method::DELETE, "/v1/user"),
+    ] {
+        let answer = send(public_client().request(method, format!("{}{path}", url())).json(&json!({}))).await;
 
-    answer.is_problem(401, "token_invalid", "refresh");
-    assert_eq!(answer.header("www-authenticate").unwrap(), r#"Bearer error="invalid_token""#);
+        answer.is_problem(401, "token_invalid", "refresh");
+        assert_eq!(answer.header("www-authenticate").unwrap(), r#"Bearer error="invalid_token""#, "{path}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs WXAUTH_URL"]
+async fn a_push_that_is_not_wechats_is_refused() {
+    let query = "signature=0&timestamp=1700000000&nonce=1&echostr=smoke-test";
+    let answer = get(&format!("{}/v1/push?{query}", url())).await;
+
+    answer.is_problem(400, "invalid_request", "fix");
 }
 
 #[tokio::test]
