@@ -67,21 +67,22 @@ async fn read(request: Request<Body>) -> Call {
     Call { is_post, query: query.unwrap_or_default(), body: body.to_vec() }
 }
 
-/// The control routes log in as anyone: only who calls this machine by its address is heard.
+/// The control routes log in as anyone: only who calls this machine by an address or name of its own is heard.
 async fn from_here(request: Request, next: Next) -> Response {
     if is_from_here(request.headers()) {
         return next.run(request).await;
     }
-    (StatusCode::FORBIDDEN, Json(json!({ "error": "only from this machine, by its address" }))).into_response()
+    (StatusCode::FORBIDDEN, Json(json!({ "error": "only from this machine, by a name of its own" }))).into_response()
 }
 
-/// Not a page of another origin, nor a name that a stranger's DNS points here ("DNS rebinding"); an address is no name.
+/// Not a page of another origin, nor a name that a stranger's DNS points here ("DNS rebinding"): an address is no such
+/// name, and neither is one without a dot.
 fn is_from_here(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let host = text(header::HOST).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
-    let is_address = name == "localhost" || name.parse::<IpAddr>().is_ok();
-    is_address && text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://") == Some(host))
+    let is_strangers = name.contains('.') && name.parse::<IpAddr>().is_err();
+    !is_strangers && text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://") == Some(host))
 }
 
 async fn control(State(simulator): State<Simulator>, Path(route): Path<String>, body: Bytes) -> Response {
@@ -138,11 +139,13 @@ mod tests {
             is_from_here(&headers)
         };
 
-        for host in ["127.0.0.1:9001", "localhost:9001", "[::1]:9001", "192.168.1.7:9001", "localhost"] {
+        for host in
+            ["127.0.0.1:9001", "localhost:9001", "[::1]:9001", "192.168.1.7:9001", "wechat:9001", "localhost", ""]
+        {
             assert!(heard(host, None), "{host}");
         }
         assert!(heard("127.0.0.1:9001", Some("http://127.0.0.1:9001")));
-        for host in ["", "evil.example:9001", "127.0.0.1.evil.example", "localhost.evil.example:9001"] {
+        for host in ["evil.example:9001", "127.0.0.1.evil.example", "localhost.evil.example:9001"] {
             assert!(!heard(host, None), "{host}");
         }
         for origin in ["https://evil.example", "http://127.0.0.1:9000", "null"] {
