@@ -5,9 +5,13 @@
 
 pub mod admission;
 pub mod claim;
+#[cfg(feature = "testing")]
+pub mod conformance;
 pub mod dynamo;
 pub mod ending;
 pub mod grants;
+#[cfg(feature = "testing")]
+pub mod memory;
 pub mod rotation;
 
 use std::error::Error;

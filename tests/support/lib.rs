@@ -11,6 +11,7 @@
 pub mod contract;
 pub mod rotation;
 pub mod secrets_manager;
+pub mod seeded;
 
 use std::{
     fmt,

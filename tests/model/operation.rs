@@ -1,0 +1,256 @@
+//! Operations on a table as values, so that they can be listed, repeated and shortened.
+
+use shared::{
+    clock::Secs,
+    ids::{AppId, DeviceId, Family, OpenId, UnionId},
+    redacted::{LoginCode, PhoneCode},
+    session::{
+        Attempt, Everything, LeaseHolder, Recorded, Rotation, SealedKeys, Session, SessionRef, StoreError, StoredToken,
+        TakeError, User, UserLogin, UserRef,
+        claim::{Claim, CodeHash},
+        conformance::Table,
+    },
+    token::keyring::KeyId,
+};
+use tests::seeded::Seeded;
+
+/// An operation of one of the traits.
+#[derive(Clone, Debug)]
+pub(crate) enum Operation {
+    Record(UserLogin),
+    RememberUnionid(UserRef, UnionId),
+    User(UserRef),
+    Take(UserRef, Option<CodeHash>, Secs),
+    Open(SessionRef, Session),
+    Rotate(Rotation),
+    Read(SessionRef),
+    End(SessionRef, Family),
+    LogOut(SessionRef, Secs),
+    List(UserRef),
+    Block(UserRef, Secs),
+    Unblock(UserRef, Secs),
+    EraseUser(UserRef, Secs),
+    EraseClaim(CodeHash),
+    Put(Claim),
+    Get(CodeHash),
+    Stored(AppId),
+    Lease(AppId, LeaseHolder, Secs),
+    Release(AppId, LeaseHolder),
+    Keep(AppId, LeaseHolder, StoredToken),
+}
+
+/// What an operation gave.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    Done,
+    Recorded(Recorded),
+    User(Option<User>),
+    Keys(SealedKeys),
+    RateLimited(Secs),
+    NoUser,
+    Is(bool),
+    Attempt(Attempt),
+    Session(Option<Session>),
+    Everything(Everything),
+    Since(Secs),
+    Claim(Option<Claim>),
+    Token(Option<StoredToken>),
+    Failed(String),
+}
+
+impl Outcome {
+    fn of<T>(result: Result<T, StoreError>, outcome: impl FnOnce(T) -> Self) -> Self {
+        result.map_or_else(|error| Self::Failed(format!("{error:?}")), outcome)
+    }
+}
+
+/// The claims of a user are a set.
+fn sorted(mut user: User) -> User {
+    user.phone_claims.sort_by(|one, two| one.as_str().cmp(two.as_str()));
+    user
+}
+
+impl Operation {
+    /// Does it.
+    pub(crate) async fn on(&self, table: &dyn Table) -> Outcome {
+        let done = |result| Outcome::of(result, |()| Outcome::Done);
+        match self {
+            Self::Record(login) => Outcome::of(table.record(login).await, Outcome::Recorded),
+            Self::RememberUnionid(user, unionid) => done(table.remember_unionid(user, unionid).await),
+            Self::User(user) => Outcome::of(table.user(user).await, |user| Outcome::User(user.map(sorted))),
+            Self::Take(user, claim, now) => match table.take(user, claim.as_ref(), *now).await {
+                Ok(keys) => Outcome::Keys(keys),
+                Err(TakeError::RateLimited { retry_after }) => Outcome::RateLimited(retry_after),
+                Err(TakeError::NoUser) => Outcome::NoUser,
+                Err(TakeError::Store(error)) => Outcome::Failed(format!("{error:?}")),
+            },
+            Self::Open(at, session) => Outcome::of(table.open(at, session).await, Outcome::Is),
+            Self::Rotate(rotation) => Outcome::of(table.rotate(rotation).await, Outcome::Attempt),
+            Self::Read(at) => Outcome::of(table.read(at).await, Outcome::Session),
+            Self::End(at, family) => done(table.end(at, *family).await),
+            Self::LogOut(at, created_at) => done(table.log_out(at, *created_at).await),
+            Self::List(user) => Outcome::of(table.list(user).await, |mut everything| {
+                everything.sessions.sort_by_key(|session| session.device.0);
+                everything.user = everything.user.map(sorted);
+                Outcome::Everything(everything)
+            }),
+            Self::Block(user, now) => Outcome::of(table.block(user, *now).await, Outcome::Since),
+            Self::Unblock(user, now) => Outcome::of(table.unblock(user, *now).await, Outcome::Is),
+            Self::EraseUser(user, now) => done(table.erase_user(user, *now).await),
+            Self::EraseClaim(code) => done(table.erase_claim(code).await),
+            Self::Put(claim) => done(table.put(claim).await),
+            Self::Get(code) => Outcome::of(table.get(code).await, Outcome::Claim),
+            Self::Stored(appid) => Outcome::of(table.stored(appid).await, Outcome::Token),
+            Self::Lease(appid, holder, now) => {
+                Outcome::of(table.lease(appid, *holder, *now, now + 30).await, Outcome::Is)
+            }
+            Self::Release(appid, holder) => done(table.release(appid, *holder).await),
+            Self::Keep(appid, holder, token) => done(table.keep(appid, *holder, token).await),
+        }
+    }
+}
+
+/// Makes operations over a few apps, users, devices, families and times, so that they meet.
+pub(crate) struct Maker {
+    random: Seeded,
+    now: Secs,
+}
+
+impl Maker {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { random: Seeded::new(seed), now: 1_800_000_000 }
+    }
+
+    fn byte(&mut self, below: u8) -> u8 {
+        u8::try_from(self.random.below(u64::from(below))).unwrap()
+    }
+
+    fn appid(&mut self) -> AppId {
+        AppId::parse(["wx1", "wx2"][usize::from(self.random.one_in(4))]).unwrap()
+    }
+
+    fn user(&mut self) -> UserRef {
+        let openid = ["oA", "oA", "oB"][usize::from(self.byte(3))];
+        UserRef { appid: self.appid(), openid: OpenId::parse(openid).unwrap() }
+    }
+
+    fn device(&mut self) -> DeviceId {
+        DeviceId([self.byte(2); 16])
+    }
+
+    fn session_ref(&mut self) -> SessionRef {
+        let user = self.user();
+        SessionRef { sid: user.sid(self.device()), user }
+    }
+
+    fn family(&mut self) -> Family {
+        Family([self.byte(2); 16])
+    }
+
+    fn holder(&mut self) -> LeaseHolder {
+        LeaseHolder([self.byte(2); 16])
+    }
+
+    fn code(&mut self) -> CodeHash {
+        let user = self.user();
+        let code = ["a", "b"][usize::from(self.byte(2))];
+        if self.random.one_in(2) {
+            CodeHash::of_phone(&user, &PhoneCode::new(code))
+        } else {
+            CodeHash::of_login(&user.appid, &LoginCode::new(code))
+        }
+    }
+
+    /// The present by one of several clocks: they differ by seconds, and time goes by in leaps that matter.
+    fn now(&mut self) -> Secs {
+        let leap = [0, 0, 0, 1, 60, 119, 120, 600, 3_599, 3_600, 86_400][self.random.index(11)];
+        if self.random.one_in(3) {
+            self.now += leap;
+        }
+        self.now + self.random.below(3) - 1
+    }
+
+    fn session(&mut self, device: DeviceId) -> Session {
+        let now = self.now();
+        Session {
+            device,
+            family: self.family(),
+            generation: 0,
+            key_id: KeyId(u32::from(self.byte(2))),
+            created_at: now,
+            rotated_at: now,
+            rotated_before: 0,
+            idle: now + [200, 604_800][usize::from(self.byte(2))],
+            absolute: now + [300, 2_592_000][usize::from(self.byte(2))],
+            unionid: self.random.one_in(4).then(|| UnionId::parse("u1").unwrap()),
+        }
+    }
+
+    fn login(&mut self) -> UserLogin {
+        let key = self.byte(3);
+        let (current, other) = (key + 10, key + 20);
+        let mut fingerprints = vec![[current; 16], [other; 16]];
+        if self.random.one_in(3) {
+            fingerprints.reverse();
+        }
+        UserLogin {
+            user: self.user(),
+            key: vec![key, self.byte(255)],
+            fingerprints,
+            unionid: self.random.one_in(3).then(|| UnionId::parse("u2").unwrap()),
+            family: self.family(),
+            claim: self.random.one_in(2).then(|| self.code()),
+            at: self.now(),
+        }
+    }
+
+    fn rotation(&mut self) -> Rotation {
+        let now = self.now();
+        Rotation {
+            at: self.session_ref(),
+            family: self.family(),
+            generation: u32::from(self.byte(3)),
+            key_id: KeyId(u32::from(self.byte(2))),
+            now,
+            rotated_until: now - [0, 120][usize::from(self.byte(2))],
+            idle: now + 604_800,
+            not_before: if self.random.one_in(8) { now - 100 } else { 0 },
+        }
+    }
+
+    /// The next one: often of sessions, seldom of what only one function does.
+    pub(crate) fn next(&mut self) -> Operation {
+        match self.random.below(40) {
+            0..4 => Operation::Record(self.login()),
+            4 => Operation::RememberUnionid(self.user(), UnionId::parse("u3").unwrap()),
+            5 => Operation::User(self.user()),
+            6..10 => {
+                let claim = self.random.one_in(2).then(|| self.code());
+                Operation::Take(self.user(), claim, self.now())
+            }
+            10..14 => {
+                let (user, device) = (self.user(), self.device());
+                Operation::Open(SessionRef { sid: user.sid(device), user }, self.session(device))
+            }
+            14..22 => Operation::Rotate(self.rotation()),
+            22 => Operation::Read(self.session_ref()),
+            23 => Operation::End(self.session_ref(), self.family()),
+            24..26 => Operation::LogOut(self.session_ref(), self.now()),
+            26 => Operation::List(self.user()),
+            27..29 => Operation::Block(self.user(), self.now()),
+            29..31 => Operation::Unblock(self.user(), self.now()),
+            31 => Operation::EraseUser(self.user(), self.now()),
+            32 => Operation::EraseClaim(self.code()),
+            33 => Operation::Put(Claim { code: self.code(), sealed: vec![self.byte(255)], until: self.now() }),
+            34 => Operation::Get(self.code()),
+            35 => Operation::Stored(self.appid()),
+            36 | 37 => Operation::Lease(self.appid(), self.holder(), self.now()),
+            38 => Operation::Release(self.appid(), self.holder()),
+            _ => {
+                let now = self.now();
+                let token = StoredToken { sealed: vec![self.byte(255)], renew_at: now + 10, expires_at: now + 20 };
+                Operation::Keep(self.appid(), self.holder(), token)
+            }
+        }
+    }
+}
