@@ -22,27 +22,46 @@ test("the developer tools find the package, and npm ships all of it", () => {
   }
 });
 
-test("the README's quick start works as it stands", async () => {
-  const [, app, page] = /```js\n\/\/ app\.js\n([\s\S]*?)\/\/ pages\/orders\/orders\.js\n([\s\S]*?)```/.exec(read("README.md"));
-  const wx = fakeWx().on("GET /orders", ok([{ id: 1 }]));
+/** Runs what a README shows, in the order of its files, and opens its page. */
+async function opened(wx, ...scripts) {
   const world = { wx, console, require: (name) => assert.equal(name, manifest.name) || require("..") };
-  let options;
+  let page;
+  Object.assign(world, { App: (given) => (world.app = given), getApp: () => world.app, Page: (given) => (page = given) });
   globalThis.wx = wx;
   try {
-    vm.runInNewContext(app, { ...world, App: (given) => (world.app = given) });
-    vm.runInNewContext(page, { ...world, getApp: () => world.app, Page: (given) => (options = given) });
+    for (const script of scripts) vm.runInNewContext(script, { ...world });
   } finally {
     delete globalThis.wx;
   }
-  const shown = { ...options, setData: (change) => Object.assign(shown.data, change) };
-  shown.onLoad({});
+  const shown = { ...page, setData: (change) => Object.assign(shown.data, change) };
+  if (shown.onLoad) shown.onLoad({});
   shown.onShow();
   await settle();
+  return shown;
+}
+
+const called = (wx) => wx.calls.map(({ name, url }) => url || name);
+const QUICK = ["login", "https://auth.example.com/v1/login", "https://api.example.com/orders"];
+
+test("the README's quick start works as it stands", async () => {
+  const [, app, page] = /```js\n\/\/ app\.js\n([\s\S]*?)\/\/ pages\/orders\/orders\.js\n([\s\S]*?)```/.exec(read("README.md"));
+  const wx = fakeWx().on("GET /orders", ok([{ id: 1 }]));
+  const shown = await opened(wx, app, page);
   assert.deepEqual(shown.data, { authed: true, orders: [{ id: 1 }] });
-  assert.deepEqual(wx.calls.map(({ name, url }) => url || name), [
-    "login", "https://auth.example.com/v1/login", "https://api.example.com/orders",
-  ]);
+  assert.deepEqual(called(wx), QUICK);
 });
+
+for (const readme of ["../../README.md", "../../README.zh-CN.md"]) {
+  test(`what ${readme} gives to paste works as it stands`, async () => {
+    const [, script] = /```js\n(const \{ createAuth[\s\S]*?)```/.exec(read(readme));
+    const wx = fakeWx().on("GET /orders", ok([{ id: 1 }])).on("POST /v1/phone", ok({ phoneNumber: "13800138000" }));
+    const shown = await opened(wx, script);
+    shown.phone({ detail: { code: "tapped", errMsg: "getPhoneNumber:ok" } });
+    await settle();
+    assert.deepEqual(shown.data, { authed: true, orders: [{ id: 1 }], phoneNumber: "13800138000" });
+    assert.deepEqual(called(wx), [...QUICK, "https://auth.example.com/v1/phone"]);
+  });
+}
 
 test("the README says how long the code is; test-component/size.mjs looks at it minified", () => {
   const bytes = Buffer.byteLength(shipped.map(read).join("")).toLocaleString("en");
