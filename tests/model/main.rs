@@ -5,4 +5,5 @@
 mod conformance;
 mod differential;
 mod emulated;
+mod interleavings;
 mod operation;

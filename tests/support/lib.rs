@@ -9,6 +9,7 @@
 )]
 
 pub mod contract;
+pub mod interleavings;
 pub mod rotation;
 pub mod secrets_manager;
 pub mod seeded;

@@ -1,0 +1,212 @@
+//! The real refresh and login under a seeded schedule: lost, late, repeated messages, crashes, clocks that differ.
+//!
+//! One world is a few users with a few devices, four processes and the table in memory, all on one thread and in a time
+//! of their own. A seed and a [`Setup`] determine all of it, so a failure can be run again. It does not play what the
+//! table keeps off by itself: a write that arrives after its repetition was acknowledged.
+
+mod clients;
+mod figures;
+mod network;
+mod schedule;
+mod server;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::Range,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+pub use figures::{Figures, Refusals};
+pub use network::Network;
+
+use crate::seeded::Seeded;
+use schedule::Schedule;
+use server::Server;
+use shared::session::{memory::MemoryTable, rotation::RefreshPolicy};
+
+/// How clients behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Habit {
+    /// The shipped client in an app that is kept open: after three failures it tries again at once.
+    KeptOpen,
+    /// The shipped client in an app that comes and goes, with logouts: after three failures it comes back 3 s to 2 h later.
+    ComesAndGoes,
+    /// As kept open, but up to five refreshes in parallel, and the last answer wins.
+    Careless,
+    /// One request at a time, 60 s of patience as `wx.request` has by default, and then the next.
+    Patient,
+}
+
+/// When a thief, who refreshes every 14 to 15 minutes as the device does, begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thief {
+    /// At any time, with what he has just copied.
+    AtAnyTime,
+    /// In step with the device, which is the hardest to notice.
+    InStep,
+}
+
+/// What a world is like.
+#[derive(Clone)]
+pub struct Setup {
+    /// What happens to messages.
+    pub network: Network,
+    /// How clients behave.
+    pub habit: Habit,
+    /// Whether somebody else uses a copy of each device's token, and how.
+    pub thief: Option<Thief>,
+    /// The times that decide.
+    pub policy: RefreshPolicy,
+    /// How many users.
+    pub users: u64,
+    /// How many devices each of them has.
+    pub devices: u64,
+    /// How long it lasts, in hours.
+    pub hours: u64,
+    /// An empty table, which may lack a condition.
+    pub table: MemoryTable,
+}
+
+impl Setup {
+    /// Two users with two devices each, for a day.
+    #[must_use]
+    pub fn new(network: Network, habit: Habit) -> Self {
+        Self {
+            network,
+            habit,
+            thief: None,
+            policy: RefreshPolicy::default(),
+            users: 2,
+            devices: 2,
+            hours: 24,
+            table: MemoryTable::default(),
+        }
+    }
+
+    /// A user with one device and a thief, for a day after the theft.
+    #[must_use]
+    pub fn theft(network: Network, thief: Thief) -> Self {
+        Self { thief: Some(thief), users: 1, devices: 1, hours: 28, ..Self::new(network, Habit::KeptOpen) }
+    }
+}
+
+/// What all in a world share.
+struct World {
+    schedule: Arc<Schedule>,
+    server: Server,
+    setup: Setup,
+    seen: Mutex<figures::Seen>,
+}
+
+/// Lets a world run its time, and gives what came of it.
+///
+/// # Panics
+///
+/// Where a runtime cannot be had.
+#[must_use]
+pub fn run(seed: u64, setup: &Setup) -> Figures {
+    play(seed, setup, false).0
+}
+
+/// How many worlds run side by side: more than there are cores, as one that repeats a login waits by tokio's clock.
+const THREADS: usize = 16;
+
+/// Lets a world for each seed run, and gives what came of each.
+#[must_use]
+pub fn each(seeds: Range<u64>, setup: &Setup) -> BTreeMap<u64, Figures> {
+    let next = AtomicU64::new(seeds.start);
+    let each = Mutex::new(BTreeMap::new());
+    std::thread::scope(|threads| {
+        for _ in 0..THREADS {
+            threads.spawn(|| {
+                let taken = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds.end);
+                while let Some(seed) = taken() {
+                    let figures = run(seed, setup);
+                    each.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, figures);
+                }
+            });
+        }
+    });
+    each.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets a world for each seed run, and gives what came of them all.
+#[must_use]
+pub fn run_all(seeds: Range<u64>, setup: &Setup) -> Figures {
+    each(seeds, setup).into_values().fold(Figures::default(), |mut all, one| {
+        all += one;
+        all
+    })
+}
+
+/// The same as [`run`], with all that happened, a line each.
+#[must_use]
+pub fn history(seed: u64, setup: &Setup) -> (Figures, Vec<String>) {
+    play(seed, setup, true)
+}
+
+fn play(number: u64, setup: &Setup, record: bool) -> (Figures, Vec<String>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    // A login that is repeated waits by tokio's clock; everything else by the schedule's.
+    runtime.block_on(async {
+        let schedule = Schedule::new(Seeded::new(number));
+        let setup = Setup { table: setup.table.copied(), ..setup.clone() };
+        let server = Server::start(&schedule, &setup, number).await;
+        let seen = Mutex::new(figures::Seen::new(record));
+        let world = Arc::new(World { schedule: schedule.clone(), server, seen, setup });
+        clients::settle(&world);
+        schedule.run(world.setup.hours * 3_600_000).await;
+        let seen = std::mem::take(&mut *world.seen());
+        (seen.figures, seen.history.unwrap_or_default())
+    })
+}
+
+/// A world that breaks a rule.
+pub struct Broken {
+    /// Its seed.
+    pub seed: u64,
+    /// What it is like.
+    pub setup: Setup,
+    /// What happened up to the first rule that was broken.
+    pub history: Vec<String>,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Setup { network, habit, users, devices, hours, .. } = &self.setup;
+        writeln!(out, "seed {}: {users} users, {devices} devices, {hours} hours, {habit:?}, {network:?}", self.seed)?;
+        self.history.iter().try_for_each(|line| writeln!(out, "{line}"))
+    }
+}
+
+/// The least that still breaks a rule, if anything does: users, devices and kinds of faults are left out one by one, and
+/// of the seeds that break it then the one is taken that does so first.
+#[must_use]
+pub fn shortest(seeds: Range<u64>, setup: &Setup) -> Option<Broken> {
+    let first = |setup: &Setup| {
+        let all = each(seeds.clone(), setup).into_iter();
+        all.filter_map(|(seed, figures)| Some((figures.broken_at()?, seed))).min()
+    };
+    let mut setup = setup.clone();
+    let (mut at, mut seed) = first(&setup)?;
+    let fewer: [fn(&mut Setup); 2] = [|setup| setup.users = 1, |setup| setup.devices = 1];
+    let safer = Network::PARTS.map(|part| move |setup: &mut Setup| part(&mut setup.network));
+    let changes = fewer.iter().map(|change| change as &dyn Fn(&mut Setup));
+    for change in changes.chain(safer.iter().map(|change| change as &dyn Fn(&mut Setup))) {
+        let mut simpler = setup.clone();
+        change(&mut simpler);
+        // Nothing after the first break matters.
+        simpler.hours = at / 3_600_000 + 1;
+        if let Some(found) = first(&simpler) {
+            (setup, (at, seed)) = (simpler, found);
+        }
+    }
+    let mut history = history(seed, &setup).1;
+    let broken = history.iter().position(|line| line.contains("!!")).unwrap_or(history.len());
+    history.truncate(broken + 1);
+    Some(Broken { seed, setup, history })
+}

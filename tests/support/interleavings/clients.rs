@@ -1,0 +1,290 @@
+//! Those who hold tokens: the shipped client's rules, a careless client, and a thief.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::join_all;
+use refresh::flow::RefreshError;
+
+use super::{
+    Habit, Thief, World,
+    server::{Answer, Ask, Held},
+};
+
+/// How long the shipped client waits for an answer to a refresh, and to a login.
+const PATIENCE: u64 = 10_000;
+const LOGIN_PATIENCE: u64 = 15_000;
+
+const MINUTE: u64 = 60_000;
+
+/// A mailbox for the answer to a request.
+type Slot = Arc<Mutex<Option<Answer>>>;
+
+/// What a device keeps in its storage.
+#[derive(Clone, Default)]
+struct Storage(Arc<Mutex<Option<Held>>>);
+
+impl Storage {
+    fn held(&self) -> Option<Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put(&self, held: Option<Held>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = held;
+    }
+
+    fn holds(&self, refresh: &str) -> bool {
+        self.held().is_some_and(|held| held.refresh == refresh)
+    }
+}
+
+/// Sends a request over the network, and waits so long for an answer.
+async fn ask(world: &Arc<World>, ask: &Ask, patience: u64) -> Option<Answer> {
+    let slot = Slot::default();
+    send(world, ask, Some(&slot));
+    let taken = || slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    world.schedule.until(patience, taken).await
+}
+
+/// Sends a request; its answer goes into the slot, if somebody waits for it.
+fn send(world: &Arc<World>, ask: &Ask, slot: Option<&Slot>) {
+    let (network, client) = (world.setup.network, world.schedule.current());
+    let copies = 1 + u32::from(world.schedule.random(|random| random.chance(network.duplicated)));
+    for _ in 0..copies {
+        let (lost, delay) =
+            world.schedule.random(|random| (random.chance(network.requests_lost), network.delay(random)));
+        if lost {
+            continue;
+        }
+        let (world, ask, slot) = (world.clone(), ask.clone(), slot.cloned());
+        world.clone().schedule.spawn(async move {
+            world.schedule.sleep(delay).await;
+            let answer = world.serve(&ask).await;
+            let (lost, delay) =
+                world.schedule.random(|random| (random.chance(network.answers_lost), network.delay(random)));
+            if lost {
+                return;
+            }
+            world.schedule.sleep(delay).await;
+            if let Some(slot) = slot {
+                slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(answer);
+                world.schedule.wake(client);
+            }
+        });
+    }
+}
+
+/// At most three tries, with a pause of 0.5 s and of 1.5 s, half more or less; `None` if none was answered.
+async fn insist(world: &Arc<World>, request: &Ask, patience: u64) -> Option<Answer> {
+    for pause in [500, 1_500, 0] {
+        match ask(world, request, patience).await {
+            Some(Answer::Retry) | None => {}
+            answer => return answer,
+        }
+        let jitter = world.schedule.random(|random| random.below(pause + 1));
+        world.schedule.sleep(pause / 2 + jitter).await;
+    }
+    None
+}
+
+/// A device of a user, as its client sees it.
+struct Device {
+    world: Arc<World>,
+    user: String,
+    storage: Storage,
+    id: Option<String>,
+}
+
+impl Device {
+    fn random(&self, below: u64) -> u64 {
+        self.world.schedule.random(|random| random.below(below))
+    }
+
+    async fn pause(&self, least: u64, most: u64) {
+        self.world.schedule.sleep(least + self.random(most - least + 1)).await;
+    }
+
+    /// `wx.login` and a login with its code, until one succeeds; between them as long as the habit has it.
+    async fn log_in(&mut self) {
+        loop {
+            let (code, key) = (self.random(u64::MAX), self.random(u64::MAX));
+            let (code, key) = (format!("{}.{code:x}", self.user), format!("{key:032x}"));
+            let request = Ask::Login { code, key, device: self.id.clone() };
+            match insist(&self.world, &request, LOGIN_PATIENCE).await {
+                Some(Answer::Tokens(held)) => {
+                    self.id = held.device.clone().or(self.id.take());
+                    self.storage.put(Some(held));
+                    return;
+                }
+                Some(Answer::Relogin(_)) => self.world.seen().figures.logins_refused += 1,
+                _ => {}
+            }
+            self.come_back().await;
+        }
+    }
+
+    /// When the client tries again that had no answer.
+    async fn come_back(&self) {
+        match self.world.setup.habit {
+            Habit::ComesAndGoes => self.pause(3_000, 120 * MINUTE).await,
+            Habit::KeptOpen | Habit::Careless | Habit::Patient => self.pause(10, 200).await,
+        }
+    }
+
+    /// One refresh, as the shipped client does it.
+    async fn refresh(&mut self, held: Held) {
+        let asked = insist(&self.world, &Ask::Refresh(held.refresh.clone()), PATIENCE).await;
+        if !self.storage.holds(&held.refresh) {
+            return;
+        }
+        match asked {
+            Some(Answer::Tokens(new)) => self.storage.put(Some(new)),
+            Some(Answer::Relogin(error)) => {
+                self.kicked(&held, error.as_ref());
+                self.log_in().await;
+            }
+            _ => self.come_back().await,
+        }
+    }
+
+    fn kicked(&self, held: &Held, error: Option<&RefreshError>) {
+        self.storage.put(None);
+        if let Some(error) = error {
+            let token = &self.world.server.read(&held.refresh);
+            self.world.note(|| format!("{} must log in again: {error}", self.user));
+            self.world.must_log_in(token, error);
+        }
+    }
+
+    /// Up to five at once, each with all its tries; the last answer wins.
+    async fn refresh_carelessly(&mut self, held: Held) {
+        let one = async |pause: u64| {
+            self.world.schedule.sleep(pause).await;
+            let token = self.storage.held().map_or_else(|| held.refresh.clone(), |held| held.refresh);
+            match insist(&self.world, &Ask::Refresh(token), PATIENCE).await {
+                Some(Answer::Tokens(new)) => self.storage.put(Some(new)),
+                Some(Answer::Relogin(error)) => return error,
+                _ => {}
+            }
+            None
+        };
+        let pauses: Vec<_> = (0..=self.random(5)).map(|_| self.random(1_000)).collect();
+        let refused = join_all(pauses.into_iter().map(one)).await.into_iter().flatten().next();
+        if let Some(error) = refused {
+            self.kicked(&held, Some(&error));
+            self.log_in().await;
+        }
+    }
+
+    /// One request, for which a minute is waited.
+    async fn refresh_patiently(&mut self, held: Held) {
+        match ask(&self.world, &Ask::Refresh(held.refresh.clone()), MINUTE).await {
+            Some(Answer::Tokens(new)) => self.storage.put(Some(new)),
+            Some(Answer::Relogin(error)) => {
+                self.kicked(&held, error.as_ref());
+                self.log_in().await;
+            }
+            _ => self.pause(10, 200).await,
+        }
+    }
+
+    /// Forgets at once and then tells the server, as often beside a refresh as not.
+    async fn log_out(&mut self, held: Held) {
+        if self.random(2) == 0 {
+            send(&self.world, &Ask::Refresh(held.refresh.clone()), None);
+            self.pause(0, 400).await;
+        }
+        self.storage.put(None);
+        if let Some(Answer::Done) = insist(&self.world, &Ask::LogOut(held.clone()), PATIENCE).await {
+            self.world.seen().figures.logouts += 1;
+            // Whoever still has a copy finds it useless, also when the device has logged in again.
+            for least in [0, MINUTE, 10 * MINUTE, 30 * MINUTE, 60 * MINUTE] {
+                let (world, ask) = (self.world.clone(), Ask::Refresh(held.refresh.clone()));
+                let later = least + self.random(60 * MINUTE) * u64::from(least > 0);
+                self.world.schedule.spawn(async move {
+                    world.schedule.sleep(later).await;
+                    send(&world, &ask, None);
+                });
+            }
+        }
+        self.pause(10, 10 * MINUTE).await;
+    }
+
+    async fn live(mut self) {
+        self.pause(0, 10 * MINUTE).await;
+        loop {
+            let Some(held) = self.storage.held() else {
+                self.log_in().await;
+                // Less than 60 s of 900 are left.
+                self.pause(14 * MINUTE, 15 * MINUTE).await;
+                continue;
+            };
+            let logs_out = self.world.setup.habit == Habit::ComesAndGoes && self.random(40) == 0;
+            if logs_out {
+                self.log_out(held).await;
+                continue;
+            }
+            match self.world.setup.habit {
+                Habit::Careless => self.refresh_carelessly(held.clone()).await,
+                Habit::Patient => self.refresh_patiently(held.clone()).await,
+                Habit::KeptOpen | Habit::ComesAndGoes => self.refresh(held.clone()).await,
+            }
+            if !self.storage.holds(&held.refresh) {
+                self.next_need().await;
+            }
+        }
+    }
+
+    async fn next_need(&self) {
+        match self.world.setup.habit {
+            Habit::ComesAndGoes => self.pause(MINUTE, 60 * MINUTE).await,
+            Habit::KeptOpen | Habit::Careless | Habit::Patient => self.pause(14 * MINUTE, 15 * MINUTE).await,
+        }
+    }
+}
+
+/// Copies what a device holds, one to three hours after the beginning, and uses it as long as it is good.
+async fn steal(world: Arc<World>, storage: Storage, thief: Thief) {
+    let pace = || world.schedule.random(|random| 14 * MINUTE + random.below(MINUTE));
+    let wait = world.schedule.random(|random| 60 * MINUTE + random.below(120 * MINUTE));
+    world.schedule.sleep(wait).await;
+    let before = storage.held().map(|held| held.refresh);
+    let mut held = loop {
+        world.schedule.sleep(1_000).await;
+        match storage.held() {
+            Some(held) if thief == Thief::AtAnyTime || Some(&held.refresh) != before.as_ref() => break held,
+            _ => {}
+        }
+    };
+    if thief == Thief::InStep {
+        world.schedule.sleep(pace()).await;
+    }
+    let (family, now) = (world.server.read(&held.refresh).family.0, world.schedule.now());
+    {
+        let mut seen = world.seen();
+        seen.figures.thefts += 1;
+        seen.stolen.insert(family, now);
+    }
+    world.note(|| "the thief begins".to_owned());
+    loop {
+        match insist(&world, &Ask::Refresh(held.refresh.clone()), PATIENCE).await {
+            Some(Answer::Tokens(new)) => held = new,
+            Some(Answer::Relogin(_)) => return,
+            _ => continue,
+        }
+        world.schedule.sleep(pace()).await;
+    }
+}
+
+/// Gives every user their devices, and every thief a prey.
+pub(super) fn settle(world: &Arc<World>) {
+    for user in 0..world.setup.users {
+        for _ in 0..world.setup.devices {
+            let storage = Storage::default();
+            let device = Device { world: world.clone(), user: format!("o{user}"), storage: storage.clone(), id: None };
+            world.schedule.spawn(device.live());
+            if let Some(thief) = world.setup.thief {
+                world.schedule.spawn(steal(world.clone(), storage, thief));
+            }
+        }
+    }
+}
