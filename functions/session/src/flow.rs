@@ -1,14 +1,14 @@
-//! What is said of sessions, and their ends.
+//! What is said of sessions, and their ends. What can fail here are the secrets, the table and the admission: no more than
+//! admission itself can say.
 
 use std::time::Duration;
 
 use shared::{
     clock::{Deadline, Secs},
     notes,
-    problem::Problem,
     redacted::SessionKey,
     secrets::SecretError,
-    session::{Session, StoreError, admission::NotAdmitted},
+    session::{Session, admission::NotAdmitted},
     token::{access::Subject, keyring::Purpose},
     wechat::{PlatformError, Upstream},
 };
@@ -21,34 +21,10 @@ const CHECK: Duration = Duration::from_secs(5);
 /// How often a session may have WeChat asked at once in this process, and then once a second: it is the owner's quota.
 const CHECKS: Secs = 60;
 
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// A secret cannot be had.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// The table failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The access token is refused, or its session is gone.
-    #[error(transparent)]
-    NotAdmitted(#[from] NotAdmitted),
-}
-
-impl From<SessionError> for Problem {
-    fn from(error: SessionError) -> Self {
-        match error {
-            SessionError::Secret(error) => error.into(),
-            SessionError::Store(error) => error.into(),
-            SessionError::NotAdmitted(error) => error.into(),
-        }
-    }
-}
-
 /// The session of the token.
-pub async fn session(deps: &Deps, subject: &Subject) -> Result<Session, SessionError> {
+pub async fn session(deps: &Deps, subject: &Subject) -> Result<Session, NotAdmitted> {
     name(deps, subject).await?;
-    Ok(deps.admission.session(subject).await?)
+    deps.admission.session(subject).await
 }
 
 /// Notes for the log who asks.
@@ -89,7 +65,7 @@ async fn ask(deps: &Deps, subject: &Subject, by: Deadline) -> Result<bool, Platf
 }
 
 /// All live sessions of the token's user, the last used first.
-pub async fn list(deps: &Deps, subject: &Subject) -> Result<Vec<Session>, SessionError> {
+pub async fn list(deps: &Deps, subject: &Subject) -> Result<Vec<Session>, NotAdmitted> {
     session(deps, subject).await?;
     let mut sessions = deps.ending.items.list(&subject.session().user).await?.sessions;
     let now = deps.clock.now();
@@ -99,14 +75,14 @@ pub async fn list(deps: &Deps, subject: &Subject) -> Result<Vec<Session>, Sessio
 }
 
 /// Ends the session of the token; that it has ended already is what was wanted.
-pub async fn log_out(deps: &Deps, subject: &Subject) -> Result<(), SessionError> {
+pub async fn log_out(deps: &Deps, subject: &Subject) -> Result<(), NotAdmitted> {
     name(deps, subject).await?;
     notes::note(|notes| notes.verdict = Some("LOGOUT"));
     Ok(deps.ending.sessions.log_out(&subject.session(), subject.auth_time).await?)
 }
 
 /// Ends all sessions of the token's user: only a live one may.
-pub async fn end_all(deps: &Deps, subject: &Subject) -> Result<(), SessionError> {
+pub async fn end_all(deps: &Deps, subject: &Subject) -> Result<(), NotAdmitted> {
     session(deps, subject).await?;
     notes::note(|notes| notes.verdict = Some("LOGOUT_ALL"));
     let user = subject.session().user;
@@ -115,7 +91,7 @@ pub async fn end_all(deps: &Deps, subject: &Subject) -> Result<(), SessionError>
 }
 
 /// Deletes all that is stored about the token's user: only a live session may.
-pub async fn forget(deps: &Deps, subject: &Subject) -> Result<(), SessionError> {
+pub async fn forget(deps: &Deps, subject: &Subject) -> Result<(), NotAdmitted> {
     session(deps, subject).await?;
     notes::note(|notes| notes.verdict = Some("FORGET"));
     let user = subject.session().user;
