@@ -1,0 +1,69 @@
+//! The real refresh and login under random schedules.
+
+use tests::interleavings::{Figures, Habit, Network, Setup, Thief, run_all};
+
+use crate::table::{Row, Size, grouped};
+
+/// How many refreshes a world makes differs; these make ten million, or a thousand million, with what is below.
+const WORLDS: (u64, u64) = (1_000, 100_000);
+const THEFTS: (u64, u64) = (500, 50_000);
+
+/// In a hundred thousand refreshes, with a decimal.
+fn rate(what: &str, bar: u64, count: u64, figures: &Figures) -> Row {
+    let tenths = count * 1_000_000 / figures.refreshes.max(1);
+    Row {
+        what: what.to_owned(),
+        bar: format!("≤ {bar} in 100,000"),
+        measured: format!("{}.{} ({} of {})", tenths / 10, tenths % 10, grouped(count), grouped(figures.refreshes)),
+        is_met: tenths <= bar * 10,
+    }
+}
+
+fn thefts(what: &str, thief: Thief, size: Size, all: &mut Figures) -> Row {
+    let figures = run_all(0..size.of(THEFTS.0, THEFTS.1), &Setup::theft(Network::LIGHTER, thief));
+    let noticed = figures.noticed.iter().filter(|seconds| **seconds <= 86_400).count() as u64;
+    let median = figures.median().unwrap_or(u64::MAX) / 60;
+    let row = Row {
+        what: format!("thefts noticed within a day, {what}"),
+        bar: "≥ 97 %, median ≤ 70 min".to_owned(),
+        measured: format!("{} of {}, median {median} min", grouped(noticed), grouped(figures.thefts)),
+        is_met: figures.thefts > 0 && noticed * 100 >= figures.thefts * 97 && median <= 70,
+    };
+    *all += figures;
+    row
+}
+
+/// The lines of this suite.
+pub(crate) fn rows(size: Size) -> Vec<Row> {
+    let mut all = Figures::default();
+    let mut run = |network, habit| {
+        let figures = run_all(0..size.of(WORLDS.0, WORLDS.1), &Setup::new(network, habit));
+        all += figures.clone();
+        figures
+    };
+    let light = run(Network::LIGHT, Habit::KeptOpen);
+    let heavy = run(Network::HEAVY, Habit::KeptOpen);
+    let careless = run(Network::HEAVY, Habit::Careless);
+    for (network, habit) in [
+        (Network::LIGHT, Habit::ComesAndGoes),
+        (Network::HEAVY, Habit::ComesAndGoes),
+        (Network::LIGHT, Habit::Careless),
+        (Network::LIGHT, Habit::Patient),
+        (Network::HEAVY, Habit::Patient),
+    ] {
+        run(network, habit);
+    }
+    let at_any_time = thefts("by a thief at any time", Thief::AtAnyTime, size, &mut all);
+    let in_step = thefts("by a thief in step", Thief::InStep, size, &mut all);
+    vec![
+        Row::at_least("refreshes under random schedules", size.of(10_000_000, 1_000_000_000), all.refreshes),
+        Row::none("tokens with two different successors", all.double_issues),
+        Row::none("successes after an acknowledged logout, deletion or reuse", all.after_the_end),
+        rate("honest sessions refused, shipped client, light network", 1, light.honest.all(), &light),
+        Row::none("of them by reuse", light.honest.reuse + light.honest.reuse_further),
+        rate("honest sessions refused, shipped client, heavy network", 10, heavy.honest.all(), &heavy),
+        rate("honest sessions refused, careless client, heavy network", 5, careless.honest.all(), &careless),
+        at_any_time,
+        in_step,
+    ]
+}
