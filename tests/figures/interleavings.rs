@@ -4,8 +4,8 @@ use tests::interleavings::{Figures, Habit, Network, Setup, Thief, run_all};
 
 use crate::table::{Row, Size, grouped};
 
-/// How many refreshes a world makes differs; these make ten million, or a thousand million, with what is below.
-const WORLDS: (u64, u64) = (1_000, 100_000);
+/// So many worlds of each kind make more than ten million refreshes, or a thousand million.
+const WORLDS: (u64, u64) = (2_200, 220_000);
 const THEFTS: (u64, u64) = (500, 50_000);
 
 /// In a hundred thousand refreshes, with a decimal.
@@ -19,15 +19,18 @@ fn rate(what: &str, bar: u64, count: u64, figures: &Figures) -> Row {
     }
 }
 
-fn thefts(what: &str, thief: Thief, size: Size, all: &mut Figures) -> Row {
+/// Thefts that are noticed within a day; `median` is the bar of the time that it takes, in minutes.
+fn thefts(what: &str, thief: Thief, median: Option<u64>, size: Size, all: &mut Figures) -> Row {
     let figures = run_all(0..size.of(THEFTS.0, THEFTS.1), &Setup::theft(Network::LIGHTER, thief));
     let noticed = figures.noticed.iter().filter(|seconds| **seconds <= 86_400).count() as u64;
-    let median = figures.median().unwrap_or(u64::MAX) / 60;
+    let took = figures.median().unwrap_or(u64::MAX) / 60;
     let row = Row {
         what: format!("thefts noticed within a day, {what}"),
-        bar: "≥ 97 %, median ≤ 70 min".to_owned(),
-        measured: format!("{} of {}, median {median} min", grouped(noticed), grouped(figures.thefts)),
-        is_met: figures.thefts > 0 && noticed * 100 >= figures.thefts * 97 && median <= 70,
+        bar: median.map_or_else(|| "≥ 97 %".to_owned(), |median| format!("≥ 97 %, median ≤ {median} min")),
+        measured: format!("{} of {}, median {took} min", grouped(noticed), grouped(figures.thefts)),
+        is_met: figures.thefts > 0
+            && noticed * 100 >= figures.thefts * 97
+            && median.is_none_or(|median| took <= median),
     };
     *all += figures;
     row
@@ -53,8 +56,8 @@ pub(crate) fn rows(size: Size) -> Vec<Row> {
     ] {
         run(network, habit);
     }
-    let at_any_time = thefts("by a thief at any time", Thief::AtAnyTime, size, &mut all);
-    let in_step = thefts("by a thief in step", Thief::InStep, size, &mut all);
+    let at_any_time = thefts("by a thief at any time", Thief::AtAnyTime, Some(70), size, &mut all);
+    let in_step = thefts("by a thief in step", Thief::InStep, None, size, &mut all);
     vec![
         Row::at_least("refreshes under random schedules", size.of(10_000_000, 1_000_000_000), all.refreshes),
         Row::none("tokens with two different successors", all.double_issues),
@@ -62,6 +65,7 @@ pub(crate) fn rows(size: Size) -> Vec<Row> {
         rate("honest sessions refused, shipped client, light network", 1, light.honest.all(), &light),
         Row::none("of them by reuse", light.honest.reuse + light.honest.reuse_further),
         rate("honest sessions refused, shipped client, heavy network", 10, heavy.honest.all(), &heavy),
+        Row::none("sessions ended for reuse although all tries lay within the grace", all.reuse_within_grace),
         rate("honest sessions refused, careless client, heavy network", 5, careless.honest.all(), &careless),
         at_any_time,
         in_step,

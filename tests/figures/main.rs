@@ -7,11 +7,12 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what this program is for")]
 
 mod interleavings;
+mod rotation;
 mod table;
 
-use std::{process::ExitCode, time::Instant};
+use std::process::ExitCode;
 
-use table::{Row, Size, Table};
+use table::{Size, Table};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -23,10 +24,10 @@ async fn main() -> ExitCode {
     let asked = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let size = if asked("--long") { Size::Long } else { Size::Short };
 
-    let (began, mut table) = (Instant::now(), Table::begin(size));
+    let mut table = Table::begin(size);
     table.add(interleavings::rows(size));
+    table.add(rotation::rows().await);
 
-    println!("\n{} s", began.elapsed().as_secs());
     if asked("--write")
         && let Err(error) = table.write()
     {

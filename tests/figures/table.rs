@@ -114,8 +114,8 @@ impl Table {
         let git = Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(package).output()?;
         let commit = String::from_utf8_lossy(&git.stdout);
         let command = self.size.of("cargo figures", "cargo figures --long");
-        let rows: String = self.rows.iter().map(|row| format!("{row}\n")).collect();
-        let table = format!("Measured by `{command}` on commit `{}`:\n\n{HEAD}\n{rows}", commit.trim());
+        let rows = self.rows.iter().map(Row::to_string).collect::<Vec<_>>().join("\n");
+        let table = format!("Measured by `{command}` on commit `{}`:\n\n{HEAD}\n{rows}\n", commit.trim());
 
         let readme = package.join("README.md");
         let text = std::fs::read_to_string(&readme)?;

@@ -59,7 +59,7 @@ fn one_kind(worlds: u64, (network, habit): (Network, Habit)) {
         Habit::ComesAndGoes => assert!(rate(refused, &figures) < 2_000, "{figures:?}"),
         Habit::Patient => assert!(rate(refused, &figures) < 10_000, "{figures:?}"),
     }
-    assert_eq!((honest.alarm, honest.reuse_further), (0, 0), "{figures:?}");
+    assert_eq!((honest.alarm, honest.reuse_further, figures.reuse_within_grace), (0, 0, 0), "{figures:?}");
     assert_eq!(figures.logouts > 0, habit == Habit::ComesAndGoes);
 }
 

@@ -112,17 +112,15 @@ pub fn run(seed: u64, setup: &Setup) -> Figures {
     play(seed, setup, false).0
 }
 
-/// How many worlds run side by side: more than there are cores, as one that repeats a login waits by tokio's clock.
-const THREADS: usize = 16;
-
 /// Lets a world for each seed run, and gives what came of each.
 #[must_use]
 pub fn each(seeds: Range<u64>, setup: &Setup) -> BTreeMap<u64, Figures> {
     let next = AtomicU64::new(seeds.start);
     let each = Mutex::new(BTreeMap::new());
-    std::thread::scope(|threads| {
-        for _ in 0..THREADS {
-            threads.spawn(|| {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
                 let taken = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds.end);
                 while let Some(seed) = taken() {
                     let figures = run(seed, setup);
@@ -150,8 +148,9 @@ pub fn history(seed: u64, setup: &Setup) -> (Figures, Vec<String>) {
 }
 
 fn play(number: u64, setup: &Setup, record: bool) -> (Figures, Vec<String>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    // A login that is repeated waits by tokio's clock; everything else by the schedule's.
+    // A login that is repeated waits by tokio's clock, which stands still but for that; all else by the schedule's.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime");
     runtime.block_on(async {
         let schedule = Schedule::new(Seeded::new(number));
         let setup = Setup { table: setup.table.copied(), ..setup.clone() };

@@ -132,6 +132,7 @@ impl Device {
 
     /// One refresh, as the shipped client does it.
     async fn refresh(&mut self, held: Held) {
+        self.world.sends(&held.refresh);
         let asked = insist(&self.world, &Ask::Refresh(held.refresh.clone()), PATIENCE).await;
         if !self.storage.holds(&held.refresh) {
             return;

@@ -53,6 +53,8 @@ pub struct Figures {
     pub after_the_end: u64,
     /// Refusals that made an honest client log in again.
     pub honest: Refusals,
+    /// REUSE of a token that its client, and nobody else, had first sent less than the grace before: none.
+    pub reuse_within_grace: u64,
     /// Tokens that were copied and used.
     pub thefts: u64,
     /// How long after its first use each copy was noticed that was, in seconds.
@@ -90,6 +92,7 @@ impl AddAssign for Figures {
         self.honest.reuse += other.honest.reuse;
         self.honest.reuse_further += other.honest.reuse_further;
         self.honest.alarm += other.honest.alarm;
+        self.reuse_within_grace += other.reuse_within_grace;
         self.thefts += other.thefts;
         self.noticed.extend(other.noticed);
         self.broken_at = self.broken_at.or(other.broken_at);
@@ -105,6 +108,8 @@ pub(super) struct Seen {
     successors: HashMap<String, String>,
     /// When the end of a family was acknowledged.
     ended: HashMap<[u8; 16], u64>,
+    /// When a client first sent the token that it holds.
+    pub(super) sent: HashMap<String, u64>,
     /// When a family's copy was first used.
     pub(super) stolen: HashMap<[u8; 16], u64>,
 }
@@ -168,13 +173,17 @@ impl World {
     }
 
     /// A refresh was refused.
-    pub(super) fn refused(&self, token: &RefreshToken, error: &RefreshError) {
+    pub(super) fn refused(&self, (text, token): (&str, &RefreshToken), error: &RefreshError) {
         self.note(|| format!("{} {error}", name(token)));
         let now = self.schedule.now();
         if let RefreshError::Reuse { .. } = error {
+            // One process writes the time and another reads it.
+            let grace = self.setup.policy.grace.saturating_sub(2 * self.setup.network.clocks) * 1_000;
             let mut seen = self.seen();
             if let Some(used_at) = seen.stolen.remove(&token.family.0) {
                 seen.figures.noticed.push((now - used_at) / 1_000);
+            } else if seen.sent.get(text).is_some_and(|sent| now - sent < grace) {
+                seen.figures.reuse_within_grace += 1;
             }
         }
     }
@@ -183,6 +192,12 @@ impl World {
     pub(super) fn ended(&self, token: &RefreshToken) {
         let now = self.schedule.now();
         self.seen().ended.entry(token.family.0).or_insert(now);
+    }
+
+    /// The shipped client sends a token.
+    pub(super) fn sends(&self, text: &str) {
+        let now = self.schedule.now();
+        self.seen().sent.entry(text.to_owned()).or_insert(now);
     }
 
     /// An honest client has to log in again.

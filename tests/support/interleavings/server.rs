@@ -325,7 +325,7 @@ impl World {
                 Answer::Tokens(held)
             }
             Err(error) => {
-                self.refused(&token, &error);
+                self.refused((text, &token), &error);
                 let is_over = matches!(error, RefreshError::Gone | RefreshError::Alarm | RefreshError::Reuse { .. });
                 if matches!(error, RefreshError::Reuse { .. }) && self.is_gone(&token) {
                     self.ended(&token);
