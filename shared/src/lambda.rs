@@ -2,10 +2,11 @@
 //!
 //! [`serve`] and [`call`] hand events to one and the same service; the laptop and the tests call what Lambda runs.
 
-use std::{convert::Infallible, fmt, time::Duration};
+use std::{convert::Infallible, fmt, io::Write as _, panic::AssertUnwindSafe, time::Duration};
 
 use axum::{Router, body::Body};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures_util::FutureExt as _;
 use http::header::{self, HeaderName};
 use lambda_http::{
     Adapter, Context, LambdaEvent, RequestExt as _, Service,
@@ -54,6 +55,7 @@ pub async fn serve<D, F>(deps: impl FnOnce(Env) -> F, router: impl FnOnce(D) -> 
 where
     F: Future<Output = Result<D, ConfigError>>,
 {
+    say_where_panics_happen();
     let env = Env::from_process().map_err(|defect| Error(defect.to_string()))?;
     let deps = deps(env).await.map_err(|defect| Error(defect.to_string()))?;
     lambda_http::lambda_runtime::run(service(router(deps))).await.map_err(|failure| Error(failure.to_string()))
@@ -71,15 +73,29 @@ where
     F: Future<Output = Result<D, ConfigError>>,
     H: Future<Output = Result<A, R>>,
 {
+    say_where_panics_happen();
     let env = Env::from_process().map_err(|defect| Error(defect.to_string()))?;
     let deps = deps(env).await.map_err(|defect| Error(defect.to_string()))?;
     let service = tower::service_fn(|event: LambdaEvent<serde_json::Value>| {
         // The reader's own words may quote the event: they are dropped here.
         let event = serde_json::from_value(event.payload).map_err(|_| "the event is none that this function knows");
-        let answer = event.map(|event| Box::pin(handle(deps.clone(), event)));
-        async { answer?.await.map_err(|failure| lambda_http::Error::from(failure.to_string())) }
+        let answer = event.map(|event| Box::pin(AssertUnwindSafe(handle(deps.clone(), event)).catch_unwind()));
+        async {
+            // The runtime would report a panic by its text.
+            let result = answer?.await.map_err(|_| "the function panicked")?;
+            result.map_err(|failure| lambda_http::Error::from(failure.to_string()))
+        }
     });
     lambda_http::lambda_runtime::run(service).await.map_err(|failure| Error(failure.to_string()))
+}
+
+/// The text of a panic may quote what it panicked at, such as a body or a token: only its place is said.
+fn say_where_panics_happen() {
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string);
+        let line = serde_json::json!({ "level": "ERROR", "message": "panic", "at": at });
+        drop(writeln!(std::io::stderr().lock(), "{line}"));
+    }));
 }
 
 /// One API Gateway event (payload 2.0) through the service that Lambda gets.

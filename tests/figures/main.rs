@@ -6,7 +6,9 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what this program is for")]
 
+mod canary;
 mod interleavings;
+mod kill;
 mod rotation;
 mod table;
 
@@ -27,6 +29,8 @@ async fn main() -> ExitCode {
     let mut table = Table::begin(size);
     table.add(interleavings::rows(size));
     table.add(rotation::rows().await);
+    table.add(kill::rows(size).await);
+    table.add(canary::rows().await);
 
     if asked("--write")
         && let Err(error) = table.write()

@@ -11,6 +11,7 @@ mod contract;
 mod doctor;
 mod events;
 mod keys;
+mod kill;
 mod lambda;
 mod laptop;
 mod login;
@@ -26,4 +27,5 @@ mod session;
 mod userinfo;
 mod vectors;
 mod watch;
-mod wire;
+
+use tests::wire;

@@ -1,11 +1,24 @@
 //! Nothing secret is seen: neither in a log line nor in an answer that is not meant to carry it.
 
+use std::{fmt, io::Read as _, path::Path, process::Stdio};
+
+use axum::{Router, routing::post};
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use serde_json::json;
-use tests::{APPID, Answer, Laptop, Start, send};
+use serde_json::{Value, json};
+use shared::{config::ConfigError, env::Env, http::stack};
+use tests::{
+    APPID, Answer, Folder, Laptop, Start,
+    canary::{
+        Canary, spellings, trace,
+        types::{ANSWERS, HOLDERS, PUBLIC},
+    },
+    event,
+    runtime_api::{Function, binaries, build, function},
+    send,
+};
 
 const SECRET: &str = "MARKERsecretMARKERsecretMARKER00";
 const SESSION_KEY: &str = "TUFSS0VSc2Vzc2lvbmtleQ==";
@@ -15,13 +28,6 @@ const KEY: &str = "MARKERidempotencykey";
 const PUSH_TOKEN: &str = "MARKERpushtoken";
 const AES_KEY: &str = "MARKERencodingaeskeyMARKERencodingaeskeyMAR";
 const NICK_NAME: &str = "MARKERnickname";
-
-/// The ways in which a value may be written down.
-fn spellings(value: &str) -> [String; 5] {
-    let hex = tests::hex(value.as_bytes());
-    let percent = hex.as_bytes().chunks(2).map(|byte| format!("%{}", String::from_utf8_lossy(byte).to_uppercase()));
-    [value.to_owned(), STANDARD.encode(value), URL_SAFE_NO_PAD.encode(value), percent.collect::<Vec<_>>().concat(), hex]
-}
 
 #[track_caller]
 fn absent(value: &str, texts: &[String]) {
@@ -161,4 +167,111 @@ async fn a_log_line_says_what_happened_and_to_which_request() {
     assert_eq!(log[2]["request_id"], refused.json()["request_id"]);
     assert_eq!(log[2]["cause"], "wechat refuses the code as invalid");
     assert!(!log[3].to_string().contains("MARKER"));
+}
+
+#[test]
+fn the_canary_finds_a_secret_in_any_spelling_and_at_any_place_of_a_longer_text() {
+    let mut canary = Canary::default();
+    canary.add("AppSecret", SECRET);
+    let base64 = |before: &str| STANDARD.encode(format!("{before}{SECRET} and more"));
+    let bytes = format!("{:?}", SECRET.as_bytes());
+    let hex = tests::hex(SECRET.as_bytes());
+
+    for text in [SECRET, &base64(""), &base64("1"), &base64("12"), &base64("1234"), &bytes, &hex, &hex.to_uppercase()] {
+        assert!(canary.find(format!("\"message\":\"{text}\"").as_bytes()).count() > 0, "{text}");
+    }
+    assert!(spellings(SECRET).iter().all(|spelling| canary.find(spelling.as_bytes()).count() > 0));
+    assert_eq!(canary.find(&SECRET.as_bytes()[1..]).count(), 0);
+    assert!(canary.find(URL_SAFE_NO_PAD.encode(format!("?{SECRET}?")).as_bytes()).count() > 0);
+}
+
+#[tokio::test]
+#[should_panic(expected = "what nobody may see")]
+async fn a_laptop_that_logged_a_secret_does_not_go_quietly() {
+    let laptop = Laptop::start().await;
+    let log = laptop.world.env.log();
+
+    let said = shared::http::record::event(&log, async { Err::<(), _>(std::io::Error::other(laptop.code("alice"))) });
+    said.await.unwrap_err();
+}
+
+async fn the_binaries_keep_every_secret_to_themselves(binaries: &Path) {
+    let searched = trace::search(binaries).await;
+
+    assert!(searched.found.is_empty(), "{:#?}", searched.found);
+    assert!(searched.kinds >= 14 && searched.lines > 60, "{searched:?}");
+}
+
+#[tokio::test]
+async fn no_binary_writes_a_secret_at_the_highest_log_level() {
+    the_binaries_keep_every_secret_to_themselves(&build()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs what cargo lambda build makes; .ci/run does it"]
+async fn no_shipped_binary_writes_a_secret_at_the_highest_log_level() {
+    the_binaries_keep_every_secret_to_themselves(&binaries("lambda")).await;
+}
+
+/// This very test as a function under a Runtime API, or `None` if it is one.
+async fn itself(test: &str, event: &Value) -> Option<(Value, String)> {
+    if Env::process_vars().unwrap().iter().any(|(name, _)| name == "AWS_LAMBDA_RUNTIME_API") {
+        return None;
+    }
+    let (laptop, secrets) = (Laptop::start().await, Folder::new());
+    let mut command = function(&std::env::current_exe().unwrap(), &laptop, &secrets);
+    command.args(["--exact", test, "--nocapture"]).env("RUST_BACKTRACE", "full").stderr(Stdio::piped());
+    let mut function = Function::start(command).await;
+    let mut written = function.stderr();
+    let answer = function.invoke(event).await;
+    function.kill();
+    let mut said = String::new();
+    written.read_to_string(&mut said).unwrap();
+    Some((answer, said))
+}
+
+#[track_caller]
+fn only_says_where(said: &str) {
+    let line = said.lines().find(|line| line.contains(r#""message":"panic""#));
+    assert!(line.is_some_and(|line| line.contains("secrecy.rs:")), "{said}");
+    absent(SECRET, &[said.to_owned()]);
+}
+
+#[tokio::test]
+async fn a_panic_over_a_request_says_where_it_was_and_nothing_of_what_it_was_about() {
+    let test = "secrecy::a_panic_over_a_request_says_where_it_was_and_nothing_of_what_it_was_about";
+    let Some((answer, said)) = itself(test, &event("POST", "/v1/login", SECRET)).await else {
+        let panics = post(async |body: String| {
+            assert_ne!(body, SECRET, "{body}");
+        });
+        let router = |log| stack(Router::new().route("/v1/login", panics), log);
+        return shared::lambda::serve(async |env| Ok::<_, ConfigError>(env.log()), router).await.unwrap();
+    };
+
+    assert_eq!(answer["statusCode"], 500);
+    absent(SECRET, &[answer.to_string()]);
+    only_says_where(&said);
+}
+
+#[tokio::test]
+async fn a_panic_over_an_event_says_where_it_was_and_nothing_of_what_it_was_about() {
+    let test = "secrecy::a_panic_over_an_event_says_where_it_was_and_nothing_of_what_it_was_about";
+    let Some((answer, said)) = itself(test, &json!(SECRET)).await else {
+        let panics = async |(), body: String| if body == SECRET { panic!("{body}") } else { Ok::<_, fmt::Error>(()) };
+        return shared::lambda::serve_event(async |_| Ok::<_, ConfigError>(()), panics).await.unwrap();
+    };
+
+    assert_eq!(answer["errorMessage"], "the function panicked");
+    absent(SECRET, &[answer.to_string()]);
+    only_says_where(&said);
+}
+
+#[test]
+fn no_type_that_holds_a_secret_can_be_shown_or_sent_but_the_answers() {
+    let shown: Vec<_> = HOLDERS.iter().chain(ANSWERS).filter(|holder| holder.is_shown).collect();
+    let sent: Vec<_> = HOLDERS.iter().filter(|holder| holder.is_sent).collect();
+
+    assert!(shown.is_empty() && sent.is_empty(), "{shown:?} {sent:?}");
+    assert!(PUBLIC.iter().all(|public| public.is_shown), "who looks is not blind");
+    assert!(ANSWERS.iter().all(|answer| answer.is_sent), "an exception that is none: {ANSWERS:?}");
 }

@@ -9,12 +9,13 @@ use std::{
 use http::Method;
 use serde_json::{Value, json};
 use shared::token::jwks::KeyKind;
-use tests::{Answer, Folder, Laptop, event, jwt_claims, send};
-
-use crate::{
-    authorizer::http_api,
-    lambda::{Process, binaries, start},
+use tests::{
+    Answer, Folder, Laptop, event, jwt_claims,
+    runtime_api::{Process, binaries, function},
+    send,
 };
+
+use crate::authorizer::http_api;
 
 /// The emulator, which only hands events on.
 struct Emulator {
@@ -48,7 +49,9 @@ impl Emulator {
     /// A function as `cargo lambda build` left it, waiting for events.
     fn function(&self, name: &str, laptop: &Laptop, secrets: &Folder) -> Process {
         let bootstrap = binaries("lambda").join(name).join("bootstrap");
-        start(&bootstrap, &format!("http://{}/.rt/{name}", self.address), laptop, secrets)
+        let mut command = function(&bootstrap, laptop, secrets);
+        command.env("AWS_LAMBDA_RUNTIME_API", format!("http://{}/.rt/{name}", self.address));
+        Process::start(command)
     }
 
     /// What the function answers to the event.

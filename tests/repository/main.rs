@@ -4,6 +4,7 @@
 
 mod documents;
 mod grants;
+mod secrets;
 mod tree;
 
 use std::path::{Path, PathBuf};

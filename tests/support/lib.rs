@@ -8,11 +8,15 @@
     reason = "a test ends where its expectation does"
 )]
 
+pub mod canary;
 pub mod contract;
 pub mod interleavings;
+pub mod kill;
 pub mod rotation;
+pub mod runtime_api;
 pub mod secrets_manager;
 pub mod seeded;
+pub mod wire;
 
 use std::{
     fmt,
@@ -34,6 +38,8 @@ use shared::{
 };
 
 pub use wechat_simulator::Simulator;
+
+use canary::Watched;
 
 /// When a test begins.
 pub const BEGIN: Secs = 1_800_000_000;
@@ -116,7 +122,8 @@ impl Start {
         let (clock, lines) = (Hand::at(self.begin.unwrap_or(BEGIN)), Lines::default());
         let world = World::start(self.settings(&scratch, &clock, &lines)).await.expect("the laptop starts");
         let simulator = world.simulator.clone().expect("the simulator runs");
-        Laptop { world, simulator, clock, lines, http: client(), scratch }
+        let log = Watched::new(lines, &simulator);
+        Laptop { world, simulator, clock, log, http: client(), scratch }
     }
 
     /// Starts everything where a variable points to another WeChat.
@@ -153,7 +160,7 @@ impl Start {
 }
 
 /// Log lines.
-type Lines = Arc<Mutex<Vec<String>>>;
+pub(crate) type Lines = Arc<Mutex<Vec<String>>>;
 
 /// A client for loopback, where tests speak plain HTTP: it trusts nobody.
 #[must_use]
@@ -214,7 +221,7 @@ pub struct Laptop {
     pub simulator: Simulator,
     /// The clock of functions and simulator.
     pub clock: Hand,
-    lines: Lines,
+    log: Watched,
     http: reqwest::Client,
     scratch: Folder,
 }
@@ -312,7 +319,8 @@ impl Laptop {
             .var("WXAUTH_JWKS", &file("jwks.json"));
         let (scratch, lines) = (Folder::new(), Lines::default());
         let world = World::start(start.settings(&scratch, &self.clock, &lines)).await.expect("the laptop starts");
-        Self { world, simulator: self.simulator.clone(), clock: self.clock.clone(), lines, http: client(), scratch }
+        let log = Watched::new(lines, &self.simulator);
+        Self { world, simulator: self.simulator.clone(), clock: self.clock.clone(), log, http: client(), scratch }
     }
 
     /// A request to post to a path of the API.
@@ -344,6 +352,7 @@ impl Laptop {
     /// A control route of the simulator.
     #[must_use]
     pub fn sim(&self, route: &str, request: Value) -> Value {
+        canary::hear_session_key(&self.simulator, &request);
         self.simulator.control(route, request).unwrap_or_else(|error| panic!("{route}: {error}"))
     }
 
@@ -382,7 +391,7 @@ impl Laptop {
     /// The log so far.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log.lines()
     }
 
     /// All items of the table.
@@ -398,11 +407,17 @@ impl Laptop {
     }
 }
 
-/// Sends a request and reads the answer.
+/// Sends a request and reads the answer; the [`canary`] hears both.
 pub async fn send(request: reqwest::RequestBuilder) -> Answer {
-    let response = request.send().await.expect("an answer");
+    let (client, request) = request.build_split();
+    let request = request.expect("a request");
+    let path = request.url().path().to_owned();
+    canary::hear_request(&request);
+    let response = client.execute(request).await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
-    Answer { status, headers, text: response.text().await.expect("a body") }
+    let answer = Answer { status, headers, text: response.text().await.expect("a body") };
+    canary::hear_answer(&path, &answer);
+    answer
 }
 
 /// Lower-case hex.

@@ -1,8 +1,8 @@
 //! A login that is sent again because its answer was lost.
 //!
 //! It takes the code, the same `Idempotency-Key` and the same bytes: a code found in a log opens nothing. And the session
-//! must still be there as the login left it: a crash or a logout may have left the claim alone, and tokens that are dead
-//! on arrival help nobody.
+//! must still be there as the login left it, with its user recorded: a crash or a logout may have left the claim alone, and
+//! tokens that are dead on arrival, or without a `session_key` behind them, help nobody.
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use shared::{
@@ -87,8 +87,8 @@ pub(crate) fn claim(
 
 /// The answer to a request whose code WeChat calls used; `None` if no claim tells of it.
 ///
-/// The first request with the code may still be writing: claim and session are put side by side, so both are looked for
-/// again.
+/// The first request with the code may still be writing: claim, session and user are written side by side, so all are
+/// looked for again.
 pub(crate) async fn answer(
     deps: &Deps,
     login: &Login,
@@ -109,7 +109,9 @@ pub(crate) async fn answer(
         let at = SessionRef { user: user.clone(), sid: user.sid(claimed.device) };
         match deps.read.read(&at).await? {
             Some(session) if session.family == claimed.family => {
-                return repeat(deps, login, keys, &user, &session).await.map(Some);
+                if let Some(answer) = repeat(deps, login, keys, &user, &session).await? {
+                    return Ok(Some(answer));
+                }
             }
             // A later login, or a logout and a later one: this one is over.
             Some(session) if session.created_at > claimed.at => return Err(LoginError::CodeUsed),
@@ -128,26 +130,27 @@ fn read(deps: &Deps, keys: &Keys<'_>, app: &App, request: &RequestHash, claim: &
     claimed.filter(counts).ok_or(LoginError::CodeUsed)
 }
 
-/// The same answer again, from a session that is still as the login left it.
+/// The same answer again, from a session that is still as the login left it; `None` while its user is not recorded.
 async fn repeat(
     deps: &Deps,
     login: &Login,
     keys: &Keys<'_>,
     user: &UserRef,
     session: &Session,
-) -> Result<LoginAnswer, LoginError> {
+) -> Result<Option<LoginAnswer>, LoginError> {
     if session.generation != 0 || !session.is_alive(deps.clock.now(), deps.policy.not_before) {
         return Err(LoginError::CodeUsed);
     }
-    notes::note(|notes| {
-        notes.verdict = Some("LOGIN_REPLAY");
-        notes.user = keys.keyring.pseudonym(&user.appid, &user.openid);
-    });
+    notes::note(|notes| notes.user = keys.keyring.pseudonym(&user.appid, &user.openid));
     let stored = deps.user.user(user).await?.unwrap_or_default();
     if stored.blocked_at.is_some() {
         return Err(LoginError::Blocked);
     }
+    if stored.last_login.is_none_or(|at| at < session.created_at) {
+        return Ok(None);
+    }
+    notes::note(|notes| notes.verdict = Some("LOGIN_REPLAY"));
     let profile = profile::read(deps, keys.keyring, user, login.user_info.as_ref(), None).await;
     let tokens = flow::tokens(deps, keys, user, session)?;
-    Ok(flow::answer(tokens, user, session.device, stored.first_family == Some(session.family), profile))
+    Ok(Some(flow::answer(tokens, user, session.device, stored.first_family == Some(session.family), profile)))
 }

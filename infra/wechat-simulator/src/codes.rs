@@ -36,6 +36,11 @@ impl Codes {
         self.by_text.get_mut(text).filter(|code| now < code.expires_at)
     }
 
+    /// All that are not forgotten.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &String> {
+        self.by_text.keys()
+    }
+
     fn forget_expired(&mut self, now: u64) {
         while let Some(text) = self.issued.front() {
             if self.by_text.get(text).is_some_and(|code| now < code.expires_at) {

@@ -125,6 +125,21 @@ impl Simulator {
         self.with(|state, _| api::Api::named(api).map_or(0, |api| state.calls(api)))
     }
 
+    /// Every secret and every personal value that it knows now, each behind its kind: what no log line may hold.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(&'static str, String)> {
+        self.with(|state, _| state.secrets())
+    }
+
+    /// The user's valid `session_key`; `None` means the first app.
+    #[must_use]
+    pub fn session_key(&self, appid: Option<&str>, user: &str) -> Option<String> {
+        self.with(|state, _| {
+            let appid = appid.or(state.default_appid.as_deref())?;
+            state.users.session_key(appid, user).cloned()
+        })
+    }
+
     /// Forgets every scripted fault, as `DELETE /sim/script` does.
     pub fn clear_script(&self) {
         self.with(|state, _| state.script.clear());

@@ -29,6 +29,12 @@ struct Token {
 #[derive(Default)]
 pub(crate) struct Tokens(HashMap<String, Token>);
 
+impl Tokens {
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
+}
+
 /// The newest token of each issuer, and the forced refreshes of one app.
 #[derive(Default)]
 pub(crate) struct Issued {

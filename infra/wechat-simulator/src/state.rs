@@ -94,6 +94,21 @@ impl State {
         if program.secret == secret { Ok(()) } else { Err(Refusal(40125)) }
     }
 
+    /// See [`Simulator::secrets`](crate::Simulator::secrets).
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, String)> {
+        let mut secrets = self.users.secrets();
+        for program in self.programs.values() {
+            secrets.push(("AppSecret", program.secret.clone()));
+            let push = program.push.iter().flat_map(|push| [Some(&push.token), push.encoding_aes_key.as_ref()]);
+            secrets.extend(push.flatten().map(|text| ("push secret", text.clone())));
+        }
+        let codes = self.login_codes.texts().map(|text| ("login code", text));
+        let codes = codes.chain(self.phone_codes.texts().map(|text| ("phone code", text)));
+        let tokens = self.tokens.texts().map(|text| ("platform token", text));
+        secrets.extend(codes.chain(tokens).map(|(kind, text)| (kind, text.clone())));
+        secrets
+    }
+
     pub(crate) fn count(&mut self, api: Api) {
         *self.calls.entry(api).or_default() += 1;
     }

@@ -80,6 +80,22 @@ impl Users {
         true
     }
 
+    /// The key of a user who was seen.
+    pub(crate) fn session_key(&self, appid: &str, name: &str) -> Option<&String> {
+        self.users.get(&key(appid, &self.openid(appid, name)))?.session_key.as_ref()
+    }
+
+    /// What is personal or secret of everybody, each behind its kind.
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, String)> {
+        let of_user = |((_, openid), user): (&(String, String), &User)| {
+            let numbers = [&user.phone_number, &user.pure_phone_number].map(|number| ("phone number", number.clone()));
+            let unionid = user.unionid.clone().map(|text| ("unionid", text));
+            let key = user.session_key.clone().map(|text| ("session_key", text));
+            [("openid", openid.clone())].into_iter().chain(numbers).chain(unionid).chain(key).collect::<Vec<_>>()
+        };
+        self.users.iter().flat_map(of_user).collect()
+    }
+
     fn openid(&self, appid: &str, name: &str) -> String {
         self.set_openids.get(&key(appid, name)).cloned().unwrap_or_else(|| identity::openid(appid, name))
     }

@@ -11,7 +11,6 @@ use crate::{
 };
 
 /// A body of the form `T`, and its very bytes: a repeated login is recognised by them.
-#[derive(Debug)]
 pub struct JsonBody<T> {
     /// What was read.
     pub value: T,
@@ -34,7 +33,6 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 }
 
 /// A body as it came, whatever it says it is.
-#[derive(Debug)]
 pub struct RawBody(pub Vec<u8>);
 
 impl<S: Sync> FromRequest<S> for RawBody {

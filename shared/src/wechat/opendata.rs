@@ -115,7 +115,7 @@ fn unpad(text: &[u8]) -> (usize, Choice) {
 }
 
 /// WeChat's mark in everything that it encrypts.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Watermark {
     appid: String,
 }
@@ -215,7 +215,7 @@ pub fn phone(data: &Ciphertext, keys: &Keys, appid: &AppId) -> Result<Phone, Ope
 }
 
 /// What `wx.getUserInfo` gives beside its anonymous fields.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct ProfileInfo {
     #[serde(rename = "nickName")]
     _nick_name: String,
@@ -255,7 +255,6 @@ impl Profile {
 }
 
 /// What `wx.getUserInfo` gave.
-#[derive(Debug)]
 pub struct UserInfo<'a> {
     /// `rawData` and its `signature`, if they were sent.
     pub signed: Option<(&'a str, &'a str)>,

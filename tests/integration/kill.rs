@@ -1,0 +1,55 @@
+//! Processes that are killed, once at each step: nobody is logged out by it, and no token is dead on arrival.
+
+use std::path::Path;
+
+use tests::{
+    kill::{Logins, logins, phones, refreshes},
+    runtime_api::{binaries, build},
+};
+
+async fn a_killed_refresh_is_repeated(binaries: &Path) {
+    let refreshes = refreshes(binaries, 3).await;
+
+    assert_eq!((refreshes.killed, refreshes.replayed), (3, 3));
+}
+
+async fn a_killed_login_is_repeated_or_asks_for_a_new_one(binaries: &Path) {
+    let Logins { killed, repeated, relogins, dead, wechat_calls } = logins(binaries, 1).await;
+
+    assert_eq!((killed, repeated + relogins, dead), (13, 13, 0));
+    // Before WeChat, with all three writes, and in what follows them; without one of the three nothing is repeated.
+    assert_eq!(repeated, 5);
+    assert!(wechat_calls <= 2, "{wechat_calls}");
+}
+
+async fn a_killed_redemption_gives_the_number_or_asks_for_another_tap(binaries: &Path) {
+    let phones = phones(binaries).await;
+
+    assert!(phones.killed >= 12, "{phones:?}");
+    // The code is spent and its number not stored in two places: after WeChat, and before the write.
+    assert_eq!((phones.numbers, phones.taps), (phones.killed - 2, 2));
+}
+
+#[tokio::test]
+async fn a_refresh_that_is_killed_after_its_write_gives_the_successor_to_who_asks_again() {
+    a_killed_refresh_is_repeated(&build()).await;
+}
+
+#[tokio::test]
+async fn a_login_that_is_killed_at_any_step_is_repeated_with_a_live_token_or_asks_for_a_new_login() {
+    a_killed_login_is_repeated_or_asks_for_a_new_one(&build()).await;
+}
+
+#[tokio::test]
+async fn a_phone_code_whose_redemption_is_killed_gives_the_number_or_asks_for_another_tap() {
+    a_killed_redemption_gives_the_number_or_asks_for_another_tap(&build()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs what cargo lambda build makes; .ci/run does it"]
+async fn the_shipped_binaries_are_killed_without_harm() {
+    let shipped = binaries("lambda");
+    a_killed_refresh_is_repeated(&shipped).await;
+    a_killed_login_is_repeated_or_asks_for_a_new_one(&shipped).await;
+    a_killed_redemption_gives_the_number_or_asks_for_another_tap(&shipped).await;
+}

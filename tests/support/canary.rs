@@ -1,0 +1,199 @@
+//! A canary over the whole suite: nothing secret stands in a log line, nor in an answer that is not meant to carry it, in
+//! whatever spelling.
+//!
+//! What a [`Laptop`](crate::Laptop) logged is searched when the laptop goes, for all that its WeChat knows and all that
+//! went over the wire in the same test. [`trace`] does it with the binaries, at the highest log level.
+
+pub mod trace;
+pub mod types;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::PoisonError,
+};
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE},
+};
+use serde_json::Value;
+
+use crate::{Answer, Lines, Simulator};
+
+/// A shorter text stands in others by chance.
+const SHORTEST: usize = 8;
+
+/// How much of a test is remembered: the last of very many requests stand for the others.
+const MEMORY: usize = 2_000;
+
+/// What the contract lets an answer of success carry.
+const ANSWERED: [&str; 5] = ["access token", "refresh token", "openid", "unionid", "phone number"];
+
+/// The ways in which a secret may be written down.
+#[must_use]
+pub fn spellings(secret: &str) -> Vec<String> {
+    let bytes = secret.as_bytes();
+    let each = |write: fn(u8) -> String| bytes.iter().map(|byte| write(*byte)).collect::<String>();
+    let mut spellings = vec![
+        secret.to_owned(),
+        each(|byte| format!("{byte:02x}")),
+        each(|byte| format!("{byte:02X}")),
+        each(|byte| format!("%{byte:02x}")),
+        each(|byte| format!("%{byte:02X}")),
+        // As an address has it: only what is no letter, digit or `-._~` is encoded.
+        each(|byte| match byte {
+            b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        }),
+        // As `Debug` has bytes.
+        each(|byte| format!("{byte}, ")).trim_end_matches(", ").to_owned(),
+    ];
+    for before in 0..3 {
+        spellings.extend([within(&STANDARD, bytes, before), within(&URL_SAFE, bytes, before)]);
+    }
+    spellings
+}
+
+/// What is to be seen of a secret in the base64 of a longer text, with so many bytes before it, modulo 3.
+fn within(base64: &impl Engine, secret: &[u8], before: usize) -> String {
+    let text = base64.encode([&[0; 3][..before], secret].concat());
+    // The characters at both ends are made of other bytes, too.
+    text[(before * 8).div_ceil(6)..(before + secret.len()) * 8 / 6].to_owned()
+}
+
+/// Secrets, each with its kind, in every spelling.
+#[derive(Default)]
+pub struct Canary {
+    /// By their first bytes.
+    spellings: HashMap<[u8; SHORTEST], Vec<(&'static str, String)>>,
+}
+
+impl Canary {
+    /// Adds a secret; one that is so short that it stands anywhere by chance is left out.
+    pub fn add(&mut self, kind: &'static str, secret: &str) {
+        if secret.len() < SHORTEST {
+            return;
+        }
+        for spelling in spellings(secret) {
+            let start = spelling.as_bytes().first_chunk().expect("no spelling is shorter");
+            let same = self.spellings.entry(*start).or_default();
+            if !same.iter().any(|(_, known)| *known == spelling) {
+                same.push((kind, spelling));
+            }
+        }
+    }
+
+    /// The kind and the spelling of each secret in the text.
+    pub fn find<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = (&'static str, &'a str)> + 'a {
+        let at = (0..text.len()).map(|at| &text[at..]);
+        at.flat_map(|text| {
+            let like = text.first_chunk::<SHORTEST>().and_then(|start| self.spellings.get(start));
+            let found = like.into_iter().flatten().filter(|(_, spelling)| text.starts_with(spelling.as_bytes()));
+            found.map(|(kind, spelling)| (*kind, spelling.as_str()))
+        })
+    }
+}
+
+/// What went over the wire in a test.
+#[derive(Default)]
+struct Heard {
+    secrets: VecDeque<(&'static str, String)>,
+    answers: VecDeque<Answer>,
+}
+
+thread_local! {
+    /// A test has a thread of its own.
+    static HEARD: RefCell<Heard> = RefCell::default();
+}
+
+fn remember<T>(queue: &mut VecDeque<T>, heard: T) {
+    if queue.len() == MEMORY {
+        queue.pop_front();
+    }
+    queue.push_back(heard);
+}
+
+fn hear(kind: &'static str, secret: &str) {
+    HEARD.with_borrow_mut(|heard| remember(&mut heard.secrets, (kind, secret.to_owned())));
+}
+
+/// Hears the `session_key` that a user has before a control request: a login replaces it.
+pub(crate) fn hear_session_key(simulator: &Simulator, request: &Value) {
+    let key = request["user"].as_str().and_then(|user| simulator.session_key(request["appid"].as_str(), user));
+    if let Some(key) = key {
+        hear("session_key", &key);
+    }
+}
+
+/// Hears what a request carries and no answer ever does.
+pub(crate) fn hear_request(request: &reqwest::Request) {
+    if let Some(Ok(key)) = request.headers().get("idempotency-key").map(http::HeaderValue::to_str) {
+        hear("idempotency key", key);
+    }
+}
+
+/// Hears an answer of the API, and the tokens in it.
+pub(crate) fn hear_answer(path: &str, answer: &Answer) {
+    if !path.starts_with("/v1/") {
+        return;
+    }
+    let body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
+    for (kind, member) in [("access token", "access_token"), ("refresh token", "refresh_token")] {
+        if let Some(token) = body[member].as_str() {
+            hear(kind, token);
+        }
+    }
+    HEARD.with_borrow_mut(|heard| remember(&mut heard.answers, answer.clone()));
+}
+
+/// The log of a laptop; it is searched when the laptop goes, and so is what was answered until then.
+pub(crate) struct Watched {
+    lines: Lines,
+    simulator: Simulator,
+}
+
+impl Watched {
+    pub(crate) fn new(lines: Lines, simulator: &Simulator) -> Self {
+        Self { lines, simulator: simulator.clone() }
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The kinds, the spellings and the texts of what was found.
+    fn search(&self) -> Vec<(&'static str, String, String)> {
+        let (secrets, answers) =
+            HEARD.with_borrow_mut(|heard| (heard.secrets.clone(), std::mem::take(&mut heard.answers)));
+        let secrets: BTreeMap<_, _> =
+            secrets.into_iter().chain(self.simulator.secrets()).map(|(kind, text)| (text, kind)).collect();
+        let mut canary = Canary::default();
+        for (secret, kind) in &secrets {
+            canary.add(kind, secret);
+        }
+        let mut found = Vec::new();
+        for line in self.lines() {
+            found
+                .extend(canary.find(line.as_bytes()).map(|(kind, spelling)| (kind, spelling.to_owned(), line.clone())));
+        }
+        for answer in answers {
+            let text = format!("{} {:?}", answer.text, answer.headers);
+            let wrong = canary
+                .find(text.as_bytes())
+                .filter(|(kind, _)| !(answer.status.is_success() && ANSWERED.contains(kind)));
+            found.extend(wrong.map(|(kind, spelling)| (kind, spelling.to_owned(), text.clone())));
+        }
+        found
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let found = self.search();
+            assert!(found.is_empty(), "what nobody may see: {found:#?}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A way to the table, or to WeChat, on which each request waits for the test's word: what happens between two requests
+//! can be chosen.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+};
+
+use crate::Laptop;
+
+/// When nothing has arrived for so long, all that can be under way at once is waiting.
+const QUIET: Duration = Duration::from_millis(4);
+
+/// A request that waits.
+pub struct Waiting {
+    /// `UpdateItem` and the like; of WeChat's the path.
+    pub operation: String,
+    /// What it asks for.
+    pub body: Value,
+    word: oneshot::Sender<Word>,
+    done: oneshot::Receiver<()>,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Pass,
+    Keep,
+    Fail,
+}
+
+impl Waiting {
+    /// Lets the table answer it, and waits until it has.
+    pub async fn pass(self) {
+        let _ = self.word.send(Word::Pass);
+        drop(self.done.await);
+    }
+
+    /// Lets the table do it, waits until it has, and gives the answer to nobody.
+    pub async fn keep(self) {
+        let _ = self.word.send(Word::Keep);
+        drop(self.done.await);
+    }
+
+    /// Fails it, in a way that is not tried again.
+    pub fn fail(self) {
+        let _ = self.word.send(Word::Fail);
+    }
+
+    /// Whether it writes an item whose sort key begins like this.
+    pub fn puts(&self, sort_key: &str) -> bool {
+        self.operation == "PutItem" && self.body["Item"]["sk"]["S"].as_str().unwrap_or_default().starts_with(sort_key)
+    }
+
+    /// Whether it is an update whose expression sets this attribute.
+    pub fn sets(&self, attribute: &str) -> bool {
+        let expression = self.body["UpdateExpression"].as_str().unwrap_or_default();
+        expression.contains(&format!("#{attribute} = "))
+    }
+}
+
+/// The way of one process to the table, or to others too.
+pub struct Wire {
+    /// What stands for each of them.
+    pub urls: Vec<String>,
+    held: Arc<AtomicBool>,
+    arrivals: mpsc::UnboundedReceiver<Waiting>,
+}
+
+#[derive(Clone)]
+struct Relay {
+    to: String,
+    client: reqwest::Client,
+    held: Arc<AtomicBool>,
+    arrived: mpsc::UnboundedSender<Waiting>,
+}
+
+/// Another process beside this one, and its way to the table.
+pub async fn beside(laptop: &mut Laptop) -> (Laptop, Wire) {
+    let table = laptop.world.dynamodb_url.clone();
+    let wire = Wire::to(&[&table]).await;
+    laptop.world.dynamodb_url.clone_from(&wire.urls[0]);
+    let beside = laptop.beside().await;
+    laptop.world.dynamodb_url = table;
+    (beside, wire)
+}
+
+async fn relayed(
+    State(relay): State<Relay>,
+    (method, uri): (Method, Uri),
+    mut headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let path = uri.path_and_query().expect("a path").as_str();
+    // Dropped at the end, whichever way it comes.
+    let (done, when_done) = oneshot::channel::<()>();
+    let mut said = Word::Pass;
+    if relay.held.load(Ordering::SeqCst) {
+        let (word, given) = oneshot::channel();
+        let target = headers.get("x-amz-target").map_or(uri.path(), |target| target.to_str().expect("text"));
+        let operation = target.rsplit(['.', '/']).next().unwrap_or_default().to_owned();
+        let asked = serde_json::from_slice(&body).unwrap_or_default();
+        drop(relay.arrived.send(Waiting { operation, body: asked, word, done: when_done }));
+        said = given.await.unwrap_or(Word::Pass);
+        if said == Word::Fail {
+            let refusal = json!({ "__type": "com.amazon.coral.service#AccessDeniedException", "message": "no" });
+            return (StatusCode::BAD_REQUEST, refusal.to_string()).into_response();
+        }
+    }
+    headers.remove(header::HOST);
+    headers.remove(header::CONTENT_LENGTH);
+    let request = relay.client.request(method, format!("{}{path}", relay.to)).headers(headers).body(body);
+    let answer = request.send().await.expect("an answer");
+    let (status, content_type) = (answer.status(), answer.headers()[header::CONTENT_TYPE].clone());
+    let answer = (status, [(header::CONTENT_TYPE, content_type)], answer.bytes().await.expect("a body"));
+    drop(done);
+    if said == Word::Keep {
+        return std::future::pending().await;
+    }
+    answer.into_response()
+}
+
+impl Wire {
+    /// A way to each of these.
+    pub async fn to(origins: &[&str]) -> Self {
+        let (arrived, arrivals) = mpsc::unbounded_channel();
+        let (held, mut urls) = (Arc::new(AtomicBool::new(false)), Vec::new());
+        for origin in origins {
+            let (to, held, arrived) = ((*origin).to_owned(), Arc::clone(&held), arrived.clone());
+            let relay = Relay { to, client: crate::client(), held, arrived };
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            urls.push(format!("http://{}", listener.local_addr().expect("an address")));
+            let router = Router::new().fallback(relayed).with_state(relay);
+            drop(tokio::spawn(async move { axum::serve(listener, router).await }));
+        }
+        Self { urls, held, arrivals }
+    }
+
+    /// Holds each request from now on, for [`Self::arrival`].
+    pub fn hold(&self) {
+        self.held.store(true, Ordering::SeqCst);
+    }
+
+    /// The next request that waits.
+    pub async fn arrival(&mut self) -> Waiting {
+        self.arrivals.recv().await.expect("the relay is there")
+    }
+
+    /// Does the work, and hands over each of its requests.
+    pub async fn step<T>(&mut self, work: impl Future<Output = T>, mut each: impl AsyncFnMut(Waiting)) -> T {
+        self.held.store(true, Ordering::SeqCst);
+        let mut work = pin!(work);
+        let done = loop {
+            tokio::select! {
+                done = &mut work => break done,
+                Some(waiting) = self.arrivals.recv() => each(waiting).await,
+            }
+        };
+        self.held.store(false, Ordering::SeqCst);
+        done
+    }
+
+    /// Does the work, and lets its requests through one at a time in an order that the seed chooses.
+    pub async fn shuffle<T>(&mut self, seed: u64, work: impl Future<Output = T>, mut watch: impl FnMut(&Waiting)) -> T {
+        self.held.store(true, Ordering::SeqCst);
+        let (mut queue, mut random) = (Vec::new(), seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut work = pin!(work);
+        let done = loop {
+            tokio::select! {
+                done = &mut work => break done,
+                Some(arrived) = self.arrivals.recv() => queue.push(arrived),
+                () = tokio::time::sleep(QUIET), if !queue.is_empty() => {
+                    random ^= random << 13;
+                    random ^= random >> 7;
+                    random ^= random << 17;
+                    let at = usize::try_from(random >> 1).expect("64 bits") % queue.len();
+                    let next = queue.swap_remove(at);
+                    watch(&next);
+                    next.pass().await;
+                }
+            }
+        };
+        self.held.store(false, Ordering::SeqCst);
+        done
+    }
+}
