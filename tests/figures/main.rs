@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what this program is for")]
 
+mod attackers;
 mod canary;
 mod interleavings;
 mod kill;
@@ -31,6 +32,7 @@ async fn main() -> ExitCode {
     table.add(rotation::rows().await);
     table.add(kill::rows(size).await);
     table.add(canary::rows().await);
+    table.add(attackers::rows(size).await);
 
     if asked("--write")
         && let Err(error) = table.write()

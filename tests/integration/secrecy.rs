@@ -1,6 +1,6 @@
 //! Nothing secret is seen: neither in a log line nor in an answer that is not meant to carry it.
 
-use std::{fmt, io::Read as _, path::Path, process::Stdio};
+use std::{fmt, io::Read as _, process::Stdio};
 
 use axum::{Router, routing::post};
 use base64::{
@@ -16,7 +16,7 @@ use tests::{
         types::{ANSWERS, HOLDERS, PUBLIC},
     },
     event,
-    runtime_api::{Function, binaries, build, function},
+    runtime_api::{Function, build, function},
     send,
 };
 
@@ -195,22 +195,12 @@ async fn a_laptop_that_logged_a_secret_does_not_go_quietly() {
     said.await.unwrap_err();
 }
 
-async fn the_binaries_keep_every_secret_to_themselves(binaries: &Path) {
-    let searched = trace::search(binaries).await;
+#[tokio::test]
+async fn no_binary_writes_a_secret_at_the_highest_log_level() {
+    let searched = trace::search(&build()).await;
 
     assert!(searched.found.is_empty(), "{:#?}", searched.found);
     assert!(searched.kinds >= 14 && searched.lines > 60, "{searched:?}");
-}
-
-#[tokio::test]
-async fn no_binary_writes_a_secret_at_the_highest_log_level() {
-    the_binaries_keep_every_secret_to_themselves(&build()).await;
-}
-
-#[tokio::test]
-#[ignore = "needs what cargo lambda build makes; .ci/run does it"]
-async fn no_shipped_binary_writes_a_secret_at_the_highest_log_level() {
-    the_binaries_keep_every_secret_to_themselves(&binaries("lambda")).await;
 }
 
 /// This very test as a function under a Runtime API, or `None` if it is one.

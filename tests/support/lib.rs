@@ -8,6 +8,7 @@
     reason = "a test ends where its expectation does"
 )]
 
+pub mod attackers;
 pub mod canary;
 pub mod contract;
 pub mod interleavings;

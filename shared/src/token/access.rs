@@ -190,7 +190,8 @@ impl AccessVerifier {
     ) -> Result<Subject, AccessDefect> {
         let header = jsonwebtoken::decode_header(token.expose()).map_err(|_| AccessDefect::Invalid)?;
         let (algorithm, key) = header.kid.as_deref().and_then(|kid| self.0.get(kid)).ok_or(AccessDefect::Invalid)?;
-        if header.typ.as_deref() != Some(TYP) || header.alg != *algorithm {
+        // RFC 7515 section 4.1.11: who does not understand what is critical refuses the token. Ours have nothing of the kind.
+        if header.typ.as_deref() != Some(TYP) || header.alg != *algorithm || header.crit.is_some() {
             return Err(AccessDefect::Invalid);
         }
         let claims = jsonwebtoken::decode::<JwtClaims>(token.expose(), key, &signature_only(*algorithm))

@@ -376,6 +376,51 @@ mod tests {
         assert_eq!(key.thumbprint().unwrap(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     }
 
+    /// Whether the key verifies the signature, in the way in which access tokens are verified.
+    fn verifies(jwk: &serde_json::Value, message: &[u8], signature: &[u8]) -> bool {
+        let jwk: PublicJwk = serde_json::from_value(jwk.clone()).unwrap();
+        let (algorithm, key) = jwk.verifying().unwrap();
+        jsonwebtoken::crypto::verify(&URL_SAFE_NO_PAD.encode(signature), message, &key, algorithm).unwrap_or(false)
+    }
+
+    /// Wycheproof: padding and encodings with which signatures of PKCS#1 were forged.
+    #[test]
+    fn every_published_case_of_rs256_verifies_or_does_not() {
+        use wycheproof::rsa_pkcs1_verify::{TestName, TestSet};
+        for group in TestSet::load(TestName::Rsa2048Sha256).unwrap().test_groups {
+            // In DER a number that would begin with a one bit begins with a zero byte; in a JWK it does not.
+            let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes.strip_prefix(&[0]).unwrap_or(bytes));
+            let (n, e) = (number(&group.key.n), number(&group.key.e));
+            let jwk = serde_json::json!({ "kid": "k", "alg": "RS256", "kty": "RSA", "n": n, "e": e });
+            for case in group.tests {
+                let verifies = verifies(&jwk, &case.msg, &case.sig);
+                let right =
+                    if verifies { !case.result.must_fail() } else { case.result != wycheproof::TestResult::Valid };
+                assert!(right, "{} {}", case.tc_id, case.comment);
+            }
+        }
+    }
+
+    /// Wycheproof: numbers at and beyond the rim, points that meet in the middle of the arithmetic.
+    #[test]
+    fn every_published_case_of_es256_verifies_or_does_not() {
+        use wycheproof::ecdsa::{TestName, TestSet};
+        for group in TestSet::load(TestName::EcdsaSecp256r1Sha256P1363).unwrap().test_groups {
+            let (x, y) = group.key.key[1..].split_at(32);
+            let [x, y] = [x, y].map(|number| URL_SAFE_NO_PAD.encode(number));
+            let jwk = serde_json::json!({ "kid": "k", "alg": "ES256", "kty": "EC", "crv": "P-256", "x": x, "y": y });
+            for case in group.tests {
+                assert_eq!(
+                    verifies(&jwk, &case.msg, &case.sig),
+                    !case.result.must_fail(),
+                    "{} {}",
+                    case.tc_id,
+                    case.comment
+                );
+            }
+        }
+    }
+
     #[test]
     fn the_public_half_holds_no_private_member() {
         for kind in [KeyKind::Rsa, KeyKind::Ec] {

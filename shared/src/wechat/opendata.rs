@@ -358,6 +358,27 @@ mod tests {
         }
     }
 
+    /// Wycheproof: wrong padding of every kind, lengths that are none, empty texts.
+    #[test]
+    fn every_published_case_of_aes_cbc_decrypts_or_does_not() {
+        use wycheproof::cipher::{TestName, TestSet};
+        let groups = TestSet::load(TestName::AesCbcPkcs5).unwrap().test_groups;
+        let cases = groups.iter().filter(|group| group.key_size == 128).flat_map(|group| &group.tests);
+
+        let mut count = 0;
+        for case in cases {
+            let (blocks, iv) = (STANDARD.encode(case.ct.as_ref()), STANDARD.encode(case.nonce.as_ref()));
+            let text = Ciphertext::parse(&blocks, &iv).ok().and_then(|data| {
+                let (text, padded) = plaintext(&data, case.key.as_ref().try_into().unwrap())?;
+                bool::from(padded).then_some(text)
+            });
+            let expected = (!case.result.must_fail()).then_some(case.pt.as_ref());
+            assert_eq!(text.as_ref().map(|text| text.as_slice()), expected, "{} {}", case.tc_id, case.comment);
+            count += 1;
+        }
+        assert!(count > 50, "{count}");
+    }
+
     #[test]
     fn no_key_opens_nothing() {
         let data = Ciphertext::parse("AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAA==").unwrap();

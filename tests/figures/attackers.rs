@@ -1,0 +1,109 @@
+//! What attackers get.
+
+use shared::redacted::SessionKey;
+use tests::{
+    Laptop,
+    attackers::{
+        access_tokens::Target,
+        cbc_r::{Data, forge, leaky, wanted},
+        phone_numbers::{answers, at_once, attack},
+        refresh_tokens::Endpoint,
+        timing,
+    },
+    seeded::Seeded,
+};
+
+use crate::table::{Row, Size, grouped};
+
+const REFRESH_TOKENS: u64 = 1_000_000;
+/// Each is some seventeen thousand forgeries.
+const ROUNDS: (u64, u64) = (8, 80);
+const COMPARISONS: usize = 1_000_000;
+/// So many requests are under way at once.
+const UNDER_WAY: usize = 200;
+
+/// The lines of this suite.
+pub(crate) async fn rows(size: Size) -> Vec<Row> {
+    let mut rows = phone_numbers(size).await;
+    rows.extend(tokens(size).await);
+    rows.extend(times());
+    rows
+}
+
+async fn phone_numbers(size: Size) -> Vec<Row> {
+    let key = SessionKey::new("mgh1gjKfZCh+a8kMsZeQzQ==");
+    let mut questions = 0;
+    let mut ask = async |data: &Data| {
+        questions += 1;
+        leaky(&key, data)
+    };
+    let forged = forge(&wanted(), &mut Seeded::new(1), &mut ask).await;
+    let forged = u64::from(forged.is_some_and(|data| leaky(&key, &data).contains("13900139000")));
+    let laptop = Laptop::start().await;
+    let mut processes = vec![laptop.beside().await, laptop.beside().await, laptop.beside().await];
+    let different = answers(&laptop).await.len() as u64;
+    processes.push(laptop);
+    let gains = attack(&processes, size.of(3_000, questions), 1).await;
+    let user = processes[0].login("trudy").await;
+    let first = at_once(&processes, &user, 1, 1).await;
+    processes[0].clock.advance(3_599);
+    let user = processes[0].login("trudy").await;
+    let rest = at_once(&processes, &user, 1_000, UNDER_WAY).await;
+    processes[0].clock.advance(1);
+    let next = at_once(&processes, &user, 1_000, UNDER_WAY).await;
+    vec![
+        Row::all(
+            format!("numbers forged by CBC-R where wrong padding is told, {} questions", grouped(questions)),
+            forged,
+            1,
+        ),
+        Row::none(
+            format!("numbers forged by it of `POST /v1/phone`, {} attempts", grouped(gains.looked_at)),
+            gains.forged,
+        ),
+        Row::at_most(
+            "attempts looked at within an hour, with devices, logins, deletions",
+            30,
+            gains.most_within_an_hour,
+        ),
+        Row::at_most("attempts looked at of 1,001 in one hour, by four processes", 30, first + rest),
+        Row::at_most("the same within two seconds, where two hours touch, of 2,000", 60, rest + next),
+        Row::at_most("different answers to 12 malformations", 1, different),
+        Row::at_most("different answers to all those attempts", 1, gains.answers.len() as u64),
+    ]
+}
+
+async fn tokens(size: Size) -> Vec<Row> {
+    let endpoint = Endpoint::start().await;
+    let invented = endpoint.invented(REFRESH_TOKENS, 1).await;
+    let target = Target::default();
+    let forged = target.attack(size.of(ROUNDS.0, ROUNDS.1));
+    let accepted = forged.accepted.len() as u64;
+    vec![
+        Row::none(format!("DynamoDB calls by {} invented refresh tokens", grouped(REFRESH_TOKENS)), invented.calls),
+        Row::at_most("different answers to them", 1, invented.answers.len() as u64),
+        Row::at_least("forged access tokens", size.of(100_000, 1_000_000), forged.forgeries),
+        Row::none("accepted of them", accepted),
+        Row::none("genuine ones refused", forged.refused),
+    ]
+}
+
+fn times() -> Vec<Row> {
+    let row = |what: &str, t: f64| Row {
+        what: format!("\\|t\\| of {what}, {} comparisons", grouped(COMPARISONS as u64)),
+        bar: format!("< {}", timing::TELLS),
+        measured: format!("{:.1}", t.abs()),
+        is_met: t.abs() < timing::TELLS,
+    };
+    let early_exit = timing::of_an_early_exit(COMPARISONS, 1).abs();
+    vec![
+        row("refresh tags wrong in the first byte or the last", timing::of_refresh_tokens(COMPARISONS, 1)),
+        row("signatures of `rawData` likewise", timing::of_signatures(COMPARISONS, 1)),
+        Row {
+            what: "\\|t\\| of a comparison that ends at the first difference".to_owned(),
+            bar: format!("> {}", timing::TELLS),
+            measured: format!("{early_exit:.1}"),
+            is_met: early_exit > timing::TELLS,
+        },
+    ]
+}
