@@ -8,6 +8,9 @@
 
 mod attackers;
 mod canary;
+mod exhaustive;
+mod flaws;
+mod histories;
 mod interleavings;
 mod kill;
 mod rotation;
@@ -33,6 +36,9 @@ async fn main() -> ExitCode {
     table.add(kill::rows(size).await);
     table.add(canary::rows().await);
     table.add(attackers::rows(size).await);
+    table.add(exhaustive::rows(size));
+    table.add(histories::rows(size).await);
+    table.add(flaws::rows().await);
 
     if asked("--write")
         && let Err(error) = table.write()

@@ -5,5 +5,7 @@
 mod conformance;
 mod differential;
 mod emulated;
+mod exhaustive;
+mod flaws;
 mod interleavings;
 mod operation;

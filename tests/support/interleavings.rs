@@ -6,6 +6,7 @@
 
 mod clients;
 mod figures;
+mod flaws;
 mod network;
 mod schedule;
 mod server;
@@ -21,6 +22,7 @@ use std::{
 };
 
 pub use figures::{Figures, Refusals};
+pub use flaws::Flaw;
 pub use network::Network;
 
 use crate::seeded::Seeded;
@@ -69,6 +71,8 @@ pub struct Setup {
     pub hours: u64,
     /// An empty table, which may lack a condition.
     pub table: MemoryTable,
+    /// What else is wrong on purpose.
+    pub flaw: Option<Flaw>,
 }
 
 impl Setup {
@@ -84,6 +88,7 @@ impl Setup {
             devices: 2,
             hours: 24,
             table: MemoryTable::default(),
+            flaw: None,
         }
     }
 

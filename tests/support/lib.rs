@@ -11,6 +11,9 @@
 pub mod attackers;
 pub mod canary;
 pub mod contract;
+pub mod exhaustive;
+pub mod flaws;
+pub mod histories;
 pub mod interleavings;
 pub mod kill;
 pub mod rotation;

@@ -11,13 +11,12 @@ use shared::{
     redacted::AccessToken,
     secrets::SecretError,
     session::{
-        Attempt, Rotation, Session, StoreError,
+        Attempt, Session, StoreError,
         rotation::{Verdict, judge},
     },
     token::{
         TokenAnswer,
         access::{AccessSigner, SignError, Subject},
-        keyring::Keyring,
         refresh::{RefreshToken, TokenDefect},
     },
 };
@@ -79,7 +78,7 @@ pub async fn refresh(deps: &Deps, text: &str, issuer: &str) -> Result<TokenAnswe
     let signer = deps.signer.get().await?;
     let now = deps.clock.now();
 
-    let attempt = deps.rotate.rotate(&rotation(deps, &presented, &keyring, now)).await?;
+    let attempt = deps.rotate.rotate(&deps.policy.rotation(&presented, keyring.current(), now)).await?;
 
     let verdict = judge(&presented, &attempt, &deps.policy, now);
     notes::note(|notes| notes.verdict = Some(verdict.as_str()));
@@ -101,19 +100,6 @@ pub async fn refresh(deps: &Deps, text: &str, issuer: &str) -> Result<TokenAnswe
     let access = access_token(deps, &signer, (&token, &session), issuer, now)?;
     let refresh = token.encode(&keyring).ok_or(RefreshError::KeyUnknown)?;
     Ok(TokenAnswer::new(&access, deps.issuing.access, &refresh, &session, now))
-}
-
-fn rotation(deps: &Deps, presented: &RefreshToken, keyring: &Keyring, now: Secs) -> Rotation {
-    Rotation {
-        at: presented.session(),
-        family: presented.family,
-        generation: presented.generation,
-        key_id: keyring.current(),
-        now,
-        rotated_until: now.saturating_sub(deps.policy.min_age),
-        idle: now + deps.policy.idle,
-        not_before: deps.policy.not_before,
-    }
 }
 
 fn access_token(

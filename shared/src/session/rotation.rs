@@ -3,8 +3,11 @@
 //! No two successors of one token exist, an honest client that lost an answer gets the same one again, and a copy of a
 //! token is noticed as soon as both sides have used it. Why each clause is there: `README.md` of this crate.
 
-use super::Attempt;
-use crate::{clock::Secs, token::refresh::RefreshToken};
+use super::{Attempt, Rotation};
+use crate::{
+    clock::Secs,
+    token::{keyring::KeyId, refresh::RefreshToken},
+};
 
 /// The times that decide over a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +32,25 @@ impl Default for RefreshPolicy {
     }
 }
 
+impl RefreshPolicy {
+    /// The write that a token asks for; its successor is made under this key.
+    #[must_use]
+    pub fn rotation(&self, presented: &RefreshToken, key_id: KeyId, now: Secs) -> Rotation {
+        Rotation {
+            at: presented.session(),
+            family: presented.family,
+            generation: presented.generation,
+            key_id,
+            now,
+            rotated_until: now.saturating_sub(self.min_age),
+            idle: now + self.idle,
+            not_before: self.not_before,
+        }
+    }
+}
+
 /// What a refresh comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     /// The successor is given.
     Rotated,

@@ -20,7 +20,7 @@ use shared::{
     redacted::{LoginCode, SessionKey},
     secrets::{FromSecret, ReadSecret, Secret},
     session::{
-        EndSession, ReadSession as _, SessionRef, StoreError,
+        EndSession, OpenSession, ReadSession, RotateSession, SessionRef, StoreError,
         memory::{Fate, MemoryTable, Wire},
     },
     token::{
@@ -32,7 +32,11 @@ use shared::{
 };
 use tower::ServiceExt as _;
 
-use super::{Network, Setup, World, schedule::Schedule};
+use super::{
+    Flaw, Network, Setup, World,
+    flaws::{Believed, Opened, Torn},
+    schedule::Schedule,
+};
 use crate::{APPID, BEGIN, Hand, jwt_claims, seeded::SeededEntropy};
 
 const PROCESSES: usize = 4;
@@ -214,12 +218,12 @@ impl Server {
     pub(super) async fn start(schedule: &Arc<Schedule>, setup: &Setup, seed: u64) -> Self {
         let used = Mutex::default();
         let wechat = Arc::new(Wechat { schedule: schedule.clone(), network: setup.network, used });
-        let reused = Families::default();
+        let (reused, opened) = (Families::default(), Opened::default());
         let mut processes = Vec::new();
         for number in 0..PROCESSES {
             let way = Arc::new(Way { schedule: schedule.clone(), network: setup.network });
             let ends = Ends { table: Arc::new(setup.table.over(way)), reused: reused.clone() };
-            processes.push(process(setup, &wechat, ends, (number, seed)).await);
+            processes.push(process(setup, &wechat, (ends, &opened), (number, seed)).await);
         }
         let keyring = Arc::new(Keyring::from_secret(&ring(1)).expect("a ring"));
         Self { processes, keyring, reused }
@@ -235,7 +239,12 @@ impl Server {
     }
 }
 
-async fn process(setup: &Setup, wechat: &Arc<Wechat>, ends: Ends, (number, seed): (usize, u64)) -> Process {
+async fn process(
+    setup: &Setup,
+    wechat: &Arc<Wechat>,
+    (ends, opened): (Ends, &Opened),
+    (number, seed): (usize, u64),
+) -> Process {
     let (schedule, most) = (&wechat.schedule, setup.network.clocks);
     let seconds = schedule.random(|random| random.below(2 * most + 1));
     let clock = Arc::new(Off { schedule: schedule.clone(), seconds, most });
@@ -246,16 +255,26 @@ async fn process(setup: &Setup, wechat: &Arc<Wechat>, ends: Ends, (number, seed)
     let keyring = secret(ring(1 + number % 2)).await;
     let signer = secret(signing_keys()).await;
     let log = Log::new(|_| {});
+    let mut rotate: Arc<dyn RotateSession> = table.clone();
+    let (mut sessions, mut read): (Arc<dyn OpenSession>, Arc<dyn ReadSession>) = (table.clone(), table.clone());
+    match setup.flaw {
+        None => {}
+        Some(Flaw::TornRefresh) => rotate = Arc::new(Torn(table.clone())),
+        Some(Flaw::BlindReplay) => {
+            let believed = Arc::new(Believed { table: table.clone(), opened: opened.clone() });
+            (sessions, read) = (believed.clone(), believed);
+        }
+    }
     let login = login::Deps {
         wechat: wechat.clone(),
         users: table.clone(),
         unionids: table.clone(),
-        sessions: table.clone(),
+        sessions,
         claims: table.clone(),
         erase: table.clone(),
         list: table.clone(),
         end: table.clone(),
-        read: table.clone(),
+        read,
         user: table.clone(),
         keys: table.clone(),
         apps: secret(json!({ "apps": { APPID: { "secret": "s" } } }).to_string()).await,
@@ -269,7 +288,7 @@ async fn process(setup: &Setup, wechat: &Arc<Wechat>, ends: Ends, (number, seed)
         log: log.clone(),
     };
     let refresh = refresh::Deps {
-        rotate: table.clone(),
+        rotate,
         end: Arc::new(ends),
         keyring,
         signer,

@@ -3,7 +3,7 @@
 /// Declares the clauses and the list of them all.
 macro_rules! clauses {
     ($($(#[$meta:meta])* $name:ident,)*) => {
-        /// A condition of the table's writes.
+        /// A condition of the table's writes, or a part of one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Clause { $($(#[$meta])* $name,)* }
 
@@ -43,6 +43,8 @@ clauses! {
     ShiftNoKey,
     /// The key shift: another fingerprint.
     ShiftOtherKey,
+    /// The key shift: what was current is kept.
+    ShiftKeeps,
     /// A late unionid: the user has logged in.
     UnionidOfUser,
     /// An attempt: `tries_from > now-1h`.

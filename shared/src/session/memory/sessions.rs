@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::{
-    Clause, Item, Items, Key, MemoryTable, Value, above, at_most, bytes, get_bytes, get_number, get_text, is, number,
-    text, users,
+    Clause, Item, Items, Key, MemoryTable, Value, at_most, bytes, get_bytes, get_number, get_text, is, number, text,
+    users,
 };
 use crate::{
     clock::Secs,
@@ -63,14 +63,32 @@ fn to_session(item: &Item) -> Result<Session, StoreError> {
 }
 
 impl MemoryTable {
-    fn may_rotate(&self, item: &Item, rotation: &Rotation) -> bool {
-        let not_before = get_number(item, "created_at").is_some_and(|created_at| created_at >= rotation.not_before);
-        self.and(Clause::RotateFamily, is(item, "family", &bytes(rotation.family.0)))
-            && self.and(Clause::RotateGeneration, is(item, "generation", &number(rotation.generation)))
-            && self.and(Clause::RotateAge, at_most(item, "rotated_at", rotation.rotated_until))
-            && self.and(Clause::RotateIdle, above(item, "idle", rotation.now))
-            && self.and(Clause::RotateAbsolute, above(item, "absolute", rotation.now))
-            && self.and(Clause::RotateNotBefore, not_before)
+    /// What a rotation comes to where this session is: condition and change without the table around them.
+    #[must_use]
+    pub fn attempt(&self, there: Option<Session>, rotation: &Rotation) -> Attempt {
+        let Some(session) = there else {
+            return Attempt::Refused(None);
+        };
+        if !self.may_rotate(&session, rotation) {
+            return Attempt::Refused(Some(session));
+        }
+        Attempt::Applied(Session {
+            generation: rotation.generation.saturating_add(1),
+            rotated_before: session.rotated_at,
+            rotated_at: rotation.now,
+            idle: rotation.idle,
+            key_id: rotation.key_id,
+            ..session
+        })
+    }
+
+    fn may_rotate(&self, session: &Session, rotation: &Rotation) -> bool {
+        self.and(Clause::RotateFamily, session.family == rotation.family)
+            && self.and(Clause::RotateGeneration, session.generation == rotation.generation)
+            && self.and(Clause::RotateAge, session.rotated_at <= rotation.rotated_until)
+            && self.and(Clause::RotateIdle, session.idle > rotation.now)
+            && self.and(Clause::RotateAbsolute, session.absolute > rotation.now)
+            && self.and(Clause::RotateNotBefore, session.created_at >= rotation.not_before)
     }
 
     /// Deletes a session in which an attribute has this value.
@@ -114,23 +132,11 @@ impl RotateSession for MemoryTable {
     async fn rotate(&self, rotation: &Rotation) -> Result<Attempt, StoreError> {
         let key = key(&rotation.at);
         let update = |items: &mut Items| {
-            let Some(item) = items.get_mut(&key) else {
-                return Ok(Attempt::Refused(None));
-            };
-            if !self.may_rotate(item, rotation) {
-                return Ok(Attempt::Refused(Some(to_session(item)?)));
+            let attempt = self.attempt(items.get(&key).map(to_session).transpose()?, rotation);
+            if let Attempt::Applied(session) = &attempt {
+                items.insert(key.clone(), from_session(session));
             }
-            let session = to_session(item)?;
-            let session = Session {
-                generation: rotation.generation.saturating_add(1),
-                rotated_before: session.rotated_at,
-                rotated_at: rotation.now,
-                idle: rotation.idle,
-                key_id: rotation.key_id,
-                ..session
-            };
-            *item = from_session(&session);
-            Ok(Attempt::Applied(session))
+            Ok(attempt)
         };
         self.send(update).await?
     }

@@ -150,7 +150,8 @@ impl RecordUser for MemoryTable {
                 && (self.or(Clause::ShiftNoKey, stored.is_none())
                     || stored.is_some() && self.and(Clause::ShiftOtherKey, differs))
         };
-        let mut what = self.update(&login.user, is_another_key, |item| write_login(item, login, true)).await?;
+        let shifts = self.or(Clause::ShiftKeeps, true);
+        let mut what = self.update(&login.user, is_another_key, |item| write_login(item, login, shifts)).await?;
         if matches!(&what, Written::Refused(Some(item)) if !is_blocked(item)) {
             let not_blocked = |item: Option<&Item>| self.and(Clause::SameKeyNotBlocked, !item.is_some_and(is_blocked));
             what = self.update(&login.user, not_blocked, |item| write_login(item, login, false)).await?;

@@ -1,0 +1,82 @@
+//! What many clients at several processes are told has an order that explains it.
+
+use shared::session::rotation::RefreshPolicy;
+use tests::histories::{Event, History, Operation, Processes, Told};
+
+fn is_linearizable(history: &History) -> bool {
+    history.is_linearizable(RefreshPolicy::default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_sixteen_clients_at_four_processes_are_told_is_linearizable() {
+    let judged = Processes::start(1).await.judge(40, 1_000).await;
+
+    assert!(judged.unexplained.is_empty(), "{:#?}", judged.unexplained[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lie_about_when_a_session_ends_is_noticed() {
+    let processes = Processes::start(2).await;
+    let (mut lies, mut noticed) = (0, 0);
+    while lies < 5 {
+        for mut history in processes.record().await {
+            // An early one: what is no history takes every order to find out.
+            let early = history.0.iter().take(16);
+            let look = early.enumerate().find(|(_, event)| matches!(event, Event::Return(_, Told::Session(Some(_)))));
+            let look = look.map(|(at, _)| at);
+            let Some(look) = look else { continue };
+            if let Event::Return(_, Told::Session(Some(ends))) = &mut history.0[look] {
+                *ends += 1;
+            }
+            history.0.truncate(look + 1);
+            lies += 1;
+            noticed += u32::from(!is_linearizable(&history));
+        }
+    }
+
+    assert_eq!(noticed, lies);
+}
+
+/// A login at 0, and two refreshes at once of its token at 1000 that were told this.
+fn two_at_once(one: Told, other: Told) -> History {
+    let refresh = Operation::Refresh { token: 0, at: 1_000 };
+    History(vec![
+        Event::Call(0, Operation::LogIn { at: 0 }),
+        Event::Return(0, Told::Token(0)),
+        Event::Call(0, refresh),
+        Event::Call(1, refresh),
+        Event::Return(1, other),
+        Event::Return(0, one),
+    ])
+}
+
+#[test]
+fn two_refreshes_at_once_are_told_the_same() {
+    assert!(is_linearizable(&two_at_once(Told::Token(1), Told::Token(1))));
+    assert!(!is_linearizable(&two_at_once(Told::Token(1), Told::Token(2))));
+    assert!(!is_linearizable(&two_at_once(Told::Token(1), Told::Token(0))));
+}
+
+#[test]
+fn a_success_after_a_logout_was_acknowledged_is_noticed() {
+    let log_out = [Event::Call(0, Operation::LogOut { made_at: 0 }), Event::Return(0, Told::Done)];
+    let refresh = [Event::Call(1, Operation::Refresh { token: 1, at: 1_000 }), Event::Return(1, Told::Token(1))];
+    let refreshed = two_at_once(Told::Token(1), Told::Token(1)).0;
+
+    assert!(is_linearizable(&History([&refreshed[..], &refresh, &log_out].concat())));
+    assert!(!is_linearizable(&History([&refreshed[..], &log_out, &refresh].concat())));
+}
+
+#[test]
+fn a_rule_with_other_times_explains_other_histories() {
+    let refresh = Operation::Refresh { token: 0, at: 150 };
+    let rotated = History(vec![
+        Event::Call(0, Operation::LogIn { at: 0 }),
+        Event::Return(0, Told::Token(0)),
+        Event::Call(0, refresh),
+        Event::Return(0, Told::Token(1)),
+    ]);
+
+    assert!(is_linearizable(&rotated));
+    assert!(!rotated.is_linearizable(RefreshPolicy { min_age: 200, ..RefreshPolicy::default() }));
+}

@@ -1,0 +1,165 @@
+//! Four processes, one table, sixteen clients: what each was told, and whether some order of it all explains it.
+//!
+//! Four clients share a device, each at a process of its own, and what is told to them is a history: calls and returns in
+//! the order in which they were seen. It is linearizable if a session that does one thing at a time could have said the
+//! same. The clock goes on between rounds only, so every operation knows its time. Histories are short: the search for an
+//! order takes exponentially long.
+
+mod client;
+mod register;
+
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::future::join_all;
+use shared::{clock::Secs, session::rotation::RefreshPolicy};
+use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester};
+
+use crate::{Laptop, seeded::Seeded};
+use client::Client;
+pub use register::{Operation, Register, Seen, Told};
+
+/// Processes, and the clients of a device: one at each.
+const PROCESSES: usize = 4;
+
+/// Devices at a time.
+const DEVICES: usize = 4;
+
+/// How often the clock goes on in a history: each client does one operation in between.
+const ROUNDS: usize = 6;
+
+/// How far the clock goes on: to both sides of E, of G and of E + D.
+const STEPS: [Secs; 8] = [0, 30, 60, 61, 120, 121, 180, 300];
+
+/// Who of a device does it.
+type Thread = usize;
+
+/// A call or a return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A client sends a request.
+    Call(Thread, Operation),
+    /// It has the answer.
+    Return(Thread, Told),
+}
+
+/// What was seen of a device.
+#[derive(Clone, Debug, Default)]
+pub struct History(pub Vec<Event>);
+
+impl History {
+    /// How many operations it has.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.0.iter().filter(|event| matches!(event, Event::Return(..))).count() as u64
+    }
+
+    /// Whether there is an order that explains it, by these times.
+    #[must_use]
+    pub fn is_linearizable(&self, policy: RefreshPolicy) -> bool {
+        self.tester(policy).is_ok_and(|tester| tester.is_consistent())
+    }
+
+    fn tester(&self, policy: RefreshPolicy) -> Result<LinearizabilityTester<Thread, Register>, String> {
+        let mut tester = LinearizabilityTester::new(Register::new(policy));
+        // A reuse is found by one request to the table and ended by another: two operations, both within the call.
+        let ends = |thread| thread + PROCESSES;
+        for (at, event) in self.0.iter().enumerate() {
+            match *event {
+                Event::Call(thread, operation) => {
+                    tester.on_invoke(thread, operation)?;
+                    if let (Operation::Refresh { token, .. }, Some(Told::Reused)) = (operation, self.told(at, thread)) {
+                        tester.on_invoke(ends(thread), Operation::End { token })?;
+                    }
+                }
+                Event::Return(thread, told) => {
+                    tester.on_return(thread, told)?;
+                    if told == Told::Reused {
+                        tester.on_return(ends(thread), Told::Done)?;
+                    }
+                }
+            }
+        }
+        Ok(tester)
+    }
+
+    /// What a call came to.
+    fn told(&self, call: usize, by: Thread) -> Option<Told> {
+        self.0[call..].iter().find_map(|event| match event {
+            Event::Return(thread, told) if *thread == by => Some(*told),
+            _ => None,
+        })
+    }
+}
+
+/// What came of many histories.
+#[derive(Clone, Debug, Default)]
+pub struct Judged {
+    /// How many there were.
+    pub histories: u64,
+    /// How many operations they had.
+    pub operations: u64,
+    /// Those that no order explains: none.
+    pub unexplained: Vec<History>,
+}
+
+/// The processes.
+pub struct Processes {
+    all: Vec<Laptop>,
+    random: Mutex<Seeded>,
+    devices: Mutex<usize>,
+}
+
+impl Processes {
+    /// Starts them; the seed decides what clients do, and the network in which order.
+    pub async fn start(seed: u64) -> Self {
+        let mut all = vec![Laptop::start().await];
+        while all.len() < PROCESSES {
+            let beside = all[0].beside().await;
+            all.push(beside);
+        }
+        Self { all, random: Mutex::new(Seeded::new(seed)), devices: Mutex::new(0) }
+    }
+
+    fn random(&self) -> Seeded {
+        Seeded::new(self.random.lock().unwrap_or_else(PoisonError::into_inner).number())
+    }
+
+    /// Lets all clients do what they do, on new devices, and gives a history of each device.
+    pub async fn record(&self) -> Vec<History> {
+        let first = {
+            let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+            *devices += DEVICES;
+            *devices - DEVICES
+        };
+        let devices: Vec<_> =
+            (first..first + DEVICES).map(|number| client::Device::new(format!("h{number}"))).collect();
+        let mut clients: Vec<_> = devices
+            .iter()
+            .flat_map(|device| self.all.iter().enumerate().map(move |(at, laptop)| (device, at, laptop)))
+            .map(|(device, at, laptop)| Client::new(device, at, laptop, self.random()))
+            .collect();
+        // Somebody has to be the first.
+        join_all(clients.iter_mut().step_by(PROCESSES).map(Client::log_in)).await;
+        let mut random = self.random();
+        for _ in 0..ROUNDS {
+            self.all[0].clock.advance(STEPS[random.index(STEPS.len())]);
+            join_all(clients.iter_mut().map(Client::act)).await;
+        }
+        devices.into_iter().map(client::Device::history).collect()
+    }
+
+    /// Records and judges until there are so many operations and histories.
+    pub async fn judge(&self, histories: u64, operations: u64) -> Judged {
+        let mut judged = Judged::default();
+        while judged.histories < histories || judged.operations < operations {
+            for history in self.record().await {
+                judged.histories += 1;
+                judged.operations += history.operations();
+                if !history.is_linearizable(RefreshPolicy::default()) {
+                    judged.unexplained.push(history);
+                }
+            }
+        }
+        judged
+    }
+}
