@@ -5,10 +5,10 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::config::{
-    BehaviorVersion, Credentials, Region, SharedCredentialsProvider, SharedHttpClient, retry::RetryConfig,
+    BehaviorVersion, Credentials, Region, SharedCredentialsProvider, SharedHttpClient,
+    retry::{RetryConfig, RetryPartition},
     timeout::TimeoutConfig,
 };
-
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use url::Url;
 
@@ -132,6 +132,7 @@ impl Env {
             .credentials_provider(self.credentials()?)
             .http_client(self.aws_http.clone())
             .retry_config(retries())
+            .retry_partition(budget())
             .timeout_config(timeouts(Duration::from_millis(800), Duration::from_millis(2_500)));
         config.set_endpoint_url(self.endpoint("AWS_ENDPOINT_URL_DYNAMODB")?);
         Ok((aws_sdk_dynamodb::Client::from_conf(config.build()), table))
@@ -222,6 +223,7 @@ impl Env {
             .credentials_provider(self.credentials()?)
             .http_client(self.aws_http.clone())
             .retry_config(retries())
+            .retry_partition(budget())
             .timeout_config(timeouts(Duration::from_millis(900), Duration::from_millis(1_900)));
         config.set_endpoint_url(self.endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER")?);
         Ok(aws_sdk_secretsmanager::Client::from_conf(config.build()))
@@ -270,6 +272,12 @@ fn retries() -> RetryConfig {
         .with_max_attempts(3)
         .with_initial_backoff(Duration::from_millis(25))
         .with_max_backoff(Duration::from_millis(200))
+}
+
+/// The SDK lets all clients of a process share what repetitions may cost. On Lambda a process is one function; where
+/// several run in one, the failures of one must not keep another from trying again.
+fn budget() -> RetryPartition {
+    RetryPartition::custom("own").build()
 }
 
 /// The SDK sets no limit to an attempt or an operation by itself.

@@ -4,9 +4,11 @@ pub mod bearer;
 pub mod body;
 pub mod record;
 
+use std::time::Duration;
+
 use axum::{
     Router,
-    extract::{FromRequestParts, Request},
+    extract::{FromRequestParts, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -179,9 +181,31 @@ async fn limit(by: Deadline, request: Request, next: Next) -> Result<Response, P
     if size > LONGEST_BODY as u64 {
         return Err(Problem::new(Code::PayloadTooLarge));
     }
+    in_time(by, request, next).await
+}
+
+async fn in_time(by: Deadline, request: Request, next: Next) -> Result<Response, Problem> {
     tokio::time::timeout(by.left(), next.run(request))
         .await
         .map_err(|cause| Problem::new(Code::Unavailable).because(cause))
+}
+
+/// Has routes answer within `longest`, where a client or the gateway would not wait as long as Lambda does.
+///
+/// What they call gets the earlier [`Deadline`] as well.
+pub fn within(longest: Duration, routes: Router) -> Router {
+    routes.layer(middleware::from_fn_with_state(longest, shorten))
+}
+
+async fn shorten(
+    State(longest): State<Duration>,
+    by: Deadline,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let by = by.within(longest);
+    request.extensions_mut().insert(by);
+    in_time(by, request, next).await
 }
 
 /// Reads a body, whose size [`limit`] has looked at.

@@ -1,4 +1,5 @@
-//! The figures that the project stands by, measured: `cargo figures`, or `cargo figures --long` for the full size.
+//! The figures that the project stands by, measured: `cargo figures`, or `cargo figures --long` for the full size; with
+//! the names of suites, only these.
 //!
 //! Each suite is a module of the library beside this, where the tests run a small size of it; here it is run at a size
 //! that means something, and a line says what came of it. With `--write` the table goes into `README.md` of this package.
@@ -9,6 +10,7 @@
 mod attackers;
 mod canary;
 mod exhaustive;
+mod faults;
 mod flaws;
 mod histories;
 mod interleavings;
@@ -18,28 +20,48 @@ mod table;
 
 use std::process::ExitCode;
 
-use table::{Size, Table};
+use table::{Row, Size, Table};
+
+/// In the order of the table.
+const SUITES: [&str; 9] =
+    ["interleavings", "exhaustive", "histories", "flaws", "faults", "kill", "rotation", "attackers", "canary"];
+
+async fn rows(suite: &str, size: Size) -> Option<Vec<Row>> {
+    Some(match suite {
+        "interleavings" => interleavings::rows(size),
+        "exhaustive" => exhaustive::rows(size),
+        "histories" => histories::rows(size).await,
+        "flaws" => flaws::rows().await,
+        "faults" => faults::rows(size).await,
+        "kill" => kill::rows(size).await,
+        "rotation" => rotation::rows().await,
+        "attackers" => attackers::rows(size).await,
+        "canary" => canary::rows().await,
+        _ => return None,
+    })
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    if let Some(unknown) = arguments.iter().find(|argument| !["--long", "--write"].contains(&argument.as_str())) {
-        eprintln!("{unknown}? There are --long and --write.");
+    let (flags, named): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
+    let asked = |flag: &str| flags.iter().any(|given| given == flag);
+    let size = if asked("--long") { Size::Long } else { Size::Short };
+    let mut suites: Vec<_> = named.iter().map(String::as_str).collect();
+    if suites.is_empty() {
+        suites.extend(SUITES);
+    } else if asked("--write") {
+        eprintln!("--write takes the whole table");
         return ExitCode::FAILURE;
     }
-    let asked = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let size = if asked("--long") { Size::Long } else { Size::Short };
 
     let mut table = Table::begin(size);
-    table.add(interleavings::rows(size));
-    table.add(rotation::rows().await);
-    table.add(kill::rows(size).await);
-    table.add(canary::rows().await);
-    table.add(attackers::rows(size).await);
-    table.add(exhaustive::rows(size));
-    table.add(histories::rows(size).await);
-    table.add(flaws::rows().await);
-
+    for suite in suites {
+        let Some(rows) = rows(suite, size).await else {
+            eprintln!("{suite}? There are --long, --write, and the suites {}.", SUITES.join(", "));
+            return ExitCode::FAILURE;
+        };
+        table.add(rows);
+    }
     if asked("--write")
         && let Err(error) = table.write()
     {

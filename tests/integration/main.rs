@@ -11,6 +11,7 @@ mod config;
 mod contract;
 mod doctor;
 mod events;
+mod faults;
 mod histories;
 mod keys;
 mod kill;

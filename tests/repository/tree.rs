@@ -140,3 +140,18 @@ fn no_second_tls_or_crypto_stack_is_in_the_tree() {
         assert!(copies <= 1, "{copies} copies of {single}");
     }
 }
+
+#[test]
+fn every_client_for_aws_is_built_in_one_place_and_with_limits() {
+    let counts = |text: &str| {
+        ["::from_conf(", ".timeout_config(timeouts(", ".retry_config(retries())"].map(|call| text.matches(call).count())
+    };
+    let sources = ["functions", "shared/src", "infra/local/src"].iter().flat_map(|folder| files(folder, "rs"));
+
+    let built: Vec<_> = sources.map(|path| (counts(&fs::read_to_string(&path).unwrap()), path)).collect();
+
+    let places: Vec<_> = built.iter().filter(|(counts, _)| counts[0] > 0).collect();
+    let [(counts, place)] = places.as_slice() else { panic!("{places:?}") };
+    assert!(place.ends_with("shared/src/env.rs"), "{place:?}");
+    assert_eq!(*counts, [2, 2, 2]);
+}

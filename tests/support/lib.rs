@@ -12,6 +12,7 @@ pub mod attackers;
 pub mod canary;
 pub mod contract;
 pub mod exhaustive;
+pub mod faults;
 pub mod flaws;
 pub mod histories;
 pub mod interleavings;
@@ -40,6 +41,7 @@ use shared::{
     http::record::Log,
     token::jwks::KeyKind,
 };
+use tokio::sync::Semaphore;
 
 pub use wechat_simulator::Simulator;
 
@@ -124,7 +126,7 @@ impl Start {
     pub async fn go(self) -> Laptop {
         let scratch = Folder::new();
         let (clock, lines) = (Hand::at(self.begin.unwrap_or(BEGIN)), Lines::default());
-        let world = World::start(self.settings(&scratch, &clock, &lines)).await.expect("the laptop starts");
+        let world = start(self.settings(&scratch, &clock, &lines)).await;
         let simulator = world.simulator.clone().expect("the simulator runs");
         let log = Watched::new(lines, &simulator);
         Laptop { world, simulator, clock, log, http: client(), scratch }
@@ -133,7 +135,7 @@ impl Start {
     /// Starts everything where a variable points to another WeChat.
     pub async fn without_simulator(self) -> World {
         let (clock, lines) = (Hand::at(BEGIN), Lines::default());
-        World::start(self.settings(&Folder::new(), &clock, &lines)).await.expect("the laptop starts")
+        start(self.settings(&Folder::new(), &clock, &lines)).await
     }
 
     fn settings(self, scratch: &Folder, clock: &Hand, lines: &Lines) -> Settings {
@@ -161,6 +163,13 @@ impl Start {
             }),
         }
     }
+}
+
+/// Starts take turns: many at once would wait for the machine, past the limits of the clients that they start with.
+async fn start(settings: Settings) -> World {
+    static TURNS: Semaphore = Semaphore::const_new(2);
+    let _turn = TURNS.acquire().await;
+    World::start(settings).await.expect("the laptop starts")
 }
 
 /// Log lines.
@@ -313,6 +322,11 @@ impl Laptop {
 
     /// Another process beside this one: the same table, WeChat, keys and clock.
     pub async fn beside(&self) -> Self {
+        self.beside_with(&[], &self.clock).await
+    }
+
+    /// Another process beside this one, where these variables say something else, and with a clock of its own.
+    pub async fn beside_with(&self, vars: &[(&str, &str)], clock: &Hand) -> Self {
         let file = |name: &str| format!("file:{}", self.scratch.0.join(name).display());
         let start = Start::default()
             .var("WXAUTH_WECHAT_URL", &self.world.wechat_url)
@@ -321,10 +335,13 @@ impl Laptop {
             .var("WXAUTH_KEYRING", &file("keyring.json"))
             .var("WXAUTH_SIGNING_KEYS", &file("signing-keys.json"))
             .var("WXAUTH_JWKS", &file("jwks.json"));
+        let start = vars.iter().fold(start, |start, (name, value)| start.var(name, value));
         let (scratch, lines) = (Folder::new(), Lines::default());
         let world = World::start(start.settings(&scratch, &self.clock, &lines)).await.expect("the laptop starts");
         let log = Watched::new(lines, &self.simulator);
         Self { world, simulator: self.simulator.clone(), clock: self.clock.clone(), log, http: client(), scratch }
+        let world = self::start(start.settings(&scratch, clock, &lines)).await;
+        Self { world, simulator: self.simulator.clone(), clock: clock.clone(), lines, http: client(), scratch }
     }
 
     /// A request to post to a path of the API.

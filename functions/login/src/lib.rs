@@ -7,7 +7,7 @@ mod profile;
 mod quota;
 mod replay;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, routing::post};
 use http::HeaderMap;
@@ -17,7 +17,7 @@ use shared::{
     config::{ConfigError, Issuing},
     entropy::Entropy,
     env::Env,
-    http::{Answer, Domain, Route, Source, body::JsonBody, record::Log, stack},
+    http::{Answer, Domain, Route, Source, body::JsonBody, record::Log, stack, within},
     ids::{AppId, DeviceId},
     json,
     problem::{Code, Problem},
@@ -35,6 +35,10 @@ pub use quota::Quota;
 
 /// What the template routes here.
 pub const ROUTES: &[Route] = &[Route::post("/v1/login")];
+
+/// A client waits 15 s for a login. Secrets (2 s) and WeChat (5.5 s) may be as slow as they are let, and a second remains
+/// to store it.
+const LONGEST: Duration = Duration::from_millis(8_700);
 
 /// All that a login may touch.
 #[derive(Clone)]
@@ -115,7 +119,8 @@ impl Deps {
 /// The function, to be mounted anywhere.
 pub fn router(deps: Deps) -> Router {
     let log = deps.log.clone();
-    stack(Router::new().route(ROUTES[0].path, post(login)).with_state(deps), log)
+    let routes = Router::new().route(ROUTES[0].path, post(login)).with_state(deps);
+    stack(within(LONGEST, routes), log)
 }
 
 #[derive(Deserialize)]

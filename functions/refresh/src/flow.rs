@@ -4,8 +4,10 @@
 //! session's `created_at` and unionid stand in the item that the write gives back; should that fail, the same token asks
 //! again and gets the same successor.
 
+use std::time::Duration;
+
 use shared::{
-    clock::Secs,
+    clock::{Deadline, Secs},
     notes,
     problem::{Code, Problem},
     redacted::AccessToken,
@@ -70,12 +72,15 @@ impl From<RefreshError> for Problem {
     }
 }
 
+/// What was found out must be told, and not be lost to the deadline.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
+
 /// Exchanges a refresh token: at most one call to the table, two where reuse is found.
-pub async fn refresh(deps: &Deps, text: &str, issuer: &str) -> Result<TokenAnswer, RefreshError> {
-    let keyring = deps.keyring.get().await?;
+pub async fn refresh(deps: &Deps, text: &str, issuer: &str, by: Deadline) -> Result<TokenAnswer, RefreshError> {
+    // Side by side: each may take a while to find out that its source is down.
+    let (keyring, signer) = tokio::try_join!(deps.keyring.get(), deps.signer.get())?;
     let presented = RefreshToken::parse(text, &keyring)?;
     notes::note(|notes| notes.user = keyring.pseudonym(&presented.appid, &presented.openid));
-    let signer = deps.signer.get().await?;
     let now = deps.clock.now();
 
     let attempt = deps.rotate.rotate(&deps.policy.rotation(&presented, keyring.current(), now)).await?;
@@ -90,8 +95,9 @@ pub async fn refresh(deps: &Deps, text: &str, issuer: &str) -> Result<TokenAnswe
         (Verdict::Echo, Attempt::Refused(Some(session))) => (session, presented),
         (Verdict::Reuse { behind }, _) => {
             notes::note(|notes| notes.behind = Some(behind));
-            // Should this fail, the next use finds the reuse again.
-            drop(deps.end.end(&presented.session(), presented.family).await);
+            // Should this fail or take too long, the next use finds the reuse again.
+            let left = by.left().saturating_sub(LAST_MOMENT);
+            drop(tokio::time::timeout(left, deps.end.end(&presented.session(), presented.family)).await);
             return Err(RefreshError::Reuse { behind });
         }
         (Verdict::Alarm, _) => return Err(RefreshError::Alarm),

@@ -4,16 +4,16 @@
 pub mod contract;
 pub mod flow;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, routing::post};
 use serde::Deserialize;
 use shared::{
-    clock::Clock,
+    clock::{Clock, Deadline},
     config::{ConfigError, Issuing},
     entropy::Entropy,
     env::Env,
-    http::{Answer, Domain, Route, body::JsonBody, record::Log, stack},
+    http::{Answer, Domain, Route, body::JsonBody, record::Log, stack, within},
     problem::Problem,
     secrets::Secret,
     session::{EndSession, RotateSession, rotation::RefreshPolicy},
@@ -22,6 +22,9 @@ use shared::{
 
 /// What the template routes here.
 pub const ROUTES: &[Route] = &[Route::post("/v1/refresh")];
+
+/// The one write takes 2.5 s at most. A client waits 10 s and tries three times: sooner is better than surer.
+const LONGEST: Duration = Duration::from_millis(2_700);
 
 /// All that a refresh may touch: the session item and our own keys. Not WeChat.
 #[derive(Clone)]
@@ -69,7 +72,8 @@ impl Deps {
 /// The function, to be mounted anywhere.
 pub fn router(deps: Deps) -> Router {
     let log = deps.log.clone();
-    stack(Router::new().route(ROUTES[0].path, post(refresh)).with_state(deps), log)
+    let routes = Router::new().route(ROUTES[0].path, post(refresh)).with_state(deps);
+    stack(within(LONGEST, routes), log)
 }
 
 #[derive(Deserialize)]
@@ -82,7 +86,8 @@ struct RefreshRequest {
 async fn refresh(
     State(deps): State<Deps>,
     domain: Domain,
+    by: Deadline,
     JsonBody { value, .. }: JsonBody<RefreshRequest>,
 ) -> Result<Answer<TokenAnswer>, Problem> {
-    Ok(Answer(flow::refresh(&deps, &value.refresh_token, &domain.issuer(&deps.issuing)).await?))
+    Ok(Answer(flow::refresh(&deps, &value.refresh_token, &domain.issuer(&deps.issuing), by).await?))
 }

@@ -336,7 +336,8 @@ impl World {
 
     async fn refresh(&self, process: &Process, text: &str) -> Answer {
         let (arrived, token) = (self.schedule.now(), self.server.read(text));
-        match refresh::flow::refresh(&process.refresh, text, "https://a.example").await {
+        let by = Deadline::after(std::time::Duration::from_hours(1));
+        match refresh::flow::refresh(&process.refresh, text, "https://a.example", by).await {
             Ok(answer) => {
                 let body = serde_json::to_value(&answer).expect("JSON");
                 let Some(held) = held(&body) else { return Answer::Retry };

@@ -1,0 +1,77 @@
+//! Faults on the wire, each many times; how long it takes at the worst; and a WeChat that is not there.
+
+use std::time::Duration;
+
+use shared::lambda::TIMEOUT;
+use tests::faults::{
+    self,
+    outage::{Outage, outage},
+    patience::{Waited, patience},
+};
+
+use crate::table::{Row, Size};
+
+/// How often each fault is met.
+const TIMES: (u64, u64) = (200, 1_000);
+
+/// Users, and how often each of them refreshes while WeChat is not there.
+const USERS: usize = 50;
+const ROUNDS: (usize, usize) = (40, 400);
+
+/// The longest that anybody waited.
+fn worst<'a>(what: &str, bar: Duration, waited: impl Iterator<Item = &'a Waited>) -> Row {
+    let worst = waited.max_by_key(|one| one.took).expect("somebody waited");
+    Row {
+        what: format!("worst server time, {what}"),
+        bar: format!("≤ {} s", bar.as_secs_f64()),
+        measured: format!("{:.1} s ({}: {})", worst.took.as_secs_f64(), worst.what, worst.weather),
+        is_met: worst.took <= bar,
+    }
+}
+
+/// The lines of this suite.
+pub(crate) async fn rows(size: Size) -> Vec<Row> {
+    let times = size.of(TIMES.0, TIMES.1);
+    let waited = patience().await;
+    let mut outcomes = faults::of_wechat(times).await;
+    outcomes.extend(faults::of_the_table(times).await);
+    outcomes.extend(faults::of_the_process(times).await);
+    let mut served = outage(Outage::Refused, USERS, size.of(ROUNDS.0, ROUNDS.1)).await;
+    let silent = outage(Outage::Silent, USERS, size.of(ROUNDS.0, ROUNDS.1)).await;
+    served.refreshes += silent.refreshes;
+    served.refreshed += silent.refreshed;
+    served.others += silent.others;
+    served.served += silent.served;
+
+    for outcome in outcomes.iter().filter(|outcome| !outcome.is_survived()) {
+        eprintln!("{outcome}");
+    }
+    let (survived, count) = (outcomes.iter().filter(|outcome| outcome.is_survived()).count(), outcomes.len());
+    let met: u64 = outcomes.iter().map(|outcome| outcome.times).sum();
+    let fewest = outcomes.iter().map(|outcome| outcome.times).min().unwrap_or_default();
+    let is = |names: &'static [&str]| waited.iter().filter(move |one| names.contains(&one.what));
+    let (logins, refreshes) = (&["login", "login, repeated"], &["refresh", "refresh, reuse"]);
+    let others = waited.iter().filter(|one| !logins.contains(&one.what) && !refreshes.contains(&one.what));
+    vec![
+        Row {
+            what: format!("faults on the wire survived, each at least {fewest} times"),
+            bar: "30 of 30".to_owned(),
+            measured: format!("{survived} of {count}"),
+            is_met: (survived, count) == (30, 30) && fewest >= times,
+        },
+        Row::all(
+            "the next step ends in a live session, and nothing from before is over",
+            outcomes.iter().map(|outcome| outcome.survived).sum(),
+            met,
+        ),
+        Row::none(
+            "failures of ours answered as a verdict on a credential",
+            outcomes.iter().map(|outcome| outcome.verdicts).sum(),
+        ),
+        Row::all("refreshes served while WeChat is not there", served.refreshed, served.refreshes),
+        Row::all("sessions, profiles, keys and logouts served meanwhile", served.served, served.others),
+        worst("logins", Duration::from_secs(9), is(logins)),
+        worst("refreshes", Duration::from_secs(3), is(refreshes)),
+        worst("all other routes", TIMEOUT, others),
+    ]
+}

@@ -1,0 +1,198 @@
+//! Faults on the wire, end to end: a process whose way to WeChat, table or secrets fails, and what its clients make of it.
+//!
+//! A case is a user. Something goes wrong with one request of theirs; they do what the answer's `action` says; then they
+//! must have a live session, nothing they had before may be over, and no failure of ours may have been called theirs.
+
+pub mod outage;
+pub mod patience;
+mod process;
+pub mod proxy;
+mod table;
+mod wechat;
+
+use std::{collections::BTreeMap, fmt};
+
+use futures_util::future::join_all;
+use http::Method;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::{Answer, Laptop, Tokens, send};
+
+/// So many things are done at once where nothing is waited for: more would only wait for the machine, past every limit.
+static AT_ONCE: Semaphore = Semaphore::const_new(4);
+
+/// What came of one fault.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The fault.
+    pub fault: &'static str,
+    /// How often it was met.
+    pub times: u64,
+    /// How often the answer was one of the allowed ones, and all was well after the next step.
+    pub survived: u64,
+    /// How often a failure of ours was answered as a verdict on a credential: 400 or 401.
+    pub verdicts: u64,
+    /// The answers, counted.
+    pub answers: BTreeMap<String, u64>,
+    /// What went wrong.
+    pub failures: Vec<String>,
+}
+
+impl Outcome {
+    fn of(fault: &'static str) -> Self {
+        Self { fault, times: 0, survived: 0, verdicts: 0, answers: BTreeMap::new(), failures: Vec::new() }
+    }
+
+    /// Whether it was met, and survived each time.
+    #[must_use]
+    pub fn is_survived(&self) -> bool {
+        self.times > 0 && self.survived == self.times && self.verdicts == 0
+    }
+
+    fn add(&mut self, case: Case) {
+        self.times += 1;
+        self.verdicts += u64::from(case.is_verdict);
+        *self.answers.entry(case.answer).or_default() += 1;
+        match case.result {
+            Ok(()) => self.survived += 1,
+            Err(failure) => self.failures.push(failure),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {} of {} survived; {:?}", self.fault, self.survived, self.times, self.answers)?;
+        self.failures.iter().take(3).try_for_each(|failure| write!(out, "\n    {failure}"))
+    }
+}
+
+/// What came of one fault for one user.
+struct Case {
+    answer: String,
+    is_verdict: bool,
+    result: Result<(), String>,
+}
+
+impl Case {
+    /// A case in which every failure was ours.
+    fn of(answer: &Answer, result: Result<(), String>) -> Self {
+        Self { answer: said(answer), is_verdict: matches!(answer.status.as_u16(), 400 | 401), result }
+    }
+
+    /// A case in which the credential is over in truth.
+    fn of_what_is_over(answer: &Answer, result: Result<(), String>) -> Self {
+        Self { is_verdict: false, ..Self::of(answer, result) }
+    }
+}
+
+/// An answer in two words.
+fn said(answer: &Answer) -> String {
+    let status = answer.status.as_u16();
+    if status == 200 { "200".to_owned() } else { format!("{status} {}", answer.json()["code"].as_str().unwrap_or("-")) }
+}
+
+/// Every fault of WeChat, so often each.
+pub async fn of_wechat(times: u64) -> Vec<Outcome> {
+    wechat::run(times).await
+}
+
+/// Every fault of the table, so often each.
+pub async fn of_the_table(times: u64) -> Vec<Outcome> {
+    table::run(times).await
+}
+
+/// Every fault of the process itself, its clock and its secrets, so often each.
+pub async fn of_the_process(times: u64) -> Vec<Outcome> {
+    process::run(times).await
+}
+
+/// What the suite makes of a table whose failure reads as the refusal of a write: it must not call that survived.
+pub async fn of_a_table_that_lies(times: u64) -> Outcome {
+    table::lie(times).await
+}
+
+/// Does the work for each, a few at a time, and gives the results in order.
+async fn each<I, T, F: Future<Output = T>>(items: impl IntoIterator<Item = I>, mut work: impl FnMut(I) -> F) -> Vec<T> {
+    let limited = items.into_iter().map(|item| {
+        let working = work(item);
+        async {
+            let _permit = AT_ONCE.acquire().await;
+            working.await
+        }
+    });
+    join_all(limited).await
+}
+
+/// Fails with these words unless it holds.
+fn must(holds: bool, words: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(words()) }
+}
+
+/// A login that can be repeated.
+struct Login {
+    body: Value,
+    key: String,
+}
+
+impl Login {
+    fn new(laptop: &Laptop, user: &str) -> Self {
+        let code = laptop.code(user);
+        Self { key: format!("one-login-one-key-{code}"), body: json!({ "code": code }) }
+    }
+
+    fn request(&self, laptop: &Laptop) -> reqwest::RequestBuilder {
+        laptop.request("/v1/login").header("idempotency-key", &self.key).json(&self.body)
+    }
+
+    async fn send(&self, laptop: &Laptop) -> Answer {
+        send(self.request(laptop)).await
+    }
+}
+
+/// What a login answered.
+fn tokens(answer: &Answer) -> Tokens {
+    Tokens {
+        access: answer.text_of("access_token"),
+        refresh: answer.text_of("refresh_token"),
+        openid: answer.text_of("openid"),
+        device: answer.text_of("device"),
+    }
+}
+
+/// Goes on from the answer to a login as its `action` says, until there are tokens.
+async fn settle_login(laptop: &Laptop, user: &str, mut login: Login, mut answer: Answer) -> Result<Tokens, String> {
+    for _ in 0..4 {
+        match answer.json()["action"].as_str() {
+            None => return Ok(tokens(&answer)),
+            Some("retry") => {}
+            Some("relogin") => login = Login::new(laptop, user),
+            Some(_) => break,
+        }
+        answer = login.send(laptop).await;
+    }
+    Err(format!("{user} is not logged in: {answer:?}"))
+}
+
+/// Goes on from the answer to a refresh: the same token again must give the successor, and again the same.
+async fn settle_refresh(laptop: &Laptop, before: &Tokens, answer: Answer) -> Result<(), String> {
+    let mut answers = vec![answer];
+    answers.push(laptop.refresh(&before.refresh).await);
+    answers.push(laptop.refresh(&before.refresh).await);
+    let given: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
+    must(given.len() >= 2, || format!("not refreshed: {answers:?}"))?;
+    let successor = given[0].text_of("refresh_token");
+    must(successor != before.refresh, || "not rotated".to_owned())?;
+    must(given.iter().all(|answer| answer.text_of("refresh_token") == successor), || format!("a fork: {answers:?}"))?;
+    let after = Tokens { access: given[0].text_of("access_token"), refresh: successor, ..before.clone() };
+    is_alive(laptop, &after).await
+}
+
+/// Whether both tokens are taken.
+async fn is_alive(laptop: &Laptop, tokens: &Tokens) -> Result<(), String> {
+    let session = send(laptop.method(Method::GET, "/v1/session").bearer_auth(&tokens.access)).await;
+    must(session.status == 200, || format!("dead access token: {session:?}"))?;
+    let refreshed = laptop.refresh(&tokens.refresh).await;
+    must(refreshed.status == 200, || format!("dead refresh token: {refreshed:?}"))
+}

@@ -1,0 +1,321 @@
+//! A TCP proxy that fails on purpose: it reads one HTTP/1.1 message after the other, and drops, delays or cuts them.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::{sleep, timeout},
+};
+
+/// What happens to an answer, or in its place.
+#[derive(Clone, Debug)]
+pub enum Then {
+    /// The connection is reset (RST).
+    Reset,
+    /// Half of the answer, and the connection is reset.
+    ResetMidBody,
+    /// Our side of the connection is closed (FIN) without an answer.
+    HalfClose,
+    /// Nothing, ever; the connection stays open.
+    Silence,
+    /// Headers and half of the body, then nothing.
+    SilenceMidBody,
+    /// The answer, late.
+    Late(Duration),
+    /// The answer, a few bytes at a time.
+    Slices,
+    /// Another answer.
+    Say(String),
+}
+
+/// What goes wrong with a request.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// Whether the request reaches the other side before.
+    pub passes: bool,
+    /// What comes back.
+    pub then: Then,
+    /// Only requests that hold these bytes meet it.
+    pub holding: String,
+    /// How often one and the same request meets it, sent again and again.
+    pub each: u32,
+    /// Only requests on a connection that lay idle meet it.
+    pub idle: bool,
+}
+
+impl Fault {
+    /// The request is lost on its way there, each time.
+    #[must_use]
+    pub fn before(then: Then) -> Self {
+        Self { passes: false, then, holding: String::new(), each: u32::MAX, idle: false }
+    }
+
+    /// The request arrives and does its work, and the answer is lost, each time.
+    #[must_use]
+    pub fn after(then: Then) -> Self {
+        Self { passes: true, ..Self::before(then) }
+    }
+
+    /// An answer in place of the true one.
+    #[must_use]
+    pub fn say(status: &str, body: &str) -> Self {
+        let length = body.len();
+        Self::before(Then::Say(format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}")))
+    }
+
+    /// One and the same request meets it once.
+    #[must_use]
+    pub fn once(self) -> Self {
+        Self { each: 1, ..self }
+    }
+
+    /// Only a request on a connection that lay idle meets it.
+    #[must_use]
+    pub fn on_idle(self) -> Self {
+        Self { idle: true, ..self }
+    }
+
+    /// Only requests that hold these bytes meet it.
+    #[must_use]
+    pub fn of(self, holding: &str) -> Self {
+        Self { holding: holding.to_owned(), ..self }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    fault: Option<Fault>,
+    /// How often each request was sent.
+    sent: HashMap<u64, u32>,
+}
+
+/// The way to a server.
+pub struct Proxy {
+    /// Its address, as an origin.
+    pub url: String,
+    address: SocketAddr,
+    upstream: SocketAddr,
+    state: Arc<Mutex<State>>,
+    met: watch::Sender<usize>,
+    open: Option<JoinHandle<()>>,
+    /// Holds the port while nothing listens on it.
+    closed: Option<TcpSocket>,
+    /// Holds the port while nobody is let in, and the queue before it.
+    full: Option<(TcpListener, Vec<TcpStream>)>,
+}
+
+impl Proxy {
+    /// A way to the server at this origin on which nothing is wrong.
+    pub async fn to(origin: &str) -> Self {
+        let upstream = origin.trim_start_matches("http://").parse().expect("an address");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let url = format!("http://{address}");
+        let (state, met) = (Arc::default(), watch::Sender::new(0));
+        let mut proxy = Self { url, address, upstream, state, met, open: None, closed: None, full: None };
+        proxy.listen(listener);
+        proxy
+    }
+
+    fn listen(&mut self, listener: TcpListener) {
+        let (state, met, upstream) = (Arc::clone(&self.state), self.met.clone(), self.upstream);
+        self.open = Some(tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let way = Way { state: Arc::clone(&state), met: met.clone(), upstream };
+                connections.spawn(way.converse(client));
+                while connections.try_join_next().is_some() {}
+            }
+        }));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// From now on requests meet this.
+    pub fn fail(&self, fault: Fault) {
+        self.state().fault = Some(fault);
+    }
+
+    /// From now on nothing is wrong.
+    pub fn heal(&self) {
+        self.state().fault = None;
+    }
+
+    /// Refuses connections, and breaks those that there are.
+    pub async fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.abort();
+            drop(open.await);
+        }
+        // A port that is bound and not listened on answers RST, and nobody else gets it.
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("an option");
+        socket.bind(self.address).expect("the port is free again");
+        self.closed = Some(socket);
+    }
+
+    /// Lets connections hang: neither taken nor refused.
+    pub async fn fill(&mut self) {
+        self.close().await;
+        let socket = self.closed.take().expect("a closed port");
+        let (listener, mut queue) = (socket.listen(1).expect("a listener"), Vec::new());
+        let queued = Duration::from_millis(200);
+        while let Ok(Ok(stream)) = timeout(queued, TcpStream::connect(self.address)).await {
+            queue.push(stream);
+        }
+        self.full = Some((listener, queue));
+    }
+
+    /// Takes connections again.
+    pub fn open(&mut self) {
+        if let Some(socket) = self.closed.take() {
+            self.listen(socket.listen(1_024).expect("a listener"));
+        }
+    }
+
+    /// Waits until so many requests have met a fault, the part of it that reaches the other side included.
+    pub async fn until_met(&self, count: usize) {
+        self.met.subscribe().wait_for(|met| *met >= count).await.expect("the proxy is there");
+    }
+
+    /// How often the request that was sent most was sent.
+    #[must_use]
+    pub fn most_sent(&self) -> u32 {
+        self.state().sent.values().max().copied().unwrap_or_default()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(open) = &self.open {
+            open.abort();
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One connection's way.
+struct Way {
+    state: Arc<Mutex<State>>,
+    met: watch::Sender<usize>,
+    upstream: SocketAddr,
+}
+
+impl Way {
+    async fn converse(self, client: TcpStream) {
+        // A connection that breaks, on either side, is this one's end and nobody's failure.
+        drop(self.relay(client).await);
+    }
+
+    async fn relay(&self, mut client: TcpStream) -> io::Result<()> {
+        let mut server = TcpStream::connect(self.upstream).await?;
+        for stream in [&client, &server] {
+            stream.set_nodelay(true)?;
+        }
+        for served in 0.. {
+            let request = message(&mut client).await?;
+            let Some(fault) = self.meets(&request, served > 0) else {
+                server.write_all(&request).await?;
+                client.write_all(&message(&mut server).await?).await?;
+                continue;
+            };
+            let mut answer = Vec::new();
+            if fault.passes {
+                server.write_all(&request).await?;
+                answer = message(&mut server).await?;
+            }
+            self.met.send_modify(|met| *met += 1);
+            let half = answer.len() - body_of(&answer).len() / 2;
+            match fault.then {
+                Then::Reset => return client.set_zero_linger(),
+                Then::ResetMidBody => {
+                    client.write_all(&answer[..half]).await?;
+                    // What is sent and not yet read would be lost with a reset at once.
+                    sleep(Duration::from_millis(20)).await;
+                    return client.set_zero_linger();
+                }
+                Then::HalfClose => {
+                    client.shutdown().await?;
+                    message(&mut client).await?;
+                }
+                Then::Silence => std::future::pending().await,
+                Then::SilenceMidBody => {
+                    client.write_all(&answer[..half]).await?;
+                    std::future::pending().await
+                }
+                Then::Late(time) => {
+                    sleep(time).await;
+                    client.write_all(&answer).await?;
+                }
+                Then::Slices => {
+                    for slice in answer.chunks(7) {
+                        client.write_all(slice).await?;
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Then::Say(answer) => client.write_all(answer.as_bytes()).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The fault that this request meets now.
+    fn meets(&self, request: &[u8], idle: bool) -> Option<Fault> {
+        let mut state = lock(&self.state);
+        // A repetition differs in headers alone.
+        let mut hasher = DefaultHasher::new();
+        request.split(|byte| *byte == b'\n').next().hash(&mut hasher);
+        body_of(request).hash(&mut hasher);
+        let sent = state.sent.entry(hasher.finish()).or_default();
+        *sent += 1;
+        let sent = *sent;
+        state.fault.clone().filter(|fault| {
+            let holding = fault.holding.as_bytes();
+            sent <= fault.each
+                && (idle || !fault.idle)
+                && (holding.is_empty() || request.windows(holding.len()).any(|bytes| bytes == holding))
+        })
+    }
+}
+
+/// What follows the headers.
+fn body_of(message: &[u8]) -> &[u8] {
+    let end = message.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    end.map_or(&[], |end| &message[end + 4..])
+}
+
+/// The next message of a connection: headers, and as much body as they promise.
+async fn message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut message = Vec::new();
+    loop {
+        if stream.read_buf(&mut message).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // The handshake of somebody who takes this for TLS.
+        if message[0] == 0x16 {
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").await?;
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let Some(end) = message.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8_lossy(&message[..end]).to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+        if message.len() >= end + 4 + length.unwrap_or_default() {
+            return Ok(message);
+        }
+    }
+}

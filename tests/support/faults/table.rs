@@ -1,0 +1,216 @@
+//! What goes wrong at the table or on the way there: a refresh or a login, under way while it happens.
+
+use futures_util::{StreamExt as _, future::join_all, stream};
+use http::Method;
+
+use super::{
+    Case, Login, Outcome, each, is_alive, must,
+    proxy::{Fault, Proxy, Then},
+    said, settle_login, settle_refresh,
+};
+use crate::{Answer, Laptop, Tokens, send};
+
+/// As many as the SDK's own budget for repetitions lets a process have at once.
+const USERS: usize = 8;
+
+/// How many processes run at once.
+const PROCESSES: usize = 4;
+
+const WEEK: u64 = 604_800;
+
+/// What is to come of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The client notices nothing.
+    Hidden,
+    /// The client is told to try again; of a login the code is spent, so with a new one.
+    Told,
+}
+
+struct Plan {
+    fault: &'static str,
+    /// What requests meet, differing from process to process; no connection at all if there is none.
+    meets: fn(usize) -> (Option<Fault>, End),
+    /// Only logins can meet it.
+    of_login: bool,
+}
+
+fn exception(status: &str, kind: &str) -> Fault {
+    Fault::say(status, &format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{kind}","message":"{kind}"}}"#))
+}
+
+fn throttled() -> Fault {
+    exception("400 Bad Request", "ProvisionedThroughputExceededException")
+}
+
+fn broken() -> Fault {
+    exception("500 Internal Server Error", "InternalServerError")
+}
+
+/// Bytes of the request that writes the user item, the session item or the claim of a login.
+pub(super) fn write_of_a_login(at: usize) -> &'static str {
+    [r#""sk":{"S":"user"}"#, r#""sk":{"S":"session#"#, r#""sk":{"S":"code"}"#][at % 3]
+}
+
+/// Every other process meets it once, so that the SDK's next attempt passes, and the others as long as they try.
+fn now_and_then(at: usize, fault: Fault) -> (Option<Fault>, End) {
+    if at.is_multiple_of(2) { (Some(fault.once()), End::Hidden) } else { (Some(fault), End::Told) }
+}
+
+const PLANS: [Plan; 8] = [
+    Plan { fault: "DynamoDB: connect refused", meets: |_| (None, End::Told), of_login: false },
+    Plan {
+        fault: "DynamoDB: reset after the write was applied",
+        meets: |_| (Some(Fault::after(Then::Reset).once()), End::Hidden),
+        of_login: false,
+    },
+    Plan {
+        fault: "DynamoDB: timeout before the write",
+        meets: |at| now_and_then(at, Fault::before(Then::Silence)),
+        of_login: false,
+    },
+    Plan {
+        fault: "DynamoDB: timeout after the write",
+        meets: |at| now_and_then(at, Fault::after(Then::Silence)),
+        of_login: false,
+    },
+    Plan { fault: "DynamoDB: throttled once", meets: |_| (Some(throttled().once()), End::Hidden), of_login: false },
+    Plan { fault: "DynamoDB: throttled for ever", meets: |_| (Some(throttled()), End::Told), of_login: false },
+    Plan {
+        fault: "DynamoDB: one of the three login writes failing",
+        meets: |at| (Some(broken().of(write_of_a_login(at))), End::Told),
+        of_login: true,
+    },
+    Plan { fault: "DynamoDB: internal server error", meets: |at| now_and_then(at, broken()), of_login: false },
+];
+
+pub(super) async fn run(times: u64) -> Vec<Outcome> {
+    let mut outcomes: Vec<_> = stream::iter(&PLANS).map(|plan| play(plan, times)).buffered(3).collect().await;
+    outcomes.push(over("DynamoDB: expired item still returned", times, false).await);
+    outcomes.push(over("DynamoDB: item deleted by TTL between calls", times, true).await);
+    outcomes
+}
+
+/// A refusal in the table's own words, though nothing was looked at: the failure that a table must not have.
+pub(super) async fn lie(times: u64) -> Outcome {
+    let meets = |_| (Some(exception("400 Bad Request", "ConditionalCheckFailedException")), End::Told);
+    play(&Plan { fault: "DynamoDB: a refusal that is none", meets, of_login: false }, times).await
+}
+
+async fn play(plan: &Plan, times: u64) -> Outcome {
+    let (laptop, mut outcome) = (Laptop::start().await, Outcome::of(plan.fault));
+    let names: Vec<_> = (0..times).map(|at| format!("user-{at}")).collect();
+    let before = each(&names, |name| laptop.login(name)).await;
+    // Old enough to be rotated.
+    laptop.clock.advance(121);
+    let users: Vec<_> = names.into_iter().zip(before).collect();
+    let processes = users
+        .chunks(USERS.min(users.len().div_ceil(3)))
+        .enumerate()
+        .map(|(at, users)| process(&laptop, plan, at, users));
+    let mut processes = stream::iter(processes).buffer_unordered(PROCESSES);
+    while let Some(cases) = processes.next().await {
+        cases.into_iter().for_each(|case| outcome.add(case));
+    }
+    outcome
+}
+
+/// What a user does while the table fails.
+enum Step {
+    Refresh,
+    Login(Login),
+}
+
+/// A process of its own, whose table fails for a few users at once.
+async fn process(laptop: &Laptop, plan: &Plan, at: usize, users: &[(String, Tokens)]) -> Vec<Case> {
+    let mut way = Proxy::to(&laptop.world.dynamodb_url).await;
+    let process = laptop.beside_with(&[("AWS_ENDPOINT_URL_DYNAMODB", &way.url)], &laptop.clock).await;
+    let step = |(number, (name, _)): (usize, &(String, Tokens))| {
+        if plan.of_login || number % 2 == 1 { Step::Login(Login::new(laptop, name)) } else { Step::Refresh }
+    };
+    let steps: Vec<_> = users.iter().enumerate().map(step).collect();
+    let (fault, end) = (plan.meets)(at);
+    match fault {
+        Some(fault) => way.fail(fault),
+        None => way.close().await,
+    }
+
+    let answers = join_all(users.iter().zip(&steps).map(async |((_, before), step)| match step {
+        Step::Refresh => process.refresh(&before.refresh).await,
+        Step::Login(login) => login.send(&process).await,
+    }))
+    .await;
+
+    way.heal();
+    way.open();
+    let cases = users.iter().zip(steps).zip(answers);
+    each(cases, async |((user, step), answer)| {
+        let result = settle(&process, end, (user, step), &answer).await;
+        Case::of(&answer, result)
+    })
+    .await
+}
+
+async fn settle(
+    process: &Laptop,
+    end: End,
+    ((name, before), step): (&(String, Tokens), Step),
+    answer: &Answer,
+) -> Result<(), String> {
+    let told = match (end, &step) {
+        (End::Hidden, _) => "200",
+        (End::Told, Step::Refresh) => "503 unavailable",
+        (End::Told, Step::Login(_)) => "503 retry_login",
+    };
+    must(said(answer) == told, || format!("{answer:?}"))?;
+    match step {
+        Step::Refresh => settle_refresh(process, before, answer.clone()).await,
+        Step::Login(login) => {
+            let after = settle_login(process, name, login, answer.clone()).await?;
+            is_alive(process, &after).await?;
+            // What the user had before is as it was.
+            let next = process.refresh(&before.refresh).await;
+            must(next.status == 200, || format!("the session from before is over: {next:?}"))
+        }
+    }
+}
+
+/// A session that is over in truth, its item swept away or not: the client is told so, and logs in.
+async fn over(fault: &'static str, times: u64, is_swept: bool) -> Outcome {
+    let (laptop, mut outcome) = (Laptop::start().await, Outcome::of(fault));
+    let names: Vec<_> = (0..times).map(|at| format!("user-{at}")).collect();
+    let before = each(&names, |name| laptop.login(name)).await;
+    laptop.clock.advance(if is_swept { 121 } else { WEEK });
+
+    let cases = each(names.iter().zip(before), async |(name, before)| {
+        if is_swept {
+            delete_session(&laptop, &before).await;
+        }
+        let access = send(laptop.method(Method::GET, "/v1/session").bearer_auth(&before.access)).await;
+        let answer = laptop.refresh(&before.refresh).await;
+        let result = async {
+            must(access.status == 401, || format!("{access:?}"))?;
+            must(said(&answer) == "400 login_required", || format!("{answer:?}"))?;
+            let after = settle_login(&laptop, name, Login::new(&laptop, name), answer.clone()).await?;
+            is_alive(&laptop, &after).await
+        };
+        let result = result.await;
+        Case::of_what_is_over(&answer, result)
+    });
+    cases.await.into_iter().for_each(|case| outcome.add(case));
+    outcome
+}
+
+/// Deletes the only session of a user behind the back of everybody, as TTL does.
+async fn delete_session(laptop: &Laptop, of: &Tokens) {
+    let (client, table) = laptop.dynamodb();
+    let partition = format!("{}#{}", crate::APPID, of.openid);
+    let query = client.query().table_name(&table).key_condition_expression("pk = :pk");
+    let found = query.expression_attribute_values(":pk", aws_sdk_dynamodb::types::AttributeValue::S(partition));
+    for item in found.send().await.expect("an answer").items() {
+        if item["sk"].as_s().is_ok_and(|key| key.starts_with("session#")) {
+            let delete = client.delete_item().table_name(&table).key("pk", item["pk"].clone());
+            delete.key("sk", item["sk"].clone()).send().await.expect("an answer");
+        }
+    }
+}

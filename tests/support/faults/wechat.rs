@@ -1,0 +1,219 @@
+//! What goes wrong at WeChat or on the way there: a login, under way while it happens.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, future::join_all, stream};
+
+use super::{
+    Case, Login, Outcome, each, is_alive, must,
+    proxy::{Fault, Proxy, Then},
+    said, settle_login,
+};
+use crate::{Answer, Laptop, Tokens};
+
+/// More failures in a row, and the breaker answers in place of WeChat.
+const USERS: u64 = 2;
+
+/// How many processes fail at once.
+const PROCESSES: usize = 50;
+
+/// How WeChat fails.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Nothing listens.
+    Refused,
+    /// No host has this name.
+    Nameless,
+    /// What listens does not speak TLS.
+    NoTls,
+    /// A request meets this; it may differ from process to process.
+    Meets(fn(u64) -> Fault),
+    /// The code was exchanged before, and the answer to that login was lost.
+    Used,
+}
+
+struct Plan {
+    fault: &'static str,
+    way: Way,
+    answer: &'static str,
+    /// How often a code may be sent to WeChat.
+    sent: u32,
+}
+
+const LATE: Duration = Duration::from_secs(5);
+const BUSY: &str = r#"{"errcode":-1,"errmsg":"system error, rid: 1-2-3"}"#;
+const QUOTA: &str = r#"{"errcode":45011,"errmsg":"api minute-quota reach limit, rid: 1-2-3"}"#;
+
+const PLANS: [Plan; 15] = [
+    Plan { fault: "WeChat: connect refused", way: Way::Refused, answer: "504 wechat_timeout", sent: 0 },
+    Plan { fault: "WeChat: DNS failure", way: Way::Nameless, answer: "504 wechat_timeout", sent: 0 },
+    Plan { fault: "WeChat: TLS failure", way: Way::NoTls, answer: "504 wechat_timeout", sent: 0 },
+    Plan {
+        fault: "WeChat: reset before the answer",
+        way: Way::Meets(|at| match at % 3 {
+            0 => Fault::before(Then::Reset),
+            1 => Fault::after(Then::Reset),
+            _ => Fault::after(Then::HalfClose),
+        }),
+        answer: "504 wechat_timeout",
+        sent: 1,
+    },
+    Plan {
+        fault: "WeChat: reset mid-body",
+        way: Way::Meets(|_| Fault::after(Then::ResetMidBody)),
+        answer: "504 wechat_timeout",
+        sent: 1,
+    },
+    Plan {
+        fault: "WeChat: slow headers past the timeout",
+        way: Way::Meets(|at| {
+            if at.is_multiple_of(2) { Fault::after(Then::Late(LATE)) } else { Fault::before(Then::Silence) }
+        }),
+        answer: "504 wechat_timeout",
+        sent: 1,
+    },
+    Plan {
+        fault: "WeChat: slow body",
+        way: Way::Meets(|_| Fault::after(Then::SilenceMidBody)),
+        answer: "504 wechat_timeout",
+        sent: 1,
+    },
+    Plan {
+        fault: "WeChat: HTTP 500",
+        way: Way::Meets(|_| Fault::say("500 Internal Server Error", "<html>")),
+        answer: "502 wechat_error",
+        sent: 1,
+    },
+    Plan {
+        fault: "WeChat: HTTP 200 with HTML",
+        way: Way::Meets(|_| Fault::say("200 OK", "<html><h1>502 Bad Gateway</h1></html>")),
+        answer: "502 wechat_error",
+        sent: 1,
+    },
+    Plan {
+        fault: "WeChat: empty body",
+        way: Way::Meets(|_| Fault::say("200 OK", "")),
+        answer: "502 wechat_error",
+        sent: 1,
+    },
+    Plan { fault: "WeChat: -1 once", way: Way::Meets(|_| Fault::say("200 OK", BUSY).once()), answer: "200", sent: 2 },
+    Plan {
+        fault: "WeChat: -1 for ever",
+        way: Way::Meets(|_| Fault::say("200 OK", BUSY)),
+        answer: "503 wechat_busy",
+        sent: 2,
+    },
+    Plan {
+        fault: "WeChat: 45011",
+        way: Way::Meets(|_| Fault::say("200 OK", QUOTA)),
+        answer: "503 wechat_busy",
+        sent: 1,
+    },
+    Plan { fault: "WeChat: 40163 after a success", way: Way::Used, answer: "200", sent: 2 },
+    Plan {
+        fault: "WeChat: idle connection closed silently",
+        way: Way::Meets(|_| Fault::before(Then::Silence).on_idle()),
+        answer: "504 wechat_timeout",
+        sent: 1,
+    },
+];
+
+pub(super) async fn run(times: u64) -> Vec<Outcome> {
+    stream::iter(&PLANS).map(|plan| play(plan, times)).buffered(4).collect().await
+}
+
+async fn play(plan: &Plan, times: u64) -> Outcome {
+    let (laptop, mut outcome) = (Laptop::start().await, Outcome::of(plan.fault));
+    // Who shares a process shares its one idle connection, and only one of them can meet it.
+    let is_idle = matches!(plan.way, Way::Meets(fault) if fault(0).idle);
+    let users = if is_idle { 1 } else { USERS.min(times.div_ceil(3)) };
+    let processes: Vec<_> = (0..times.div_ceil(users)).collect();
+    for group in processes.chunks(PROCESSES) {
+        let ready = each(group, |at| Process::start(&laptop, plan, *at, users)).await;
+        let struck = join_all(ready.into_iter().map(|process| process.strike(plan.way))).await;
+        let cases = each(struck, |(process, answers)| process.settle(plan, answers)).await;
+        cases.into_iter().flatten().for_each(|case| outcome.add(case));
+    }
+    outcome
+}
+
+/// A process of its own, whose WeChat fails for a few users at once.
+struct Process<'a> {
+    at: u64,
+    laptop: &'a Laptop,
+    process: Laptop,
+    way: Proxy,
+    is_tls: bool,
+    users: Vec<User>,
+}
+
+/// Somebody who has a session and logs in again, on another device.
+struct User {
+    name: String,
+    before: Tokens,
+    login: Login,
+    /// What the same login gave a moment ago.
+    lost: Option<Answer>,
+}
+
+impl<'a> Process<'a> {
+    async fn start(laptop: &'a Laptop, plan: &Plan, at: u64, users: u64) -> Self {
+        let way = Proxy::to(&laptop.world.wechat_url).await;
+        let url = match plan.way {
+            Way::Nameless => "https://wechat.invalid".to_owned(),
+            Way::NoTls => way.url.replace("http:", "https:"),
+            Way::Refused | Way::Meets(_) | Way::Used => way.url.clone(),
+        };
+        let process = laptop.beside_with(&[("WXAUTH_WECHAT_URL", &url)], &laptop.clock).await;
+        let mut ready = Self { at, laptop, process, way, is_tls: url.starts_with("https:"), users: Vec::new() };
+        for user in 0..users {
+            let name = format!("user-{at}-{user}");
+            // This leaves an idle connection behind.
+            let (before, login) = (ready.next().login(&name).await, Login::new(laptop, &name));
+            let lost = match plan.way {
+                Way::Used => Some(login.send(&ready.process).await),
+                Way::Refused | Way::Nameless | Way::NoTls | Way::Meets(_) => None,
+            };
+            ready.users.push(User { name, before, login, lost });
+        }
+        ready
+    }
+
+    /// Where all is well afterwards: what cannot be mended in this process is mended in the next.
+    fn next(&self) -> &Laptop {
+        if self.is_tls { self.laptop } else { &self.process }
+    }
+
+    async fn strike(mut self, way: Way) -> (Self, Vec<Answer>) {
+        match way {
+            Way::Refused => self.way.close().await,
+            Way::Meets(fault) => self.way.fail(fault(self.at)),
+            Way::Nameless | Way::NoTls | Way::Used => {}
+        }
+        let answers = join_all(self.users.iter().map(|user| user.login.send(&self.process))).await;
+        (self, answers)
+    }
+
+    async fn settle(mut self, plan: &Plan, answers: Vec<Answer>) -> Vec<Case> {
+        let sent = self.way.most_sent();
+        self.way.heal();
+        self.way.open();
+        let mut cases = Vec::new();
+        for (user, answer) in std::mem::take(&mut self.users).into_iter().zip(answers) {
+            let result = async {
+                must(said(&answer) == plan.answer, || format!("{answer:?}"))?;
+                // The logins before were sent once each.
+                must(sent <= plan.sent.max(1), || format!("a code was sent {sent} times"))?;
+                let token = |answer: &Answer| answer.text_of("refresh_token");
+                let is_same = user.lost.is_none_or(|lost| token(&lost) == token(&answer));
+                must(is_same, || "the repetition gave another token".to_owned())?;
+                let after = settle_login(self.next(), &user.name, user.login, answer.clone()).await?;
+                is_alive(self.next(), &after).await?;
+                is_alive(self.next(), &user.before).await
+            };
+            let result = result.await;
+            cases.push(Case::of(&answer, result));
+        }
+        cases
+    }
+}
