@@ -337,11 +337,9 @@ impl Laptop {
             .var("WXAUTH_JWKS", &file("jwks.json"));
         let start = vars.iter().fold(start, |start, (name, value)| start.var(name, value));
         let (scratch, lines) = (Folder::new(), Lines::default());
-        let world = World::start(start.settings(&scratch, &self.clock, &lines)).await.expect("the laptop starts");
-        let log = Watched::new(lines, &self.simulator);
-        Self { world, simulator: self.simulator.clone(), clock: self.clock.clone(), log, http: client(), scratch }
         let world = self::start(start.settings(&scratch, clock, &lines)).await;
-        Self { world, simulator: self.simulator.clone(), clock: clock.clone(), lines, http: client(), scratch }
+        let log = Watched::new(lines, &self.simulator);
+        Self { world, simulator: self.simulator.clone(), clock: clock.clone(), log, http: client(), scratch }
     }
 
     /// A request to post to a path of the API.
