@@ -1,5 +1,6 @@
 //! WeChat: one trait per thing that a function may ask of it, and what can come of asking.
 
+pub mod answer;
 pub mod breaker;
 pub mod client;
 pub mod errcode;

@@ -12,6 +12,7 @@ mod canary;
 mod exhaustive;
 mod faults;
 mod flaws;
+mod fuzz;
 mod histories;
 mod interleavings;
 mod kill;
@@ -23,8 +24,8 @@ use std::process::ExitCode;
 use table::{Row, Size, Table};
 
 /// In the order of the table.
-const SUITES: [&str; 9] =
-    ["interleavings", "exhaustive", "histories", "flaws", "faults", "kill", "rotation", "attackers", "canary"];
+const SUITES: [&str; 10] =
+    ["interleavings", "exhaustive", "histories", "flaws", "faults", "kill", "rotation", "attackers", "fuzz", "canary"];
 
 async fn rows(suite: &str, size: Size) -> Option<Vec<Row>> {
     Some(match suite {
@@ -36,6 +37,7 @@ async fn rows(suite: &str, size: Size) -> Option<Vec<Row>> {
         "kill" => kill::rows(size).await,
         "rotation" => rotation::rows().await,
         "attackers" => attackers::rows(size).await,
+        "fuzz" => fuzz::rows(size),
         "canary" => canary::rows().await,
         _ => return None,
     })

@@ -12,6 +12,7 @@ mod contract;
 mod doctor;
 mod events;
 mod faults;
+mod fuzz;
 mod histories;
 mod keys;
 mod kill;

@@ -50,13 +50,15 @@ impl Outcome {
         self.times > 0 && self.survived == self.times && self.verdicts == 0
     }
 
-    fn add(&mut self, case: Case) {
-        self.times += 1;
-        self.verdicts += u64::from(case.is_verdict);
-        *self.answers.entry(case.answer).or_default() += 1;
-        match case.result {
-            Ok(()) => self.survived += 1,
-            Err(failure) => self.failures.push(failure),
+    fn add(&mut self, cases: impl IntoIterator<Item = Case>) {
+        for case in cases {
+            self.times += 1;
+            self.verdicts += u64::from(case.is_verdict);
+            *self.answers.entry(case.answer).or_default() += 1;
+            match case.result {
+                Ok(()) => self.survived += 1,
+                Err(failure) => self.failures.push(failure),
+            }
         }
     }
 }

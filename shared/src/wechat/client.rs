@@ -9,20 +9,15 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use reqwest::{RequestBuilder, Response};
 use rustls::pki_types::CertificateDer;
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{
-    App, Call, ExchangeCode, PlatformApi, Upstream, WechatSession,
-    breaker::Breaker,
-    errcode::{self, Api},
-    opendata::{OpenDataDefect, Phone, PhoneInfo},
-    signature,
+    App, Call, ExchangeCode, PlatformApi, Upstream, WechatSession, answer, breaker::Breaker, errcode::Api,
+    opendata::Phone, signature,
 };
 use crate::{
     clock::{Deadline, Secs},
     config::ConfigError,
-    ids::{OpenId, UnionId},
     notes,
     redacted::{AppSecret, LoginCode, PhoneCode, PlatformToken, SessionKey},
 };
@@ -35,8 +30,6 @@ const BUDGET: Duration = Duration::from_millis(5_500);
 const PAUSE: Duration = Duration::from_millis(200);
 /// After a freeze an idle connection may be dead: it is not kept longer than this.
 const IDLE: Duration = Duration::from_secs(4);
-/// WeChat promises two hours at most.
-const LONGEST_TOKEN: Secs = 7_200;
 /// An attempt that could not end in time is not begun: a code would be spent for nothing.
 const SHORTEST: Duration = Duration::from_millis(300);
 /// WeChat's answers stay below 1 KiB.
@@ -83,7 +76,7 @@ impl HttpWechat {
                 ("grant_type", "authorization_code"),
             ])
         };
-        self.call::<Code2Session>(request, Api::Code2Session, by).await?.try_into()
+        self.call(request, Api::Code2Session, by, answer::session).await
     }
 }
 
@@ -128,16 +121,12 @@ impl PlatformApi for HttpWechat {
             });
             let body = body.to_string();
             let request = || json_post(&self.http, self.address("/cgi-bin/stable_token"), body.clone());
-            self.call::<StableToken>(request, Api::StableToken, by).await
+            self.call(request, Api::StableToken, by, answer::platform_token).await
         };
-        let answer = match (fetch(&app.secret).await, &app.previous_secret) {
-            (Err(Upstream::Misconfigured { errcode: 40001 | 40125, .. }), Some(previous)) => fetch(previous).await?,
-            (result, _) => result?,
-        };
-        if answer.access_token.is_empty() || answer.expires_in == 0 {
-            return Err(Upstream::Unreadable("a platform token without text or time"));
+        match (fetch(&app.secret).await, &app.previous_secret) {
+            (Err(Upstream::Misconfigured { errcode: 40001 | 40125, .. }), Some(previous)) => fetch(previous).await,
+            (result, _) => result,
         }
-        Ok((PlatformToken::new(answer.access_token), answer.expires_in.min(LONGEST_TOKEN)))
     }
 
     async fn phone_number(&self, asked: &Call<'_>, code: &PhoneCode, by: Deadline) -> Result<Phone, Upstream> {
@@ -147,11 +136,7 @@ impl PlatformApi for HttpWechat {
             json_post(&self.http, self.address("/wxa/business/getuserphonenumber"), body.clone())
                 .query(&[("access_token", asked.token.expose())])
         };
-        let answer = self.call::<PhoneNumber>(request, Api::PhoneNumber, by).await?;
-        answer.phone_info.of(asked.appid).map_err(|defect| match defect {
-            OpenDataDefect::Unreadable => Upstream::Unreadable("a phone number of another form"),
-            OpenDataDefect::Foreign => Upstream::WrongUser,
-        })
+        self.call(request, Api::PhoneNumber, by, |body| answer::phone(body, asked.appid)).await
     }
 
     async fn check_session(&self, asked: &Call<'_>, key: &SessionKey, by: Deadline) -> Result<bool, Upstream> {
@@ -165,11 +150,7 @@ impl PlatformApi for HttpWechat {
                 ("sig_method", "hmac_sha256"),
             ])
         };
-        match self.call::<Nothing>(request, Api::CheckSession, by).await {
-            Ok(Nothing {}) => Ok(true),
-            Err(Upstream::SessionKeyStale) => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.call(request, Api::CheckSession, by, answer::session_check).await
     }
 }
 
@@ -179,13 +160,14 @@ fn json_post(http: &reqwest::Client, address: String, body: String) -> RequestBu
 
 impl HttpWechat {
     /// Sends a request, and once more where that is safe for a single-use code.
-    async fn call<T: for<'de> Deserialize<'de>>(
+    async fn call<T>(
         &self,
         request: impl Fn() -> RequestBuilder,
         api: Api,
         by: Deadline,
+        read: impl Fn(&[u8]) -> Result<T, Upstream>,
     ) -> Result<T, Upstream> {
-        let first = self.guarded(request(), api, by).await;
+        let first = self.guarded(request(), by, &read).await;
         let unsent = matches!(&first, Err(Upstream::Unreachable(_)));
         // Some calls consume nothing: an answer that got lost is asked for again.
         let consumes = matches!(api, Api::Code2Session | Api::PhoneNumber);
@@ -197,15 +179,15 @@ impl HttpWechat {
         if busy {
             tokio::time::sleep(PAUSE).await;
         }
-        self.guarded(request(), api, by).await
+        self.guarded(request(), by, &read).await
     }
 
     /// One attempt, if the breaker lets it through.
-    async fn guarded<T: for<'de> Deserialize<'de>>(
+    async fn guarded<T>(
         &self,
         request: RequestBuilder,
-        api: Api,
         by: Deadline,
+        read: impl Fn(&[u8]) -> Result<T, Upstream>,
     ) -> Result<T, Upstream> {
         if by.left() < SHORTEST {
             return Err(Upstream::NoAnswer("no time is left"));
@@ -214,7 +196,7 @@ impl HttpWechat {
             notes::note(|notes| notes.breaker_open = true);
             return Err(Upstream::BreakerOpen);
         };
-        let result = attempt(request, api, by).await;
+        let result = attempt(request, by).await.and_then(|body| read(&body));
         let failed = result.as_ref().is_err_and(Upstream::is_failure);
         permit.report(failed, Instant::now());
         notes::note(|notes| notes.wechat_failures += u32::from(failed));
@@ -222,10 +204,10 @@ impl HttpWechat {
     }
 }
 
-async fn attempt<T: for<'de> Deserialize<'de>>(request: RequestBuilder, api: Api, by: Deadline) -> Result<T, Upstream> {
+async fn attempt(request: RequestBuilder, by: Deadline) -> Result<Vec<u8>, Upstream> {
     let answer = tokio::time::timeout(by.within(ATTEMPT).left(), send(request));
     match notes::timed(|notes| &mut notes.wechat, answer).await {
-        Ok(body) => read(&body?, api),
+        Ok(body) => body,
         Err(_) => Err(Upstream::NoAnswer("timeout")),
     }
 }
@@ -258,153 +240,5 @@ fn failed(error: reqwest::Error) -> Upstream {
         Upstream::NoAnswer("timeout")
     } else {
         Upstream::NoAnswer("the connection was lost")
-    }
-}
-
-/// What every answer may say. WeChat prints `errcode` as a number, seldom as text, and mostly not at all on success.
-#[derive(Deserialize)]
-struct Verdict {
-    #[serde(default)]
-    errcode: Option<Errcode>,
-    #[serde(default)]
-    errmsg: serde_json::Value,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Errcode {
-    Number(i64),
-    Text(String),
-}
-
-/// Reads an answer by what it says, not by its `Content-Type`, which is `text/plain` for JSON.
-///
-/// Raw control characters and bytes that are no UTF-8 were seen in WeChat's texts; a verdict must not hide behind them.
-fn read<T: for<'de> Deserialize<'de>>(body: &[u8], api: Api) -> Result<T, Upstream> {
-    let body: Vec<u8> = body.iter().map(|byte| (*byte).max(b' ')).collect();
-    let body = String::from_utf8_lossy(&body);
-    let verdict: Verdict = serde_json::from_str(&body).map_err(|_| Upstream::Unreadable("not a JSON object"))?;
-    let errcode = match verdict.errcode {
-        None => 0,
-        Some(Errcode::Number(number)) => number,
-        Some(Errcode::Text(text)) => text.trim().parse().map_err(|_| Upstream::Unreadable("errcode is no number"))?,
-    };
-    if errcode != 0 {
-        let rid = verdict.errmsg.as_str().and_then(errcode::rid);
-        notes::note(|notes| (notes.errcode, notes.rid) = (Some(errcode), rid.clone()));
-        return Err(errcode::upstream(api, errcode, rid));
-    }
-    serde_json::from_str(&body).map_err(|_| Upstream::Unreadable("a member is missing or of another type"))
-}
-
-#[derive(Deserialize)]
-struct Code2Session {
-    openid: String,
-    session_key: String,
-    #[serde(default)]
-    unionid: serde_json::Value,
-}
-
-impl TryFrom<Code2Session> for WechatSession {
-    type Error = Upstream;
-
-    fn try_from(answer: Code2Session) -> Result<Self, Upstream> {
-        let session_key = SessionKey::new(answer.session_key);
-        if session_key.aes_key().is_none() {
-            return Err(Upstream::Unreadable("session_key is not base64 of 16 bytes"));
-        }
-        Ok(Self {
-            openid: OpenId::parse(&answer.openid).map_err(|_| Upstream::Unreadable("openid"))?,
-            session_key,
-            // Of use beside a login, never a reason against one.
-            unionid: answer.unionid.as_str().and_then(|text| UnionId::parse(text).ok()),
-        })
-    }
-}
-
-#[derive(Deserialize)]
-struct StableToken {
-    access_token: String,
-    expires_in: Secs,
-}
-
-/// An answer that says no more than that all is well.
-#[derive(Deserialize)]
-struct Nothing {}
-
-#[derive(Deserialize)]
-struct PhoneNumber {
-    phone_info: PhoneInfo,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn code2session(body: &str) -> Result<WechatSession, Upstream> {
-        read::<Code2Session>(body.as_bytes(), Api::Code2Session)?.try_into()
-    }
-
-    #[test]
-    fn success_is_an_openid_and_a_session_key_whatever_errcode_says_of_it() {
-        for errcode in ["", r#""errcode":0,"errmsg":"ok","#, r#""errcode":"0","#, r#""errcode":null,"#] {
-            let body =
-                format!(r#"{{{errcode}"openid":"oA","session_key":"tiihtNczf5v6AKRyjwEUhQ==","expires_in":7200}}"#);
-            assert_eq!(code2session(&body).unwrap().openid.expose(), "oA", "{body}");
-        }
-    }
-
-    #[test]
-    fn an_errcode_counts_as_number_and_as_text() {
-        for body in [r#"{"errcode":40029,"errmsg":"invalid code"}"#, r#"{"errcode":"40029"}"#] {
-            assert!(matches!(code2session(body), Err(Upstream::CodeInvalid)), "{body}");
-        }
-    }
-
-    #[test]
-    fn an_odd_errmsg_or_unionid_hides_nothing() {
-        let invalid = |body: &[u8]| matches!(read::<Code2Session>(body, Api::Code2Session), Err(Upstream::CodeInvalid));
-        assert!(invalid(br#"{"errcode":40029,"errmsg":1}"#));
-        assert!(invalid(b"{\"errcode\":40029,\"errmsg\":\"a\xffb\"}"));
-        assert!(invalid(b"{\"errcode\":40029,\r\n\"errmsg\":\"a\x01b\"}"));
-
-        for unionid in ["1", "null", r#""""#, "\"\u{4f60}\""] {
-            let body = format!(r#"{{"openid":"oA","session_key":"tiihtNczf5v6AKRyjwEUhQ==","unionid":{unionid}}}"#);
-            assert!(code2session(&body).unwrap().unionid.is_none(), "{unionid}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_errcode_keeps_its_number_and_rid() {
-        let Err(Upstream::Unknown { errcode, rid }) = code2session(r#"{"errcode":99999,"errmsg":"x, rid: 5f-1"}"#)
-        else {
-            panic!("not unknown")
-        };
-        assert_eq!((errcode, rid.unwrap().0.as_str()), (99_999, "5f-1"));
-    }
-
-    #[test]
-    fn what_is_not_the_answer_is_unreadable() {
-        for body in [
-            "",
-            "<html>",
-            "[]",
-            r#"{"openid":"oA"}"#,
-            r#"{"openid":"","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}"#,
-            r#"{"openid":"oA","session_key":"AAAA"}"#,
-            r#"{"openid":"oA","session_key":"tiihtNczf5v6AKRyjwEUhQ=="#,
-            r#"{"errcode":"forty"}"#,
-        ] {
-            assert!(matches!(code2session(body), Err(Upstream::Unreadable(_))), "{body}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_answer_is_read_without_a_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = read::<Code2Session>(&body, Api::Code2Session);
-            let _ = read::<PhoneNumber>(&body, Api::PhoneNumber);
-        }
     }
 }

@@ -256,7 +256,7 @@ impl Way {
                 Then::Silence => std::future::pending().await,
                 Then::SilenceMidBody => {
                     client.write_all(&answer[..half]).await?;
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
                 Then::Late(time) => {
                     sleep(time).await;

@@ -110,7 +110,7 @@ async fn play(plan: &Plan, times: u64) -> Outcome {
         .map(|(at, users)| process(&laptop, plan, at, users));
     let mut processes = stream::iter(processes).buffer_unordered(PROCESSES);
     while let Some(cases) = processes.next().await {
-        cases.into_iter().for_each(|case| outcome.add(case));
+        outcome.add(cases);
     }
     outcome
 }
@@ -197,7 +197,7 @@ async fn over(fault: &'static str, times: u64, is_swept: bool) -> Outcome {
         let result = result.await;
         Case::of_what_is_over(&answer, result)
     });
-    cases.await.into_iter().for_each(|case| outcome.add(case));
+    outcome.add(cases.await);
     outcome
 }
 

@@ -132,7 +132,7 @@ async fn play(plan: &Plan, times: u64) -> Outcome {
         let ready = each(group, |at| Process::start(&laptop, plan, *at, users)).await;
         let struck = join_all(ready.into_iter().map(|process| process.strike(plan.way))).await;
         let cases = each(struck, |(process, answers)| process.settle(plan, answers)).await;
-        cases.into_iter().flatten().for_each(|case| outcome.add(case));
+        outcome.add(cases.into_iter().flatten());
     }
     outcome
 }
@@ -140,8 +140,8 @@ async fn play(plan: &Plan, times: u64) -> Outcome {
 /// A process of its own, whose WeChat fails for a few users at once.
 struct Process<'a> {
     at: u64,
-    laptop: &'a Laptop,
-    process: Laptop,
+    healthy: &'a Laptop,
+    laptop: Laptop,
     way: Proxy,
     is_tls: bool,
     users: Vec<User>,
@@ -157,21 +157,21 @@ struct User {
 }
 
 impl<'a> Process<'a> {
-    async fn start(laptop: &'a Laptop, plan: &Plan, at: u64, users: u64) -> Self {
-        let way = Proxy::to(&laptop.world.wechat_url).await;
+    async fn start(healthy: &'a Laptop, plan: &Plan, at: u64, users: u64) -> Self {
+        let way = Proxy::to(&healthy.world.wechat_url).await;
         let url = match plan.way {
             Way::Nameless => "https://wechat.invalid".to_owned(),
             Way::NoTls => way.url.replace("http:", "https:"),
             Way::Refused | Way::Meets(_) | Way::Used => way.url.clone(),
         };
-        let process = laptop.beside_with(&[("WXAUTH_WECHAT_URL", &url)], &laptop.clock).await;
-        let mut ready = Self { at, laptop, process, way, is_tls: url.starts_with("https:"), users: Vec::new() };
+        let laptop = healthy.beside_with(&[("WXAUTH_WECHAT_URL", &url)], &healthy.clock).await;
+        let mut ready = Self { at, healthy, laptop, way, is_tls: url.starts_with("https:"), users: Vec::new() };
         for user in 0..users {
             let name = format!("user-{at}-{user}");
             // This leaves an idle connection behind.
-            let (before, login) = (ready.next().login(&name).await, Login::new(laptop, &name));
+            let (before, login) = (ready.next().login(&name).await, Login::new(healthy, &name));
             let lost = match plan.way {
-                Way::Used => Some(login.send(&ready.process).await),
+                Way::Used => Some(login.send(&ready.laptop).await),
                 Way::Refused | Way::Nameless | Way::NoTls | Way::Meets(_) => None,
             };
             ready.users.push(User { name, before, login, lost });
@@ -181,7 +181,7 @@ impl<'a> Process<'a> {
 
     /// Where all is well afterwards: what cannot be mended in this process is mended in the next.
     fn next(&self) -> &Laptop {
-        if self.is_tls { self.laptop } else { &self.process }
+        if self.is_tls { self.healthy } else { &self.laptop }
     }
 
     async fn strike(mut self, way: Way) -> (Self, Vec<Answer>) {
@@ -190,7 +190,7 @@ impl<'a> Process<'a> {
             Way::Meets(fault) => self.way.fail(fault(self.at)),
             Way::Nameless | Way::NoTls | Way::Used => {}
         }
-        let answers = join_all(self.users.iter().map(|user| user.login.send(&self.process))).await;
+        let answers = join_all(self.users.iter().map(|user| user.login.send(&self.laptop))).await;
         (self, answers)
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -18,16 +18,12 @@ use shared::{
     ids::{Family, OpenId},
     problem::{Action, Code, Problem},
     redacted::{LoginCode, SessionKey},
-    secrets::{FromSecret, ReadSecret, Secret},
+    secrets::FromSecret as _,
     session::{
         EndSession, OpenSession, ReadSession, RotateSession, SessionRef, StoreError,
         memory::{Fate, MemoryTable, Wire},
     },
-    token::{
-        jwks::{KeyKind, PrivateJwks},
-        keyring::Keyring,
-        refresh::RefreshToken,
-    },
+    token::{keyring::Keyring, refresh::RefreshToken},
     wechat::{App, ExchangeCode, Upstream, WechatSession},
 };
 use tower::ServiceExt as _;
@@ -37,7 +33,11 @@ use super::{
     flaws::{Believed, Opened, Torn},
     schedule::Schedule,
 };
-use crate::{APPID, BEGIN, Hand, jwt_claims, seeded::SeededEntropy};
+use crate::{
+    APPID, BEGIN, jwt_claims,
+    secrets::{ring, secret, signing_keys},
+    seeded::SeededEntropy,
+};
 
 const PROCESSES: usize = 4;
 
@@ -184,36 +184,6 @@ impl ExchangeCode for Wechat {
     }
 }
 
-/// A secret that never changes.
-struct Fixed(String);
-
-#[async_trait]
-impl ReadSecret for Fixed {
-    async fn read(&self) -> Result<String, &'static str> {
-        Ok(self.0.clone())
-    }
-}
-
-async fn secret<T: FromSecret>(text: String) -> Arc<Secret<T>> {
-    // By a clock that stands it never has to be read again.
-    Secret::open("WXAUTH_GIVEN", Box::new(Fixed(text)), Arc::new(Hand::at(0))).await.expect("a secret")
-}
-
-fn ring(current: usize) -> String {
-    let key = |letter: &str| format!("{}A", letter.repeat(42));
-    json!({ "current": current, "keys": { "1": key("A"), "2": key("Q") } }).to_string()
-}
-
-/// Making keys costs more than a world.
-fn signing_keys() -> String {
-    static KEYS: OnceLock<String> = OnceLock::new();
-    let make = || {
-        let keys = PrivateJwks { keys: Vec::new() }.rotated(KeyKind::Ec, BEGIN).ok().flatten().expect("keys");
-        serde_json::to_string(&keys).expect("JSON")
-    };
-    KEYS.get_or_init(make).clone()
-}
-
 impl Server {
     pub(super) async fn start(schedule: &Arc<Schedule>, setup: &Setup, seed: u64) -> Self {
         let used = Mutex::default();
@@ -253,7 +223,7 @@ async fn process(
     let issuing = Issuing::from_vars(&Vars::from_iter([("WXAUTH_ISSUER", "https://a.example")])).expect("variables");
     // Warm processes may differ for a while on which key of the ring is the current one.
     let keyring = secret(ring(1 + number % 2)).await;
-    let signer = secret(signing_keys()).await;
+    let signer = secret(serde_json::to_string(signing_keys()).expect("JSON")).await;
     let log = Log::new(|_| {});
     let mut rotate: Arc<dyn RotateSession> = table.clone();
     let (mut sessions, mut read): (Arc<dyn OpenSession>, Arc<dyn ReadSession>) = (table.clone(), table.clone());

@@ -1,0 +1,211 @@
+//! What WeChat's answers say. Pure and total: any bytes are an answer or an [`Upstream`].
+
+use serde::Deserialize;
+
+use super::{
+    Upstream, WechatSession,
+    errcode::{self, Api},
+    opendata::{OpenDataDefect, Phone, PhoneInfo},
+};
+use crate::{
+    clock::Secs,
+    ids::{AppId, OpenId, UnionId},
+    notes,
+    redacted::{PlatformToken, SessionKey},
+};
+
+/// WeChat promises two hours at most.
+const LONGEST_TOKEN: Secs = 7_200;
+
+/// The user and the key that code2Session gives.
+pub fn session(body: &[u8]) -> Result<WechatSession, Upstream> {
+    read::<Code2Session>(body, Api::Code2Session)?.try_into()
+}
+
+/// The platform token that `stable_token` gives, and its remaining seconds.
+pub fn platform_token(body: &[u8]) -> Result<(PlatformToken, Secs), Upstream> {
+    let answer: StableToken = read(body, Api::StableToken)?;
+    if answer.access_token.is_empty() || answer.expires_in == 0 {
+        return Err(Upstream::Unreadable("a platform token without text or time"));
+    }
+    Ok((PlatformToken::new(answer.access_token), answer.expires_in.min(LONGEST_TOKEN)))
+}
+
+/// The number that `getuserphonenumber` gives to this mini program.
+pub fn phone(body: &[u8], appid: &AppId) -> Result<Phone, Upstream> {
+    let answer: PhoneNumber = read(body, Api::PhoneNumber)?;
+    answer.phone_info.of(appid).map_err(|defect| match defect {
+        OpenDataDefect::Unreadable => Upstream::Unreadable("a phone number of another form"),
+        OpenDataDefect::Foreign => Upstream::WrongUser,
+    })
+}
+
+/// Whether `checksession` says that the `session_key` is still valid.
+pub fn session_check(body: &[u8]) -> Result<bool, Upstream> {
+    match read(body, Api::CheckSession) {
+        Ok(Nothing {}) => Ok(true),
+        Err(Upstream::SessionKeyStale) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What every answer may say. WeChat prints `errcode` as a number, seldom as text, and mostly not at all on success.
+#[derive(Deserialize)]
+struct Verdict {
+    #[serde(default)]
+    errcode: Option<Errcode>,
+    #[serde(default)]
+    errmsg: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Errcode {
+    Number(i64),
+    Text(String),
+}
+
+/// Reads an answer by what it says, not by its `Content-Type`, which is `text/plain` for JSON.
+///
+/// Raw control characters and bytes that are no UTF-8 were seen in WeChat's texts; a verdict must not hide behind them.
+fn read<T: for<'de> Deserialize<'de>>(body: &[u8], api: Api) -> Result<T, Upstream> {
+    let body: Vec<u8> = body.iter().map(|byte| (*byte).max(b' ')).collect();
+    let body = String::from_utf8_lossy(&body);
+    let no_object = || Upstream::Unreadable("not a JSON object");
+    // serde reads a struct from an array too: `[]` would be a yes to whatever was asked.
+    let body = Some(body).filter(|body| body.trim_start().starts_with('{')).ok_or_else(no_object)?;
+    let verdict: Verdict = serde_json::from_str(&body).map_err(|_| no_object())?;
+    let errcode = match verdict.errcode {
+        None => 0,
+        Some(Errcode::Number(number)) => number,
+        Some(Errcode::Text(text)) => text.trim().parse().map_err(|_| Upstream::Unreadable("errcode is no number"))?,
+    };
+    if errcode != 0 {
+        let rid = verdict.errmsg.as_str().and_then(errcode::rid);
+        notes::note(|notes| (notes.errcode, notes.rid) = (Some(errcode), rid.clone()));
+        return Err(errcode::upstream(api, errcode, rid));
+    }
+    serde_json::from_str(&body).map_err(|_| Upstream::Unreadable("a member is missing or of another type"))
+}
+
+#[derive(Deserialize)]
+struct Code2Session {
+    openid: String,
+    session_key: String,
+    #[serde(default)]
+    unionid: serde_json::Value,
+}
+
+impl TryFrom<Code2Session> for WechatSession {
+    type Error = Upstream;
+
+    fn try_from(answer: Code2Session) -> Result<Self, Upstream> {
+        let session_key = SessionKey::new(answer.session_key);
+        if session_key.aes_key().is_none() {
+            return Err(Upstream::Unreadable("session_key is not base64 of 16 bytes"));
+        }
+        Ok(Self {
+            openid: OpenId::parse(&answer.openid).map_err(|_| Upstream::Unreadable("openid"))?,
+            session_key,
+            // Of use beside a login, never a reason against one.
+            unionid: answer.unionid.as_str().and_then(|text| UnionId::parse(text).ok()),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct StableToken {
+    access_token: String,
+    expires_in: Secs,
+}
+
+/// An answer that says no more than that all is well.
+#[derive(Deserialize)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+struct PhoneNumber {
+    phone_info: PhoneInfo,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn code2session(body: &str) -> Result<WechatSession, Upstream> {
+        read::<Code2Session>(body.as_bytes(), Api::Code2Session)?.try_into()
+    }
+
+    #[test]
+    fn success_is_an_openid_and_a_session_key_whatever_errcode_says_of_it() {
+        for errcode in ["", r#""errcode":0,"errmsg":"ok","#, r#""errcode":"0","#, r#""errcode":null,"#] {
+            let body =
+                format!(r#"{{{errcode}"openid":"oA","session_key":"tiihtNczf5v6AKRyjwEUhQ==","expires_in":7200}}"#);
+            assert_eq!(code2session(&body).unwrap().openid.expose(), "oA", "{body}");
+        }
+    }
+
+    #[test]
+    fn an_errcode_counts_as_number_and_as_text() {
+        for body in [r#"{"errcode":40029,"errmsg":"invalid code"}"#, r#"{"errcode":"40029"}"#] {
+            assert!(matches!(code2session(body), Err(Upstream::CodeInvalid)), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_odd_errmsg_or_unionid_hides_nothing() {
+        let invalid = |body: &[u8]| matches!(read::<Code2Session>(body, Api::Code2Session), Err(Upstream::CodeInvalid));
+        assert!(invalid(br#"{"errcode":40029,"errmsg":1}"#));
+        assert!(invalid(b"{\"errcode\":40029,\"errmsg\":\"a\xffb\"}"));
+        assert!(invalid(b"{\"errcode\":40029,\r\n\"errmsg\":\"a\x01b\"}"));
+
+        for unionid in ["1", "null", r#""""#, "\"\u{4f60}\""] {
+            let body = format!(r#"{{"openid":"oA","session_key":"tiihtNczf5v6AKRyjwEUhQ==","unionid":{unionid}}}"#);
+            assert!(code2session(&body).unwrap().unionid.is_none(), "{unionid}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_errcode_keeps_its_number_and_rid() {
+        let Err(Upstream::Unknown { errcode, rid }) = code2session(r#"{"errcode":99999,"errmsg":"x, rid: 5f-1"}"#)
+        else {
+            panic!("not unknown")
+        };
+        assert_eq!((errcode, rid.unwrap().0.as_str()), (99_999, "5f-1"));
+    }
+
+    #[test]
+    fn what_is_not_the_answer_is_unreadable() {
+        for body in [
+            "",
+            "<html>",
+            "[]",
+            r#"{"openid":"oA"}"#,
+            r#"{"openid":"","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}"#,
+            r#"{"openid":"oA","session_key":"AAAA"}"#,
+            r#"{"openid":"oA","session_key":"tiihtNczf5v6AKRyjwEUhQ=="#,
+            r#"{"errcode":"forty"}"#,
+        ] {
+            assert!(matches!(code2session(body), Err(Upstream::Unreadable(_))), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_answers_nothing() {
+        // serde reads a struct from an array too: `[]` said that a session_key is valid.
+        for body in ["[]", "[0]", r#"["0",7200]"#, "null", "0", "", " [] "] {
+            assert!(matches!(session(body.as_bytes()), Err(Upstream::Unreadable(_))), "{body}");
+            assert!(matches!(platform_token(body.as_bytes()), Err(Upstream::Unreadable(_))), "{body}");
+            assert!(matches!(session_check(body.as_bytes()), Err(Upstream::Unreadable(_))), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_is_read_without_a_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = read::<Code2Session>(&body, Api::Code2Session);
+            let _ = read::<PhoneNumber>(&body, Api::PhoneNumber);
+        }
+    }
+}

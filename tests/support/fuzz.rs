@@ -1,0 +1,189 @@
+//! Odd inputs for everything that a stranger can send: no panic, no 5xx, no hang, and no yes to what is not ours.
+//!
+//! A [`Target`] takes bytes. The property version of it is here and needs nothing but stable Rust: it changes valid inputs
+//! by a seed, so that most of them get past the first check. The version that is guided by coverage is in `tests/fuzz`,
+//! takes the same seeds and calls the same functions.
+
+mod gateway;
+mod mutation;
+mod open_data;
+mod push;
+mod refresh_token;
+mod request;
+mod wechat_answer;
+mod world;
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    collections::BTreeMap,
+    fmt,
+    ops::{AddAssign, Range},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::seeded::Seeded;
+use mutation::Mutator;
+pub use world::World;
+
+/// What an input was taken for, and what came of it.
+pub type Outcome = (&'static str, &'static str);
+
+/// Something that takes bytes of strangers.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Its name, and that of the folder of its seeds.
+    pub name: &'static str,
+    /// What it takes.
+    pub what: &'static str,
+    /// Takes an input, and panics where it finds something.
+    pub take: fn(&World, &[u8]) -> Outcome,
+}
+
+/// Texts as refresh tokens, and arbitrary fields in them.
+pub const REFRESH_TOKEN: Target = Target { name: "refresh_token", what: "refresh tokens", take: refresh_token::take };
+/// Requests to every route.
+pub const REQUEST: Target = Target { name: "request", what: "requests", take: request::take };
+/// WeChat's answers, through the functions that asked.
+pub const WECHAT_ANSWER: Target = Target { name: "wechat_answer", what: "WeChat's answers", take: wechat_answer::take };
+/// Encrypted data, and what may be encrypted in it.
+pub const OPEN_DATA: Target = Target { name: "open_data", what: "open data", take: open_data::take };
+/// Events of API Gateway, those for the authorizer included.
+pub const GATEWAY: Target = Target { name: "gateway", what: "gateway events", take: gateway::take };
+/// Pushes whose signature is right.
+pub const PUSH: Target = Target { name: "push", what: "pushes", take: push::take };
+
+/// All of them.
+pub const TARGETS: [Target; 6] = [REFRESH_TOKEN, REQUEST, WECHAT_ANSWER, OPEN_DATA, GATEWAY, PUSH];
+
+/// So many inputs meet the same world: users may make 30 attempts an hour, and what one input does the next may see.
+pub const INPUTS: u64 = 100;
+
+/// An input that takes longer is a finding.
+const SLOW: Duration = Duration::from_millis(100);
+
+impl Target {
+    /// Takes one input.
+    ///
+    /// # Panics
+    ///
+    /// Where the input finds something.
+    pub fn take(&self, input: &[u8]) {
+        thread_local! {
+            static WORLD: RefCell<(u64, Option<World>)> = const { RefCell::new((0, None)) };
+        }
+        WORLD.with_borrow_mut(|(count, world)| {
+            *count += 1;
+            let world =
+                if *count % INPUTS == 0 { world.insert(World::new()) } else { world.get_or_insert_with(World::new) };
+            let _ = (self.take)(world, input);
+        });
+    }
+
+    /// Where its seeds are: a valid input in each file.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(self.name)
+    }
+
+    /// Makes [`INPUTS`] inputs from each number, takes them all, and gives what came of it.
+    #[must_use]
+    pub fn run(&self, numbers: Range<u64>) -> Tally {
+        let (mutator, next) = (Mutator::new(&self.folder()), AtomicU64::new(numbers.start));
+        let all = Mutex::new(Tally::default());
+        thread::scope(|threads| {
+            for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+                threads.spawn(|| {
+                    let taken = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < numbers.end);
+                    while let Some(number) = taken() {
+                        let tally = self.one(number, &mutator);
+                        *all.lock().unwrap_or_else(PoisonError::into_inner) += tally;
+                    }
+                });
+            }
+        });
+        all.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn one(&self, number: u64, mutator: &Mutator) -> Tally {
+        let (mut random, mut world, mut tally) = (Seeded::new(number), World::new(), Tally::default());
+        for _ in 0..INPUTS {
+            let input = mutator.input(&mut random, |text| world.render(text));
+            let found = |what| Finding { target: self.name, number, what, input: input.clone() };
+            // What comes second is as fast as the first: a machine may have been busy, and code is not slow only once.
+            let result = self.timed(&world, &input).and_then(|(outcome, took)| {
+                let again = if took > SLOW { self.timed(&world, &input)?.1 } else { took };
+                if again > SLOW { Err(format!("it took {} ms", again.as_millis())) } else { Ok(outcome) }
+            });
+            tally.inputs += 1;
+            match result {
+                Ok(outcome) => *tally.outcomes.entry(outcome).or_default() += 1,
+                Err(what) => {
+                    tally.findings.push(found(what));
+                    world = World::new();
+                }
+            }
+        }
+        tally
+    }
+
+    /// What came of an input and how long it took, or the words of its panic.
+    #[expect(clippy::disallowed_methods, reason = "how long it really takes is what is asked")]
+    fn timed(&self, world: &World, input: &[u8]) -> Result<(Outcome, Duration), String> {
+        let began = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.take)(world, input))).map_err(|panic| words(&*panic))?;
+        Ok((outcome, began.elapsed()))
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words").to_owned()
+}
+
+/// What came of many inputs.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// How many there were.
+    pub inputs: u64,
+    /// How often each outcome was seen.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// What should not be.
+    pub findings: Vec<Finding>,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.inputs += other.inputs;
+        self.findings.extend(other.findings);
+        for (outcome, count) in other.outcomes {
+            *self.outcomes.entry(outcome).or_default() += count;
+        }
+    }
+}
+
+/// An input that panics, is answered as it must not be, or takes too long.
+#[derive(Clone)]
+pub struct Finding {
+    /// What took it.
+    pub target: &'static str,
+    /// The number that it was made from.
+    pub number: u64,
+    /// What was found.
+    pub what: String,
+    /// The input.
+    pub input: Vec<u8>,
+}
+
+impl fmt::Debug for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {}: {} b\"{}\"", self.target, self.number, self.what, self.input.escape_ascii())
+    }
+}

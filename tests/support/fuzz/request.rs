@@ -1,0 +1,59 @@
+//! A request: a line of method and address, lines of headers, an empty line, and the body.
+
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header, request::Builder};
+use serde_json::Value;
+
+use super::{
+    Outcome,
+    world::{Answer, Function, World},
+};
+
+pub(super) fn take(world: &World, input: &[u8]) -> Outcome {
+    world.advance();
+    let input = world.render(input);
+    let Some((function, request, body)) = read(&input) else { return ("no request", "refused") };
+    let known = request.headers_ref().is_some_and(|headers| {
+        let given = headers.get(header::AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        given.is_some_and(|given| world.users.iter().any(|user| given.ends_with(&user.access)))
+    });
+    let Some(answer) = world.send(function, request, body.clone()) else { return (function.name(), "waits") };
+
+    let name = world.judge(&answer, &[]);
+    if name == "done" {
+        match function {
+            Function::Phone | Function::UserInfo | Function::Session => assert!(known, "a yes to another token"),
+            Function::Refresh => refreshed(world, &body, &answer),
+            Function::Login | Function::Push | Function::Keys => {}
+        }
+    }
+    (function.name(), name)
+}
+
+/// A refresh token is answered only with its own successor, and only if it was given by us.
+fn refreshed(world: &World, body: &[u8], answer: &Answer) {
+    let asked: Value = serde_json::from_slice(body).expect("JSON");
+    let mut given = world.given.lock().expect("no panic");
+    let asked = asked["refresh_token"].as_str().expect("a text");
+    assert!(given.iter().any(|token| token == asked), "a yes to another token");
+    given.push(answer.json()["refresh_token"].as_str().expect("a text").to_owned());
+}
+
+/// What the gateway hands on: headers that are none do not reach us.
+fn read(input: &[u8]) -> Option<(Function, Builder, Vec<u8>)> {
+    let end = input.windows(2).position(|two| two == b"\n\n");
+    let (head, body) = end.map_or((input, &[][..]), |at| (&input[..at], &input[at + 2..]));
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let line = lines.next()?;
+    let space = line.iter().position(|byte| *byte == b' ')?;
+    let uri = Uri::try_from(&line[space + 1..]).ok()?;
+    let function = Function::at(uri.path()).unwrap_or(Function::Login);
+    let mut request = Request::builder().method(Method::from_bytes(&line[..space]).ok()?).uri(uri);
+    for line in lines {
+        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let value = line.get(colon + 1..).unwrap_or_default().trim_ascii();
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(value)) {
+            request = request.header(name, value);
+        }
+    }
+    Some((function, request, body.to_vec()))
+}

@@ -1,0 +1,111 @@
+//! An answer of WeChat, read by itself and by the function that asked.
+//!
+//! The first byte says what was asked (`0` code2Session, `1` `stable_token`, `2` `getuserphonenumber`, `3` `checksession`)
+//! and that the status is 200; with `4` to `7` for the same four, the next two bytes say the status.
+
+use http::Request;
+use serde_json::json;
+use shared::{
+    problem::Code,
+    wechat::{PlatformError, Upstream, answer, errcode::Api},
+};
+
+use super::{
+    Outcome,
+    world::{Function, Given, World},
+};
+use crate::APPID;
+
+const APIS: [Api; 4] = [Api::Code2Session, Api::StableToken, Api::PhoneNumber, Api::CheckSession];
+
+/// What a client may hear of a WeChat that does not work.
+const EXCUSED: [Code; 4] = [Code::WechatError, Code::WechatBusy, Code::WechatTimeout, Code::Misconfigured];
+
+pub(super) fn take(world: &World, input: &[u8]) -> Outcome {
+    world.advance();
+    let (kind, rest) = input.split_first().unwrap_or((&b'0', &[]));
+    let (status, body) = match rest.split_first_chunk::<2>() {
+        Some((status, body)) if kind & 4 != 0 => (100 + u16::from_be_bytes(*status) % 500, body),
+        _ => (200, rest),
+    };
+    let (api, body) = (APIS[usize::from(kind & 3)], world.render(body));
+    let read = read(api, &body);
+    assert!(is_object(&body) || matches!(read, Err(Upstream::Unreadable(_))), "no object, and read: {read:?}");
+    world.give(Given { api, status, body });
+    let outcome = match api {
+        Api::Code2Session => login(world),
+        Api::StableToken => platform(world),
+        Api::PhoneNumber => phone(world),
+        Api::CheckSession => session(world),
+    };
+    if status == 200 && outcome.1 != "waits" && api != Api::CheckSession {
+        assert_eq!(read.is_ok(), outcome.1 == "done", "{read:?} became {outcome:?}");
+        assert!(!matches!(read, Err(Upstream::Unreadable(_))) || outcome.1 == "wechat_error", "{read:?}: {outcome:?}");
+    }
+    outcome
+}
+
+/// The reader by itself.
+fn read(api: Api, body: &[u8]) -> Result<(), Upstream> {
+    match api {
+        Api::Code2Session => answer::session(body).map(drop),
+        Api::StableToken => answer::platform_token(body).map(|(_, seconds)| assert!((1..=7_200).contains(&seconds))),
+        Api::PhoneNumber => answer::phone(body, &World::appid()).map(drop),
+        Api::CheckSession => answer::session_check(body).map(drop),
+    }
+}
+
+/// Whether it may be a JSON object at all; what is a blank or a control character beside it counts for nothing.
+fn is_object(body: &[u8]) -> bool {
+    let body: Vec<u8> = body.iter().map(|byte| (*byte).max(b' ')).collect();
+    body.trim_ascii().starts_with(b"{") && body.trim_ascii().ends_with(b"}")
+}
+
+/// A code or number that was not seen in this world before.
+fn new(world: &World) -> String {
+    use shared::clock::Clock as _;
+    format!("at-{}", world.clock.now())
+}
+
+fn login(world: &World) -> Outcome {
+    let request = Request::post("/v1/login").header("content-type", "application/json");
+    let body = json!({ "code": new(world), "appid": APPID }).to_string();
+    let answer = world.send(Function::Login, request, body.into());
+    ("session", answer.map_or("waits", |answer| world.judge(&answer, &EXCUSED)))
+}
+
+fn phone(world: &World) -> Outcome {
+    let request = Request::post("/v1/phone")
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {}", world.user().access));
+    let answer = world.send(Function::Phone, request, json!({ "code": new(world) }).to_string().into());
+    ("phone", answer.map_or("waits", |answer| world.judge(&answer, &EXCUSED)))
+}
+
+fn session(world: &World) -> Outcome {
+    let bearer = format!("Bearer {}", world.user().access);
+    let request = Request::get("/v1/session?wechat=check").header("authorization", bearer);
+    let Some(answer) = world.send(Function::Session, request, Vec::new()) else { return ("check", "waits") };
+    assert_eq!(world.judge(&answer, &[]), "done");
+    let said = answer.json();
+    let known = ["ok", "stale", "unknown"].into_iter().find(|name| said["wechat_session"] == *name);
+    ("check", known.expect("one of three"))
+}
+
+fn platform(world: &World) -> Outcome {
+    let request = serde_json::from_value(json!({ "appid": APPID })).expect("a request");
+    let name = match world.wait(platform::handle(world.platform(), request)) {
+        None => "waits",
+        Some(Ok(answer)) => {
+            assert!(json!(answer)["expires_in"].as_u64().is_some_and(|seconds| seconds <= 7_200));
+            "done"
+        }
+        Some(Err(platform::TokenError::Platform(PlatformError::Wechat(error)))) => match error {
+            Upstream::Misconfigured { .. } => "misconfigured",
+            Upstream::Busy { .. } => "wechat_busy",
+            _ => "wechat_error",
+        },
+        Some(Err(error)) => panic!("{error}"),
+    };
+    ("platform token", name)
+}

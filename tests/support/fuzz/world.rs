@@ -1,0 +1,317 @@
+//! All functions in one process over a table in memory, with users who are logged in.
+
+mod parts;
+mod wechat;
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use axum::{Router, body::Body};
+use http::{HeaderMap, Request, StatusCode, request::Builder};
+use serde_json::{Value, json};
+use shared::{
+    clock::{Clock as _, Deadline},
+    http::{Domain, RequestId, Source, record::Log},
+    ids::AppId,
+    problem::{Code, Problem},
+    secrets::Secret,
+    session::{memory::MemoryTable, rotation::RefreshPolicy},
+    token::keyring::Keyring,
+    wechat::Apps,
+};
+use tokio::runtime::Runtime;
+use tower::ServiceExt as _;
+
+use super::{open_data, push};
+use crate::{APPID, BEGIN, Hand};
+use parts::{Parts, Secrets, tokens};
+pub(super) use wechat::Given;
+use wechat::Wechat;
+
+/// The key of every user.
+pub(super) const SESSION_KEY: &str = "tiihtNczf5v6AKRyjwEUhQ==";
+const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
+const HOST: &str = "a.example";
+const USERS: usize = 4;
+/// Twice the longest body that is read.
+const LONGEST: usize = 2 * shared::http::LONGEST_BODY;
+/// Who asks for what another request may be about to store waits a second for it. Here nobody is about to.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A function that routes lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Function {
+    Login,
+    Refresh,
+    Phone,
+    UserInfo,
+    Session,
+    Push,
+    Keys,
+}
+
+impl Function {
+    /// Whose path it is.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        let routes = [
+            (Self::Login, login::ROUTES),
+            (Self::Refresh, refresh::ROUTES),
+            (Self::Phone, phone::ROUTES),
+            (Self::UserInfo, userinfo::ROUTES),
+            (Self::Session, session::ROUTES),
+            (Self::Push, ::push::ROUTES),
+            (Self::Keys, keys::ROUTES),
+        ];
+        routes.into_iter().find_map(|(at, routes)| routes.iter().any(|route| route.path == path).then_some(at))
+    }
+
+    /// Its name.
+    pub(super) fn name(self) -> &'static str {
+        ["login", "refresh", "phone", "userinfo", "session", "push", "keys"][self as usize]
+    }
+}
+
+/// An answer, read.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) code: Option<Code>,
+    pub(super) body: Vec<u8>,
+    headers: HeaderMap,
+}
+
+impl Answer {
+    /// Its body as JSON.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+}
+
+/// Whether something is to be polled again.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Who is logged in, and what their buttons give.
+pub(super) struct User {
+    pub(super) access: String,
+    pub(super) refresh: String,
+    pub(super) device: String,
+    pub(super) openid: String,
+    phone: String,
+    profile: String,
+}
+
+/// One process, and what stands around it.
+pub struct World {
+    pub(super) users: Vec<User>,
+    /// The refresh tokens that were given.
+    pub(super) given: Mutex<Vec<String>>,
+    pub(super) clock: Hand,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) authorizer: authorizer::Deps,
+    wechat: Arc<Wechat>,
+    apps: Arc<Secret<Apps>>,
+    ring: Arc<Secret<Keyring>>,
+    routers: [Router; 7],
+    line: Arc<Mutex<String>>,
+    turn: Mutex<usize>,
+    runtime: Runtime,
+}
+
+impl World {
+    /// A process of its own.
+    pub(super) fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let (table, wechat) = (MemoryTable::default(), Arc::<Wechat>::default());
+        let secrets = runtime.block_on(Secrets::get());
+        let keyring = runtime.block_on(secrets.keyring.get()).expect("a ring");
+        let (clock, line) = (Hand::at(BEGIN), Arc::<Mutex<String>>::default());
+        let written = line.clone();
+        let log = Log::new(move |text| text.clone_into(&mut locked(&written)));
+        let parts = Parts { table: &table, wechat: &wechat, secrets, clock: &clock, log };
+        let (routers, authorizer) = (parts.routers(), parts.authorizer());
+        let world = Self {
+            users: Vec::new(),
+            given: Mutex::default(),
+            clock,
+            keyring,
+            authorizer,
+            wechat,
+            apps: secrets.apps.clone(),
+            ring: secrets.keyring.clone(),
+            routers,
+            line,
+            turn: Mutex::default(),
+            runtime,
+        };
+        let users = (0..USERS).map(|number| world.log_in(number)).collect();
+        // Old enough to be rotated.
+        world.clock.advance(RefreshPolicy::default().min_age);
+        Self { users, ..world }
+    }
+
+    fn log_in(&self, number: usize) -> User {
+        let body = json!({ "code": format!("user{number}"), "appid": APPID }).to_string();
+        let request = Request::post("/v1/login").header("content-type", "application/json");
+        let answer = self.send(Function::Login, request, body.into()).expect("an answer");
+        let text = |name: &str| answer.json()[name].as_str().expect("text").to_owned();
+        locked(&self.given).push(text("refresh_token"));
+        let openid = text("openid");
+        User {
+            access: text("access_token"),
+            refresh: text("refresh_token"),
+            device: text("device"),
+            phone: open_data::encrypted(open_data::phone_info(APPID).to_string()),
+            profile: open_data::encrypted(open_data::profile(APPID, &openid).to_string()),
+            openid,
+        }
+    }
+
+    /// The user whose turn it is: in turns, as each has so many attempts.
+    pub(super) fn user(&self) -> &User {
+        &self.users[*locked(&self.turn) % USERS]
+    }
+
+    /// Goes on to the next second and the next user.
+    pub(super) fn advance(&self) {
+        self.clock.advance(1);
+        *locked(&self.turn) += 1;
+    }
+
+    /// Lets WeChat give this answer until it is told another.
+    pub(super) fn give(&self, given: Given) {
+        *locked(&self.wechat.given) = Some(given);
+    }
+
+    /// The same bytes with `{refresh}`, `{access}` and the like filled in.
+    pub(super) fn render(&self, text: &[u8]) -> Vec<u8> {
+        let user = self.user();
+        let now = self.clock.now().to_string();
+        let names: [(&[u8], &str); 7] = [
+            (b"{refresh}", &user.refresh),
+            (b"{access}", &user.access),
+            (b"{device}", &user.device),
+            (b"{openid}", &user.openid),
+            (b"{phone}", &user.phone),
+            (b"{profile}", &user.profile),
+            (b"{now}", &now),
+        ];
+        let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
+        while let Some(at) = rest.iter().position(|byte| *byte == b'{') {
+            let (before, after) = rest.split_at(at);
+            out.extend_from_slice(before);
+            let found = names.iter().find(|(name, _)| after.starts_with(name));
+            // A name that was repeated a thousand times would be longer than anything that a gateway lets through.
+            if let Some((name, value)) = found.filter(|_| out.len() < LONGEST) {
+                out.extend_from_slice(value.as_bytes());
+                rest = &after[name.len()..];
+            } else {
+                out.push(b'{');
+                rest = &after[1..];
+            }
+        }
+        out.extend_from_slice(rest);
+        out
+    }
+
+    /// Lets something end, unless it waits for another request: that one will not come.
+    pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let entered = self.runtime.enter();
+        loop {
+            match work.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(done) => return Some(done),
+                // The table lets others come in between.
+                Poll::Pending if woken.0.swap(false, Ordering::Relaxed) => {}
+                Poll::Pending => break,
+            }
+        }
+        drop(entered);
+        // A timer; its first look is at once.
+        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await.ok() })
+    }
+
+    /// The answer of a function.
+    pub(super) fn send(&self, function: Function, request: Builder, body: Vec<u8>) -> Option<Answer> {
+        let _entered = self.runtime.enter();
+        let request = request
+            .extension(Domain(HOST.to_owned()))
+            .extension(Source("192.0.2.1".to_owned()))
+            .extension(RequestId("request-1".to_owned()))
+            .extension(Deadline::after(Duration::from_secs(10)))
+            .body(Body::from(body))
+            .expect("a request");
+        self.wait(async {
+            let router = self.routers[function as usize].clone();
+            let (parts, body) = router.oneshot(request).await.unwrap_or_else(|never| match never {}).into_parts();
+            let code = parts.extensions.get::<Problem>().map(Problem::code);
+            let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body").into();
+            Answer { status: parts.status, code, body, headers: parts.headers }
+        })
+    }
+
+    /// The answer of a function to an event.
+    pub(super) fn call(&self, function: Function, event: Value) -> Option<Result<Value, shared::lambda::Error>> {
+        self.wait(shared::lambda::call(&self.routers[function as usize], event, "request-1"))
+    }
+
+    /// What all answers have in common, and its name. A 5xx is right only if it is among the excused.
+    pub(super) fn judge(&self, answer: &Answer, excused: &[Code]) -> &'static str {
+        let (status, body) = (answer.status, String::from_utf8_lossy(&answer.body));
+        let is_excused = answer.code.is_some_and(|code| excused.contains(&code));
+        assert!(!status.is_server_error() || is_excused, "{status} {body}");
+        assert!(answer.headers.contains_key("x-request-id") && answer.headers.contains_key("cache-control"));
+        self.keeps_secrets(&body);
+        let Some(code) = answer.code else {
+            assert!(status.is_success(), "{status} {body}");
+            return "done";
+        };
+        let problem = answer.json();
+        assert_eq!((status, &problem["code"]), (code.status(), &code.as_str().into()), "{body}");
+        assert_eq!(problem["status"], status.as_u16(), "{body}");
+        code.as_str()
+    }
+
+    /// Neither an answer nor the log line shows what WeChat's are.
+    pub(super) fn keeps_secrets(&self, answer: &str) {
+        let line = locked(&self.line);
+        for secret in [SESSION_KEY, APP_SECRET, push::TOKEN] {
+            assert!(!answer.contains(secret) && !line.contains(secret), "{secret} in {answer} or {line}");
+        }
+    }
+
+    /// Whether the log line of the last request has this verdict.
+    pub(super) fn notes(&self, verdict: &str) -> bool {
+        locked(&self.line).contains(&format!(r#""verdict":"{verdict}""#))
+    }
+
+    /// The function that gives platform tokens, with none so far.
+    pub(super) fn platform(&self) -> platform::Deps {
+        let table = Arc::new(MemoryTable::default());
+        let tokens = tokens(&table, &self.wechat, &self.ring, &self.clock);
+        platform::Deps { tokens, apps: self.apps.clone(), log: Log::new(|_| {}) }
+    }
+
+    /// The mini program that all users are of.
+    pub(super) fn appid() -> AppId {
+        AppId::parse(APPID).expect("an appid")
+    }
+}

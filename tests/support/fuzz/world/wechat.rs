@@ -1,0 +1,69 @@
+//! A WeChat that answers in bytes.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use shared::{
+    clock::{Deadline, Secs},
+    redacted::{LoginCode, PhoneCode, PlatformToken, SessionKey},
+    wechat::{App, Call, ExchangeCode, PlatformApi, Upstream, WechatSession, answer, errcode::Api, opendata::Phone},
+};
+
+use super::{SESSION_KEY, locked};
+use crate::fuzz::open_data;
+
+/// What an API of WeChat answers next.
+pub(in crate::fuzz) struct Given {
+    pub(in crate::fuzz) api: Api,
+    pub(in crate::fuzz) status: u16,
+    pub(in crate::fuzz) body: Vec<u8>,
+}
+
+/// WeChat: a good answer, unless it is told another.
+#[derive(Default)]
+pub(in crate::fuzz) struct Wechat {
+    pub(super) given: Mutex<Option<Given>>,
+    tokens: Mutex<u64>,
+}
+
+impl Wechat {
+    fn read<T>(&self, api: Api, good: &Value, read: impl Fn(&[u8]) -> Result<T, Upstream>) -> Result<T, Upstream> {
+        match locked(&self.given).as_ref().filter(|given| given.api == api) {
+            // As the client does it.
+            Some(given) if given.status != 200 => Err(Upstream::Failed(given.status)),
+            Some(given) => read(&given.body),
+            None => read(good.to_string().as_bytes()),
+        }
+    }
+}
+
+#[async_trait]
+impl ExchangeCode for Wechat {
+    async fn exchange(&self, _: &App, code: &LoginCode, _: Deadline) -> Result<WechatSession, Upstream> {
+        let good = match code.expose().get(..4) {
+            Some("used") => json!({ "errcode": 40163 }),
+            _ => json!({ "openid": format!("o{code:.20}", code = code.expose()), "session_key": SESSION_KEY }),
+        };
+        self.read(Api::Code2Session, &good, answer::session)
+    }
+}
+
+#[async_trait]
+impl PlatformApi for Wechat {
+    async fn stable_token(&self, _: &App, _: Deadline) -> Result<(PlatformToken, Secs), Upstream> {
+        let mut number = locked(&self.tokens);
+        *number += 1;
+        let good = json!({ "access_token": format!("token-{number}"), "expires_in": 7_200 });
+        self.read(Api::StableToken, &good, answer::platform_token)
+    }
+
+    async fn phone_number(&self, call: &Call<'_>, _: &PhoneCode, _: Deadline) -> Result<Phone, Upstream> {
+        let good = json!({ "errcode": 0, "phone_info": open_data::phone_info(call.appid.as_str()) });
+        self.read(Api::PhoneNumber, &good, |body| answer::phone(body, call.appid))
+    }
+
+    async fn check_session(&self, _: &Call<'_>, _: &SessionKey, _: Deadline) -> Result<bool, Upstream> {
+        self.read(Api::CheckSession, &json!({ "errcode": 0 }), answer::session_check)
+    }
+}
