@@ -299,4 +299,24 @@ mod tests {
         assert!(body["type"].as_str().unwrap().ends_with("shared/contract/README.md#unavailable"));
         assert!(!body.to_string().contains("MARKER"));
     }
+
+    #[test]
+    fn an_action_and_a_wait_of_their_own_go_before_the_codes() {
+        let problem = Problem::new(Code::WechatTimeout).action(Action::Relogin).retry_after(7);
+
+        let body: serde_json::Value = serde_json::from_str(&problem.body("id-1")).unwrap();
+
+        assert_eq!((body["action"].as_str(), body["retry_after"].as_u64()), (Some("relogin"), Some(7)));
+    }
+
+    #[test]
+    fn an_answer_has_the_status_and_carries_its_problem_to_who_writes_and_logs_it() {
+        let answer =
+            Problem::new(Code::RateLimited).retry_after(7).because(std::io::Error::other("why")).into_response();
+
+        let problem = answer.extensions().get::<Problem>().unwrap();
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!((problem.code(), problem.seconds()), (Code::RateLimited, Some(7)));
+        assert_eq!(problem.cause().unwrap().to_string(), "why");
+    }
 }

@@ -10,7 +10,7 @@ pub mod conformance;
 pub mod dynamo;
 pub mod ending;
 pub mod grants;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod rotation;
 
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How long a replaced `session_key` is kept: WeChat keeps one, but two logins may cross.
-pub const PREVIOUS_KEY: Secs = 10 * 60;
+pub const PREVIOUS_KEY: Secs = 600;
 
 /// How many devices of a user stay logged in.
 pub const DEVICES: usize = 5;
@@ -288,6 +288,7 @@ pub fn beyond_the_cap(mut sessions: Vec<Session>, just_made: DeviceId) -> Vec<Se
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{entropy::OsEntropy, secrets::FromSecret as _};
 
     fn session(device: u8, rotated_at: Secs) -> Session {
         Session {
@@ -327,5 +328,20 @@ mod tests {
         assert!(!Session { idle: 300, ..ends.clone() }.is_alive(200, 0));
         assert!(!ends.is_alive(50, 1), "made before the emergency brake");
         assert_eq!(ends.expires_at(), 100);
+    }
+
+    #[test]
+    fn sealed_keys_open_for_their_own_user_alone() {
+        let ring = r#"{"current":1,"keys":{"1":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"}}"#;
+        let ring = Keyring::from_secret(ring).unwrap();
+        let user = |openid| UserRef { appid: AppId::parse("wx1").unwrap(), openid: OpenId::parse(openid).unwrap() };
+        let seal = |text: &str| ring.seal(user("oA").sealing(Purpose::SessionKey), text.as_bytes(), &OsEntropy).ok();
+        let sealed = SealedKeys { current: seal("new"), previous: seal("old") };
+
+        let (own, others) = (sealed.open(&user("oA"), &ring), sealed.open(&user("oB"), &ring));
+
+        assert_eq!(own.current.as_ref().map(SessionKey::expose), Some("new"));
+        assert_eq!(own.previous.as_ref().map(SessionKey::expose), Some("old"));
+        assert!(others.current.is_none() && others.previous.is_none());
     }
 }

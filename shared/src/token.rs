@@ -5,13 +5,19 @@ pub mod jwks;
 pub mod keyring;
 pub mod refresh;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use zeroize::ZeroizeOnDrop;
 
 use crate::{
     clock::Secs,
     redacted::{AccessToken, RefreshText},
     session::Session,
 };
+
+/// A key, or a part of one, as its secret spells it. Zeroed on drop.
+#[derive(PartialEq, Eq, Serialize, Deserialize, ZeroizeOnDrop)]
+#[serde(transparent)]
+struct KeyText(String);
 
 /// The answer that carries tokens (RFC 6749 section 5.1). It holds them in the clear: it is made to be sent.
 #[derive(Serialize)]

@@ -16,6 +16,7 @@ mod fuzz;
 mod histories;
 mod interleavings;
 mod kill;
+mod mutants;
 mod rotation;
 mod table;
 
@@ -24,8 +25,19 @@ use std::process::ExitCode;
 use table::{Row, Size, Table};
 
 /// In the order of the table.
-const SUITES: [&str; 10] =
-    ["interleavings", "exhaustive", "histories", "flaws", "faults", "kill", "rotation", "attackers", "fuzz", "canary"];
+const SUITES: [&str; 11] = [
+    "interleavings",
+    "exhaustive",
+    "histories",
+    "flaws",
+    "faults",
+    "kill",
+    "rotation",
+    "attackers",
+    "fuzz",
+    "canary",
+    "mutants",
+];
 
 async fn rows(suite: &str, size: Size) -> Option<Vec<Row>> {
     Some(match suite {
@@ -39,6 +51,7 @@ async fn rows(suite: &str, size: Size) -> Option<Vec<Row>> {
         "attackers" => attackers::rows(size).await,
         "fuzz" => fuzz::rows(size),
         "canary" => canary::rows().await,
+        "mutants" => mutants::rows(size),
         _ => return None,
     })
 }

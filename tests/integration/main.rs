@@ -22,6 +22,7 @@ mod login;
 mod metrics;
 mod phone;
 mod platform;
+mod problems;
 mod push;
 mod quota;
 mod refresh;

@@ -71,3 +71,76 @@ impl Admission {
         if lives { Ok(session) } else { Err(NotAdmitted::SessionGone) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::Secs,
+        config::Vars,
+        ids::{AppId, DeviceId, Family, OpenId},
+        secrets::SecretFile,
+        session::{OpenSession as _, SessionRef, UserRef, memory::MemoryTable},
+        token::keyring::KeyId,
+    };
+
+    struct At(Secs);
+
+    impl Clock for At {
+        fn now(&self) -> Secs {
+            self.0
+        }
+    }
+
+    /// A door at this time. It needs no key here: what is asked for is the session.
+    async fn door(table: &MemoryTable, not_before: &str, now: Secs) -> Admission {
+        let vars: Vars = [("WXAUTH_NOT_BEFORE", not_before)].into_iter().collect();
+        let clock = Arc::new(At(now));
+        Admission {
+            verifier: Secret::open("WXAUTH_JWKS", Box::new(SecretFile("none".into())), clock.clone()).await.unwrap(),
+            sessions: Arc::new(table.clone()),
+            issuing: Issuing::from_vars(&vars).unwrap(),
+            clock,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_speaks_for_the_very_session_that_it_was_made_for_while_that_lives() {
+        let user = UserRef { appid: AppId::parse("wx1").unwrap(), openid: OpenId::parse("oA").unwrap() };
+        let device = DeviceId([1; 16]);
+        let session = Session {
+            device,
+            family: Family([1; 16]),
+            generation: 0,
+            key_id: KeyId(1),
+            created_at: 50,
+            rotated_at: 50,
+            rotated_before: 0,
+            idle: 100,
+            absolute: 200,
+            unionid: None,
+        };
+        let table = MemoryTable::default();
+        table.open(&SessionRef { sid: user.sid(device), user: user.clone() }, &session).await.unwrap();
+        let token = |device, auth_time| Subject {
+            appid: user.appid.clone(),
+            openid: user.openid.clone(),
+            sid: user.sid(device),
+            auth_time,
+            unionid: None,
+        };
+        let (now, late) = (door(&table, "50", 99).await, door(&table, "50", 100).await);
+        let braked = door(&table, "51", 99).await;
+
+        assert_eq!(now.session(&token(device, 50)).await.unwrap(), session);
+        for (door, token) in [
+            (&now, token(device, 49)),
+            (&now, token(device, 51)),
+            (&now, token(DeviceId([2; 16]), 50)),
+            (&late, token(device, 50)),
+            (&braked, token(device, 50)),
+        ] {
+            assert!(matches!(door.session(&token).await, Err(NotAdmitted::SessionGone)), "{token:?}");
+        }
+    }
+}

@@ -18,7 +18,7 @@ use crate::{
 pub const LOGIN: Secs = 120;
 
 /// How long a phone number may be asked for again: as long as its code lives at WeChat.
-pub const PHONE: Secs = 5 * 60;
+pub const PHONE: Secs = 300;
 
 /// Another request with the same code may be about to write the claim: how long to wait before each look.
 pub const LOOKS: [Duration; 4] =
@@ -85,7 +85,7 @@ pub async fn wait_for(claims: &dyn KeepClaim, code: &CodeHash, clock: &dyn Clock
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::OpenId;
+    use crate::{ids::OpenId, session::memory::MemoryTable};
 
     #[test]
     fn the_same_text_as_another_kind_or_of_another_app_or_user_has_another_hash() {
@@ -101,5 +101,33 @@ mod tests {
         assert_ne!(login(&one), phone(&one));
         assert_ne!(phone(&one), phone(&two));
         assert_ne!(phone(&one), phone(&user("wx1", "oB")));
+    }
+
+    #[test]
+    fn what_is_stored_of_a_code_is_its_sha_256() {
+        // printf %s 'wxauth|login code|wx1|c' | openssl dgst -sha256 -binary | basenc --base64url
+        let expected = "i0kYnINUKIBYyogRMG3xqARxuN64a58a7faQ6mm1rBY";
+
+        let hash = CodeHash::of_login(&AppId::parse("wx1").unwrap(), &LoginCode::new("c"));
+
+        assert_eq!(hash.as_str(), expected);
+        assert_eq!(CodeHash::stored(expected), hash);
+    }
+
+    #[tokio::test]
+    async fn a_claim_is_found_until_its_time_is_over() {
+        struct At(Secs);
+        impl Clock for At {
+            fn now(&self) -> Secs {
+                self.0
+            }
+        }
+        let (table, code) = (MemoryTable::default(), CodeHash::stored("hash"));
+        let claim = Claim { code: code.clone(), sealed: vec![1], until: 100 };
+        table.put(&claim).await.unwrap();
+
+        assert_eq!(wait_for(&table, &code, &At(98)).await.unwrap(), Some(claim));
+        assert_eq!(wait_for(&table, &code, &At(100)).await.unwrap(), None);
+        assert_eq!(wait_for(&table, &code, &At(102)).await.unwrap(), None);
     }
 }

@@ -155,6 +155,17 @@ mod tests {
     }
 
     #[test]
+    fn a_write_asks_for_a_token_that_is_old_enough_and_gives_the_session_its_idle_time_again() {
+        let policy = RefreshPolicy { min_age: 120, idle: 700, not_before: 5, ..RefreshPolicy::default() };
+
+        let write = policy.rotation(&token(3), KeyId(2), NOW);
+
+        assert_eq!((write.at, write.family, write.generation), (token(3).session(), Family([1; 16]), 3));
+        assert_eq!((write.rotated_until, write.now, write.idle), (NOW - 120, NOW, NOW + 700));
+        assert_eq!((write.key_id, write.not_before), (KeyId(2), 5));
+    }
+
+    #[test]
     fn a_write_that_was_applied_is_a_rotation() {
         let attempt = Attempt::Applied(session(1, 0, 500));
         assert_eq!(judge(&token(0), &attempt, &RefreshPolicy::default(), NOW), Verdict::Rotated);
@@ -186,6 +197,7 @@ mod tests {
 
     #[test]
     fn the_parent_gets_its_successor_again_within_the_grace() {
+        assert_eq!(verdict(2, session(3, 0, 900)), Verdict::Replay);
         assert_eq!(verdict(2, session(3, 60, 900)), Verdict::Replay);
         assert_eq!(verdict(2, session(3, 61, 900)), Verdict::Reuse { behind: 1 });
     }
@@ -206,6 +218,20 @@ mod tests {
     #[test]
     fn a_token_from_the_future_is_an_alarm_and_revokes_nothing() {
         assert_eq!(verdict(4, session(3, 5, 900)), Verdict::Alarm);
+    }
+
+    #[test]
+    fn each_verdict_has_its_name_in_the_log() {
+        for (verdict, name) in [
+            (Verdict::Rotated, "ROTATED"),
+            (Verdict::Echo, "ECHO"),
+            (Verdict::Replay, "REPLAY"),
+            (Verdict::Gone, "GONE"),
+            (Verdict::Reuse { behind: 2 }, "REUSE"),
+            (Verdict::Alarm, "ALARM"),
+        ] {
+            assert_eq!(verdict.as_str(), name);
+        }
     }
 
     proptest! {

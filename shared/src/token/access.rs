@@ -344,6 +344,7 @@ mod tests {
         assert!(refused(&ours, &[], Some("https://other.example.com")));
         assert!(refused(&ours, &[("WXAUTH_AUDIENCE", "other")], Some(ISSUER)));
         assert!(refused(&ours, &[("WXAUTH_NOT_BEFORE", &(NOW - 49).to_string())], Some(ISSUER)));
+        assert!(!refused(&ours, &[("WXAUTH_NOT_BEFORE", &(NOW - 50).to_string())], Some(ISSUER)));
         assert!(!refused(&ours, &[], None), "where the verifier cannot know the issuer");
     }
 
@@ -365,6 +366,26 @@ mod tests {
     }
 
     #[test]
+    fn a_header_of_another_kind_is_refused_even_if_our_key_signed_it() {
+        let mut keys = keys(KeyKind::Ec);
+        let kid = keys.public["keys"][0]["kid"].clone();
+        for (header, verdict) in [
+            (serde_json::json!({ "typ": "at+jwt", "alg": "ES256", "kid": kid }), Ok(())),
+            (serde_json::json!({ "typ": "JWT", "alg": "ES256", "kid": kid }), Err(AccessDefect::Invalid)),
+            (serde_json::json!({ "typ": "at+jwt", "alg": "ES384", "kid": kid }), Err(AccessDefect::Invalid)),
+            (
+                serde_json::json!({ "typ": "at+jwt", "alg": "ES256", "kid": kid, "crit": ["exp"] }),
+                Err(AccessDefect::Invalid),
+            ),
+        ] {
+            keys.signer.header = URL_SAFE_NO_PAD.encode(header.to_string());
+            let token = sign(&keys, &issuing(&[]));
+
+            assert_eq!(keys.verifier.verify(&token, &issuing(&[]), Some(ISSUER), NOW).map(drop), verdict, "{header}");
+        }
+    }
+
+    #[test]
     fn a_changed_bit_in_any_character_is_refused() {
         let keys = keys(KeyKind::Ec);
         let token = sign(&keys, &issuing(&[])).expose().to_owned();
@@ -377,5 +398,14 @@ mod tests {
             let verdict = keys.verifier.verify(&AccessToken::new(changed), &issuing(&[]), Some(ISSUER), NOW);
             assert!(verdict.is_err(), "character {at}");
         }
+    }
+
+    #[test]
+    fn neither_keys_nor_tokens_are_printed() {
+        let keys = keys(KeyKind::Ec);
+        let kid = &keys.public["keys"][0]["kid"];
+
+        assert_eq!(format!("{:?}", keys.signer), "AccessSigner([REDACTED])");
+        assert_eq!(format!("{:?}", keys.verifier), format!("{{{kid}}}"));
     }
 }

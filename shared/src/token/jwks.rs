@@ -15,16 +15,19 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use pkcs1::der::Decode as _;
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::access::{AccessSigner, AccessVerifier, SigningKey};
+use super::{
+    KeyText,
+    access::{AccessSigner, AccessVerifier, SigningKey},
+};
 use crate::{
     clock::Secs,
     secrets::{FromSecret, SecretDefect},
 };
 
 /// A key must be public for so long before it signs; verifiers keep what they fetched for hours.
-pub(super) const YOUNGEST: Secs = 24 * 3_600;
+pub(super) const YOUNGEST: Secs = 86_400;
 
 /// How long after it was made a value may still come to use: a rotation takes seconds, a repeated one minutes.
 const RECENT: Secs = 3_600;
@@ -65,13 +68,7 @@ pub struct PrivateJwk {
     #[serde(default)]
     made_at: Secs,
     #[serde(flatten)]
-    members: BTreeMap<String, String>,
-}
-
-impl Drop for PrivateJwk {
-    fn drop(&mut self) {
-        self.members.values_mut().for_each(Zeroize::zeroize);
-    }
+    members: BTreeMap<String, KeyText>,
 }
 
 impl fmt::Debug for PrivateJwk {
@@ -115,9 +112,9 @@ impl PrivateJwk {
 
     /// The RFC 7638 thumbprint: SHA-256 over the required members in lexical order.
     fn thumbprint(&self) -> Option<String> {
-        let names = public_members(self.members.get("kty")?)?;
+        let names = public_members(self.member("kty")?)?;
         let required: BTreeMap<_, _> =
-            names.iter().map(|name| Some((*name, self.members.get(*name)?))).collect::<Option<_>>()?;
+            names.iter().map(|name| Some((*name, self.member(name)?))).collect::<Option<_>>()?;
         let text = serde_json::to_string(&required).ok()?;
         Some(URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes())))
     }
@@ -125,23 +122,27 @@ impl PrivateJwk {
     /// The public half.
     #[must_use]
     pub fn public(&self) -> PublicJwk {
-        let names = self.members.get("kty").and_then(|kty| public_members(kty)).unwrap_or_default();
+        let names = self.member("kty").and_then(public_members).unwrap_or_default();
         let members = self.members.iter().filter(|(name, _)| names.contains(&name.as_str()));
         PublicJwk {
             kid: self.kid.clone(),
             alg: self.alg.clone(),
             r#use: "sig".to_owned(),
-            members: members.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            members: members.map(|(name, value)| (name.clone(), value.0.clone())).collect(),
         }
     }
 
+    fn member(&self, name: &str) -> Option<&str> {
+        self.members.get(name).map(|value| value.0.as_str())
+    }
+
     fn bytes(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
-        URL_SAFE_NO_PAD.decode(self.members.get(name)?).ok().map(Zeroizing::new)
+        URL_SAFE_NO_PAD.decode(self.member(name)?).ok().map(Zeroizing::new)
     }
 
     /// Parses the key for signing; its parts are checked against each other, which costs about 0.6 ms for RSA.
     fn signer(&self) -> Option<AccessSigner> {
-        let key = match (self.members.get("kty")?.as_str(), self.alg.as_str()) {
+        let key = match (self.member("kty")?, self.alg.as_str()) {
             ("RSA", "RS256") => SigningKey::Rsa(
                 RsaKeyPair::from_components(&KeyPairComponents {
                     public_key: PublicKeyComponents { n: self.bytes("n")?, e: self.bytes("e")? },
@@ -223,7 +224,11 @@ impl PrivateJwks {
     }
 }
 
-fn make_rsa() -> Result<BTreeMap<String, String>, MakeError> {
+fn member(name: &str, value: String) -> (String, KeyText) {
+    (name.to_owned(), KeyText(value))
+}
+
+fn make_rsa() -> Result<BTreeMap<String, KeyText>, MakeError> {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| MakeError)?;
     let document = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).map_err(|_| MakeError)?;
     let wrapped = pkcs8::PrivateKeyInfoRef::from_der(document.as_ref()).map_err(|_| MakeError)?;
@@ -238,12 +243,12 @@ fn make_rsa() -> Result<BTreeMap<String, String>, MakeError> {
         ("dq", key.exponent2),
         ("qi", key.coefficient),
     ];
-    let mut members = BTreeMap::from([("kty".to_owned(), "RSA".to_owned())]);
-    members.extend(integers.map(|(name, value)| (name.to_owned(), URL_SAFE_NO_PAD.encode(value.as_bytes()))));
+    let mut members = BTreeMap::from([member("kty", "RSA".to_owned())]);
+    members.extend(integers.map(|(name, value)| member(name, URL_SAFE_NO_PAD.encode(value.as_bytes()))));
     Ok(members)
 }
 
-fn make_ec() -> Result<BTreeMap<String, String>, MakeError> {
+fn make_ec() -> Result<BTreeMap<String, KeyText>, MakeError> {
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| MakeError)?;
     let private = AsBigEndian::<EcPrivateKeyBin<'_>>::as_be_bytes(&pair.private_key()).map_err(|_| MakeError)?;
     let point = pair.public_key().as_ref();
@@ -251,11 +256,11 @@ fn make_ec() -> Result<BTreeMap<String, String>, MakeError> {
     let (x, y) = point.strip_prefix(&[4]).and_then(|xy| xy.split_at_checked(32)).ok_or(MakeError)?;
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     Ok(BTreeMap::from([
-        ("kty".to_owned(), "EC".to_owned()),
-        ("crv".to_owned(), "P-256".to_owned()),
-        ("x".to_owned(), encode(x)),
-        ("y".to_owned(), encode(y)),
-        ("d".to_owned(), encode(private.as_ref())),
+        member("kty", "EC".to_owned()),
+        member("crv", "P-256".to_owned()),
+        member("x", encode(x)),
+        member("y", encode(y)),
+        member("d", encode(private.as_ref())),
     ]))
 }
 
@@ -353,137 +358,4 @@ impl FromSecret for AccessVerifier {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set(states: &[KeyState]) -> PrivateJwks {
-        PrivateJwks { keys: states.iter().map(|state| PrivateJwk::make(KeyKind::Ec, *state, 0).unwrap()).collect() }
-    }
-
-    #[test]
-    fn a_thumbprint_is_the_one_of_rfc_7638_section_3_1() {
-        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
-        let members =
-            [("kty", "RSA"), ("n", n), ("e", "AQAB")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let key = PrivateJwk {
-            state: KeyState::Current,
-            kid: String::new(),
-            alg: "RS256".to_owned(),
-            made_at: 0,
-            members: BTreeMap::from(members),
-        };
-
-        assert_eq!(key.thumbprint().unwrap(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
-    }
-
-    /// Whether the key verifies the signature, in the way in which access tokens are verified.
-    fn verifies(jwk: &serde_json::Value, message: &[u8], signature: &[u8]) -> bool {
-        let jwk: PublicJwk = serde_json::from_value(jwk.clone()).unwrap();
-        let (algorithm, key) = jwk.verifying().unwrap();
-        jsonwebtoken::crypto::verify(&URL_SAFE_NO_PAD.encode(signature), message, &key, algorithm).unwrap_or(false)
-    }
-
-    /// Wycheproof: padding and encodings with which signatures of PKCS#1 were forged.
-    #[test]
-    fn every_published_case_of_rs256_verifies_or_does_not() {
-        use wycheproof::rsa_pkcs1_verify::{TestName, TestSet};
-        for group in TestSet::load(TestName::Rsa2048Sha256).unwrap().test_groups {
-            // In DER a number that would begin with a one bit begins with a zero byte; in a JWK it does not.
-            let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes.strip_prefix(&[0]).unwrap_or(bytes));
-            let (n, e) = (number(&group.key.n), number(&group.key.e));
-            let jwk = serde_json::json!({ "kid": "k", "alg": "RS256", "kty": "RSA", "n": n, "e": e });
-            for case in group.tests {
-                let verifies = verifies(&jwk, &case.msg, &case.sig);
-                let right =
-                    if verifies { !case.result.must_fail() } else { case.result != wycheproof::TestResult::Valid };
-                assert!(right, "{} {}", case.tc_id, case.comment);
-            }
-        }
-    }
-
-    /// Wycheproof: numbers at and beyond the rim, points that meet in the middle of the arithmetic.
-    #[test]
-    fn every_published_case_of_es256_verifies_or_does_not() {
-        use wycheproof::ecdsa::{TestName, TestSet};
-        for group in TestSet::load(TestName::EcdsaSecp256r1Sha256P1363).unwrap().test_groups {
-            let (x, y) = group.key.key[1..].split_at(32);
-            let [x, y] = [x, y].map(|number| URL_SAFE_NO_PAD.encode(number));
-            let jwk = serde_json::json!({ "kid": "k", "alg": "ES256", "kty": "EC", "crv": "P-256", "x": x, "y": y });
-            for case in group.tests {
-                assert_eq!(
-                    verifies(&jwk, &case.msg, &case.sig),
-                    !case.result.must_fail(),
-                    "{} {}",
-                    case.tc_id,
-                    case.comment
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn the_public_half_holds_no_private_member() {
-        for kind in [KeyKind::Rsa, KeyKind::Ec] {
-            let text = serde_json::to_value(PrivateJwk::make(kind, KeyState::Next, 0).unwrap().public()).unwrap();
-            for private in ["d", "p", "q", "dp", "dq", "qi", "state"] {
-                assert!(text.get(private).is_none(), "{private}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_rotation_shifts_each_key_by_one_state() {
-        let kids = |set: &PrivateJwks| {
-            [KeyState::Previous, KeyState::Current, KeyState::Next]
-                .map(|state| set.keys.iter().find(|key| key.state == state).map(|key| key.kid.clone()))
-        };
-        let empty = || PrivateJwks { keys: Vec::new() };
-        let first = empty().rotated(KeyKind::Ec, 1_000).unwrap().unwrap();
-        assert!(first.follows(&empty(), 1_000) && !first.follows(&empty(), 1_000 + RECENT + 1));
-        let [none, one, two] = kids(&first);
-        assert!(none.is_none() && one.is_some() && two.is_some() && one != two);
-        let text = serde_json::to_string(&first).unwrap();
-        let again = || serde_json::from_str::<PrivateJwks>(&text).unwrap();
-
-        assert!(again().rotated(KeyKind::Ec, 1_000 + YOUNGEST - 1).unwrap().is_none(), "next is too young");
-        let second = again().rotated(KeyKind::Ec, 1_000 + YOUNGEST).unwrap().unwrap();
-        let [previous, current, next] = kids(&second);
-        assert_eq!((&previous, &current), (&one, &two));
-        let now = 1_000 + YOUNGEST;
-        assert!(second.follows(&again(), now) && !second.follows(&again(), now + RECENT + 1));
-        assert!(!second.follows(&empty(), now), "of a value that was put aside");
-
-        let third = second.rotated(KeyKind::Rsa, 1_000 + 3 * YOUNGEST).unwrap().unwrap();
-        let [previous, current_now, _] = kids(&third);
-        assert_eq!((previous, current_now), (current, next));
-        assert_eq!(third.keys.len(), 3);
-        assert_eq!(third.public().algorithms().into_iter().collect::<Vec<_>>(), ["ES256", "RS256"]);
-    }
-
-    #[test]
-    fn a_next_key_that_is_missing_or_of_unknown_age_begins_its_day_now() {
-        for states in [&[KeyState::Current][..], &[KeyState::Current, KeyState::Next]] {
-            let text = serde_json::to_string(&set(states)).unwrap();
-            let before = || serde_json::from_str::<PrivateJwks>(&text).unwrap();
-
-            let after = before().rotated(KeyKind::Ec, 1_000_000).unwrap().unwrap();
-
-            assert!(after.follows(&before(), 1_000_000));
-            assert_eq!(after.keys[0].kid, before().keys[0].kid, "still current");
-            let again = || serde_json::from_str::<PrivateJwks>(&serde_json::to_string(&after).unwrap()).unwrap();
-            assert!(again().rotated(KeyKind::Ec, 1_000_000 + YOUNGEST - 1).unwrap().is_none());
-            assert!(again().rotated(KeyKind::Ec, 1_000_000 + YOUNGEST).unwrap().is_some());
-        }
-    }
-
-    #[test]
-    fn a_set_signs_with_its_one_current_key() {
-        let read = |set: &PrivateJwks| AccessSigner::from_secret(&serde_json::to_string(set).unwrap()).map(drop);
-
-        assert_eq!(read(&set(&[KeyState::Previous, KeyState::Current, KeyState::Next])), Ok(()));
-        assert_eq!(read(&set(&[])), Err(SecretDefect::NotRotatedYet));
-        assert_eq!(read(&set(&[KeyState::Next])), Err(SecretDefect::Malformed));
-        assert_eq!(read(&set(&[KeyState::Current, KeyState::Current])), Err(SecretDefect::Malformed));
-        assert_eq!(AccessSigner::from_secret("{}").map(drop), Err(SecretDefect::Malformed));
-    }
-}
+mod tests;

@@ -11,9 +11,12 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::jwks::{YOUNGEST, made_recently};
+use super::{
+    KeyText,
+    jwks::{YOUNGEST, made_recently},
+};
 use crate::{
     clock::Secs,
     entropy::{self, Entropy},
@@ -159,16 +162,10 @@ pub struct StoredKeyring {
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<u32>,
     /// 32 bytes each, in base64url.
-    keys: BTreeMap<u32, String>,
+    keys: BTreeMap<u32, KeyText>,
     /// When each key was made.
     #[serde(default)]
     made_at: BTreeMap<u32, Secs>,
-}
-
-impl Drop for StoredKeyring {
-    fn drop(&mut self) {
-        self.keys.values_mut().for_each(Zeroize::zeroize);
-    }
 }
 
 impl fmt::Debug for StoredKeyring {
@@ -196,7 +193,7 @@ impl StoredKeyring {
             return Some(self);
         }
         match self.made_at.get(&next).copied() {
-            Some(made_at) if made_at <= now && made_at.saturating_add(YOUNGEST) <= now => {}
+            Some(made_at) if made_at.saturating_add(YOUNGEST) <= now => {}
             Some(made_at) if made_at <= now => return None,
             _ => {
                 self.made_at.insert(next, now);
@@ -217,7 +214,7 @@ impl StoredKeyring {
     }
 
     fn add(&mut self, id: u32, now: Secs, entropy: &dyn Entropy) {
-        self.keys.insert(id, URL_SAFE_NO_PAD.encode(entropy::bytes::<32>(entropy)));
+        self.keys.insert(id, KeyText(URL_SAFE_NO_PAD.encode(entropy::bytes::<32>(entropy))));
         self.made_at.insert(id, now);
     }
 
@@ -245,7 +242,7 @@ impl FromSecret for Keyring {
         }
         let mut keys = BTreeMap::new();
         for (id, key) in &stored.keys {
-            let key = Zeroizing::new(URL_SAFE_NO_PAD.decode(key).map_err(|_| SecretDefect::Malformed)?);
+            let key = Zeroizing::new(URL_SAFE_NO_PAD.decode(&key.0).map_err(|_| SecretDefect::Malformed)?);
             let key: &[u8; 32] = key.as_slice().try_into().map_err(|_| SecretDefect::Malformed)?;
             keys.insert(KeyId(*id), Derived::from(key).ok_or(SecretDefect::Malformed)?);
         }
@@ -280,122 +277,4 @@ fn derive(root: &hkdf::Prk, info: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::entropy::OsEntropy;
-
-    const RING: &str = r#"{"current":2,"keys":{"1":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE","2":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI"}}"#;
-    const CONTEXT: Context<'_> = Context { purpose: Purpose::SessionKey, appid: "wx1", owner: "oA" };
-
-    fn ring(text: &str) -> Keyring {
-        Keyring::from_secret(text).unwrap()
-    }
-
-    #[test]
-    fn what_is_sealed_opens_in_the_same_context_only() {
-        let ring = ring(RING);
-        let sealed = ring.seal(CONTEXT, b"value", &OsEntropy).unwrap();
-
-        assert_eq!(ring.open(CONTEXT, &sealed).unwrap().as_slice(), b"value");
-        assert!(ring.open(Context { owner: "oB", ..CONTEXT }, &sealed).is_none());
-        assert!(ring.open(Context { appid: "wx2", ..CONTEXT }, &sealed).is_none());
-        assert!(ring.open(Context { appid: "wx1o", owner: "A", ..CONTEXT }, &sealed).is_none());
-        assert!(ring.open(Context { purpose: Purpose::PhoneClaim, ..CONTEXT }, &sealed).is_none());
-    }
-
-    #[test]
-    fn a_changed_or_cut_seal_does_not_open() {
-        let ring = ring(RING);
-        let sealed = ring.seal(CONTEXT, b"value", &OsEntropy).unwrap();
-
-        for at in 0..sealed.len() {
-            let mut changed = sealed.clone();
-            changed[at] ^= 1;
-            assert!(ring.open(CONTEXT, &changed).is_none(), "byte {at}");
-            assert!(ring.open(CONTEXT, &sealed[..at]).is_none(), "cut at {at}");
-        }
-    }
-
-    #[test]
-    fn an_older_key_still_opens_and_a_missing_one_counts_as_absent() {
-        let old = ring(&RING.replace(r#""current":2"#, r#""current":1"#));
-        let sealed = old.seal(CONTEXT, b"value", &OsEntropy).unwrap();
-        let without = ring(r#"{"current":2,"keys":{"2":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI"}}"#);
-
-        assert!(ring(RING).open(CONTEXT, &sealed).is_some());
-        assert!(without.open(CONTEXT, &sealed).is_none());
-    }
-
-    #[test]
-    fn a_fingerprint_is_found_again_after_a_rotation() {
-        let (before, after) = (ring(&RING.replace(r#""current":2"#, r#""current":1"#)), ring(RING));
-        let (stored, now) = (before.fingerprints(b"value")[0], after.fingerprints(b"value"));
-
-        assert!(now[0] != stored && now.contains(&stored));
-        assert!(!after.fingerprints(b"other").contains(&stored));
-    }
-
-    const DAY: Secs = 86_400;
-
-    fn stored(text: &str) -> StoredKeyring {
-        serde_json::from_str(text).unwrap()
-    }
-
-    fn text(ring: &StoredKeyring) -> String {
-        serde_json::to_string(ring).unwrap()
-    }
-
-    #[test]
-    fn a_rotation_moves_on_by_one_key_and_keeps_old_ones_as_long_as_told() {
-        let empty = || stored(r#"{"keys":{}}"#);
-        let mut ring = empty().rotated(100 * DAY, 40 * DAY, &OsEntropy).unwrap();
-        assert_eq!((ring.current, ring.keys.len()), (Some(1), 2));
-        assert!(ring.follows(&empty(), 100 * DAY));
-
-        assert!(stored(&text(&ring)).rotated(101 * DAY - 1, 40 * DAY, &OsEntropy).is_none(), "too young");
-        for month in 1..=6 {
-            let (before, now) = (stored(&text(&ring)), (100 + 30 * month) * DAY);
-            ring = ring.rotated(now, 40 * DAY, &OsEntropy).unwrap();
-            assert!(ring.follows(&before, now) && !before.follows(&ring, now));
-            assert!(!ring.follows(&before, now + 3_601), "made too long ago");
-            assert!(!ring.follows(&empty(), now), "of a value that was put aside");
-            assert!(Keyring::from_secret(&text(&ring)).is_ok());
-        }
-
-        // Current since today, its follower, and the two that ceased to be current 0 and 30 days ago.
-        assert_eq!(ring.current, Some(7));
-        assert_eq!(ring.keys.keys().copied().collect::<Vec<_>>(), [5, 6, 7, 8]);
-    }
-
-    #[test]
-    fn a_next_key_that_is_missing_or_of_unknown_age_begins_its_day_now() {
-        let alone = r#"{"current":1,"keys":{"1":"a"}}"#;
-        let ageless = r#"{"current":1,"keys":{"1":"a","2":"b"}}"#;
-        let from_the_future = r#"{"current":1,"keys":{"1":"a","2":"b"},"made_at":{"2":18446744073709551615}}"#;
-        for before in [alone, ageless, from_the_future] {
-            let after = stored(before).rotated(100 * DAY, DAY, &OsEntropy).unwrap();
-
-            assert_eq!((after.current, after.made_at[&2]), (Some(1), 100 * DAY), "{before}");
-            assert!(after.follows(&stored(before), 100 * DAY), "{before}");
-            assert!(stored(&text(&after)).rotated(101 * DAY - 1, DAY, &OsEntropy).is_none());
-            assert_eq!(after.rotated(101 * DAY, DAY, &OsEntropy).unwrap().current, Some(2));
-        }
-    }
-
-    #[test]
-    fn the_empty_shape_waits_for_rotation_and_other_shapes_are_malformed() {
-        let defect = |text| Keyring::from_secret(text).unwrap_err();
-
-        assert_eq!(defect(r#"{"keys":{}}"#), SecretDefect::NotRotatedYet);
-        for bad in [
-            "",
-            "{}",
-            r#"{"current":1,"keys":{"1":"AQ"}}"#,
-            r#"{"current":2,"keys":{"1":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"}}"#,
-            r#"{"keys":{"1":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"}}"#,
-            r#"{"current":1,"keys":{"x":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"}}"#,
-        ] {
-            assert_eq!(defect(bad), SecretDefect::Malformed, "{bad}");
-        }
-    }
-}
+mod tests;

@@ -18,8 +18,8 @@ use crate::{
 /// The version, part of the MAC'd text; scanners find leaked tokens by it.
 const PREFIX: &str = "wxr1_";
 const TAG: usize = 32;
-/// Longer than any token of the longest appid and openid.
-const LONGEST: usize = 512;
+/// The length of a token of the longest appid and openid.
+const LONGEST: usize = 360;
 
 /// What a refresh token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,6 +190,25 @@ mod tests {
 
         assert!(RefreshToken::parse(&text, &ring).is_err());
         assert!(RefreshToken { key_id: KeyId(3), ..token() }.encode(&ring).is_none());
+    }
+
+    #[test]
+    fn the_longest_token_is_read_and_no_longer_text() {
+        let longest = RefreshToken {
+            appid: AppId::parse(&"a".repeat(64)).unwrap(),
+            openid: OpenId::parse(&"o".repeat(128)).unwrap(),
+            ..token()
+        };
+        let text = longest.encode(&ring()).unwrap();
+
+        assert_eq!(text.expose().len(), LONGEST);
+        assert_eq!(RefreshToken::parse(text.expose(), &ring()).unwrap(), longest);
+        assert!(RefreshToken::parse(&format!("{}A", text.expose()), &ring()).is_err());
+    }
+
+    #[test]
+    fn the_successor_differs_in_generation_and_key_alone() {
+        assert_eq!(token().next(KeyId(2)), RefreshToken { generation: 8, key_id: KeyId(2), ..token() });
     }
 
     proptest! {

@@ -66,11 +66,44 @@ mod tests {
         assert_eq!(rid("rid: "), None);
     }
 
+    /// The case, without its fields.
+    fn case(api: Api, errcode: i64) -> String {
+        let text = format!("{:?}", upstream(api, errcode, None));
+        text.split(' ').next().unwrap().to_owned()
+    }
+
     #[test]
     fn the_same_number_means_what_its_call_says() {
-        assert!(matches!(upstream(Api::PhoneNumber, 40001, None), Upstream::TokenRefused { .. }));
-        assert!(matches!(upstream(Api::StableToken, 40001, None), Upstream::Misconfigured { .. }));
-        assert!(matches!(upstream(Api::Code2Session, 40226, None), Upstream::Blocked));
-        assert!(matches!(upstream(Api::Code2Session, 99_999, None), Upstream::Unknown { errcode: 99_999, .. }));
+        for (errcodes, code2session, phone, check, stable) in [
+            (&[40029][..], "CodeInvalid", "CodeInvalid", "Unknown", "Unknown"),
+            (&[40163], "CodeUsed", "CodeUsed", "Unknown", "Unknown"),
+            (&[40226], "Blocked", "Unknown", "Unknown", "Unknown"),
+            (&[87007, 87009], "Unknown", "Unknown", "SessionKeyStale", "Unknown"),
+            (&[40003], "Unknown", "WrongUser", "WrongUser", "Unknown"),
+            (&[40001], "Unknown", "TokenRefused", "TokenRefused", "Misconfigured"),
+            (&[40014, 42001], "Unknown", "TokenRefused", "TokenRefused", "Unknown"),
+            (&OURS, "Misconfigured", "Misconfigured", "Misconfigured", "Misconfigured"),
+            (&[1, 40000, 99_999, i64::MAX], "Unknown", "Unknown", "Unknown", "Unknown"),
+        ] {
+            for errcode in errcodes {
+                assert_eq!(case(Api::Code2Session, *errcode), code2session, "{errcode}");
+                assert_eq!(case(Api::PhoneNumber, *errcode), phone, "{errcode}");
+                assert_eq!(case(Api::CheckSession, *errcode), check, "{errcode}");
+                assert_eq!(case(Api::StableToken, *errcode), stable, "{errcode}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_busy_wechat_says_by_its_number_when_to_come_back() {
+        for api in [Api::Code2Session, Api::PhoneNumber, Api::CheckSession, Api::StableToken] {
+            for (number, seconds) in [(-1, 1), (45011, 60), (45009, 900)] {
+                let busy = upstream(api, number, None);
+                assert!(
+                    matches!(busy, Upstream::Busy { errcode, retry_after } if (errcode, retry_after) == (number, seconds)),
+                    "{busy:?}"
+                );
+            }
+        }
     }
 }

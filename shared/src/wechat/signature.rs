@@ -73,6 +73,20 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_by_either_key_or_by_both_is_good() {
+        let signature = sha1(&["{}", "k"]);
+        for (current, previous, good) in [
+            (Some("k"), None, true),
+            (Some("k"), Some("other"), true),
+            (Some("other"), Some("k"), true),
+            (Some("k"), Some("k"), true),
+            (Some("other"), Some("other"), false),
+        ] {
+            assert_eq!(of_raw_data("{}", &signature, &keys(current, previous)), good, "{current:?} {previous:?}");
+        }
+    }
+
+    #[test]
     fn every_signature_of_a_users_state_is_wechats() {
         for vector in vectors("session_signature") {
             let given = |member: &str| vector[member].as_str().unwrap();

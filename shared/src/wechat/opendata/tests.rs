@@ -1,0 +1,222 @@
+//! Open data: the vectors of others, data of our own making, and any bytes.
+
+use super::*;
+use cbc::cipher::{BlockModeEncrypt as _, block_padding::Pkcs7};
+use proptest::prelude::*;
+use serde_json::json;
+
+/// All bits nought: what a missing key is in the cipher.
+const NOUGHT: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
+const OTHER: &str = "AQEBAQEBAQEBAQEBAQEBAQ==";
+
+fn keys(current: Option<&str>, previous: Option<&str>) -> Keys {
+    Keys { current: current.map(SessionKey::new), previous: previous.map(SessionKey::new) }
+}
+
+#[test]
+fn padding_is_1_to_16_equal_bytes() {
+    let unpadded = |text: &[u8]| {
+        let (length, right) = unpad(text);
+        bool::from(right).then_some(length)
+    };
+    for n in 1..=16_u8 {
+        let mut text = vec![b'x'; 32];
+        text[32 - usize::from(n)..].fill(n);
+        assert_eq!(unpadded(&text), Some(32 - usize::from(n)));
+        text[31 - usize::from(n)] = n;
+        assert_eq!(unpadded(&text), Some(32 - usize::from(n)), "a last byte of the text like the padding {n}");
+        if n > 1 {
+            text[32 - usize::from(n)] ^= 1;
+            assert_eq!(unpadded(&text), None, "first padding byte of {n}");
+        }
+    }
+    for bad in [0, 17, 32, 255] {
+        assert_eq!(unpadded(&[bad; 32]), None, "{bad}");
+    }
+}
+
+/// The plaintext of a vector, or the stage at which it fails.
+fn decrypt(vector: &Value) -> Result<String, &'static str> {
+    let given = |member: &str| vector[member].as_str().unwrap();
+    // The form of a key is checked where it comes in.
+    let key = SessionKey::new(given("session_key")).aes_key().ok_or("key")?;
+    let data = Ciphertext::parse(given("encrypted_data"), given("iv")).map_err(|_| "form")?;
+    let (text, padded) = plaintext(&data, &key).unwrap();
+    if !bool::from(padded) {
+        return Err("padding");
+    }
+    let object: Map<String, Value> = json::parse(&text).map_err(|_| "plaintext")?;
+    if vector["check_watermark"] == true {
+        let appid = object.get("watermark").and_then(|watermark| watermark["appid"].as_str());
+        appid.filter(|appid| *appid == given("appid")).ok_or("watermark")?;
+    }
+    Ok(String::from_utf8(text.to_vec()).unwrap())
+}
+
+#[test]
+fn every_ciphertext_gives_its_plaintext_or_fails_at_its_stage() {
+    for vector in vectors("decrypt") {
+        let (id, expect, result) = (&vector["id"], &vector["expect"], decrypt(&vector));
+        let stages = |stage: &str| match stage {
+            "key" | "form" => ["encoding", "length"].as_slice(),
+            "padding" => &["padding"],
+            "plaintext" => &["plaintext"],
+            _ => &["watermark"],
+        };
+        match (expect["result"].as_str().unwrap(), result) {
+            ("ok" | "either", Ok(text)) => assert_eq!(text, expect["plaintext"].as_str().unwrap(), "{id}"),
+            ("error" | "either", Err(stage)) => {
+                let accepted = expect["accept_stages"].as_array().unwrap();
+                assert!(accepted.iter().any(|at| stages(stage).contains(&at.as_str().unwrap())), "{id}: {stage}");
+            }
+            (expected, result) => panic!("{id}: {expected}, not {result:?}"),
+        }
+    }
+}
+
+/// Wycheproof: wrong padding of every kind, lengths that are none, empty texts.
+#[test]
+fn every_published_case_of_aes_cbc_decrypts_or_does_not() {
+    use wycheproof::cipher::{TestName, TestSet};
+    let groups = TestSet::load(TestName::AesCbcPkcs5).unwrap().test_groups;
+    let cases = groups.iter().filter(|group| group.key_size == 128).flat_map(|group| &group.tests);
+
+    let mut count = 0;
+    for case in cases {
+        let (blocks, iv) = (STANDARD.encode(case.ct.as_ref()), STANDARD.encode(case.nonce.as_ref()));
+        let text = Ciphertext::parse(&blocks, &iv).ok().and_then(|data| {
+            let (text, padded) = plaintext(&data, case.key.as_ref().try_into().unwrap())?;
+            bool::from(padded).then_some(text)
+        });
+        let expected = (!case.result.must_fail()).then_some(case.pt.as_ref());
+        assert_eq!(text.as_ref().map(|text| text.as_slice()), expected, "{} {}", case.tc_id, case.comment);
+        count += 1;
+    }
+    assert!(count > 50, "{count}");
+}
+
+#[test]
+fn no_key_opens_nothing() {
+    let data = Ciphertext::parse("AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAA==").unwrap();
+
+    assert_eq!(open::<Map<String, Value>>(&data, &keys(None, None)).unwrap_err(), OpenDataDefect::Unreadable);
+}
+
+#[test]
+fn the_two_numbers_must_be_the_same_one() {
+    let phone = |number: &str, pure: &str, code: Value| {
+        let info = serde_json::json!({
+            "phoneNumber": number, "purePhoneNumber": pure, "countryCode": code, "watermark": { "appid": "wx1" },
+        });
+        Phone::try_from(PhoneInfo::deserialize(info).unwrap()).is_ok()
+    };
+
+    assert!(phone("13800138000", "13800138000", "86".into()));
+    assert!(phone("13800138000", "13800138000", 86.into()));
+    assert!(phone("+85251234567", "51234567", "852".into()));
+    assert!(phone("85251234567", "51234567", "852".into()));
+    assert!(!phone("8612123456789012", "123456789012", "8612".into()), "16 digits");
+    assert!(!phone("13800138000", "13800138001", "86".into()));
+    assert!(!phone("1380", "1380", "86".into()));
+    assert!(!phone("138****8000", "138****8000", "86".into()));
+    assert!(!phone("13800138000", "13800138000", "".into()));
+}
+
+/// A text as WeChat encrypts it.
+fn encrypted(text: &str, key: &str) -> Ciphertext {
+    let (key, iv) = (SessionKey::new(key).aes_key().unwrap(), [7; BLOCK]);
+    let mut blocks = [text.as_bytes(), &[0; BLOCK]].concat();
+    let cipher = cbc::Encryptor::<Aes128>::new((&*key).into(), (&iv).into());
+    let length = cipher.encrypt_padded::<Pkcs7>(&mut blocks, text.len()).unwrap().len();
+    blocks.truncate(length);
+    Ciphertext { blocks, iv }
+}
+
+fn number(number: &str, appid: &str) -> Value {
+    let watermark = json!({ "appid": appid });
+    json!({ "phoneNumber": number, "purePhoneNumber": number, "countryCode": "86", "watermark": watermark })
+}
+
+fn wx1() -> AppId {
+    AppId::parse("wx1").unwrap()
+}
+
+#[test]
+fn the_data_opens_with_the_key_of_the_last_login_and_with_the_one_before() {
+    let data = encrypted(&number("13800138000", "wx1").to_string(), NOUGHT);
+    let opens = |current, previous| phone(&data, &keys(current, previous), &wx1()).map(drop);
+
+    assert_eq!(opens(Some(NOUGHT), None), Ok(()));
+    assert_eq!(opens(Some(NOUGHT), Some(OTHER)), Ok(()));
+    assert_eq!(opens(Some(OTHER), Some(NOUGHT)), Ok(()));
+    assert_eq!(opens(Some(OTHER), Some(OTHER)), Err(OpenDataDefect::Unreadable));
+    assert_eq!(opens(None, None), Err(OpenDataDefect::Unreadable), "no key is not the key of nought");
+}
+
+#[test]
+fn what_would_read_without_its_padding_is_not_read() {
+    let mut data = encrypted(&format!("{:64}", "{}"), NOUGHT);
+    data.blocks.truncate(64);
+
+    let read = open::<Map<String, Value>>(&data, &keys(Some(NOUGHT), None));
+
+    assert_eq!(read.unwrap_err(), OpenDataDefect::Unreadable);
+}
+
+#[test]
+fn only_what_has_the_right_form_is_told_to_be_anothers() {
+    let phone = |text: &Value| phone(&encrypted(&text.to_string(), OTHER), &keys(Some(OTHER), None), &wx1());
+
+    let own = phone(&number("13800138000", "wx1")).unwrap();
+
+    assert_eq!((own.phone_number.as_str(), own.country_code.as_str()), ("13800138000", "86"));
+    assert_eq!(format!("{own:?}"), "Phone([REDACTED])");
+    assert_eq!(phone(&number("13800138000", "wx2")), Err(OpenDataDefect::Foreign));
+    assert_eq!(phone(&number("1", "wx2")), Err(OpenDataDefect::Unreadable));
+}
+
+#[test]
+fn a_profile_is_this_apps_and_this_users_and_signed_if_it_is_said_to_be() {
+    let profile = |members: &Value, signed| {
+        let data = encrypted(&members.to_string(), OTHER);
+        let (keys, openid) = (keys(Some(OTHER), None), OpenId::parse("oA").unwrap());
+        profile(&UserInfo { signed, data: &data }, &keys, &wx1(), &openid)
+    };
+    let given = |changes: &[(&str, Value)]| {
+        let mut members = json!({ "nickName": "n", "openId": "oA", "unionId": "u", "watermark": { "appid": "wx1" } });
+        for (name, value) in changes {
+            members[*name] = value.clone();
+        }
+        members
+    };
+    let defect = |changes: &[(&str, Value)], signed| profile(&given(changes), signed).map(drop).unwrap_err();
+
+    let own = profile(&given(&[]), None).unwrap();
+    assert_eq!(serde_json::to_value(&own).unwrap(), json!({ "nickName": "n", "openId": "oA", "unionId": "u" }));
+    assert_eq!(own.unionid().map(UnionId::expose), Some("u"));
+    assert_eq!(format!("{own:?}"), "Profile([REDACTED])");
+    let nameless = profile(&given(&[("openId", Value::Null), ("unionId", Value::Null)]), None).unwrap();
+    assert_eq!(nameless.unionid(), None);
+    let signature = "8db6b6d13c31202e626c3339c53591bf1cbf4209"; // sha1 of `{}` and the key
+    assert!(profile(&given(&[]), Some(("{}", signature))).is_ok());
+    assert_eq!(defect(&[], Some(("{ }", signature))), OpenDataDefect::Unreadable);
+    assert_eq!(defect(&[("watermark", json!({ "appid": "wx2" }))], None), OpenDataDefect::Foreign);
+    assert_eq!(defect(&[("openId", "oB".into())], None), OpenDataDefect::Foreign);
+    assert_eq!(defect(&[("openId", Value::Null)], None), OpenDataDefect::Unreadable, "a unionid of nobody");
+}
+
+proptest! {
+    #[test]
+    fn any_data_is_refused_without_a_panic(data: Vec<u8>, iv: [u8; 16], key: [u8; 16]) {
+        let (data, iv) = (STANDARD.encode(data), STANDARD.encode(iv));
+        if let Ok(ciphertext) = Ciphertext::parse(&data, &iv) {
+            let keys = keys(Some(&STANDARD.encode(key)), None);
+            prop_assert!(phone(&ciphertext, &keys, &AppId::parse("wx1").unwrap()).is_err());
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_without_a_panic(data in ".{0,100}", iv in ".{0,30}") {
+        let _ = Ciphertext::parse(&data, &iv);
+    }
+}
