@@ -49,6 +49,12 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
+    /// The deadline that leaves `span` until this one, for what comes after.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.checked_sub(span).unwrap_or_else(Instant::now))
+    }
+
     /// The earlier of this deadline and the one that lies `span` from now.
     #[must_use]
     pub fn within(self, span: Duration) -> Self {

@@ -58,7 +58,12 @@ where
     say_where_panics_happen();
     let env = Env::from_process().map_err(|defect| Error(defect.to_string()))?;
     let deps = deps(env).await.map_err(|defect| Error(defect.to_string()))?;
-    lambda_http::lambda_runtime::run(service(router(deps))).await.map_err(|failure| Error(failure.to_string()))
+    let service = service(router(deps));
+    let service = tower::service_fn(|event| {
+        let mut service = service.clone();
+        caught(async move { service.call(event).await.unwrap_or_else(|never| match never {}) })
+    });
+    lambda_http::lambda_runtime::run(service).await.map_err(|failure| Error(failure.to_string()))
 }
 
 /// Builds a function from the environment and hands it Lambda's events of its own kind until the process is ended.
@@ -79,14 +84,15 @@ where
     let service = tower::service_fn(|event: LambdaEvent<serde_json::Value>| {
         // The reader's own words may quote the event: they are dropped here.
         let event = serde_json::from_value(event.payload).map_err(|_| "the event is none that this function knows");
-        let answer = event.map(|event| Box::pin(AssertUnwindSafe(handle(deps.clone(), event)).catch_unwind()));
-        async {
-            // The runtime would report a panic by its text.
-            let result = answer?.await.map_err(|_| "the function panicked")?;
-            result.map_err(|failure| lambda_http::Error::from(failure.to_string()))
-        }
+        let answer = event.map(|event| Box::pin(caught(handle(deps.clone(), event))));
+        async { answer?.await?.map_err(|failure| lambda_http::Error::from(failure.to_string())) }
     });
     lambda_http::lambda_runtime::run(service).await.map_err(|failure| Error(failure.to_string()))
+}
+
+/// The runtime would report a panic by its text.
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, lambda_http::Error> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|_| "the function panicked".into())
 }
 
 /// The text of a panic may quote what it panicked at, such as a body or a token: only its place is said.

@@ -67,16 +67,26 @@ pub fn note(add: impl FnOnce(&mut Notes)) {
     let _ = NOTES.try_with(|notes| add(&mut notes.lock().unwrap_or_else(PoisonError::into_inner)));
 }
 
-/// Times a call to another system.
-pub async fn timed<T>(spent: impl FnOnce(&mut Notes) -> &mut Spent, call: impl Future<Output = T>) -> T {
-    let began = Instant::now();
-    let answer = call.await;
-    note(|notes| {
-        let spent = spent(notes);
-        spent.calls += 1;
-        spent.time += began.elapsed();
-    });
-    answer
+/// Times a call to another system, also one that is given up.
+pub async fn timed<T>(spent: fn(&mut Notes) -> &mut Spent, call: impl Future<Output = T>) -> T {
+    let _timing = Timing { spent, began: Instant::now() };
+    call.await
+}
+
+/// Notes at its end how long it lasted.
+struct Timing {
+    spent: fn(&mut Notes) -> &mut Spent,
+    began: Instant,
+}
+
+impl Drop for Timing {
+    fn drop(&mut self) {
+        note(|notes| {
+            let spent = (self.spent)(notes);
+            spent.calls += 1;
+            spent.time += self.began.elapsed();
+        });
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +108,16 @@ mod tests {
         assert_eq!((one.errcode, two.errcode), (Some(1), Some(2)));
         assert_eq!((one.wechat.calls, one.dynamodb), (2, Spent::default()));
         assert!(one.wechat.time >= Duration::from_millis(12));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_has_taken_its_time() {
+        let call = timed(|notes| &mut notes.dynamodb, std::future::pending::<()>());
+
+        let (_, notes) = of(tokio::time::timeout(Duration::from_millis(9), call)).await;
+
+        assert_eq!(notes.dynamodb.calls, 1);
+        assert!(notes.dynamodb.time >= Duration::from_millis(9));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
-use tests::{APPID, Answer, BEGIN, Laptop, Start, jwt_claims, send};
+use tests::{APPID, Answer, BEGIN, Hand, Laptop, Start, jwt_claims, send};
 
 const KEY: &str = "one-login-one-key";
 
@@ -483,4 +483,17 @@ async fn issuer_and_audience_come_from_the_environment() {
     assert_eq!(claims["iss"], "https://auth.example.com");
     assert_eq!(claims["aud"], "https://api.example.com");
     assert_eq!(claims["client_id"], APPID);
+}
+
+#[tokio::test]
+async fn a_login_is_repeated_though_another_by_a_slower_clock_was_recorded_after_it() {
+    let laptop = Laptop::start().await;
+    let slower = laptop.beside_with(&[], &Hand::at(BEGIN - 2)).await;
+    let body = json!({ "code": laptop.code("alice") });
+    let first = login_with_key(&laptop, KEY, &body).await;
+    slower.login("alice").await;
+
+    let again = login_with_key(&laptop, KEY, &body).await;
+
+    assert_eq!(again.text_of("refresh_token"), first.text_of("refresh_token"));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use shared::{
     clock::{Deadline, Secs},
     entropy,
-    ids::{DeviceId, Family},
+    ids::{DeviceId, Family, UnionId},
     notes,
     problem::{Action, Code, Problem},
     secrets::SecretError,
@@ -45,7 +45,7 @@ pub enum LoginError {
     /// The code is spent, and the session is not stored.
     #[error("the login was not stored")]
     NotStored(#[source] StoreError),
-    /// The code is spent, and there was no time left to store the session.
+    /// The code is spent, and there was no time left to store the session, or to find the one that it gave.
     #[error("the login was not stored in time")]
     OutOfTime,
     /// The session names a key that is not in this process's ring.
@@ -117,8 +117,16 @@ impl From<LoginError> for Problem {
 /// After the code is spent the answer must be ours and not the deadline's: it says that a new code is needed.
 const LAST_MOMENT: Duration = Duration::from_millis(300);
 
-/// What does not decide the login may take no longer than this.
+/// So much of its time a login keeps for what follows WeChat's answer: a code is not spent for nothing.
+const STORING: Duration = Duration::from_secs(2);
+
+/// What does not decide the login may take no longer than this, nor more than a third of what is left.
 const BESIDE: Duration = Duration::from_millis(1_500);
+
+/// Does what does not decide the login, if there is time for it.
+pub(crate) async fn beside<T>(by: Deadline, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(BESIDE.min(by.left() / 3), work).await.ok()
+}
 
 /// The keys of a login, at hand before its code is spent.
 pub(crate) struct Keys<'a> {
@@ -136,16 +144,15 @@ pub async fn login(deps: &Deps, login: &Login, issuer: &str, by: Deadline) -> Re
 
     let hash = login.hash(&app.appid);
     let attempt = Attempt { appid: &app.appid, source: &login.source, code: &hash, now: arrived };
-    match (exchange(deps, app, login, &attempt, by).await?, &login.request) {
-        (Ok(wechat), _) => {
-            let accepted = Accepted { app, wechat, arrived };
-            let storing = first(deps, login, &keys, &accepted);
-            let left = by.left().saturating_sub(LAST_MOMENT);
-            tokio::time::timeout(left, Box::pin(storing)).await.unwrap_or(Err(LoginError::OutOfTime))
-        }
+    match (exchange(deps, app, login, &attempt, by.before(STORING)).await?, &login.request) {
+        (Ok(wechat), _) => first(deps, login, &keys, &Accepted { app, wechat, arrived }, by).await,
         (Err(refusal @ (Upstream::CodeInvalid | Upstream::CodeUsed)), request) => {
+            let by = by.before(LAST_MOMENT);
             let repeated = match request {
-                Some(request) => replay::answer(deps, login, &keys, app, request).await,
+                Some(request) => {
+                    let looking = Box::pin(replay::answer(deps, login, &keys, (app, request), by));
+                    tokio::time::timeout(by.left(), looking).await.unwrap_or(Err(LoginError::OutOfTime))
+                }
                 None => Ok(None),
             };
             // What turns out to be a repetition has cost nobody anything, and a failure of ours is no verdict.
@@ -180,8 +187,53 @@ struct Accepted<'a> {
     arrived: Secs,
 }
 
+/// What a login is to store, and what it then answers: all of it is made and signed before anything is stored.
+struct Made {
+    user: UserRef,
+    at: SessionRef,
+    session: Session,
+    claim: Option<Claim>,
+    record: UserLogin,
+    tokens: TokenAnswer,
+}
+
+/// What stands in the table after the writes.
+struct Stored {
+    recorded: Recorded,
+    profile: Option<Profile>,
+    /// The sessions beyond the device cap.
+    surplus: Vec<Session>,
+}
+
 /// The first request with this code: everything is made, signed, then stored.
-async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -> Result<LoginAnswer, LoginError> {
+async fn first(
+    deps: &Deps,
+    login: &Login,
+    keys: &Keys<'_>,
+    accepted: &Accepted<'_>,
+    by: Deadline,
+) -> Result<LoginAnswer, LoginError> {
+    let made = make(deps, login, keys, accepted)?;
+    let storing = by.before(LAST_MOMENT);
+    let known = accepted.wechat.unionid.as_ref();
+    let stored = Box::pin(store(deps, login, keys, (&made, known), storing));
+    match tokio::time::timeout(storing.left(), stored).await.unwrap_or(Err(LoginError::OutOfTime)) {
+        Ok(Stored { recorded, profile, surplus }) => {
+            // Should it not end in time, the user has one device too many until the next login.
+            let _ = beside(storing, end_surplus(deps, &made.user, surplus)).await;
+            Ok(answer(made.tokens, &made.user, made.session.device, recorded == Recorded::New, profile))
+        }
+        // What stands there is of the newer login.
+        Err(LoginError::Outrun) => Err(LoginError::Outrun),
+        Err(error) => {
+            let left = BESIDE.min(by.before(LAST_MOMENT / 3).left());
+            drop(tokio::time::timeout(left, undo(deps, &made)).await);
+            Err(error)
+        }
+    }
+}
+
+fn make(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -> Result<Made, LoginError> {
     let user = UserRef { appid: by.app.appid.clone(), openid: by.wechat.openid.clone() };
     notes::note(|notes| notes.user = keys.keyring.pseudonym(&user.appid, &user.openid));
     let device = login.device.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
@@ -194,48 +246,55 @@ async fn first(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -
         .transpose()?;
     let record = user_login(deps, &user, (&session, claim.as_ref()), keys, by)?;
     let at = SessionRef { user: user.clone(), sid: user.sid(device) };
+    Ok(Made { user, at, session, claim, record, tokens })
+}
 
+/// Writes user, session and claim side by side, and looks at what came between.
+async fn store(
+    deps: &Deps,
+    login: &Login,
+    keys: &Keys<'_>,
+    (made, known): (&Made, Option<&UnionId>),
+    by: Deadline,
+) -> Result<Stored, LoginError> {
+    let Made { user, at, session, claim, record, .. } = made;
     let (recorded, opened, claimed) = tokio::join!(
         async {
-            let recorded = deps.users.record(&record).await?;
+            let recorded = deps.users.record(record).await?;
             if recorded == Recorded::Blocked {
                 return Ok((recorded, None));
             }
-            let known = by.wechat.unionid.as_ref();
-            let profile = profile::read(deps, keys.keyring, &user, login.user_info.as_ref(), known);
-            let profile = tokio::time::timeout(BESIDE, profile).await.ok().flatten();
-            Ok::<_, StoreError>((recorded, profile))
+            let profile = profile::read(deps, keys.keyring, user, login.user_info.as_ref(), known);
+            Ok::<_, StoreError>((recorded, beside(by, profile).await.flatten()))
         },
-        deps.sessions.open(&at, &session),
+        deps.sessions.open(at, session),
         async {
-            match &claim {
+            match claim {
                 Some(claim) => deps.claims.put(claim).await,
                 None => Ok(()),
             }
         },
     );
     let (recorded, profile) = recorded.map_err(LoginError::NotStored)?;
-    let refused = match recorded {
-        Recorded::Blocked => Some(LoginError::Blocked),
-        Recorded::New | Recorded::Known => {
-            claimed.map_err(LoginError::NotStored)?;
-            if !opened.map_err(LoginError::NotStored)? {
-                return Err(LoginError::Outrun);
-            }
-            look_around(deps, &user, device).await.err()
+    if recorded == Recorded::Blocked {
+        return Err(LoginError::Blocked);
+    }
+    claimed.map_err(LoginError::NotStored)?;
+    if !opened.map_err(LoginError::NotStored)? {
+        return Err(LoginError::Outrun);
+    }
+    let surplus = look_around(deps, user, session.device).await?;
+    Ok(Stored { recorded, profile, surplus })
+}
+
+/// Takes back what a login wrote that is refused: nobody holds a token of it, nor can the request be repeated.
+async fn undo(deps: &Deps, made: &Made) {
+    let erase = async {
+        if let Some(claim) = &made.claim {
+            drop(deps.erase.erase_claim(&claim.code).await);
         }
     };
-    match refused {
-        None => Ok(answer(tokens, &user, device, recorded == Recorded::New, profile)),
-        Some(error) => {
-            // Nobody holds a token of it, nor can the request be repeated.
-            drop(deps.end.end(&at, session.family).await);
-            if let Some(claim) = &claim {
-                drop(deps.erase.erase_claim(&claim.code).await);
-            }
-            Err(error)
-        }
-    }
+    drop(tokio::join!(deps.end.end(&made.at, made.session.family), erase));
 }
 
 fn session(deps: &Deps, device: DeviceId, keys: &Keys<'_>, by: &Accepted<'_>) -> Session {
@@ -310,13 +369,12 @@ pub(crate) fn answer(
     LoginAnswer { tokens, openid: user.openid.expose().to_owned(), device: device.encode(), new_user, user_info }
 }
 
-/// Looks whether the user was blocked or deleted meanwhile, and ends the sessions beyond the device cap.
+/// Looks whether the user was blocked or deleted meanwhile, and gives the sessions beyond the device cap.
 ///
 /// A block or a deletion that came between the writes of this login did not find the session; here the session finds it.
 /// So a look that fails refuses the login.
-async fn look_around(deps: &Deps, user: &UserRef, just_made: DeviceId) -> Result<(), LoginError> {
-    let looking = tokio::time::timeout(BESIDE, deps.list.list(user)).await;
-    let stored = looking.map_err(|_| LoginError::OutOfTime)?.map_err(LoginError::NotStored)?;
+async fn look_around(deps: &Deps, user: &UserRef, just_made: DeviceId) -> Result<Vec<Session>, LoginError> {
+    let stored = deps.list.list(user).await.map_err(LoginError::NotStored)?;
     let stored_user = stored.user.unwrap_or_default();
     if stored_user.blocked_at.is_some() {
         return Err(LoginError::Blocked);
@@ -324,13 +382,11 @@ async fn look_around(deps: &Deps, user: &UserRef, just_made: DeviceId) -> Result
     if stored_user.first_login.is_none() {
         return Err(LoginError::Erased);
     }
-    // Should it not end in time, the user has one device too many until the next login.
-    drop(tokio::time::timeout(BESIDE, end_surplus(deps, user, stored.sessions, just_made)).await);
-    Ok(())
+    Ok(beyond_the_cap(stored.sessions, just_made))
 }
 
-async fn end_surplus(deps: &Deps, user: &UserRef, sessions: Vec<Session>, just_made: DeviceId) {
-    for session in beyond_the_cap(sessions, just_made) {
+async fn end_surplus(deps: &Deps, user: &UserRef, surplus: Vec<Session>) {
+    for session in surplus {
         let at = SessionRef { user: user.clone(), sid: user.sid(session.device) };
         drop(deps.end.end(&at, session.family).await);
     }

@@ -36,8 +36,7 @@ pub use quota::Quota;
 /// What the template routes here.
 pub const ROUTES: &[Route] = &[Route::post("/v1/login")];
 
-/// A client waits 15 s for a login. Secrets (2 s) and WeChat (5.5 s) may be as slow as they are let, and a second remains
-/// to store it.
+/// A client waits 15 s for a login. Secrets may take 2 s of it, storing has the last 2 s, and WeChat what is between.
 const LONGEST: Duration = Duration::from_millis(8_700);
 
 /// All that a login may touch.

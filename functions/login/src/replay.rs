@@ -6,7 +6,7 @@
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use shared::{
-    clock::Secs,
+    clock::{Deadline, Secs},
     ids::{DeviceId, Family, OpenId},
     notes,
     redacted::IdempotencyKey,
@@ -93,8 +93,8 @@ pub(crate) async fn answer(
     deps: &Deps,
     login: &Login,
     keys: &Keys<'_>,
-    app: &App,
-    request: &RequestHash,
+    (app, request): (&App, &RequestHash),
+    by: Deadline,
 ) -> Result<Option<LoginAnswer>, LoginError> {
     let code = login.hash(&app.appid);
     let mut claimed = None;
@@ -109,7 +109,7 @@ pub(crate) async fn answer(
         let at = SessionRef { user: user.clone(), sid: user.sid(claimed.device) };
         match deps.read.read(&at).await? {
             Some(session) if session.family == claimed.family => {
-                if let Some(answer) = repeat(deps, login, keys, &user, &session).await? {
+                if let Some(answer) = repeat(deps, login, keys, (&user, &session, &code), by).await? {
                     return Ok(Some(answer));
                 }
             }
@@ -135,8 +135,8 @@ async fn repeat(
     deps: &Deps,
     login: &Login,
     keys: &Keys<'_>,
-    user: &UserRef,
-    session: &Session,
+    (user, session, code): (&UserRef, &Session, &CodeHash),
+    by: Deadline,
 ) -> Result<Option<LoginAnswer>, LoginError> {
     if session.generation != 0 || !session.is_alive(deps.clock.now(), deps.policy.not_before) {
         return Err(LoginError::CodeUsed);
@@ -146,11 +146,13 @@ async fn repeat(
     if stored.blocked_at.is_some() {
         return Err(LoginError::Blocked);
     }
-    if stored.last_login.is_none_or(|at| at < session.created_at) {
+    // The claim is named by the very write that stores the `session_key`.
+    if !stored.login_claims.contains(code) {
         return Ok(None);
     }
     notes::note(|notes| notes.verdict = Some("LOGIN_REPLAY"));
-    let profile = profile::read(deps, keys.keyring, user, login.user_info.as_ref(), None).await;
+    let profile = profile::read(deps, keys.keyring, user, login.user_info.as_ref(), None);
+    let profile = flow::beside(by, profile).await.flatten();
     let tokens = flow::tokens(deps, keys, user, session)?;
     Ok(Some(flow::answer(tokens, user, session.device, stored.first_family == Some(session.family), profile)))
 }

@@ -96,7 +96,7 @@ pub async fn refresh(deps: &Deps, text: &str, issuer: &str, by: Deadline) -> Res
         (Verdict::Reuse { behind }, _) => {
             notes::note(|notes| notes.behind = Some(behind));
             // Should this fail or take too long, the next use finds the reuse again.
-            let left = by.left().saturating_sub(LAST_MOMENT);
+            let left = by.before(LAST_MOMENT).left();
             drop(tokio::time::timeout(left, deps.end.end(&presented.session(), presented.family)).await);
             return Err(RefreshError::Reuse { behind });
         }

@@ -1,4 +1,4 @@
-//! What WeChat's answers say. Pure and total: any bytes are an answer or an [`Upstream`].
+//! What WeChat's answers say: any bytes are an answer or an [`Upstream`].
 
 use serde::Deserialize;
 
@@ -43,7 +43,7 @@ pub fn phone(body: &[u8], appid: &AppId) -> Result<Phone, Upstream> {
 /// Whether `checksession` says that the `session_key` is still valid.
 pub fn session_check(body: &[u8]) -> Result<bool, Upstream> {
     match read(body, Api::CheckSession) {
-        Ok(Nothing {}) => Ok(true),
+        Ok(SessionCheck { .. }) => Ok(true),
         Err(Upstream::SessionKeyStale) => Ok(false),
         Err(error) => Err(error),
     }
@@ -119,9 +119,12 @@ struct StableToken {
     expires_in: Secs,
 }
 
-/// An answer that says no more than that all is well.
+/// The `errcode` is all that this answer says, so it must be there.
 #[derive(Deserialize)]
-struct Nothing {}
+struct SessionCheck {
+    #[serde(rename = "errcode")]
+    _errcode: Errcode,
+}
 
 #[derive(Deserialize)]
 struct PhoneNumber {
@@ -197,6 +200,15 @@ mod tests {
         for body in ["[]", "[0]", r#"["0",7200]"#, "null", "0", "", " [] "] {
             assert!(matches!(session(body.as_bytes()), Err(Upstream::Unreadable(_))), "{body}");
             assert!(matches!(platform_token(body.as_bytes()), Err(Upstream::Unreadable(_))), "{body}");
+            assert!(matches!(session_check(body.as_bytes()), Err(Upstream::Unreadable(_))), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_session_key_is_valid_only_if_errcode_says_so() {
+        assert!(session_check(br#"{"errcode":0,"errmsg":"ok"}"#).unwrap());
+        assert!(!session_check(br#"{"errcode":87009,"errmsg":"invalid signature"}"#).unwrap());
+        for body in ["{}", r#"{"errcode":null}"#, r#"{"message":"maintenance"}"#] {
             assert!(matches!(session_check(body.as_bytes()), Err(Upstream::Unreadable(_))), "{body}");
         }
     }
