@@ -277,7 +277,7 @@ fn retries() -> RetryConfig {
 /// The SDK lets all clients of a process share what repetitions may cost. On Lambda a process is one function; where
 /// several run in one, the failures of one must not keep another from trying again.
 fn budget() -> RetryPartition {
-    RetryPartition::custom("own").build()
+    RetryPartition::custom("wxauth").build()
 }
 
 /// The SDK sets no limit to an attempt or an operation by itself.
