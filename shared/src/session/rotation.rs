@@ -1,4 +1,4 @@
-//! The verdict on a refresh: a pure function of what the token says and what the table answered.
+//! A refresh: the one write that is tried, and the verdict, a pure function of what the token says and what the table answered.
 //!
 //! No two successors of one token exist, an honest client that lost an answer gets the same one again, and a copy of a
 //! token is noticed as soon as both sides have used it. Why each clause is there: `README.md` of this crate.
