@@ -11,6 +11,7 @@ const OPERATIONS: (u64, u64) = (100_000, 1_000_000);
 pub(crate) async fn rows(size: Size) -> Vec<Row> {
     let operations = size.of(OPERATIONS.0, OPERATIONS.1);
     let judged = Processes::start(0).await.judge(1_000, operations).await;
+    Row::because(&judged.unexplained);
     let explained = judged.histories - judged.unexplained.len() as u64;
     vec![
         Row::at_least("operations of 16 clients at four processes, recorded", operations, judged.operations),

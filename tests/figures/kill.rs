@@ -7,6 +7,9 @@ use tests::{
 
 use crate::table::{Row, Size};
 
+/// At so many steps of a login everything is written, or nothing is spent: it is repeated. At the others it is begun anew.
+const REPEATED: u64 = 5;
+
 /// Refreshes, and rounds of logins at each of their steps.
 const REFRESHES: (u64, u64) = (200, 5_000);
 const ROUNDS: (u64, u64) = (8, 400);
@@ -15,7 +18,8 @@ const ROUNDS: (u64, u64) = (8, 400);
 pub(crate) async fn rows(size: Size) -> Vec<Row> {
     let binaries = build();
     let refreshes = refreshes(&binaries, size.of(REFRESHES.0, REFRESHES.1)).await;
-    let logins = logins(&binaries, size.of(ROUNDS.0, ROUNDS.1)).await;
+    let rounds = size.of(ROUNDS.0, ROUNDS.1);
+    let logins = logins(&binaries, rounds).await;
     let phones = phones(&binaries).await;
     vec![
         Row::all(
@@ -28,6 +32,7 @@ pub(crate) async fn rows(size: Size) -> Vec<Row> {
             logins.repeated + logins.relogins,
             logins.killed,
         ),
+        Row::exactly("of them with a live token, at five steps each", REPEATED * rounds, logins.repeated),
         Row::none("of them with tokens that are dead on arrival", logins.dead),
         Row::at_most("calls to WeChat for a login and its repetition", 2, logins.wechat_calls),
         Row::all(

@@ -24,6 +24,8 @@ use std::process::ExitCode;
 
 use table::{Row, Size, Table};
 
+const FLAGS: [&str; 2] = ["--long", "--write"];
+
 /// In the order of the table.
 const SUITES: [&str; 11] = [
     "interleavings",
@@ -39,8 +41,8 @@ const SUITES: [&str; 11] = [
     "mutants",
 ];
 
-async fn rows(suite: &str, size: Size) -> Option<Vec<Row>> {
-    Some(match suite {
+async fn rows(suite: &str, size: Size) -> Vec<Row> {
+    match suite {
         "interleavings" => interleavings::rows(size),
         "exhaustive" => exhaustive::rows(size),
         "histories" => histories::rows(size).await,
@@ -52,13 +54,18 @@ async fn rows(suite: &str, size: Size) -> Option<Vec<Row>> {
         "fuzz" => fuzz::rows(size),
         "canary" => canary::rows().await,
         "mutants" => mutants::rows(size),
-        _ => return None,
-    })
+        _ => unreachable!("{suite} is in the list"),
+    }
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let (flags, named): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
+    let is_known = |given: &String| FLAGS.contains(&given.as_str()) || SUITES.contains(&given.as_str());
+    if let Some(unknown) = flags.iter().chain(&named).find(|given| !is_known(given)) {
+        eprintln!("{unknown}? There are {}, and the suites {}.", FLAGS.join(", "), SUITES.join(", "));
+        return ExitCode::FAILURE;
+    }
     let asked = |flag: &str| flags.iter().any(|given| given == flag);
     let size = if asked("--long") { Size::Long } else { Size::Short };
     let mut suites: Vec<_> = named.iter().map(String::as_str).collect();
@@ -71,11 +78,7 @@ async fn main() -> ExitCode {
 
     let mut table = Table::begin(size);
     for suite in suites {
-        let Some(rows) = rows(suite, size).await else {
-            eprintln!("{suite}? There are --long, --write, and the suites {}.", SUITES.join(", "));
-            return ExitCode::FAILURE;
-        };
-        table.add(rows);
+        table.add(rows(suite, size).await);
     }
     if asked("--write")
         && let Err(error) = table.write()

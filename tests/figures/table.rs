@@ -21,6 +21,9 @@ impl Size {
     }
 }
 
+/// So many reasons are told.
+const REASONS: usize = 20;
+
 /// A figure, its bar, and what was measured.
 pub(crate) struct Row {
     /// What is counted, and of how many.
@@ -49,10 +52,22 @@ impl Row {
         Self { what: what.into(), bar: format!("≤ {}", grouped(bar)), measured: grouped(count), is_met: count <= bar }
     }
 
+    /// A count that has to be this one.
+    pub(crate) fn exactly(what: impl Into<String>, bar: u64, count: u64) -> Self {
+        Self { what: what.into(), bar: grouped(bar), measured: grouped(count), is_met: count == bar }
+    }
+
     /// So many of so many: all of them have to be.
     pub(crate) fn all(what: impl Into<String>, count: u64, of: u64) -> Self {
         let measured = format!("{} of {}", grouped(count), grouped(of));
         Self { what: what.into(), bar: "all".to_owned(), measured, is_met: count == of && of > 0 }
+    }
+
+    /// Prints what there is against a figure, so that whoever reads the table need not run it again.
+    pub(crate) fn because(reasons: &[impl fmt::Debug]) {
+        for reason in reasons.iter().take(REASONS) {
+            eprintln!("{reason:#?}");
+        }
     }
 
     fn verdict(&self) -> &'static str {

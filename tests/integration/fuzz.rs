@@ -1,6 +1,6 @@
 //! Odd inputs: a small number of them, and that they get past the first check.
 
-use std::{thread, time::Duration};
+use std::{future::pending, thread, time::Duration};
 
 use tests::fuzz::{GATEWAY, INPUTS, OPEN_DATA, Outcome, PUSH, REFRESH_TOKEN, REQUEST, Target, WECHAT_ANSWER};
 
@@ -183,4 +183,33 @@ fn an_input_that_takes_longer_than_100_ms_is_found() {
     let findings = slow.run(0..2).findings;
 
     assert!(findings.iter().any(|finding| finding.what.starts_with("it took ")), "{findings:?}");
+}
+
+#[test]
+fn an_input_that_waits_for_what_never_comes_is_found() {
+    let hanging = Target {
+        take: |world, _| {
+            world.wait(pending::<()>());
+            ("taken", "")
+        },
+        ..OPEN_DATA
+    };
+
+    let tally = hanging.run(0..1);
+
+    assert_eq!(tally.findings.len() as u64, INPUTS);
+    assert!(tally.findings.iter().all(|finding| finding.what == "a hang"), "{:?}", tally.findings);
+}
+
+#[test]
+fn an_input_that_waits_for_a_timer_is_let_finish() {
+    let patient = Target {
+        take: |world, _| {
+            world.wait(async { tokio::time::sleep(Duration::from_secs(10)).await });
+            ("taken", "")
+        },
+        ..OPEN_DATA
+    };
+
+    assert_eq!(patient.run(0..1).outcomes[&("taken", "")], INPUTS);
 }

@@ -79,15 +79,29 @@ pub struct Across {
     pub requests: u64,
     /// How many of them were refused or failed: none.
     pub failed: u64,
-    /// How many rotations there were, of both secrets each.
+    /// How many rotations of both secrets there were that brought other keys to use.
     pub rotations: u64,
+    /// How many rotations of the signing keys ended half-way, with a key that was published and never used.
+    pub half: u64,
 }
 
 /// Processes of one deployment, each with secrets of its own age.
 const PROCESSES: usize = 4;
 
-/// A little over a day in minutes, so that the keys of one rotation come to use in the next.
-const ROUND: u64 = 1_441;
+/// A little over a day in minutes, so that the keys of one rotation come to use in the next, and a half one fits between.
+const ROUND: u64 = 1_442;
+
+/// The first minute after a rotation in which the next changes anything.
+const HALF: u64 = ROUND - 1;
+
+/// The keys in use: that of refresh tokens, and that of access tokens.
+fn in_use(manager: &SecretsManager) -> (Value, Value) {
+    let read = |secret| serde_json::from_str::<Value>(&manager.current(secret)).expect("JSON");
+    let (ring, signing) = (read("keyring"), read("signing"));
+    let keys = signing["keys"].as_array().expect("keys");
+    let current = keys.iter().find(|key| key["state"] == "current").expect("a current key");
+    (ring["current"].clone(), current["kid"].clone())
+}
 
 /// A process: its routes, and the authorizer beside them.
 struct Process {
@@ -123,8 +137,8 @@ impl Process {
 }
 
 /// At least so many requests, in at most 30 days: every one goes to another process than the one before, and each process
-/// has what it read up to ten minutes ago. Keys are rotated every day and once more ten minutes after, and once between
-/// a rotation fails half-way.
+/// has what it read up to ten minutes ago. Keys are rotated every day and once more ten minutes after, which is too early
+/// to change anything; and as soon as it is not, a rotation ends half-way, a minute before the next.
 pub async fn across(requests: u64) -> Across {
     let manager = SecretsManager::start(&EMPTY).await;
     let first = laptop(&manager).await;
@@ -132,21 +146,25 @@ pub async fn across(requests: u64) -> Across {
     rotate(&manager, &deps, "version-first").await;
     let processes: Vec<_> = join_all((0..PROCESSES).map(|_| Process::start(&first.world.env))).await;
 
-    let (mut seen, mut minute) = (Across { requests: 0, failed: 0, rotations: 1 }, 0);
+    let (mut seen, mut minute) = (Across { requests: 0, failed: 0, rotations: 0, half: 0 }, 0);
     let (_, mut tokens) = processes[0].post("/v1/login", json!({ "code": first.code("alice") })).await;
     while seen.requests < requests {
         minute += 1;
         first.clock.advance(60);
         match minute % ROUND {
             0 | 10 => {
+                let before = in_use(&manager);
                 rotate(&manager, &deps, &format!("version-{minute}")).await;
-                seen.rotations += 1;
+                let after = in_use(&manager);
+                seen.rotations += u64::from(before.0 != after.0 && before.1 != after.1);
             }
-            700 => {
+            HALF => {
                 let version = format!("version-{minute}");
                 for name in &STEPS[..2] {
                     step(&deps, name, "signing", &version).await.expect("half of a rotation");
                 }
+                let pending = manager.at_stage("signing", "AWSPENDING").expect("a pending version");
+                seen.half += u64::from(pending != manager.current("signing"));
             }
             _ => {}
         }

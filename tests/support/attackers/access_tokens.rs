@@ -5,6 +5,8 @@ mod bits;
 mod key;
 mod outsider;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use shared::{
     clock::Secs,
@@ -74,27 +76,29 @@ impl Target {
         self.keys.each_ref().map(|key| key.sign(&key.header(), &claims(openid)))
     }
 
-    /// All forgeries of each genuine token, so many times over.
-    pub fn attack(&self, rounds: u64) -> Gains {
-        let mut gains = Gains::default();
-        for round in 0..rounds {
-            let openid = format!("o{round}");
-            let genuine = self.genuine(&openid);
-            for (key, token) in self.keys.iter().zip(&genuine) {
-                gains.refused += u64::from(self.openid(token).as_ref() != Some(&openid));
-                for (name, forged) in forgeries(token, &self.jwks, &self.stranger) {
-                    gains.tried(name, self.openid(&forged));
-                }
-                for (name, forged) in misused(key) {
-                    gains.tried(name, self.openid(&forged));
-                }
-                for forged in changed_bits(token) {
-                    gains.tried("a changed bit", self.openid(&forged));
-                }
+    fn forge(&self, openid: &str, gains: &mut Gains) {
+        for (key, token) in self.keys.iter().zip(&self.genuine(openid)) {
+            gains.refused += u64::from(self.openid(token).as_deref() != Some(openid));
+            for (name, forged) in forgeries(token, &self.jwks, &self.stranger) {
+                gains.tried(name, self.openid(&forged));
+            }
+            for (name, forged) in misused(key) {
+                gains.tried(name, self.openid(&forged));
+            }
+            for forged in changed_bits(token) {
+                gains.tried("a changed bit", self.openid(&forged));
             }
         }
-        gains
     }
+}
+
+/// All forgeries of genuine tokens, so many times over: each time with new keys, and of another user and session.
+pub fn attack(rounds: u64) -> Gains {
+    let mut gains = Gains::default();
+    for round in 0..rounds {
+        Target::default().forge(&format!("o{round}"), &mut gains);
+    }
+    gains
 }
 
 impl Gains {
@@ -106,11 +110,13 @@ impl Gains {
 
 /// The JWT claims of a genuine token.
 fn claims(openid: &str) -> Value {
+    let id =
+        |name: &str| URL_SAFE_NO_PAD.encode(&digest(&SHA256, format!("{name} of {openid}").as_bytes()).as_ref()[..16]);
     let times: [Secs; 3] = [BEGIN - 5, BEGIN + 900, BEGIN - 50];
     json!({
         "iss": ISSUER, "aud": APPID, "client_id": APPID, "sub": openid, "scope": "user",
         "iat": times[0], "exp": times[1], "auth_time": times[2],
-        "jti": "AAAAAAAAAAAAAAAAAAAAAA", "sid": "AAAAAAAAAAAAAAAAAAAAAA",
+        "jti": id("jti"), "sid": id("sid"),
     })
 }
 

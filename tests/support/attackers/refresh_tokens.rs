@@ -53,6 +53,8 @@ pub struct Endpoint {
 pub struct Gains {
     /// What the table was asked, by the SDK, over HTTP.
     pub calls: u64,
+    /// How many were taken for genuine.
+    pub accepted: u64,
     /// The different answers.
     pub answers: HashSet<String>,
 }
@@ -114,12 +116,14 @@ impl Endpoint {
 
     /// Presents as many invented tokens.
     pub async fn invented(&self, tokens: u64, seed: u64) -> Gains {
-        let (before, mut random, mut answers) = (self.calls(), Seeded::new(seed), HashSet::new());
+        let (before, mut random) = (self.calls(), Seeded::new(seed));
+        let (mut accepted, mut answers) = (0, HashSet::new());
         for number in 0..tokens {
             let answer = self.present(&self.invent(number, &mut random)).await;
+            accepted += u64::from(answer.status.is_success());
             answers.insert(comparable(&answer));
         }
-        Gains { calls: self.calls() - before, answers }
+        Gains { calls: self.calls() - before, accepted, answers }
     }
 
     /// A token that nobody made: random, or a genuine one with something about it changed. The number goes through all

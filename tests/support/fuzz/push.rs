@@ -61,9 +61,7 @@ fn send(world: &World, token: &str, encrypted: Option<&str>, body: &[u8]) -> &'s
     if let Some(encrypted) = encrypted {
         query = format!("{query}&msg_signature={}", sign(&mut [token, &now, "1", encrypted]));
     }
-    let Some(answer) = world.send(Function::Push, Request::post(format!("/v1/push?{query}")), body.to_vec()) else {
-        return "waits";
-    };
+    let answer = world.send(Function::Push, Request::post(format!("/v1/push?{query}")), body.to_vec());
     let name = world.judge(&answer, &[]);
     let verdicts = ["USER_AUTHORIZATION_CANCELLATION", "USER_AUTHORIZATION_REVOKE", "USER_INFO_MODIFIED"];
     let verdict = verdicts.into_iter().find(|verdict| world.notes(verdict));

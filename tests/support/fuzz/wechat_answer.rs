@@ -38,7 +38,7 @@ pub(super) fn take(world: &World, input: &[u8]) -> Outcome {
         Api::PhoneNumber => phone(world),
         Api::CheckSession => session(world),
     };
-    if status == 200 && outcome.1 != "waits" && api != Api::CheckSession {
+    if status == 200 && api != Api::CheckSession {
         assert_eq!(read.is_ok(), outcome.1 == "done", "{read:?} became {outcome:?}");
         assert!(!matches!(read, Err(Upstream::Unreadable(_))) || outcome.1 == "wechat_error", "{read:?}: {outcome:?}");
     }
@@ -71,7 +71,7 @@ fn login(world: &World) -> Outcome {
     let request = Request::post("/v1/login").header("content-type", "application/json");
     let body = json!({ "code": new(world), "appid": APPID }).to_string();
     let answer = world.send(Function::Login, request, body.into());
-    ("session", answer.map_or("waits", |answer| world.judge(&answer, &EXCUSED)))
+    ("session", world.judge(&answer, &EXCUSED))
 }
 
 fn phone(world: &World) -> Outcome {
@@ -79,13 +79,13 @@ fn phone(world: &World) -> Outcome {
         .header("content-type", "application/json")
         .header("authorization", format!("Bearer {}", world.user().access));
     let answer = world.send(Function::Phone, request, json!({ "code": new(world) }).to_string().into());
-    ("phone", answer.map_or("waits", |answer| world.judge(&answer, &EXCUSED)))
+    ("phone", world.judge(&answer, &EXCUSED))
 }
 
 fn session(world: &World) -> Outcome {
     let bearer = format!("Bearer {}", world.user().access);
     let request = Request::get("/v1/session?wechat=check").header("authorization", bearer);
-    let Some(answer) = world.send(Function::Session, request, Vec::new()) else { return ("check", "waits") };
+    let answer = world.send(Function::Session, request, Vec::new());
     assert_eq!(world.judge(&answer, &[]), "done");
     let said = answer.json();
     let known = ["ok", "stale", "unknown"].into_iter().find(|name| said["wechat_session"] == *name);
@@ -95,17 +95,16 @@ fn session(world: &World) -> Outcome {
 fn platform(world: &World) -> Outcome {
     let request = serde_json::from_value(json!({ "appid": APPID })).expect("a request");
     let name = match world.wait(platform::handle(world.platform(), request)) {
-        None => "waits",
-        Some(Ok(answer)) => {
+        Ok(answer) => {
             assert!(json!(answer)["expires_in"].as_u64().is_some_and(|seconds| seconds <= 7_200));
             "done"
         }
-        Some(Err(platform::TokenError::Platform(PlatformError::Wechat(error)))) => match error {
+        Err(platform::TokenError::Platform(PlatformError::Wechat(error))) => match error {
             Upstream::Misconfigured { .. } => "misconfigured",
             Upstream::Busy { .. } => "wechat_busy",
             _ => "wechat_error",
         },
-        Some(Err(error)) => panic!("{error}"),
+        Err(error) => panic!("{error}"),
     };
     ("platform token", name)
 }

@@ -1,6 +1,7 @@
 //! Keys that sign whatever they are given.
 
 use aws_lc_rs::{
+    digest::{SHA256, digest},
     rand::SystemRandom,
     rsa::KeySize,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair},
@@ -11,7 +12,7 @@ use shared::token::jwks::KeyKind;
 
 /// A private key, and how its public half is named.
 pub struct Key {
-    kid: &'static str,
+    kid: String,
     pair: Pair,
 }
 
@@ -20,17 +21,22 @@ enum Pair {
     Ec(EcdsaKeyPair),
 }
 
+/// A name that no other key has.
+fn kid(public: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, public))
+}
+
 impl Key {
     /// A new key.
     pub fn make(kind: KeyKind) -> Self {
         match kind {
             KeyKind::Rsa => {
                 let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
-                Self { kid: "rsa", pair: Pair::Rsa(pair) }
+                Self { kid: kid(pair.public_key().as_ref()), pair: Pair::Rsa(pair) }
             }
             KeyKind::Ec => {
                 let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
-                Self { kid: "ec", pair: Pair::Ec(pair) }
+                Self { kid: kid(pair.public_key().as_ref()), pair: Pair::Ec(pair) }
             }
         }
     }

@@ -1,0 +1,253 @@
+//! The laptop's process, and what it is started with.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError},
+};
+
+use http::StatusCode;
+use local::{Data, Settings, World};
+use serde_json::{Value, json};
+use shared::{clock::Secs, entropy::OsEntropy, http::record::Log, token::jwks::KeyKind};
+use tokio::sync::Semaphore;
+use wechat_simulator::Simulator;
+
+use crate::{
+    Answer, BEGIN, Folder, Hand, Lines,
+    canary::{self, Watched},
+    client, send,
+};
+
+/// What a [`Laptop`] is started with.
+#[derive(Default)]
+pub struct Start {
+    vars: Vec<(String, String)>,
+    folder: Option<PathBuf>,
+    apps: Option<Value>,
+    rsa: bool,
+    begin: Option<Secs>,
+}
+
+impl Start {
+    /// Sets a variable.
+    #[must_use]
+    pub fn var(mut self, name: &str, value: &str) -> Self {
+        self.vars.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Keeps the database in this folder instead of memory.
+    #[must_use]
+    pub fn folder(mut self, folder: &Folder) -> Self {
+        self.folder = Some(folder.0.clone());
+        self
+    }
+
+    /// Configures these mini programs instead of the demo's.
+    #[must_use]
+    pub fn apps(mut self, apps: Value) -> Self {
+        self.apps = Some(apps);
+        self
+    }
+
+    /// Signs with RSA, which is slow to make, instead of P-256.
+    #[must_use]
+    pub fn rsa(mut self) -> Self {
+        self.rsa = true;
+        self
+    }
+
+    /// Begins at this time.
+    #[must_use]
+    pub fn at(mut self, begin: Secs) -> Self {
+        self.begin = Some(begin);
+        self
+    }
+
+    /// Starts everything.
+    pub async fn go(self) -> Laptop {
+        let scratch = Folder::new();
+        let (clock, lines) = (Hand::at(self.begin.unwrap_or(BEGIN)), Lines::default());
+        let world = start(self.settings(&scratch, &clock, &lines)).await;
+        let simulator = world.simulator.clone().expect("the simulator runs");
+        let log = Watched::new(lines, &simulator);
+        Laptop { world, simulator, clock, log, http: client(), scratch }
+    }
+
+    /// Starts everything where a variable points to another WeChat.
+    pub async fn without_simulator(self) -> World {
+        let (clock, lines) = (Hand::at(BEGIN), Lines::default());
+        start(self.settings(&Folder::new(), &clock, &lines)).await
+    }
+
+    fn settings(self, scratch: &Folder, clock: &Hand, lines: &Lines) -> Settings {
+        let written = Arc::clone(lines);
+        let apps = self.apps.map(|apps| {
+            let path = scratch.0.join("given-apps.json");
+            std::fs::write(&path, apps.to_string()).expect("the scratch folder is writable");
+            path
+        });
+        let any_port = ([127, 0, 0, 1], 0).into();
+        Settings {
+            listen: any_port,
+            wechat_listen: any_port,
+            data: self.folder.map_or_else(|| Data::Memory(scratch.0.clone()), Data::Folder),
+            dynamodb_url: None,
+            wechat_url: None,
+            apps,
+            vars: self.vars,
+            signing: if self.rsa { KeyKind::Rsa } else { KeyKind::Ec },
+            clock: Arc::new(clock.clone()),
+            entropy: Arc::new(OsEntropy),
+            playground: None,
+            log: Log::new(move |line| {
+                written.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+            }),
+        }
+    }
+}
+
+/// Starts take turns: many at once would wait for the machine, past the limits of the clients that they start with.
+async fn start(settings: Settings) -> World {
+    static TURNS: Semaphore = Semaphore::const_new(2);
+    let _turn = TURNS.acquire().await;
+    World::start(settings).await.expect("the laptop starts")
+}
+
+/// The application, running, and what stands around it.
+pub struct Laptop {
+    /// The process.
+    pub world: World,
+    /// WeChat.
+    pub simulator: Simulator,
+    /// The clock of functions and simulator.
+    pub clock: Hand,
+    log: Watched,
+    http: reqwest::Client,
+    scratch: Folder,
+}
+
+/// What a login gave.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// The access token.
+    pub access: String,
+    /// The refresh token.
+    pub refresh: String,
+    /// The user.
+    pub openid: String,
+    /// The device.
+    pub device: String,
+}
+
+impl Laptop {
+    /// A laptop as it comes.
+    pub async fn start() -> Self {
+        Start::default().go().await
+    }
+
+    /// Another process beside this one: the same table, WeChat, keys and clock.
+    pub async fn beside(&self) -> Self {
+        self.beside_with(&[], &self.clock).await
+    }
+
+    /// Another process beside this one, where these variables say something else, and with a clock of its own.
+    pub async fn beside_with(&self, vars: &[(&str, &str)], clock: &Hand) -> Self {
+        let file = |name: &str| format!("file:{}", self.scratch.0.join(name).display());
+        let start = Start::default()
+            .var("WXAUTH_WECHAT_URL", &self.world.wechat_url)
+            .var("AWS_ENDPOINT_URL_DYNAMODB", &self.world.dynamodb_url)
+            .var("WXAUTH_ISSUER", &self.world.url)
+            .var("WXAUTH_KEYRING", &file("keyring.json"))
+            .var("WXAUTH_SIGNING_KEYS", &file("signing-keys.json"))
+            .var("WXAUTH_JWKS", &file("jwks.json"));
+        let start = vars.iter().fold(start, |start, (name, value)| start.var(name, value));
+        let (scratch, lines) = (Folder::new(), Lines::default());
+        let world = self::start(start.settings(&scratch, clock, &lines)).await;
+        let log = Watched::new(lines, &self.simulator);
+        Self { world, simulator: self.simulator.clone(), clock: clock.clone(), log, http: client(), scratch }
+    }
+
+    /// A request to post to a path of the API.
+    pub fn request(&self, path: &str) -> reqwest::RequestBuilder {
+        self.http.post(format!("{}{path}", self.world.url))
+    }
+
+    /// Any request to the API.
+    pub fn method(&self, method: http::Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.world.url))
+    }
+
+    /// Posts JSON.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        send(self.request(path).json(body)).await
+    }
+
+    /// Posts JSON with an access token.
+    pub async fn post_as(&self, access: &str, path: &str, body: &Value) -> Answer {
+        send(self.request(path).bearer_auth(access).json(body)).await
+    }
+
+    /// What `wx.login` gives a user.
+    #[must_use]
+    pub fn code(&self, user: &str) -> String {
+        self.sim("login", json!({ "user": user }))["code"].as_str().expect("a code").to_owned()
+    }
+
+    /// A control route of the simulator.
+    #[must_use]
+    pub fn sim(&self, route: &str, request: Value) -> Value {
+        canary::hear_session_key(&self.simulator, &request);
+        self.simulator.control(route, request).unwrap_or_else(|error| panic!("{route}: {error}"))
+    }
+
+    /// Lets the simulator fail.
+    pub fn script(&self, api: &str, fault: &Value, times: Option<u32>) {
+        let _ = self.sim("script", json!({ "api": api, "fault": fault, "times": times, "after": false }));
+    }
+
+    /// Lets the simulator do its work and then lose the answer.
+    pub fn script_after(&self, api: &str, fault: &Value, times: Option<u32>) {
+        let _ = self.sim("script", json!({ "api": api, "fault": fault, "times": times, "after": true }));
+    }
+
+    /// Logs a user in on a new device.
+    pub async fn login(&self, user: &str) -> Tokens {
+        self.login_with(&json!({ "code": self.code(user) })).await
+    }
+
+    /// Logs in with this body.
+    pub async fn login_with(&self, body: &Value) -> Tokens {
+        let answer = self.post("/v1/login", body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        Tokens {
+            access: answer.text_of("access_token"),
+            refresh: answer.text_of("refresh_token"),
+            openid: answer.text_of("openid"),
+            device: answer.text_of("device"),
+        }
+    }
+
+    /// Refreshes.
+    pub async fn refresh(&self, token: &str) -> Answer {
+        self.post("/v1/refresh", &json!({ "refresh_token": token })).await
+    }
+
+    /// The log so far.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.log.lines()
+    }
+
+    /// All items of the table.
+    pub async fn items(&self) -> Vec<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
+        let (client, table) = self.world.env.dynamodb().expect("a client");
+        client.scan().table_name(table).send().await.expect("a scan").items.unwrap_or_default()
+    }
+
+    /// The client for the table, and its name.
+    #[must_use]
+    pub fn dynamodb(&self) -> (aws_sdk_dynamodb::Client, String) {
+        self.world.env.dynamodb().expect("a client")
+    }
+}
