@@ -18,7 +18,10 @@ const TIMES: (u64, u64) = (200, 1_000);
 const USERS: usize = 50;
 const ROUNDS: (usize, usize) = (40, 400);
 
-/// The longest that anybody waited.
+/// What nobody waits for takes less.
+const WAITED: Duration = Duration::from_secs(1);
+
+/// The longest that anybody waited: somebody did, or nothing was slow.
 fn worst<'a>(what: &str, bar: Duration, waited: impl Iterator<Item = &'a Waited>) -> Row {
     let worst = waited.max_by_key(|one| one.took);
     let measured = worst.map(|one| format!("{:.1} s ({}: {})", one.took.as_secs_f64(), one.what, one.weather));
@@ -26,7 +29,7 @@ fn worst<'a>(what: &str, bar: Duration, waited: impl Iterator<Item = &'a Waited>
         what: format!("worst server time, {what}"),
         bar: format!("≤ {} s", bar.as_secs_f64()),
         measured: measured.unwrap_or_default(),
-        is_met: worst.is_some_and(|one| one.took <= bar),
+        is_met: worst.is_some_and(|one| WAITED < one.took && one.took <= bar),
     }
 }
 
@@ -34,10 +37,10 @@ fn worst<'a>(what: &str, bar: Duration, waited: impl Iterator<Item = &'a Waited>
 pub(crate) async fn rows(size: Size) -> Vec<Row> {
     let times = size.of(TIMES.0, TIMES.1);
     let waited = patience().await;
-    // Most of it is waiting.
-    let (wechat, table, process) =
-        tokio::join!(faults::of_wechat(times), faults::of_the_table(times), faults::of_the_process(times));
-    let outcomes = [wechat, table, process].concat();
+    // One after the other: each of them is about time, too.
+    let outcomes =
+        [faults::of_wechat(times).await, faults::of_the_table(times).await, faults::of_the_process(times).await]
+            .concat();
     let mut served = outage(Outage::Refused, USERS, size.of(ROUNDS.0, ROUNDS.1)).await;
     let silent = outage(Outage::Silent, USERS, size.of(ROUNDS.0, ROUNDS.1)).await;
     served.refreshes += silent.refreshes;

@@ -12,6 +12,7 @@ use tests::{
         proxy::{Fault, Proxy, Then},
     },
 };
+use tokio::time::Instant;
 
 /// What differs from process to process does so in threes, and of two users one refreshes and the other logs in.
 const TIMES: u64 = 6;
@@ -51,6 +52,14 @@ async fn a_failure_that_is_called_a_refusal_does_not_count_as_survived() {
 
     assert!(!outcome.is_survived(), "{outcome}");
     assert!(outcome.verdicts > 0, "{outcome}");
+}
+
+#[tokio::test]
+async fn a_fault_that_nobody_meets_does_not_count_as_survived() {
+    let outcome = faults::of_nothing(2).await;
+
+    assert_eq!(outcome.times, 0);
+    assert!(!outcome.is_survived(), "{outcome}");
 }
 
 #[tokio::test]
@@ -150,6 +159,25 @@ async fn a_connection_to_the_table_that_died_while_idle_costs_one_attempt() {
 
         assert_ne!(next["refresh_token"], alice.refresh);
     }
+}
+
+#[tokio::test]
+async fn a_connection_to_wechat_that_is_not_taken_in_time_is_tried_once_more() {
+    let laptop = Laptop::start().await;
+    let mut wechat = Proxy::to(&laptop.world.wechat_url).await;
+    let process = laptop.beside_with(&[("WXAUTH_WECHAT_URL", &wechat.url)], &laptop.clock).await;
+    wechat.fill().await;
+    let began = Instant::now();
+
+    // Within the second that the first attempt has, and before the system knocks for it again.
+    let opening = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        wechat.open();
+    };
+    let (alice, ()) = tokio::join!(process.login("alice"), opening);
+
+    assert!(began.elapsed() >= Duration::from_secs(1), "the first attempt was let in");
+    process.refresh(&alice.refresh).await.ok();
 }
 
 #[tokio::test]

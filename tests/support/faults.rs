@@ -15,9 +15,10 @@ use std::{collections::BTreeMap, fmt};
 use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
+use shared::{ids::AppId, redacted::LoginCode, session::claim::CodeHash};
 use tokio::sync::Semaphore;
 
-use crate::{Answer, Laptop, Tokens, send};
+use crate::{APPID, Answer, Laptop, Tokens, send};
 
 /// So many things are done at once where nothing is waited for: more would only wait for the machine, past every limit.
 static AT_ONCE: Semaphore = Semaphore::const_new(4);
@@ -27,7 +28,7 @@ static AT_ONCE: Semaphore = Semaphore::const_new(4);
 pub struct Outcome {
     /// The fault.
     pub fault: &'static str,
-    /// How often it was met.
+    /// How often it was met, by the one who is asked after.
     pub times: u64,
     /// How often the answer was one of the allowed ones, and all was well after the next step.
     pub survived: u64,
@@ -47,11 +48,15 @@ impl Outcome {
     /// Whether it was met, and survived each time.
     #[must_use]
     pub fn is_survived(&self) -> bool {
-        self.times > 0 && self.survived == self.times && self.verdicts == 0
+        self.times > 0 && self.failures.is_empty() && self.verdicts == 0
     }
 
     fn add(&mut self, cases: impl IntoIterator<Item = Case>) {
         for case in cases {
+            if !case.is_met {
+                self.failures.push(format!("nothing was met: {}", case.answer));
+                continue;
+            }
             self.times += 1;
             self.verdicts += u64::from(case.is_verdict);
             *self.answers.entry(case.answer).or_default() += 1;
@@ -73,6 +78,7 @@ impl fmt::Display for Outcome {
 /// What came of one fault for one user.
 struct Case {
     answer: String,
+    is_met: bool,
     is_verdict: bool,
     result: Result<(), String>,
 }
@@ -80,12 +86,18 @@ struct Case {
 impl Case {
     /// A case in which every failure was ours.
     fn of(answer: &Answer, result: Result<(), String>) -> Self {
-        Self { answer: said(answer), is_verdict: matches!(answer.status.as_u16(), 400 | 401), result }
+        let is_verdict = matches!(answer.status.as_u16(), 400 | 401);
+        Self { answer: said(answer), is_met: true, is_verdict, result }
     }
 
     /// A case in which the credential is over in truth.
     fn of_what_is_over(answer: &Answer, result: Result<(), String>) -> Self {
         Self { is_verdict: false, ..Self::of(answer, result) }
+    }
+
+    /// The case counts only if this user met the fault.
+    fn if_met(self, is_met: bool) -> Self {
+        Self { is_met, ..self }
     }
 }
 
@@ -115,16 +127,20 @@ pub async fn of_a_table_that_lies(times: u64) -> Outcome {
     table::lie(times).await
 }
 
+/// What the suite makes of a fault that no request meets: it must not call that survived.
+pub async fn of_nothing(times: u64) -> Outcome {
+    table::nothing(times).await
+}
+
 /// Does the work for each, a few at a time, and gives the results in order.
 async fn each<I, T, F: Future<Output = T>>(items: impl IntoIterator<Item = I>, mut work: impl FnMut(I) -> F) -> Vec<T> {
-    let limited = items.into_iter().map(|item| {
-        let working = work(item);
-        async {
-            let _permit = AT_ONCE.acquire().await;
-            working.await
-        }
-    });
-    join_all(limited).await
+    join_all(items.into_iter().map(|item| a_few(work(item)))).await
+}
+
+/// Does the work when only a few are at work.
+async fn a_few<T>(work: impl Future<Output = T>) -> T {
+    let _permit = AT_ONCE.acquire().await;
+    work.await
 }
 
 /// Fails with these words unless it holds.
@@ -134,6 +150,7 @@ fn must(holds: bool, words: impl FnOnce() -> String) -> Result<(), String> {
 
 /// A login that can be repeated.
 struct Login {
+    code: String,
     body: Value,
     key: String,
 }
@@ -141,7 +158,13 @@ struct Login {
 impl Login {
     fn new(laptop: &Laptop, user: &str) -> Self {
         let code = laptop.code(user);
-        Self { key: format!("one-login-one-key-{code}"), body: json!({ "code": code }) }
+        Self { key: format!("one-login-one-key-{code}"), body: json!({ "code": code }), code }
+    }
+
+    /// What the table is told in place of the code.
+    fn hash(&self) -> String {
+        let appid = AppId::parse(APPID).expect("an appid");
+        CodeHash::of_login(&appid, &LoginCode::new(self.code.clone())).as_str().to_owned()
     }
 
     fn request(&self, laptop: &Laptop) -> reqwest::RequestBuilder {
@@ -151,6 +174,11 @@ impl Login {
     async fn send(&self, laptop: &Laptop) -> Answer {
         send(self.request(laptop)).await
     }
+}
+
+/// How often something befell a user at the table: all that is asked of it names the user, or the code of the login.
+fn count(user: &Tokens, login: Option<&Login>, of: impl Fn(&str) -> u32) -> u32 {
+    of(&user.openid) + login.map_or(0, |login| of(&login.hash()))
 }
 
 /// What a login answered.

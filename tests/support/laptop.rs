@@ -239,6 +239,13 @@ impl Laptop {
         self.log.lines()
     }
 
+    /// The line of the log about the request that was answered so.
+    #[must_use]
+    pub fn line(&self, answer: &Answer) -> String {
+        let id = answer.header("x-request-id").expect("a request ID");
+        self.log().into_iter().find(|line| line.contains(&id)).unwrap_or_default()
+    }
+
     /// All items of the table.
     pub async fn items(&self) -> Vec<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
         let (client, table) = self.world.env.dynamodb().expect("a client");

@@ -23,7 +23,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use crate::Laptop;
+use crate::{Laptop, seeded::Seeded};
 
 /// When nothing has arrived for so long, all that can be under way at once is waiting.
 const QUIET: Duration = Duration::from_millis(4);
@@ -180,18 +180,14 @@ impl Wire {
     /// Does the work, and lets its requests through one at a time in an order that the seed chooses.
     pub async fn shuffle<T>(&mut self, seed: u64, work: impl Future<Output = T>, mut watch: impl FnMut(&Waiting)) -> T {
         self.held.store(true, Ordering::SeqCst);
-        let (mut queue, mut random) = (Vec::new(), seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let (mut queue, mut random) = (Vec::new(), Seeded::new(seed));
         let mut work = pin!(work);
         let done = loop {
             tokio::select! {
                 done = &mut work => break done,
                 Some(arrived) = self.arrivals.recv() => queue.push(arrived),
                 () = tokio::time::sleep(QUIET), if !queue.is_empty() => {
-                    random ^= random << 13;
-                    random ^= random >> 7;
-                    random ^= random << 17;
-                    let at = usize::try_from(random >> 1).expect("64 bits") % queue.len();
-                    let next = queue.swap_remove(at);
+                    let next = queue.swap_remove(random.index(queue.len()));
                     watch(&next);
                     next.pass().await;
                 }

@@ -1,15 +1,13 @@
-//! What goes wrong with the process itself: it is killed, its clock is off, its secrets cannot be read or change.
-
-use std::time::Duration;
+//! What goes wrong with the process itself: its requests are dropped, its clock is off, its secrets cannot be read or change.
 
 use futures_util::{
     FutureExt as _,
-    future::{BoxFuture, join_all},
+    future::{LocalBoxFuture, join_all},
 };
 use tokio::task::JoinSet;
 
 use super::{
-    Case, Login, Outcome, each, is_alive, must,
+    Case, Login, Outcome, count, each, is_alive, must,
     proxy::{Fault, Proxy, Then},
     said, settle_login, settle_refresh,
     table::write_of_a_login,
@@ -18,6 +16,7 @@ use crate::{
     Answer, BEGIN, Hand, Laptop, Tokens,
     rotation::{self, DAY, EMPTY},
     secrets_manager::SecretsManager,
+    wire::{Waiting, Wire},
 };
 
 /// So many have a request under way in a process when it happens.
@@ -33,12 +32,12 @@ fn groups(times: u64) -> impl Iterator<Item = (u64, Vec<String>)> {
 }
 
 pub(super) async fn run(times: u64) -> Vec<Outcome> {
-    let outcomes: [BoxFuture<Outcome>; 5] = [
-        killed_before_the_answer(times).boxed(),
-        killed_between_the_writes(times).boxed(),
-        clock_off(times).boxed(),
-        secrets_down(times).boxed(),
-        key_rotated(times).boxed(),
+    let outcomes: [LocalBoxFuture<Outcome>; 5] = [
+        dropped_before_the_answer(times).boxed_local(),
+        dropped_between_the_writes(times).boxed_local(),
+        clock_off(times).boxed_local(),
+        secrets_down(times).boxed_local(),
+        key_rotated(times).boxed_local(),
     ];
     join_all(outcomes).await
 }
@@ -50,20 +49,20 @@ async fn beside(laptop: &Laptop, more: &[(&str, &str)]) -> (Laptop, Proxy) {
     (laptop.beside_with(&vars, &laptop.clock).await, way)
 }
 
-/// Ends a process in which so many requests wait for the table: they stop where they are.
-async fn kill(process: Laptop, way: Proxy, requests: Vec<reqwest::RequestBuilder>) {
-    let (count, mut waiting) = (requests.len(), JoinSet::new());
+/// Hangs up as soon as each request waits for the table: they stop where they are.
+async fn hang_up(way: &Proxy, requests: Vec<reqwest::RequestBuilder>, are_met: impl Fn() -> bool) {
+    let mut waiting = JoinSet::new();
     for request in requests {
         waiting.spawn(request.send());
     }
-    way.until_met(count).await;
+    way.until(|_| are_met()).await;
     waiting.shutdown().await;
-    drop(process);
 }
 
 /// The write was applied, and nobody was there to hear of it.
-async fn killed_before_the_answer(times: u64) -> Outcome {
-    let (laptop, mut outcome) = (Laptop::start().await, Outcome::of("Process: killed between write and answer"));
+async fn dropped_before_the_answer(times: u64) -> Outcome {
+    let (laptop, mut outcome) =
+        (Laptop::start().await, Outcome::of("Process: request dropped between write and answer"));
     for (_, names) in groups(times) {
         let before = each(&names, |name| laptop.login(name)).await;
         laptop.clock.advance(121);
@@ -71,7 +70,8 @@ async fn killed_before_the_answer(times: u64) -> Outcome {
         way.fail(Fault::after(Then::Silence));
         let body = |before: &Tokens| serde_json::json!({ "refresh_token": before.refresh });
         let requests = before.iter().map(|before| process.request("/v1/refresh").json(&body(before))).collect();
-        kill(process, way, requests).await;
+        hang_up(&way, requests, || before.iter().all(|before| way.met(&before.openid) > 0)).await;
+        drop(process);
 
         let cases = each(&before, async |before| {
             let answer = laptop.refresh(&before.refresh).await;
@@ -84,23 +84,28 @@ async fn killed_before_the_answer(times: u64) -> Outcome {
     outcome
 }
 
-/// One of the three writes was never made. The same request again is answered, or its code is spent: that is true then.
-async fn killed_between_the_writes(times: u64) -> Outcome {
-    let mut outcome = Outcome::of("Process: killed between the login writes");
+/// One of the three writes was never made. The same request again cannot be answered, and its code is spent.
+async fn dropped_between_the_writes(times: u64) -> Outcome {
+    let mut outcome = Outcome::of("Process: request dropped between the login writes");
     for (group, names) in groups(times) {
         // A process of their own: too many spent codes from one address would be held against it.
         let laptop = Laptop::start().await;
         let before = each(&names, |name| laptop.login(name)).await;
+        // This login is not the one before.
+        laptop.clock.advance(1);
         let (process, way) = beside(&laptop, &[]).await;
         way.fail(Fault::before(Then::Silence).of(write_of_a_login(usize::try_from(group).unwrap_or_default())));
         let logins: Vec<_> = names.iter().map(|name| Login::new(&laptop, name)).collect();
         let requests = logins.iter().map(|login| login.request(&process)).collect();
-        kill(process, way, requests).await;
+        let are_met =
+            || before.iter().zip(&logins).all(|(before, login)| count(before, Some(login), |text| way.met(text)) > 0);
+        hang_up(&way, requests, are_met).await;
+        drop(process);
 
         let cases = each(names.iter().zip(logins).zip(before), async |((name, login), before)| {
             let answer = login.send(&laptop).await;
             let result = async {
-                must(["200", "400 code_used"].contains(&said(&answer).as_str()), || format!("{answer:?}"))?;
+                must(said(&answer) == "400 code_used", || format!("{answer:?}"))?;
                 is_alive(&laptop, &settle_login(&laptop, name, login, answer.clone()).await?).await?;
                 is_alive(&laptop, &before).await
             };
@@ -170,53 +175,71 @@ async fn secrets_down(times: u64) -> Outcome {
         let before = each(&names, |name| laptop.login(name)).await;
         // So old that a secret is read again before it is used.
         laptop.clock.advance(601);
-        manager.set_down(true);
-        if is_silent {
-            way.fail(Fault::before(Then::Silence));
-        }
+        way.fail(if is_silent { Fault::before(Then::Silence) } else { Fault::say("500 Internal Server Error", "") });
 
         let cases = each(names.iter().zip(&before).enumerate(), async |(at, (name, before))| {
             let answer = step(&laptop, at, (name, before)).await;
             let result = settle(&laptop, at, before, &answer).await;
             Case::of(&answer, result)
         });
-        outcome.add(cases.await);
+        let cases = cases.await;
+        // Whoever comes first meets it, and for a while nobody asks again.
+        let are_met = ["keyring", "signing"].iter().all(|secret| way.met(secret) > 0);
+        outcome.add(cases.into_iter().map(|case| case.if_met(are_met)));
     }
     outcome
 }
 
-/// The table takes its time over a request, and meanwhile signing keys and keyring move on by one.
+/// Table and Secrets Manager answer nobody until signing keys and keyring have moved on by one.
 async fn key_rotated(times: u64) -> Outcome {
     let mut outcome = Outcome::of("Process: key rotated mid-request");
     let (manager, clock) = (SecretsManager::start(&EMPTY).await, Hand::at(BEGIN));
     let deps = rotation::deps(&manager, &clock).await;
     rotation::rotate(&manager, &deps, "version-1").await;
     let laptop = rotation::laptop(&manager).await;
-    let secrets = [
-        ("WXAUTH_KEYRING", "keyring"),
-        ("WXAUTH_SIGNING_KEYS", "signing"),
-        ("WXAUTH_JWKS", "jwks"),
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &manager.url),
-    ];
+    let secrets = [("WXAUTH_KEYRING", "keyring"), ("WXAUTH_SIGNING_KEYS", "signing"), ("WXAUTH_JWKS", "jwks")];
+    let beside = async |table: &str, manager: &str| {
+        let ways = [("AWS_ENDPOINT_URL_DYNAMODB", table), ("AWS_ENDPOINT_URL_SECRETS_MANAGER", manager)];
+        laptop.beside_with(&[&secrets[..], &ways].concat(), &laptop.clock).await
+    };
     for (group, names) in groups(times) {
-        let (process, way) = beside(&laptop, &secrets).await;
+        let mut wire = Wire::to(&[&laptop.world.dynamodb_url, &manager.url]).await;
+        let process = beside(&wire.urls[0], &wire.urls[1]).await;
         let before = each(&names, |name| process.login(name)).await;
-        laptop.clock.advance(121);
-        way.fail(Fault::after(Then::Late(Duration::from_millis(300))));
+        // So old that keys are read again beside a request.
+        laptop.clock.advance(301);
 
         let steps = names.iter().zip(&before).enumerate().map(|(at, of)| step(&process, at, of));
-        let rotating = async {
-            way.until_met(names.len()).await;
-            clock.advance(DAY);
-            rotation::rotate(&manager, &deps, &format!("version-2-{group}")).await;
-        };
-        let (answers, ()) = tokio::join!(join_all(steps), rotating);
+        let (mut held, mut is_rotated) = (Vec::<Waiting>::new(), false);
+        let answers = wire.step(join_all(steps), async |waiting| {
+            held.push(waiting);
+            let waits = |before: &Tokens| held.iter().any(|waiting| waiting.body.to_string().contains(&before.openid));
+            let reads = held.iter().filter(|waiting| waiting.operation == "GetSecretValue").count();
+            if !is_rotated && reads >= 2 && before.iter().all(waits) {
+                clock.advance(DAY);
+                rotation::rotate(&manager, &deps, &format!("version-2-{group}")).await;
+                is_rotated = true;
+            }
+            if is_rotated {
+                join_all(held.drain(..).map(Waiting::pass)).await;
+            }
+        });
+        let answers = answers.await;
 
-        way.heal();
-        let (next, _way) = beside(&laptop, &secrets).await;
-        let cases = each(before.iter().zip(answers).enumerate(), async |(at, (before, answer))| {
-            let elsewhere = settle(&next, at, before, &answer).await;
-            Case::of(&answer, elsewhere.and(settle(&process, at, before, &answer).await))
+        let next = beside(&laptop.world.dynamodb_url, &manager.url).await;
+        let settled = each(before.iter().zip(&answers).enumerate(), async |(at, (before, answer))| {
+            let elsewhere = settle(&next, at, before, answer).await;
+            elsewhere.and(settle(&process, at, before, answer).await)
+        });
+        let settled = settled.await;
+        // So old that keys are read again before they are used.
+        laptop.clock.advance(601);
+        let cases = each(before.iter().zip(&answers).zip(settled), async |((before, answer), settled)| {
+            let key = |access: &str| access.split('.').next().map(str::to_owned);
+            let later = process.refresh(answer.json()["refresh_token"].as_str().unwrap_or_default()).await;
+            let result = settled.and(must(said(&later) == "200", || format!("{later:?}")));
+            let [now, then] = [answer, &later].map(|answer| answer.json()["access_token"].as_str().and_then(key));
+            Case::of(answer, result).if_met(now == key(&before.access) && now != then)
         });
         outcome.add(cases.await);
     }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -30,6 +29,8 @@ pub enum Then {
     Silence,
     /// Headers and half of the body, then nothing.
     SilenceMidBody,
+    /// Headers and half of the body, then a byte now and then.
+    Drip,
     /// The answer, late.
     Late(Duration),
     /// The answer, a few bytes at a time.
@@ -95,8 +96,15 @@ impl Fault {
 #[derive(Default)]
 struct State {
     fault: Option<Fault>,
-    /// How often each request was sent.
-    sent: HashMap<u64, u32>,
+    /// What is known of each request; a repetition differs in headers alone, and they are left out.
+    seen: HashMap<String, Seen>,
+}
+
+/// How often one and the same request came by.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    sent: u32,
+    met: u32,
 }
 
 /// The way to a server.
@@ -106,7 +114,7 @@ pub struct Proxy {
     address: SocketAddr,
     upstream: SocketAddr,
     state: Arc<Mutex<State>>,
-    met: watch::Sender<usize>,
+    changed: watch::Sender<()>,
     open: Option<JoinHandle<()>>,
     /// Holds the port while nothing listens on it.
     closed: Option<TcpSocket>,
@@ -121,18 +129,18 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let url = format!("http://{address}");
-        let (state, met) = (Arc::default(), watch::Sender::new(0));
-        let mut proxy = Self { url, address, upstream, state, met, open: None, closed: None, full: None };
+        let (state, changed) = (Arc::default(), watch::Sender::new(()));
+        let mut proxy = Self { url, address, upstream, state, changed, open: None, closed: None, full: None };
         proxy.listen(listener);
         proxy
     }
 
     fn listen(&mut self, listener: TcpListener) {
-        let (state, met, upstream) = (Arc::clone(&self.state), self.met.clone(), self.upstream);
+        let (state, changed, upstream) = (Arc::clone(&self.state), self.changed.clone(), self.upstream);
         self.open = Some(tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                let way = Way { state: Arc::clone(&state), met: met.clone(), upstream };
+                let way = Way { state: Arc::clone(&state), changed: changed.clone(), upstream };
                 connections.spawn(way.converse(client));
                 while connections.try_join_next().is_some() {}
             }
@@ -183,17 +191,30 @@ impl Proxy {
         if let Some(socket) = self.closed.take() {
             self.listen(socket.listen(1_024).expect("a listener"));
         }
+        if let Some((listener, _queue)) = self.full.take() {
+            self.listen(listener);
+        }
     }
 
-    /// Waits until so many requests have met a fault, the part of it that reaches the other side included.
-    pub async fn until_met(&self, count: usize) {
-        self.met.subscribe().wait_for(|met| *met >= count).await.expect("the proxy is there");
+    /// Waits until this holds of what came by.
+    pub async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        self.changed.subscribe().wait_for(|()| holds(self)).await.expect("the proxy is there");
     }
 
-    /// How often the request that was sent most was sent.
+    /// How often requests that hold this were sent.
     #[must_use]
-    pub fn most_sent(&self) -> u32 {
-        self.state().sent.values().max().copied().unwrap_or_default()
+    pub fn sent(&self, holding: &str) -> u32 {
+        self.count(holding, |seen| seen.sent)
+    }
+
+    /// How often requests that hold this met a fault, the part of it that reaches the other side included.
+    #[must_use]
+    pub fn met(&self, holding: &str) -> u32 {
+        self.count(holding, |seen| seen.met)
+    }
+
+    fn count(&self, holding: &str, of: impl Fn(&Seen) -> u32) -> u32 {
+        self.state().seen.iter().filter(|(request, _)| request.contains(holding)).map(|(_, seen)| of(seen)).sum()
     }
 }
 
@@ -212,7 +233,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 /// One connection's way.
 struct Way {
     state: Arc<Mutex<State>>,
-    met: watch::Sender<usize>,
+    changed: watch::Sender<()>,
     upstream: SocketAddr,
 }
 
@@ -230,16 +251,12 @@ impl Way {
         for served in 0.. {
             let request = message(&mut client).await?;
             let Some(fault) = self.meets(&request, served > 0) else {
-                server.write_all(&request).await?;
-                client.write_all(&message(&mut server).await?).await?;
+                let answer = pass(&request, &mut server).await?;
+                client.write_all(&answer).await?;
                 continue;
             };
-            let mut answer = Vec::new();
-            if fault.passes {
-                server.write_all(&request).await?;
-                answer = message(&mut server).await?;
-            }
-            self.met.send_modify(|met| *met += 1);
+            let answer = if fault.passes { pass(&request, &mut server).await? } else { Vec::new() };
+            self.see(&request, |seen| seen.met += 1);
             let half = answer.len() - body_of(&answer).len() / 2;
             match fault.then {
                 Then::Reset => return client.set_zero_linger(),
@@ -257,6 +274,13 @@ impl Way {
                 Then::SilenceMidBody => {
                     client.write_all(&answer[..half]).await?;
                     std::future::pending::<()>().await;
+                }
+                Then::Drip => {
+                    client.write_all(&answer[..half]).await?;
+                    for byte in answer[half..].chunks(1) {
+                        sleep(Duration::from_millis(250)).await;
+                        client.write_all(byte).await?;
+                    }
                 }
                 Then::Late(time) => {
                     sleep(time).await;
@@ -276,21 +300,30 @@ impl Way {
 
     /// The fault that this request meets now.
     fn meets(&self, request: &[u8], idle: bool) -> Option<Fault> {
-        let mut state = lock(&self.state);
-        // A repetition differs in headers alone.
-        let mut hasher = DefaultHasher::new();
-        request.split(|byte| *byte == b'\n').next().hash(&mut hasher);
-        body_of(request).hash(&mut hasher);
-        let sent = state.sent.entry(hasher.finish()).or_default();
-        *sent += 1;
-        let sent = *sent;
-        state.fault.clone().filter(|fault| {
-            let holding = fault.holding.as_bytes();
-            sent <= fault.each
-                && (idle || !fault.idle)
-                && (holding.is_empty() || request.windows(holding.len()).any(|bytes| bytes == holding))
-        })
+        let sent = self.see(request, |seen| seen.sent += 1).sent;
+        let text = String::from_utf8_lossy(request);
+        let fault = lock(&self.state).fault.clone();
+        fault.filter(|fault| sent <= fault.each && (idle || !fault.idle) && text.contains(&fault.holding))
     }
+
+    /// Counts, and tells who waits for it.
+    fn see(&self, request: &[u8], count: impl FnOnce(&mut Seen)) -> Seen {
+        let head = request.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let text = [head, body_of(request)].map(String::from_utf8_lossy).concat();
+        let mut state = lock(&self.state);
+        let seen = state.seen.entry(text).or_default();
+        count(seen);
+        let seen = *seen;
+        drop(state);
+        self.changed.send_replace(());
+        seen
+    }
+}
+
+/// The other side's answer.
+async fn pass(request: &[u8], server: &mut TcpStream) -> io::Result<Vec<u8>> {
+    server.write_all(request).await?;
+    message(server).await
 }
 
 /// What follows the headers.

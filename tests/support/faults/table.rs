@@ -1,10 +1,13 @@
 //! What goes wrong at the table or on the way there: a refresh or a login, under way while it happens.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt as _, future::join_all, stream};
 use http::Method;
 
 use super::{
-    Case, Login, Outcome, each, is_alive, must,
+    Case, Login, Outcome, count, each, is_alive, must,
     proxy::{Fault, Proxy, Then},
     said, settle_login, settle_refresh,
 };
@@ -17,6 +20,8 @@ const USERS: usize = 8;
 const PROCESSES: usize = 4;
 
 const WEEK: u64 = 604_800;
+
+type Item = HashMap<String, AttributeValue>;
 
 /// What is to come of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -97,6 +102,12 @@ pub(super) async fn lie(times: u64) -> Outcome {
     play(&Plan { fault: "DynamoDB: a refusal that is none", meets, of_login: false }, times).await
 }
 
+/// A fault that no request meets.
+pub(super) async fn nothing(times: u64) -> Outcome {
+    let meets = |_| (Some(Fault::before(Then::Reset).of("what nobody sends")), End::Hidden);
+    play(&Plan { fault: "DynamoDB: nothing", meets, of_login: false }, times).await
+}
+
 async fn play(plan: &Plan, times: u64) -> Outcome {
     let (laptop, mut outcome) = (Laptop::start().await, Outcome::of(plan.fault));
     let names: Vec<_> = (0..times).map(|at| format!("user-{at}")).collect();
@@ -130,6 +141,7 @@ async fn process(laptop: &Laptop, plan: &Plan, at: usize, users: &[(String, Toke
     };
     let steps: Vec<_> = users.iter().enumerate().map(step).collect();
     let (fault, end) = (plan.meets)(at);
+    let is_closed = fault.is_none();
     match fault {
         Some(fault) => way.fail(fault),
         None => way.close().await,
@@ -141,12 +153,21 @@ async fn process(laptop: &Laptop, plan: &Plan, at: usize, users: &[(String, Toke
     }))
     .await;
 
+    let is_met = |((_, before), step): (&(String, Tokens), &Step)| {
+        let login = if let Step::Login(login) = step { Some(login) } else { None };
+        if is_closed {
+            count(before, login, |text| way.sent(text)) == 0
+        } else {
+            count(before, login, |text| way.met(text)) > 0
+        }
+    };
+    let met: Vec<_> = users.iter().zip(&steps).map(is_met).collect();
     way.heal();
     way.open();
-    let cases = users.iter().zip(steps).zip(answers);
-    each(cases, async |((user, step), answer)| {
+    let cases = users.iter().zip(steps).zip(answers).zip(met);
+    each(cases, async |(((user, step), answer), is_met)| {
         let result = settle(&process, end, (user, step), &answer).await;
-        Case::of(&answer, result)
+        Case::of(&answer, result).if_met(is_met)
     })
     .await
 }
@@ -183,8 +204,9 @@ async fn over(fault: &'static str, times: u64, is_swept: bool) -> Outcome {
     laptop.clock.advance(if is_swept { 121 } else { WEEK });
 
     let cases = each(names.iter().zip(before), async |(name, before)| {
+        let sessions = sessions(&laptop, &before).await;
         if is_swept {
-            delete_session(&laptop, &before).await;
+            sweep(&laptop, &sessions).await;
         }
         let access = send(laptop.method(Method::GET, "/v1/session").bearer_auth(&before.access)).await;
         let answer = laptop.refresh(&before.refresh).await;
@@ -195,22 +217,27 @@ async fn over(fault: &'static str, times: u64, is_swept: bool) -> Outcome {
             is_alive(&laptop, &after).await
         };
         let result = result.await;
-        Case::of_what_is_over(&answer, result)
+        Case::of_what_is_over(&answer, result).if_met(sessions.len() == 1)
     });
     outcome.add(cases.await);
     outcome
 }
 
-/// Deletes the only session of a user behind the back of everybody, as TTL does.
-async fn delete_session(laptop: &Laptop, of: &Tokens) {
+/// The session items of a user.
+async fn sessions(laptop: &Laptop, of: &Tokens) -> Vec<Item> {
     let (client, table) = laptop.dynamodb();
-    let partition = format!("{}#{}", crate::APPID, of.openid);
-    let query = client.query().table_name(&table).key_condition_expression("pk = :pk");
-    let found = query.expression_attribute_values(":pk", aws_sdk_dynamodb::types::AttributeValue::S(partition));
-    for item in found.send().await.expect("an answer").items() {
-        if item["sk"].as_s().is_ok_and(|key| key.starts_with("session#")) {
-            let delete = client.delete_item().table_name(&table).key("pk", item["pk"].clone());
-            delete.key("sk", item["sk"].clone()).send().await.expect("an answer");
-        }
+    let partition = AttributeValue::S(format!("{}#{}", crate::APPID, of.openid));
+    let query = client.query().table_name(table).key_condition_expression("pk = :pk and begins_with(sk, :sk)");
+    let query = query.expression_attribute_values(":pk", partition);
+    let query = query.expression_attribute_values(":sk", AttributeValue::S("session#".to_owned()));
+    query.send().await.expect("an answer").items.unwrap_or_default()
+}
+
+/// Deletes items behind the back of everybody, as TTL does.
+async fn sweep(laptop: &Laptop, items: &[Item]) {
+    let (client, table) = laptop.dynamodb();
+    for item in items {
+        let delete = client.delete_item().table_name(&table).key("pk", item["pk"].clone());
+        delete.key("sk", item["sk"].clone()).send().await.expect("an answer");
     }
 }
