@@ -37,10 +37,10 @@ fn worst<'a>(what: &str, bar: Duration, waited: impl Iterator<Item = &'a Waited>
 pub(crate) async fn rows(size: Size) -> Vec<Row> {
     let times = size.of(TIMES.0, TIMES.1);
     let waited = patience().await;
-    // One after the other: each of them is about time, too.
-    let outcomes =
-        [faults::of_wechat(times).await, faults::of_the_table(times).await, faults::of_the_process(times).await]
-            .concat();
+    // Most of it is waiting.
+    let (wechat, table, process) =
+        tokio::join!(faults::of_wechat(times), faults::of_the_table(times), faults::of_the_process(times));
+    let outcomes = [wechat, table, process].concat();
     let mut served = outage(Outage::Refused, USERS, size.of(ROUNDS.0, ROUNDS.1)).await;
     let silent = outage(Outage::Silent, USERS, size.of(ROUNDS.0, ROUNDS.1)).await;
     served.refreshes += silent.refreshes;
