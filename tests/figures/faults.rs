@@ -12,7 +12,7 @@ use tests::faults::{
 use crate::table::{Row, Size};
 
 /// How often each fault is met.
-const TIMES: (u64, u64) = (200, 1_000);
+const TIMES: (u64, u64) = (40, 200);
 
 /// Users, and how often each of them refreshes while WeChat is not there.
 const USERS: usize = 50;
