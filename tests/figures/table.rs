@@ -97,9 +97,18 @@ const HEAD: &str = "| figure | bar | measured | |\n| --- | --- | --- | --- |";
 const BEGIN: &str = "<!-- figures -->\n";
 const END: &str = "<!-- /figures -->\n";
 
+const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
+
+fn commit() -> io::Result<String> {
+    let git = Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(PACKAGE).output()?;
+    Ok(String::from_utf8_lossy(&git.stdout).trim().to_owned())
+}
+
 /// All lines so far; each is printed as soon as it is there.
 pub(crate) struct Table {
     size: Size,
+    /// What is measured: what the checkout was at the beginning.
+    commit: String,
     rows: Vec<Row>,
 }
 
@@ -107,7 +116,7 @@ impl Table {
     /// An empty table.
     pub(crate) fn begin(size: Size) -> Self {
         println!("{HEAD}");
-        Self { size, rows: Vec::new() }
+        Self { size, commit: commit().unwrap_or_default(), rows: Vec::new() }
     }
 
     /// Adds lines.
@@ -125,14 +134,11 @@ impl Table {
 
     /// Puts the table where the README has the one before.
     pub(crate) fn write(&self) -> io::Result<()> {
-        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let git = Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(package).output()?;
-        let commit = String::from_utf8_lossy(&git.stdout);
         let command = self.size.of("cargo figures", "cargo figures --long");
         let rows = self.rows.iter().map(Row::to_string).collect::<Vec<_>>().join("\n");
-        let table = format!("Measured by `{command}` on commit `{}`:\n\n{HEAD}\n{rows}\n", commit.trim());
+        let table = format!("Measured by `{command}` on commit `{}`:\n\n{HEAD}\n{rows}\n", self.commit);
 
-        let readme = package.join("README.md");
+        let readme = Path::new(PACKAGE).join("README.md");
         let text = std::fs::read_to_string(&readme)?;
         let (before, rest) = text.split_once(BEGIN).ok_or_else(|| io::Error::other("where is the old table?"))?;
         let (_, after) = rest.split_once(END).ok_or_else(|| io::Error::other("where does the old table end?"))?;
