@@ -1,28 +1,21 @@
 //! The figures that the project stands by, measured: `cargo figures`, or `cargo figures --long` for the full size; with
 //! the names of suites, only these.
 //!
-//! Each suite is a module of the library beside this, where the tests run a small size of it; here it is run at a size
-//! that means something, and a line says what came of it. With `--write` the table goes into `README.md` of this package.
+//! `cargo test` runs a small size of each suite; here it is run at a size that means something, and a line says what came
+//! of it. With `--write` the table goes into `README.md` of this package.
 //! The exit status is 1 if a figure is short of its bar.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what this program is for")]
 
-mod attackers;
-mod canary;
-mod exhaustive;
-mod faults;
-mod flaws;
-mod fuzz;
-mod histories;
-mod interleavings;
-mod kill;
-mod mutants;
-mod rotation;
 mod table;
 
 use std::process::ExitCode;
 
-use table::{Row, Size, Table};
+use table::Table;
+use tests::suites::{
+    attackers, canary, exhaustive, faults, flaws, fuzz, histories, interleavings, kill, mutants, rotation,
+    row::{Row, Size},
+};
 
 const FLAGS: [&str; 2] = ["--long", "--write"];
 
@@ -43,16 +36,16 @@ const SUITES: [&str; 11] = [
 
 async fn rows(suite: &str, size: Size) -> Vec<Row> {
     match suite {
-        "interleavings" => interleavings::rows(size),
-        "exhaustive" => exhaustive::rows(size),
-        "histories" => histories::rows(size).await,
-        "flaws" => flaws::rows().await,
-        "faults" => faults::rows(size).await,
-        "kill" => kill::rows(size).await,
-        "rotation" => rotation::rows().await,
-        "attackers" => attackers::rows(size).await,
-        "fuzz" => fuzz::rows(size),
-        "canary" => canary::rows().await,
+        "interleavings" => interleavings::figures::rows(size),
+        "exhaustive" => exhaustive::figures::rows(size),
+        "histories" => histories::figures::rows(size).await,
+        "flaws" => flaws::figures::rows().await,
+        "faults" => faults::figures::rows(size).await,
+        "kill" => kill::figures::rows(size).await,
+        "rotation" => rotation::figures::rows().await,
+        "attackers" => attackers::figures::rows(size).await,
+        "fuzz" => fuzz::figures::rows(size),
+        "canary" => canary::figures::rows().await,
         "mutants" => mutants::rows(size),
         _ => unreachable!("{suite} is in the list"),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use authorizer::Deps;
 use serde_json::{Value, json};
 use shared::{config::Vars, entropy::OsEntropy, env::Env, http::record::Log};
-use tests::{APPID, Laptop, Start, jwt_claims};
+use tests::{APPID, Laptop, Start, authorizer_event, jwt_claims};
 
 async fn decide(deps: &Deps, event: Value) -> Value {
     let decision = authorizer::handle(deps.clone(), serde_json::from_value(event).unwrap()).await.unwrap();
@@ -16,25 +16,12 @@ async fn deps(laptop: &Laptop) -> Deps {
     Deps::from_env(laptop.world.env.clone()).await.unwrap()
 }
 
-/// The event of an HTTP API (payload 2.0).
-pub(crate) fn http_api(authorization: &str) -> Value {
-    json!({
-        "version": "2.0",
-        "type": "REQUEST",
-        "routeArn": "arn:aws:execute-api:eu-central-1:123456789012:other/$default/GET/things",
-        "identitySource": [authorization],
-        "routeKey": "GET /things",
-        "headers": { "authorization": authorization, "host": "other.example.com" },
-        "requestContext": { "domainName": "other.example.com", "stage": "$default" },
-    })
-}
-
 #[tokio::test]
 async fn a_living_session_is_a_yes_with_openid_appid_and_sid() {
     let laptop = Laptop::start().await;
     let (alice, deps) = (laptop.login("alice").await, deps(&laptop).await);
 
-    let answer = decide(&deps, http_api(&format!("Bearer {}", alice.access))).await;
+    let answer = decide(&deps, authorizer_event(&format!("Bearer {}", alice.access))).await;
 
     let sid = &jwt_claims(&alice.access)["sid"];
     let context = json!({ "openid": alice.openid, "appid": APPID, "sid": sid });
@@ -56,16 +43,16 @@ async fn whatever_is_no_token_of_a_living_session_is_a_no() {
         &format!("Bearer {}", stranger.access),
         &format!("Bearer {}", alice.refresh),
     ] {
-        assert_eq!(decide(&deps, http_api(bad)).await, no, "{bad}");
+        assert_eq!(decide(&deps, authorizer_event(bad)).await, no, "{bad}");
     }
-    let mut without = http_api("");
+    let mut without = authorizer_event("");
     without["headers"] = Value::Null;
     assert_eq!(decide(&deps, without).await, no);
 
     // A login on the same device is the end of the session before it: seen at once.
     laptop.clock.advance(1);
     laptop.login_with(&json!({ "code": laptop.code("alice"), "device": alice.device })).await;
-    assert_eq!(decide(&deps, http_api(&format!("Bearer {}", alice.access))).await, no);
+    assert_eq!(decide(&deps, authorizer_event(&format!("Bearer {}", alice.access))).await, no);
 }
 
 #[tokio::test]
@@ -99,7 +86,7 @@ async fn the_issuer_counts_only_where_it_is_set() {
     let with = async |issuer: Option<&str>| {
         let mut deps = deps(&laptop).await;
         deps.admission.issuing.issuer = issuer.map(str::to_owned);
-        decide(&deps, http_api(&bearer)).await["isAuthorized"].clone()
+        decide(&deps, authorizer_event(&bearer)).await["isAuthorized"].clone()
     };
 
     assert_eq!(with(Some("https://one.example.com")).await, true);
@@ -113,7 +100,7 @@ async fn a_failure_of_ours_is_thrown_and_never_a_no() {
     let (alice, deps) = (laptop.login("alice").await, deps(&laptop).await);
     let (client, table) = laptop.dynamodb();
     client.delete_table().table_name(table).send().await.unwrap();
-    let event = serde_json::from_value(http_api(&format!("Bearer {}", alice.access))).unwrap();
+    let event = serde_json::from_value(authorizer_event(&format!("Bearer {}", alice.access))).unwrap();
     assert!(authorizer::handle(deps, event).await.is_err());
 
     let vars: Vars = [
@@ -127,6 +114,6 @@ async fn a_failure_of_ours_is_thrown_and_never_a_no() {
     .collect();
     let env = Env::new(vars, Arc::new(laptop.clock.clone()), Arc::new(OsEntropy), Log::new(|_| ())).unwrap();
     let blind = Deps::from_env(env).await.unwrap();
-    let event = serde_json::from_value(http_api(&format!("Bearer {}", alice.access))).unwrap();
+    let event = serde_json::from_value(authorizer_event(&format!("Bearer {}", alice.access))).unwrap();
     assert!(authorizer::handle(blind, event).await.is_err());
 }

@@ -4,18 +4,13 @@
 
 mod admin;
 mod apps;
-mod attackers;
 mod authorizer;
 mod clients;
 mod config;
 mod contract;
 mod doctor;
 mod events;
-mod faults;
-mod fuzz;
-mod histories;
 mod keys;
-mod kill;
 mod lambda;
 mod laptop;
 mod login;
@@ -27,10 +22,20 @@ mod push;
 mod quota;
 mod refresh;
 mod rotation;
-mod secrecy;
 mod session;
 mod userinfo;
 mod vectors;
 mod watch;
 
-use tests::wire;
+#[path = "../suites/attackers/tests.rs"]
+mod attackers;
+#[path = "../suites/canary/tests.rs"]
+mod canary;
+#[path = "../suites/faults/tests.rs"]
+mod faults;
+#[path = "../suites/fuzz/tests.rs"]
+mod fuzz;
+#[path = "../suites/histories/tests.rs"]
+mod histories;
+#[path = "../suites/kill/tests.rs"]
+mod kill;

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Laptop, Start, Tokens, send};
+use tests::{Answer, Laptop, Start, Tokens, send, wire};
 
 async fn phone(laptop: &Laptop, user: &Tokens, body: &Value) -> Answer {
     laptop.post_as(&user.access, "/v1/phone", body).await
@@ -369,10 +369,10 @@ async fn other_methods_and_paths_are_answered_by_the_gateway() {
 async fn a_number_that_is_fetched_beside_a_deletion_does_not_stay() {
     let mut laptop = Laptop::start().await;
     let alice = laptop.login("alice").await;
-    let (beside, mut wire) = crate::wire::beside(&mut laptop).await;
+    let (beside, mut wire) = wire::beside(&mut laptop).await;
     let code = json!({ "code": laptop.sim("phone", json!({ "user": "alice" }))["code"] });
 
-    let phone = wire.step(beside.post_as(&alice.access, "/v1/phone", &code), async |waiting: crate::wire::Waiting| {
+    let phone = wire.step(beside.post_as(&alice.access, "/v1/phone", &code), async |waiting: wire::Waiting| {
         if waiting.puts("code") {
             let deleted = laptop.method(Method::DELETE, "/v1/user").bearer_auth(&alice.access);
             assert_eq!(send(deleted).await.status, 204);

@@ -10,12 +10,10 @@ use http::Method;
 use serde_json::{Value, json};
 use shared::token::jwks::KeyKind;
 use tests::{
-    Answer, Folder, Laptop, event, jwt_claims,
+    Answer, Folder, Laptop, authorizer_event, event, jwt_claims,
     runtime_api::{Process, binaries, function},
     send,
 };
-
-use crate::authorizer::http_api;
 
 /// The emulator, which only hands events on.
 struct Emulator {
@@ -103,7 +101,7 @@ async fn every_function_of_cargo_lambda_answers_its_event_and_its_routes() {
     let user = emulator.invoke("admin", &of_alice).await;
     let token = emulator.invoke("platform", &json!({ "appid": tests::APPID })).await;
     let keys = body(&emulator.invoke("keys", &event("GET", "/.well-known/jwks.json", "")).await);
-    let decision = emulator.invoke("authorizer", &http_api(&bearer)).await;
+    let decision = emulator.invoke("authorizer", &authorizer_event(&bearer)).await;
 
     assert!(phone["phoneNumber"].is_string());
     assert!(profile["nickName"].is_string());

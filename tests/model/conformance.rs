@@ -4,7 +4,7 @@ use shared::session::{
     conformance::broken,
     memory::{Clause, MemoryTable},
 };
-use tests::{Laptop, flaws::unnoticed};
+use tests::{Laptop, suites::flaws::unnoticed};
 
 use crate::emulated;
 

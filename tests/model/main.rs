@@ -5,7 +5,11 @@
 mod conformance;
 mod differential;
 mod emulated;
-mod exhaustive;
-mod flaws;
-mod interleavings;
 mod operation;
+
+#[path = "../suites/exhaustive/tests.rs"]
+mod exhaustive;
+#[path = "../suites/flaws/tests.rs"]
+mod flaws;
+#[path = "../suites/interleavings/tests.rs"]
+mod interleavings;

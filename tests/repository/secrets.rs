@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tests::canary::types::{ANSWERS, HOLDERS};
+use tests::suites::canary::types::{ANSWERS, HOLDERS};
 
 use crate::{files, read};
 

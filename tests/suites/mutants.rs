@@ -4,11 +4,11 @@ use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::table::{Row, Size};
+use crate::suites::row::{Row, Size};
 
 /// The lines of this suite: none in a short run, as each of some four hundred mutants is compiled and tested, and none
 /// where `cargo mutants` is not installed.
-pub(crate) fn rows(size: Size) -> Vec<Row> {
+pub fn rows(size: Size) -> Vec<Row> {
     let version = || Command::new("cargo").args(["mutants", "--version"]).output();
     if size == Size::Short || !version().is_ok_and(|version| version.status.success()) {
         return Vec::new();

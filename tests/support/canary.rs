@@ -1,11 +1,7 @@
-//! A canary over the whole suite: nothing secret stands in a log line, nor in an answer that is not meant to carry it, in
-//! whatever spelling.
+//! A canary over all tests: no log line holds a secret, nor does an answer that is not meant to carry it, in any spelling.
 //!
-//! What a [`Laptop`](crate::Laptop) logged is searched when the laptop goes, for all that its WeChat knows and all that
-//! went over the wire in the same test. [`trace`] does it with the binaries, at the highest log level.
-
-pub mod trace;
-pub mod types;
+//! When a [`Laptop`](crate::Laptop) is dropped, what it logged and answered is searched for all that its WeChat knows and all
+//! that was sent in the same test. The suite `canary` builds on it.
 
 use std::{
     cell::RefCell,

@@ -1,27 +1,12 @@
-//! The whole application for tests: the laptop's process with a clock and a log in the test's hand.
+//! Helpers: the application in one process, with a clock and a log in the test's hand, and what stands around it.
 
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    reason = "a test ends where its expectation does"
-)]
-
-pub mod attackers;
 pub mod canary;
 pub mod contract;
-pub mod exhaustive;
-pub mod faults;
-pub mod flaws;
-pub mod fuzz;
-pub mod histories;
-pub mod interleavings;
-pub mod kill;
 mod laptop;
+mod login;
 pub mod rotation;
 pub mod runtime_api;
-mod secrets;
+pub(crate) mod secrets;
 pub mod secrets_manager;
 pub mod seeded;
 pub mod wire;
@@ -40,6 +25,7 @@ use serde_json::{Value, json};
 use shared::clock::{Clock, Secs};
 
 pub use laptop::{Laptop, Start, Tokens};
+pub(crate) use login::login_deps;
 pub use wechat_simulator::Simulator;
 
 /// When a test begins.
@@ -237,5 +223,19 @@ pub fn event(method: &str, path: &str, body: &str) -> Value {
         },
         "body": body,
         "isBase64Encoded": false,
+    })
+}
+
+/// The event (payload 2.0) with which an HTTP API calls the authorizer.
+#[must_use]
+pub fn authorizer_event(authorization: &str) -> Value {
+    json!({
+        "version": "2.0",
+        "type": "REQUEST",
+        "routeArn": "arn:aws:execute-api:eu-central-1:123456789012:other/$default/GET/things",
+        "identitySource": [authorization],
+        "routeKey": "GET /things",
+        "headers": { "authorization": authorization, "host": "other.example.com" },
+        "requestContext": { "domainName": "other.example.com", "stage": "$default" },
     })
 }

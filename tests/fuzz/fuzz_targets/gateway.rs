@@ -1,5 +1,5 @@
-//! Events of API Gateway: see `tests/support/fuzz/gateway.rs`.
+//! Events of API Gateway: see `tests/suites/fuzz/gateway.rs`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| tests::fuzz::GATEWAY.take(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tests::suites::fuzz::GATEWAY.take(input));

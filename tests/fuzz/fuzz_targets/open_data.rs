@@ -1,5 +1,5 @@
-//! Encrypted data: see `tests/support/fuzz/open_data.rs`.
+//! Encrypted data: see `tests/suites/fuzz/open_data.rs`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| tests::fuzz::OPEN_DATA.take(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tests::suites::fuzz::OPEN_DATA.take(input));

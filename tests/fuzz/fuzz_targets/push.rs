@@ -1,5 +1,5 @@
-//! Pushes: see `tests/support/fuzz/push.rs`.
+//! Pushes: see `tests/suites/fuzz/push.rs`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| tests::fuzz::PUSH.take(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tests::suites::fuzz::PUSH.take(input));

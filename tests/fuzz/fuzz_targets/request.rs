@@ -1,5 +1,5 @@
-//! Requests to every route: see `tests/support/fuzz/request.rs`.
+//! Requests to every route: see `tests/suites/fuzz/request.rs`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| tests::fuzz::REQUEST.take(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tests::suites::fuzz::REQUEST.take(input));

@@ -1,5 +1,5 @@
-//! WeChat's answers: see `tests/support/fuzz/wechat_answer.rs`.
+//! WeChat's answers: see `tests/suites/fuzz/wechat_answer.rs`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| tests::fuzz::WECHAT_ANSWER.take(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tests::suites::fuzz::WECHAT_ANSWER.take(input));

@@ -10,9 +10,7 @@ use base64::{
 };
 use http::Method;
 use serde_json::{Value, json};
-use tests::{APPID, Answer, BEGIN, Laptop, Start, Tokens, send};
-
-use crate::wire;
+use tests::{APPID, Answer, BEGIN, Laptop, Start, Tokens, send, wire};
 
 const KEY: &str = "one-login-one-key";
 

@@ -6,9 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use http::{Method, StatusCode};
 use local::template;
 use serde_json::{Value, json};
-use tests::{APPID, Answer, BEGIN, Laptop, Start, Tokens, send};
-
-use crate::wire;
+use tests::{APPID, Answer, BEGIN, Laptop, Start, Tokens, send, wire};
 
 const OTHER: &str = "wx0000000000000002";
 const AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
@@ -560,7 +558,7 @@ async fn send_vector(laptop: &Laptop, vector: &Value) -> Answer {
 
 #[tokio::test]
 async fn every_vector_through_the_route() {
-    let file: Value = serde_json::from_str(include_str!("../fixtures/wechat-push.json")).unwrap();
+    let file: Value = serde_json::from_str(include_str!("../../fixtures/wechat-push.json")).unwrap();
     let mut laptops: HashMap<String, Laptop> = HashMap::new();
     let (mut taken, mut deleted) = (0, 0);
 

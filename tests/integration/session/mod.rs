@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::http::record::Log;
-use tests::{APPID, Answer, BEGIN, Laptop, Start, Tokens, event, send};
+use tests::{APPID, Answer, BEGIN, Laptop, Start, Tokens, authorizer_event, event, send};
 
 const IDLE: u64 = 604_800;
 const ABSOLUTE: u64 = 2_592_000;
@@ -115,7 +115,7 @@ async fn accepted(laptop: &Laptop, user: &str, tokens: &Tokens) -> Vec<bool> {
         })
         .collect();
     let deps = Deps::from_env(laptop.world.env.clone()).await.unwrap();
-    let event = crate::authorizer::http_api(&format!("Bearer {}", tokens.access));
+    let event = authorizer_event(&format!("Bearer {}", tokens.access));
     let decision = authorizer::handle(deps, serde_json::from_value(event).unwrap()).await.unwrap();
     taken.push(serde_json::to_value(decision).unwrap()["isAuthorized"] == true);
     taken

@@ -1,19 +1,19 @@
 //! What attackers get.
 
 use shared::redacted::SessionKey;
-use tests::{
-    Laptop,
-    attackers::{
-        access_tokens,
-        cbc_r::{Data, forge, leaky, wanted},
-        phone_numbers::{answers, at_once, attack},
-        refresh_tokens::Endpoint,
-        timing,
-    },
-    seeded::Seeded,
-};
 
-use crate::table::{Row, Size, grouped};
+use super::{
+    access_tokens,
+    cbc_r::{Data, forge, leaky, wanted},
+    phone_numbers::{answers, at_once, attack},
+    refresh_tokens::Endpoint,
+    timing,
+};
+use crate::{
+    Laptop,
+    seeded::Seeded,
+    suites::row::{Row, Size, grouped},
+};
 
 const REFRESH_TOKENS: u64 = 1_000_000;
 /// Each is some eighteen thousand forgeries, with keys and claims of its own.
@@ -23,7 +23,7 @@ const COMPARISONS: usize = 1_000_000;
 const UNDER_WAY: usize = 32;
 
 /// The lines of this suite.
-pub(crate) async fn rows(size: Size) -> Vec<Row> {
+pub async fn rows(size: Size) -> Vec<Row> {
     let mut rows = phone_numbers(size).await;
     rows.extend(tokens(size).await);
     rows.extend(times());

@@ -3,6 +3,7 @@
 
 pub mod access_tokens;
 pub mod cbc_r;
+pub mod figures;
 pub mod phone_numbers;
 pub mod refresh_tokens;
 pub mod timing;

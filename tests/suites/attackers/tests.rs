@@ -10,17 +10,16 @@ use http::{HeaderValue, Method, Uri};
 use serde_json::{Value, json};
 use shared::redacted::SessionKey;
 use tests::{
-    Laptop, Start,
-    attackers::{
+    Laptop, Start, authorizer_event, jwt_claims,
+    seeded::Seeded,
+    send,
+    suites::attackers::{
         access_tokens::{self, Target, forgeries, keys, with_the_other_s},
         cbc_r::{Data, forge, leaky, wanted},
         phone_numbers::{answers, at_once, attack},
         refresh_tokens::Endpoint,
         timing,
     },
-    jwt_claims,
-    seeded::Seeded,
-    send,
 };
 use tokio::net::TcpListener;
 
@@ -133,7 +132,7 @@ async fn every_forgery_is_refused_alike_on_the_routes_and_by_the_authorizer() {
         forged.retain(|(_, token)| token.trim_end() != alice.access);
         for (name, token) in forged {
             let Ok(value) = HeaderValue::from_str(&format!("Bearer {token}")) else { continue };
-            let event = crate::authorizer::http_api(value.to_str().unwrap());
+            let event = authorizer_event(value.to_str().unwrap());
             let decision =
                 authorizer::handle(authorizer.clone(), serde_json::from_value(event).unwrap()).await.unwrap();
             assert_eq!(

@@ -1,21 +1,20 @@
 //! What the binaries write when told to log all they can, searched for marked secrets; and the types that hold one.
 
-use tests::{
-    canary::{
-        trace::search,
-        types::{ANSWERS, HOLDERS},
-    },
-    runtime_api::build,
+use super::{
+    trace::search,
+    types::{ANSWERS, HOLDERS},
 };
-
-use crate::table::{Row, grouped};
+use crate::{
+    runtime_api::build,
+    suites::row::{Row, grouped},
+};
 
 /// Less was not searched well: a binary that says nothing hides nothing.
 const LINES: usize = 60;
 const KINDS: usize = 14;
 
 /// The lines of this suite; it has one size.
-pub(crate) async fn rows() -> Vec<Row> {
+pub async fn rows() -> Vec<Row> {
     let searched = search(&build()).await;
     let (lines, bytes) = (grouped(searched.lines as u64), grouped(searched.bytes as u64));
     Row::because(&searched.found);

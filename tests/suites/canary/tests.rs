@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 use shared::{config::ConfigError, env::Env, http::stack};
 use tests::{
     APPID, Answer, Folder, Laptop, Start,
-    canary::{
-        Canary, spellings, trace,
-        types::{ANSWERS, HOLDERS, PUBLIC},
-    },
+    canary::{Canary, spellings},
     event,
     runtime_api::{Function, build, function},
     send,
+    suites::canary::{
+        trace,
+        types::{ANSWERS, HOLDERS, PUBLIC},
+    },
 };
 
 const SECRET: &str = "MARKERsecretMARKERsecretMARKER00";

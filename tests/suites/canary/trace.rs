@@ -10,9 +10,10 @@ use std::{
 use serde_json::{Value, json};
 use shared::token::jwks::KeyKind;
 
-use super::Canary;
 use crate::{
-    APPID, Folder, Laptop, Start, event,
+    APPID, Folder, Laptop, Start,
+    canary::{Canary, spellings},
+    event,
     runtime_api::{Function, Process, binary, function},
 };
 
@@ -309,8 +310,7 @@ impl<'a> Traced<'a> {
             canary.add(kind, secret);
         }
         let kinds: std::collections::BTreeSet<_> = self.known.iter().map(|(kind, _)| kind).collect();
-        let mut searched =
-            Searched { kinds: kinds.len(), spellings: super::spellings(SECRET).len(), ..Searched::default() };
+        let mut searched = Searched { kinds: kinds.len(), spellings: spellings(SECRET).len(), ..Searched::default() };
         for file in std::fs::read_dir(&self.output.0).expect("a folder") {
             let path = file.expect("a file").path();
             let output = std::fs::read(&path).expect("a file");

@@ -1,11 +1,10 @@
 //! Every state of the small machine.
 
-use tests::exhaustive::{Setup, explore};
-
-use crate::table::{Row, Size, grouped};
+use super::{Setup, explore};
+use crate::suites::row::{Row, Size, grouped};
 
 /// The lines of this suite.
-pub(crate) fn rows(size: Size) -> Vec<Row> {
+pub fn rows(size: Size) -> Vec<Row> {
     let logins = size.of(1, 2);
     let explored: Vec<_> =
         Setup::all().into_iter().map(|setup| explore(&Setup { logins: setup.logins.max(logins), ..setup })).collect();

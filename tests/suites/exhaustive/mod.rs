@@ -3,8 +3,9 @@
 //! Condition, change and verdict are the real ones. A request may arrive as often as the network likes until it is too
 //! old, or never; an answer may be late or lost; a process may end between its write and its answer, or between a verdict
 //! and what follows from it. Time goes by in steps of a minute: E is two of them, G and D are one. It does not play the
-//! ends that come with time; the random schedules of [`interleavings`](crate::interleavings) have seconds.
+//! ends that come with time; the random schedules of [`interleavings`](crate::suites::interleavings) have seconds.
 
+pub mod figures;
 mod machine;
 mod state;
 

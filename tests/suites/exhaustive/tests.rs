@@ -1,7 +1,7 @@
 //! Every state of a small machine that rotates by the real rules.
 
 use shared::session::memory::{Clause, MemoryTable};
-use tests::exhaustive::{Habit, Setup, explore};
+use tests::suites::exhaustive::{Habit, Setup, explore};
 
 #[test]
 fn no_state_breaks_a_rule_and_every_verdict_is_seen() {

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use shared::lambda::TIMEOUT;
-use tests::faults::{
-    self,
+
+use super::{
+    of_the_process, of_the_table, of_wechat,
     outage::{Outage, outage},
     patience::{Waited, patience},
 };
-
-use crate::table::{Row, Size};
+use crate::suites::row::{Row, Size};
 
 /// How often each fault is met.
 const TIMES: (u64, u64) = (40, 200);
@@ -34,12 +34,11 @@ fn worst<'a>(what: &str, bar: Duration, waited: impl Iterator<Item = &'a Waited>
 }
 
 /// The lines of this suite.
-pub(crate) async fn rows(size: Size) -> Vec<Row> {
+pub async fn rows(size: Size) -> Vec<Row> {
     let times = size.of(TIMES.0, TIMES.1);
     let waited = patience().await;
     // Most of it is waiting.
-    let (wechat, table, process) =
-        tokio::join!(faults::of_wechat(times), faults::of_the_table(times), faults::of_the_process(times));
+    let (wechat, table, process) = tokio::join!(of_wechat(times), of_the_table(times), of_the_process(times));
     let outcomes = [wechat, table, process].concat();
     let mut served = outage(Outage::Refused, USERS, size.of(ROUNDS.0, ROUNDS.1)).await;
     let silent = outage(Outage::Silent, USERS, size.of(ROUNDS.0, ROUNDS.1)).await;

@@ -3,6 +3,7 @@
 //! A case is a user. Something goes wrong with one request of theirs; they do what the answer's `action` says; then they
 //! must have a live session, nothing they had before may be over, and no failure of ours may have been called theirs.
 
+pub mod figures;
 pub mod outage;
 pub mod patience;
 mod process;

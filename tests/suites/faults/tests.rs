@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared::lambda::LIMIT;
 use tests::{
     Laptop,
-    faults::{
+    suites::faults::{
         self, Outcome,
         outage::{Outage, Served, outage},
         patience::patience,

@@ -1,9 +1,9 @@
 //! The tests of the tests.
 
 use shared::session::memory::Clause;
-use tests::flaws::{FLAWS, unnoticed};
 
-use crate::table::Row;
+use super::{FLAWS, unnoticed};
+use crate::suites::row::Row;
 
 /// The refresh is guarded by so many.
 const REFRESH: u64 = 6;
@@ -15,7 +15,7 @@ async fn clauses(what: &str, clauses: &[Clause], of: u64) -> Row {
 }
 
 /// The lines of this suite.
-pub(crate) async fn rows() -> Vec<Row> {
+pub async fn rows() -> Vec<Row> {
     let is_of_refresh = |clause: &Clause| format!("{clause:?}").starts_with("Rotate");
     let (refresh, others): (Vec<_>, Vec<_>) = Clause::ALL.iter().copied().partition(is_of_refresh);
     let missed: Vec<_> = FLAWS.iter().filter(|flaw| !flaw.is_noticed()).map(|flaw| flaw.what).collect();

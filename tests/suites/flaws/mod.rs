@@ -1,5 +1,7 @@
 //! Changes of the rules for the worse, by name: a suite that does not notice one is no suite.
 
+pub mod figures;
+
 use shared::session::{
     conformance::{Backend, broken},
     memory::{Clause, MemoryTable},
@@ -7,8 +9,8 @@ use shared::session::{
 };
 
 use crate::{
-    exhaustive::{self, explore},
-    interleavings::{self, Habit, Network, run_all},
+    suites::exhaustive::{self, explore},
+    suites::interleavings::{self, Habit, Network, run_all},
 };
 
 /// A change for the worse.

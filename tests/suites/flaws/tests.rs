@@ -1,6 +1,6 @@
 //! Whether the suites notice what they are for.
 
-use tests::flaws::FLAWS;
+use tests::suites::flaws::FLAWS;
 
 #[test]
 fn every_change_for_the_worse_is_noticed() {

@@ -1,14 +1,13 @@
 //! Odd inputs for everything that takes bytes of strangers.
 
-use tests::fuzz::{INPUTS, TARGETS, Tally};
-
-use crate::table::{Row, Size};
+use super::{INPUTS, TARGETS, Tally};
+use crate::suites::row::{Row, Size};
 
 /// For each target.
 const MOST: (u64, u64) = (1_000_000, 50_000_000);
 
 /// The lines of this suite.
-pub(crate) fn rows(size: Size) -> Vec<Row> {
+pub fn rows(size: Size) -> Vec<Row> {
     let inputs = size.of(MOST.0, MOST.1);
     let mut all = Tally::default();
     let mut rows: Vec<_> = TARGETS

@@ -4,6 +4,7 @@
 //! by a seed, so that most of them get past the first check. The version that is guided by coverage is in `tests/fuzz`,
 //! takes the same seeds and calls the same functions.
 
+pub mod figures;
 mod gateway;
 mod mutation;
 mod open_data;

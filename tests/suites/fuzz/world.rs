@@ -131,7 +131,7 @@ impl World {
         let written = line.clone();
         let log = Log::new(move |text| text.clone_into(&mut locked(&written)));
         let parts = Parts { table: &table, wechat: &wechat, secrets, clock: &clock, log };
-        let (routers, authorizer) = (parts.routers(), parts.authorizer());
+        let (routers, authorizer) = (runtime.block_on(parts.routers()), parts.authorizer());
         let world = Self {
             users: Vec::new(),
             given: Mutex::default(),

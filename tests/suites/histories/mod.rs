@@ -6,6 +6,7 @@
 //! order takes exponentially long.
 
 mod client;
+pub mod figures;
 mod register;
 
 use std::sync::{Mutex, PoisonError};

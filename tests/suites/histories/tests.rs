@@ -1,7 +1,7 @@
 //! What many clients at several processes are told has an order that explains it.
 
 use shared::session::rotation::RefreshPolicy;
-use tests::histories::{Event, History, Operation, Processes, Told};
+use tests::suites::histories::{Event, History, Operation, Processes, Told};
 
 fn is_linearizable(history: &History) -> bool {
     history.is_linearizable(RefreshPolicy::default())

@@ -1,8 +1,7 @@
 //! The real refresh and login under random schedules.
 
-use tests::interleavings::{Figures, Habit, Network, Setup, Thief, run_all, shortest};
-
-use crate::table::{Row, Size, grouped};
+use super::{Figures, Habit, Network, Setup, Thief, run_all, shortest};
+use crate::suites::row::{Row, Size, grouped};
 
 /// So many worlds of each kind make more than ten million refreshes, or a thousand million.
 const WORLDS: (u64, u64) = (2_200, 220_000);
@@ -46,7 +45,7 @@ fn thefts(what: &str, thief: Thief, median: Option<u64>, size: Size, all: &mut F
 }
 
 /// The lines of this suite.
-pub(crate) fn rows(size: Size) -> Vec<Row> {
+pub fn rows(size: Size) -> Vec<Row> {
     let mut all = Figures::default();
     let mut run = |network, habit| {
         let figures = worlds(size.of(WORLDS.0, WORLDS.1), &Setup::new(network, habit));

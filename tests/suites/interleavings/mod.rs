@@ -5,11 +5,12 @@
 //! table keeps off by itself: a write that arrives after its repetition was acknowledged.
 
 mod clients;
-mod figures;
+pub mod figures;
 mod flaws;
 mod network;
 mod schedule;
 mod server;
+mod tally;
 
 use std::{
     collections::BTreeMap,
@@ -21,9 +22,9 @@ use std::{
     },
 };
 
-pub use figures::{Figures, Refusals};
 pub use flaws::Flaw;
 pub use network::Network;
+pub use tally::{Figures, Refusals};
 
 use crate::seeded::Seeded;
 use schedule::Schedule;
@@ -104,7 +105,7 @@ struct World {
     schedule: Arc<Schedule>,
     server: Server,
     setup: Setup,
-    seen: Mutex<figures::Seen>,
+    seen: Mutex<tally::Seen>,
 }
 
 /// Lets a world run its time, and gives what came of it.
@@ -160,7 +161,7 @@ fn play(number: u64, setup: &Setup, record: bool) -> (Figures, Vec<String>) {
         let schedule = Schedule::new(Seeded::new(number));
         let setup = Setup { table: setup.table.copied(), ..setup.clone() };
         let server = Server::start(&schedule, &setup, number).await;
-        let seen = Mutex::new(figures::Seen::new(record));
+        let seen = Mutex::new(tally::Seen::new(record));
         let world = Arc::new(World { schedule: schedule.clone(), server, seen, setup });
         clients::settle(&world);
         schedule.run(world.setup.hours * 3_600_000).await;

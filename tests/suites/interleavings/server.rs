@@ -12,15 +12,14 @@ use refresh::flow::RefreshError;
 use serde_json::{Value, json};
 use shared::{
     clock::{Clock, Deadline, Secs},
-    config::{Issuing, Vars},
     entropy::OsEntropy,
-    http::{Domain, RequestId, Source, record::Log},
+    http::{Domain, RequestId, Source},
     ids::{Family, OpenId},
     problem::{Action, Code, Problem},
     redacted::{LoginCode, SessionKey},
     secrets::FromSecret as _,
     session::{
-        EndSession, OpenSession, ReadSession, RotateSession, SessionRef, StoreError,
+        EndSession, ReadSession as _, RotateSession, SessionRef, StoreError,
         memory::{Fate, MemoryTable, Wire},
     },
     token::{keyring::Keyring, refresh::RefreshToken},
@@ -34,8 +33,8 @@ use super::{
     schedule::Schedule,
 };
 use crate::{
-    APPID, BEGIN, jwt_claims,
-    secrets::{ring, secret, signing_keys},
+    APPID, BEGIN, jwt_claims, login_deps,
+    secrets::{ring, secret},
     seeded::SeededEntropy,
 };
 
@@ -220,53 +219,29 @@ async fn process(
     let clock = Arc::new(Off { schedule: schedule.clone(), seconds, most });
     let table = ends.table.clone();
     let entropy = Arc::new(SeededEntropy::new(seed ^ (number as u64) << 32));
-    let issuing = Issuing::from_vars(&Vars::from_iter([("WXAUTH_ISSUER", "https://a.example")])).expect("variables");
     // Warm processes may differ for a while on which key of the ring is the current one.
     let keyring = secret(ring(1 + number % 2)).await;
-    let signer = secret(serde_json::to_string(signing_keys()).expect("JSON")).await;
-    let log = Log::new(|_| {});
+    let login = login_deps(table.clone(), wechat.clone(), clock.clone(), entropy).await;
+    let mut login = login::Deps { keyring: keyring.clone(), policy: setup.policy, ..login };
     let mut rotate: Arc<dyn RotateSession> = table.clone();
-    let (mut sessions, mut read): (Arc<dyn OpenSession>, Arc<dyn ReadSession>) = (table.clone(), table.clone());
     match setup.flaw {
         None => {}
         Some(Flaw::TornRefresh) => rotate = Arc::new(Torn(table.clone())),
         Some(Flaw::BlindReplay) => {
             let believed = Arc::new(Believed { table: table.clone(), opened: opened.clone() });
-            (sessions, read) = (believed.clone(), believed);
+            (login.sessions, login.read) = (believed.clone(), believed);
         }
     }
-    let login = login::Deps {
-        wechat: wechat.clone(),
-        users: table.clone(),
-        unionids: table.clone(),
-        sessions,
-        claims: table.clone(),
-        erase: table.clone(),
-        list: table.clone(),
-        end: table.clone(),
-        read,
-        user: table.clone(),
-        keys: table.clone(),
-        apps: secret(json!({ "apps": { APPID: { "secret": "s" } } }).to_string()).await,
-        keyring: keyring.clone(),
-        signer: signer.clone(),
-        quota: Arc::default(),
-        issuing: issuing.clone(),
-        policy: setup.policy,
-        clock: clock.clone(),
-        entropy: entropy.clone(),
-        log: log.clone(),
-    };
     let refresh = refresh::Deps {
         rotate,
         end: Arc::new(ends),
         keyring,
-        signer,
-        issuing,
+        signer: login.signer.clone(),
+        issuing: login.issuing.clone(),
         policy: setup.policy,
         clock,
         entropy: Arc::new(OsEntropy),
-        log,
+        log: login.log.clone(),
     };
     Process { refresh, login: login::router(login), table }
 }
@@ -295,7 +270,7 @@ impl World {
                 match process.table.log_out(&token.session(), held.auth_time).await {
                     Ok(()) => {
                         self.ended(&token);
-                        self.note(|| format!("{} logged out", super::figures::name(&token)));
+                        self.note(|| format!("{} logged out", super::tally::name(&token)));
                         Answer::Done
                     }
                     Err(_) => Answer::Retry,
@@ -354,7 +329,7 @@ impl World {
             Some(held) if status == StatusCode::OK => {
                 self.seen().figures.logins += 1;
                 let token = self.server.read(&held.refresh);
-                self.note(|| format!("{} logged in at {}", super::figures::name(&token), held.auth_time - BEGIN));
+                self.note(|| format!("{} logged in at {}", super::tally::name(&token), held.auth_time - BEGIN));
                 Answer::Tokens(held)
             }
             _ => {

@@ -4,7 +4,7 @@ use shared::session::{
     memory::{Clause, MemoryTable},
     rotation::RefreshPolicy,
 };
-use tests::interleavings::{Figures, Habit, Network, Setup, Thief, history, run_all, shortest};
+use tests::suites::interleavings::{Figures, Habit, Network, Setup, Thief, history, run_all, shortest};
 
 /// So many worlds of each kind in each run of the tests; the long ones are for when they are asked for.
 const WORLDS: u64 = 12;

@@ -1,11 +1,10 @@
 //! Processes that are killed, the binaries of this profile.
 
-use tests::{
-    kill::{logins, phones, refreshes},
+use super::{logins, phones, refreshes};
+use crate::{
     runtime_api::build,
+    suites::row::{Row, Size},
 };
-
-use crate::table::{Row, Size};
 
 /// At so many steps of a login everything is written, or nothing is spent: it is repeated. At the others it is begun anew.
 const REPEATED: u64 = 5;
@@ -15,7 +14,7 @@ const REFRESHES: (u64, u64) = (200, 5_000);
 const ROUNDS: (u64, u64) = (8, 400);
 
 /// The lines of this suite.
-pub(crate) async fn rows(size: Size) -> Vec<Row> {
+pub async fn rows(size: Size) -> Vec<Row> {
     let binaries = build();
     let refreshes = refreshes(&binaries, size.of(REFRESHES.0, REFRESHES.1)).await;
     let rounds = size.of(ROUNDS.0, ROUNDS.1);

@@ -3,6 +3,8 @@
 //! Each request of the process to the table and to WeChat waits on a [`Wire`], so that the process dies exactly where it is
 //! meant to: before a request arrives, or after it was done and before its answer comes.
 
+pub mod figures;
+
 use std::{path::Path, process::Command};
 
 use futures_util::{StreamExt as _, stream};

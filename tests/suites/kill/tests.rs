@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use tests::{
-    kill::{Logins, logins, phones, refreshes},
     runtime_api::{binaries, build},
+    suites::kill::{Logins, logins, phones, refreshes},
 };
 
 async fn a_killed_refresh_is_repeated(binaries: &Path) {

@@ -1,14 +1,13 @@
 //! Keys that are rotated while tokens are used.
 
-use tests::rotation::{Across, across};
-
-use crate::table::{Row, grouped};
+use super::{Across, across};
+use crate::suites::row::{Row, grouped};
 
 /// A day lies between two of them, and five requests in a minute.
 const ROTATIONS: u64 = 12;
 
 /// The lines of this suite.
-pub(crate) async fn rows() -> Vec<Row> {
+pub async fn rows() -> Vec<Row> {
     let seen = across(100_000).await;
     let Across { requests, failed, rotations, half } = seen;
     vec![Row {

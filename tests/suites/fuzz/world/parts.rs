@@ -18,7 +18,7 @@ use shared::{
 use tokio::sync::OnceCell;
 
 use super::{APP_SECRET, wechat::Wechat};
-use crate::{APPID, Hand, fuzz::push, secrets, seeded::SeededEntropy};
+use crate::{APPID, Hand, login_deps, secrets, seeded::SeededEntropy, suites::fuzz::push};
 
 /// Read once: making them costs more than a world.
 pub(super) struct Secrets {
@@ -107,7 +107,7 @@ impl Parts<'_> {
     }
 
     /// In the order of [`Function`](super::Function).
-    pub(super) fn routers(&self) -> [Router; 7] {
+    pub(super) async fn routers(&self) -> [Router; 7] {
         let (table, clock, log) = (Arc::new(self.table.clone()), Arc::new(self.clock.clone()), self.log.clone());
         let Secrets { apps, keyring, signer, jwks, .. } = self.secrets;
         let tokens = tokens(&table, self.wechat, keyring, self.clock);
@@ -156,7 +156,7 @@ impl Parts<'_> {
             log,
         };
         [
-            login::router(self.login()),
+            login::router(self.login().await),
             refresh::router(refresh),
             phone::router(phone),
             userinfo::router(userinfo),
@@ -166,29 +166,9 @@ impl Parts<'_> {
         ]
     }
 
-    fn login(&self) -> login::Deps {
-        let table = Arc::new(self.table.clone());
-        login::Deps {
-            wechat: self.wechat.clone(),
-            users: table.clone(),
-            unionids: table.clone(),
-            sessions: table.clone(),
-            claims: table.clone(),
-            erase: table.clone(),
-            list: table.clone(),
-            end: table.clone(),
-            read: table.clone(),
-            user: table.clone(),
-            keys: table,
-            apps: self.secrets.apps.clone(),
-            keyring: self.secrets.keyring.clone(),
-            signer: self.secrets.signer.clone(),
-            quota: Arc::default(),
-            issuing: Self::issuing(),
-            policy: RefreshPolicy::default(),
-            clock: Arc::new(self.clock.clone()),
-            entropy: Arc::new(SeededEntropy::new(0)),
-            log: self.log.clone(),
-        }
+    async fn login(&self) -> login::Deps {
+        let (table, clock) = (Arc::new(self.table.clone()), Arc::new(self.clock.clone()));
+        let login = login_deps(table, self.wechat.clone(), clock, Arc::new(SeededEntropy::new(0))).await;
+        login::Deps { apps: self.secrets.apps.clone(), issuing: Self::issuing(), log: self.log.clone(), ..login }
     }
 }

@@ -11,18 +11,18 @@ use shared::{
 };
 
 use super::{SESSION_KEY, locked};
-use crate::fuzz::open_data;
+use crate::suites::fuzz::open_data;
 
 /// What an API of WeChat answers next.
-pub(in crate::fuzz) struct Given {
-    pub(in crate::fuzz) api: Api,
-    pub(in crate::fuzz) status: u16,
-    pub(in crate::fuzz) body: Vec<u8>,
+pub(in crate::suites::fuzz) struct Given {
+    pub(in crate::suites::fuzz) api: Api,
+    pub(in crate::suites::fuzz) status: u16,
+    pub(in crate::suites::fuzz) body: Vec<u8>,
 }
 
 /// WeChat: a good answer, unless it is told another.
 #[derive(Default)]
-pub(in crate::fuzz) struct Wechat {
+pub(in crate::suites::fuzz) struct Wechat {
     pub(super) given: Mutex<Option<Given>>,
     tokens: Mutex<u64>,
 }

@@ -1,0 +1,16 @@
+//! The whole application for tests: helpers at the root, and the suites, each of which the program `figures` runs at a size that
+//! means something and `cargo test` runs at a small one.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "a test ends where its expectation does"
+)]
+#![expect(clippy::print_stderr, reason = "`cargo figures` prints why a figure is short")]
+
+pub mod suites;
+mod support;
+
+pub use support::*;
