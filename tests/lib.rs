@@ -8,6 +8,7 @@
     clippy::must_use_candidate,
     reason = "a test ends where its expectation does"
 )]
+#![expect(missing_docs, reason = "only tests use it: names say what there is, comments say why")]
 #![expect(clippy::print_stderr, reason = "`cargo figures` prints why a figure is short")]
 
 pub mod suites;

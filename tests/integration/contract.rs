@@ -220,7 +220,7 @@ async fn trouble(laptop: &Laptop, example: &Example, known: &Known) {
 /// Takes a member away that every session item has.
 async fn spoil(laptop: &Laptop) {
     let (client, table) = laptop.dynamodb();
-    for mut item in laptop.items().await {
+    for mut item in laptop.items().await.into_values() {
         if item.remove("device").is_some() {
             client.put_item().table_name(&table).set_item(Some(item)).send().await.unwrap();
         }

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::json;
 use tests::{Answer, Folder, Laptop, Start, send};
 
-async fn get(laptop: &Laptop, path: &str) -> Answer {
+async fn fetch(laptop: &Laptop, path: &str) -> Answer {
     send(laptop.method(Method::GET, path)).await
 }
 
@@ -13,7 +13,7 @@ async fn discovery_names_the_issuer_of_the_tokens_and_where_the_keys_are() {
     for (start, alg) in [(Start::default(), "ES256"), (Start::default().rsa(), "RS256")] {
         let laptop = start.go().await;
 
-        let answer = get(&laptop, "/.well-known/openid-configuration").await;
+        let answer = fetch(&laptop, "/.well-known/openid-configuration").await;
 
         let issuer = &laptop.world.url;
         assert_eq!(answer.ok()["issuer"], *issuer);
@@ -31,7 +31,7 @@ async fn discovery_names_the_issuer_of_the_tokens_and_where_the_keys_are() {
 async fn the_key_set_is_the_public_half_of_all_keys_and_nothing_else() {
     let laptop = Start::default().rsa().go().await;
 
-    let answer = get(&laptop, "/.well-known/jwks.json").await;
+    let answer = fetch(&laptop, "/.well-known/jwks.json").await;
 
     let keys = answer.ok()["keys"].as_array().unwrap().clone();
     assert_eq!(keys.len(), 2, "current and next");
@@ -50,6 +50,6 @@ async fn keys_that_rotation_has_not_made_yet_are_unavailable() {
     let laptop = Start::default().var("WXAUTH_JWKS", &format!("file:{}", path.display())).go().await;
 
     for document in ["/.well-known/openid-configuration", "/.well-known/jwks.json"] {
-        get(&laptop, document).await.is_problem(503, "unavailable", "retry");
+        fetch(&laptop, document).await.is_problem(503, "unavailable", "retry");
     }
 }

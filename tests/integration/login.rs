@@ -3,15 +3,11 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
-use tests::{APPID, Answer, BEGIN, Hand, Laptop, Start, jwt_claims, send};
+use tests::{APPID, BEGIN, Hand, Laptop, Start, jwt_claims, send};
 
 const KEY: &str = "one-login-one-key";
 
 /// A login that can be repeated.
-async fn login_with_key(laptop: &Laptop, key: &str, body: &Value) -> Answer {
-    send(laptop.request("/v1/login").header("idempotency-key", key).json(body)).await
-}
-
 #[tokio::test]
 async fn a_code_of_wx_login_gives_tokens() {
     let laptop = Start::default().rsa().go().await;
@@ -50,10 +46,10 @@ async fn a_user_is_new_once() {
 async fn a_login_whose_answer_was_lost_is_repeated_and_gives_the_same_refresh_token() {
     let laptop = Laptop::start().await;
     let body = json!({ "code": laptop.code("alice") });
-    let first = login_with_key(&laptop, KEY, &body).await.ok();
+    let first = laptop.login_with_key(KEY, &body).await.ok();
 
     laptop.clock.advance(119);
-    let again = login_with_key(&laptop, KEY, &body).await.ok();
+    let again = laptop.login_with_key(KEY, &body).await.ok();
 
     for same in ["refresh_token", "device", "openid", "new_user"] {
         assert_eq!(first[same], again[same], "{same}");
@@ -66,11 +62,11 @@ async fn a_login_whose_answer_was_lost_is_repeated_and_gives_the_same_refresh_to
 async fn a_repetition_with_another_key_or_body_or_without_a_key_is_a_used_code() {
     let laptop = Laptop::start().await;
     let body = json!({ "code": laptop.code("alice") });
-    login_with_key(&laptop, KEY, &body).await.ok();
+    laptop.login_with_key(KEY, &body).await.ok();
 
-    let other_key = login_with_key(&laptop, "fedcba9876543210", &body).await;
+    let other_key = laptop.login_with_key("fedcba9876543210", &body).await;
     let other_body = json!({ "code": body["code"], "device": "AAAAAAAAAAAAAAAAAAAAAA" });
-    let other_body = login_with_key(&laptop, KEY, &other_body).await;
+    let other_body = laptop.login_with_key(KEY, &other_body).await;
     let without = laptop.post("/v1/login", &body).await;
 
     for refused in [other_key, other_body, without] {
@@ -82,32 +78,32 @@ async fn a_repetition_with_another_key_or_body_or_without_a_key_is_a_used_code()
 async fn a_login_is_not_repeated_after_two_minutes_or_after_its_session_has_moved_on() {
     let laptop = Laptop::start().await;
     let (old, moved) = (json!({ "code": laptop.code("alice") }), json!({ "code": laptop.code("bob") }));
-    login_with_key(&laptop, KEY, &old).await.ok();
+    laptop.login_with_key(KEY, &old).await.ok();
     laptop.clock.advance(1);
-    let refresh = login_with_key(&laptop, KEY, &moved).await.text_of("refresh_token");
+    let refresh = laptop.login_with_key(KEY, &moved).await.text_of("refresh_token");
 
     laptop.clock.advance(119);
-    login_with_key(&laptop, KEY, &old).await.is_problem(400, "code_used", "relogin");
+    laptop.login_with_key(KEY, &old).await.is_problem(400, "code_used", "relogin");
 
     laptop.clock.advance(1);
     laptop.refresh(&refresh).await.ok();
-    login_with_key(&laptop, KEY, &moved).await.is_problem(400, "code_used", "relogin");
+    laptop.login_with_key(KEY, &moved).await.is_problem(400, "code_used", "relogin");
 }
 
 #[tokio::test]
 async fn a_claim_left_alone_gives_no_tokens_that_are_dead_on_arrival() {
     let laptop = Laptop::start().await;
     let body = json!({ "code": laptop.code("alice") });
-    login_with_key(&laptop, KEY, &body).await.ok();
+    laptop.login_with_key(KEY, &body).await.ok();
     let (client, table) = laptop.dynamodb();
-    for item in laptop.items().await {
+    for item in laptop.items().await.into_values() {
         if item["sk"].as_s().unwrap().starts_with("session#") {
             let delete = client.delete_item().table_name(&table).key("pk", item["pk"].clone());
             delete.key("sk", item["sk"].clone()).send().await.unwrap();
         }
     }
 
-    login_with_key(&laptop, KEY, &body).await.is_problem(400, "code_used", "relogin");
+    laptop.login_with_key(KEY, &body).await.is_problem(400, "code_used", "relogin");
 }
 
 #[tokio::test]
@@ -115,7 +111,7 @@ async fn the_same_request_sent_twice_at_once_gives_one_session() {
     let laptop = Laptop::start().await;
     let body = json!({ "code": laptop.code("alice") });
 
-    let (one, two) = tokio::join!(login_with_key(&laptop, KEY, &body), login_with_key(&laptop, KEY, &body));
+    let (one, two) = tokio::join!(laptop.login_with_key(KEY, &body), laptop.login_with_key(KEY, &body));
 
     assert_eq!(one.ok()["refresh_token"], two.ok()["refresh_token"]);
     assert_eq!(laptop.simulator.calls("jscode2session"), 2);
@@ -127,10 +123,10 @@ async fn a_login_whose_wechat_answer_was_lost_asks_for_a_new_code() {
     let body = json!({ "code": laptop.code("alice") });
     laptop.script_after("jscode2session", &json!({ "kind": "reset" }), Some(1));
 
-    login_with_key(&laptop, KEY, &body).await.is_problem(504, "wechat_timeout", "relogin");
+    laptop.login_with_key(KEY, &body).await.is_problem(504, "wechat_timeout", "relogin");
 
     assert_eq!(laptop.simulator.calls("jscode2session"), 1, "a code is never sent twice");
-    login_with_key(&laptop, KEY, &body).await.is_problem(400, "code_used", "relogin");
+    laptop.login_with_key(KEY, &body).await.is_problem(400, "code_used", "relogin");
 }
 
 #[tokio::test]
@@ -265,7 +261,7 @@ async fn a_malformed_request_never_reaches_wechat() {
         send(request).await.is_problem(400, "invalid_request", "fix");
     }
     for key in ["short", &"k".repeat(129), "with a space in it"] {
-        login_with_key(&laptop, key, &json!({ "code": "c" })).await.is_problem(400, "invalid_request", "fix");
+        laptop.login_with_key(key, &json!({ "code": "c" })).await.is_problem(400, "invalid_request", "fix");
     }
     assert_eq!(laptop.simulator.calls("jscode2session"), 0);
 }
@@ -353,7 +349,7 @@ async fn a_login_that_was_late_does_not_put_out_a_newer_one() {
     let laptop = Laptop::start().await;
     let newer = laptop.login("alice").await;
     let (client, table) = laptop.dynamodb();
-    for mut item in laptop.items().await {
+    for mut item in laptop.items().await.into_values() {
         if item["sk"].as_s().unwrap().starts_with("session#") {
             item.insert("created_at".to_owned(), AttributeValue::N((BEGIN + 1).to_string()));
             client.put_item().table_name(&table).set_item(Some(item)).send().await.unwrap();
@@ -384,18 +380,18 @@ async fn the_table_holds_neither_a_key_nor_a_code_nor_a_token_in_the_clear() {
     let session_key = "tiihtNczf5v6AKRyjwEUhQ==";
     let code = laptop.code("alice");
     let _ = laptop.sim("user", json!({ "user": "alice", "session_key": session_key }));
-    let answer = login_with_key(&laptop, KEY, &json!({ "code": code })).await;
+    let answer = laptop.login_with_key(KEY, &json!({ "code": code })).await;
 
     let items = laptop.items().await;
 
     assert_eq!(items.len(), 3, "user, session and claim");
-    let kept: Vec<u8> = items.iter().flat_map(|item| item.values().flat_map(bytes_of)).collect();
+    let kept: Vec<u8> = items.values().flat_map(|item| item.values().flat_map(bytes_of)).collect();
     let raw_key = STANDARD.decode(session_key).unwrap();
     let refresh = answer.text_of("refresh_token");
     for secret in [session_key.as_bytes(), &raw_key, code.as_bytes(), KEY.as_bytes(), refresh.as_bytes()] {
         assert!(!kept.windows(secret.len()).any(|window| window == secret));
     }
-    for item in items {
+    for item in items.into_values() {
         let ttl = item.get("ttl").map(|ttl| ttl.as_n().unwrap().parse::<u64>().unwrap());
         assert_eq!(ttl.is_none(), item["sk"] == AttributeValue::S("user".to_owned()), "only users stay");
     }
@@ -423,7 +419,7 @@ async fn a_profile_that_verifies_is_answered_without_its_watermark() {
     assert_eq!(body["userInfo"]["openId"], body["openid"]);
     assert!(body["userInfo"].get("watermark").is_none());
     assert!(
-        laptop.items().await.iter().any(|item| item.get("unionid") == Some(&AttributeValue::S("uAlice".to_owned())))
+        laptop.items().await.values().any(|item| item.get("unionid") == Some(&AttributeValue::S("uAlice".to_owned())))
     );
 }
 
@@ -490,10 +486,10 @@ async fn a_login_is_repeated_though_another_by_a_slower_clock_was_recorded_after
     let laptop = Laptop::start().await;
     let slower = laptop.beside_with(&[], &Hand::at(BEGIN - 2)).await;
     let body = json!({ "code": laptop.code("alice") });
-    let first = login_with_key(&laptop, KEY, &body).await;
+    let first = laptop.login_with_key(KEY, &body).await;
     slower.login("alice").await;
 
-    let again = login_with_key(&laptop, KEY, &body).await;
+    let again = laptop.login_with_key(KEY, &body).await;
 
     assert_eq!(again.text_of("refresh_token"), first.text_of("refresh_token"));
 }

@@ -45,7 +45,7 @@ fn payload(alice: &Tokens) -> Value {
 /// The user item of the one user of the table.
 async fn user_item(laptop: &Laptop) -> HashMap<String, AttributeValue> {
     let users = |item: &HashMap<String, AttributeValue>| item["sk"] == AttributeValue::S("user".to_owned());
-    laptop.items().await.into_iter().find(users).unwrap()
+    laptop.items().await.into_values().find(users).unwrap()
 }
 
 fn text(value: &str) -> AttributeValue {
@@ -89,7 +89,7 @@ async fn the_anonymous_profile_is_given_and_nothing_of_any_is_stored() {
     let _ = laptop.sim("user", json!({ "user": "alice", "nickName": "小明MARKER", "avatarUrl": "https://MARKER/b" }));
     let named = userinfo(&laptop, &alice, &given(&laptop, "alice")).await.ok();
 
-    let kept: Vec<u8> = laptop.items().await.iter().flat_map(|item| item.values().flat_map(bytes_of)).collect();
+    let kept: Vec<u8> = laptop.items().await.values().flat_map(|item| item.values().flat_map(bytes_of)).collect();
 
     assert_eq!((&anonymous["nickName"], &anonymous["gender"]), (&json!("微信用户"), &json!(0)));
     assert_eq!(named["nickName"], "小明MARKER");
@@ -402,7 +402,7 @@ async fn only_an_access_token_of_ours_is_accepted() {
 async fn a_token_whose_session_is_gone_is_refused_and_uses_up_no_attempt() {
     let laptop = Laptop::start().await;
     let (gone, replaced) = (laptop.login("alice").await, laptop.login("alice").await);
-    send(laptop.method(Method::DELETE, "/v1/session").bearer_auth(&gone.access)).await;
+    laptop.delete(&gone.access, "/v1/session").await;
     laptop.clock.advance(1);
     let now = laptop.login_with(&json!({ "code": laptop.code("alice"), "device": replaced.device })).await;
     let info = given(&laptop, "alice");

@@ -116,10 +116,13 @@ fn files_stay_readable() {
     for folder in ["functions", "infra", "shared", "tests"] {
         for path in files(folder, "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let is_test =
-                path.starts_with(root().join("tests")) || path.components().any(|part| part.as_os_str() == "tests");
-            let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
-            assert!(is_test || lines <= 400, "{}: {lines} lines without its tests", path.display());
+            let is_test = path.strip_prefix(root()).unwrap().components().any(|part| part.as_os_str() == "tests");
+            let all = text.lines().count();
+            // Too long until it is split by topic.
+            let is_excused = path.ends_with("infra/wechat-simulator/tests/wire.rs");
+            assert!(all <= 500 || is_excused, "{}: {all} lines", path.display());
+            let own = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
+            assert!(own <= 400 || is_test, "{}: {own} lines without its tests", path.display());
             assert!(text.starts_with("//! "), "{} does not say what it is", path.display());
         }
     }
@@ -127,6 +130,18 @@ fn files_stay_readable() {
         let lines = read(&format!("functions/{function}/src/main.rs")).lines().count();
         assert!(lines <= 10, "functions/{function}/src/main.rs: {lines} lines");
     }
+}
+
+/// Suites are in `tests/suites`; the table in memory is a program of its own.
+#[test]
+fn helpers_of_tests_are_few_and_use_no_suite() {
+    let helpers =
+        files("tests/support", "rs").into_iter().filter(|path| !path.starts_with(root().join("tests/support/table")));
+    let texts: Vec<_> = helpers.map(|path| fs::read_to_string(path).unwrap()).collect();
+
+    assert!(texts.iter().all(|text| !text.contains("suites::")));
+    let lines: usize = texts.iter().map(|text| text.lines().count()).sum();
+    assert!(lines < 1_600, "{lines} lines");
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::{fs, path::PathBuf};
 use serde_json::Value;
 use shared::contract::{self, Operation};
 
-/// The folder of the contract.
 #[must_use]
 pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/contract")
@@ -47,14 +46,12 @@ pub struct Example {
 }
 
 impl Example {
-    /// The code of a refusal.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.response["body"]["code"].as_str()
     }
 }
 
-/// All examples.
 pub fn examples() -> Vec<Example> {
     let mut examples = Vec::new();
     for route in fs::read_dir(folder().join("examples")).expect("examples") {

@@ -1,11 +1,13 @@
 //! The laptop's process, and what it is started with.
 
 use std::{
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, PoisonError},
 };
 
-use http::StatusCode;
+use aws_sdk_dynamodb::types::AttributeValue;
+use http::{Method, StatusCode};
 use local::{Data, Settings, World};
 use serde_json::{Value, json};
 use shared::{clock::Secs, entropy::OsEntropy, http::record::Log, token::jwks::KeyKind};
@@ -18,7 +20,6 @@ use crate::{
     client, send,
 };
 
-/// What a [`Laptop`] is started with.
 #[derive(Default)]
 pub struct Start {
     vars: Vec<(String, String)>,
@@ -29,7 +30,6 @@ pub struct Start {
 }
 
 impl Start {
-    /// Sets a variable.
     #[must_use]
     pub fn var(mut self, name: &str, value: &str) -> Self {
         self.vars.push((name.to_owned(), value.to_owned()));
@@ -64,7 +64,6 @@ impl Start {
         self
     }
 
-    /// Starts everything.
     pub async fn go(self) -> Laptop {
         let scratch = Folder::new();
         let (clock, lines) = (Hand::at(self.begin.unwrap_or(BEGIN)), Lines::default());
@@ -116,9 +115,7 @@ async fn start(settings: Settings) -> World {
 
 /// The application, running, and what stands around it.
 pub struct Laptop {
-    /// The process.
     pub world: World,
-    /// WeChat.
     pub simulator: Simulator,
     /// The clock of functions and simulator.
     pub clock: Hand,
@@ -130,15 +127,31 @@ pub struct Laptop {
 /// What a login gave.
 #[derive(Clone, Debug)]
 pub struct Tokens {
-    /// The access token.
     pub access: String,
-    /// The refresh token.
     pub refresh: String,
-    /// The user.
     pub openid: String,
-    /// The device.
     pub device: String,
 }
+
+impl Tokens {
+    /// What a login gave that must have succeeded.
+    #[track_caller]
+    #[must_use]
+    pub fn of(login: &Answer) -> Self {
+        assert_eq!(login.status, StatusCode::OK, "{login:?}");
+        Self {
+            access: login.text_of("access_token"),
+            refresh: login.text_of("refresh_token"),
+            openid: login.text_of("openid"),
+            device: login.text_of("device"),
+        }
+    }
+}
+
+pub type Item = HashMap<String, AttributeValue>;
+
+/// Items by partition key and sort key.
+pub type Items = BTreeMap<(String, String), Item>;
 
 impl Laptop {
     /// A laptop as it comes.
@@ -174,18 +187,32 @@ impl Laptop {
     }
 
     /// Any request to the API.
-    pub fn method(&self, method: http::Method, path: &str) -> reqwest::RequestBuilder {
+    pub fn method(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.world.url))
     }
 
-    /// Posts JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         send(self.request(path).json(body)).await
     }
 
-    /// Posts JSON with an access token.
     pub async fn post_as(&self, access: &str, path: &str, body: &Value) -> Answer {
         send(self.request(path).bearer_auth(access).json(body)).await
+    }
+
+    /// Gets a path with an access token.
+    pub async fn get(&self, access: &str, path: &str) -> Answer {
+        send(self.method(Method::GET, path).bearer_auth(access)).await
+    }
+
+    /// Deletes what is at a path with an access token.
+    pub async fn delete(&self, access: &str, path: &str) -> Answer {
+        send(self.method(Method::DELETE, path).bearer_auth(access)).await
+    }
+
+    /// What WeChat says of the `session_key` of a user.
+    pub async fn checked(&self, user: &Tokens) -> String {
+        let session = self.get(&user.access, "/v1/session?wechat=check").await.ok();
+        session["wechat_session"].as_str().expect("text").to_owned()
     }
 
     /// What `wx.login` gives a user.
@@ -216,24 +243,19 @@ impl Laptop {
         self.login_with(&json!({ "code": self.code(user) })).await
     }
 
-    /// Logs in with this body.
     pub async fn login_with(&self, body: &Value) -> Tokens {
-        let answer = self.post("/v1/login", body).await;
-        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-        Tokens {
-            access: answer.text_of("access_token"),
-            refresh: answer.text_of("refresh_token"),
-            openid: answer.text_of("openid"),
-            device: answer.text_of("device"),
-        }
+        Tokens::of(&self.post("/v1/login", body).await)
     }
 
-    /// Refreshes.
+    /// Logs in so that it can be repeated.
+    pub async fn login_with_key(&self, key: &str, body: &Value) -> Answer {
+        send(self.request("/v1/login").header("idempotency-key", key).json(body)).await
+    }
+
     pub async fn refresh(&self, token: &str) -> Answer {
         self.post("/v1/refresh", &json!({ "refresh_token": token })).await
     }
 
-    /// The log so far.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
         self.log.lines()
@@ -246,10 +268,11 @@ impl Laptop {
         self.log().into_iter().find(|line| line.contains(&id)).unwrap_or_default()
     }
 
-    /// All items of the table.
-    pub async fn items(&self) -> Vec<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
-        let (client, table) = self.world.env.dynamodb().expect("a client");
-        client.scan().table_name(table).send().await.expect("a scan").items.unwrap_or_default()
+    pub async fn items(&self) -> Items {
+        let (client, table) = self.dynamodb();
+        let items = client.scan().table_name(table).send().await.expect("a scan").items.unwrap_or_default();
+        let key = |item: &Item| ["pk", "sk"].map(|name| item[name].as_s().expect("text").clone());
+        items.into_iter().map(|item| (key(&item).into(), item)).collect()
     }
 
     /// The client for the table, and its name.

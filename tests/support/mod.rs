@@ -24,12 +24,14 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use shared::clock::{Clock, Secs};
 
-pub use laptop::{Laptop, Start, Tokens};
+pub use laptop::{Item, Items, Laptop, Start, Tokens};
 pub(crate) use login::login_deps;
 pub use wechat_simulator::Simulator;
 
 /// When a test begins.
 pub const BEGIN: Secs = 1_800_000_000;
+
+pub const KEY: &str = "one-login-one-key";
 
 /// The mini program of the demo.
 pub const APPID: &str = "wx0123456789abcdef";
@@ -39,13 +41,11 @@ pub const APPID: &str = "wx0123456789abcdef";
 pub struct Hand(Arc<AtomicU64>);
 
 impl Hand {
-    /// A clock that stands at this time.
     #[must_use]
     pub fn at(begin: Secs) -> Self {
         Self(Arc::new(AtomicU64::new(begin)))
     }
 
-    /// Goes forward.
     pub fn advance(&self, seconds: Secs) {
         self.0.fetch_add(seconds, Ordering::SeqCst);
     }
@@ -57,7 +57,6 @@ impl Clock for Hand {
     }
 }
 
-/// Log lines.
 pub(crate) type Lines = Arc<Mutex<Vec<String>>>;
 
 /// A client for loopback, where tests speak plain HTTP: it trusts nobody.
@@ -88,7 +87,6 @@ fn client_that_trusts(roots: rustls::RootCertStore) -> reqwest::Client {
 pub struct Folder(pub PathBuf);
 
 impl Folder {
-    /// Makes an empty folder of its own.
     #[must_use]
     pub fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -111,12 +109,9 @@ impl Drop for Folder {
     }
 }
 
-/// An answer, read.
 #[derive(Clone)]
 pub struct Answer {
-    /// The status.
     pub status: StatusCode,
-    /// The headers.
     pub headers: http::HeaderMap,
     /// The body as it came.
     pub text: String,
@@ -129,7 +124,6 @@ impl fmt::Debug for Answer {
 }
 
 impl Answer {
-    /// The body as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
@@ -166,7 +160,6 @@ impl Answer {
         assert_eq!(self.header("www-authenticate").is_some(), status == 401, "{self:?}");
     }
 
-    /// A header's text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         self.headers.get(name).map(|value| value.to_str().expect("text").to_owned())
@@ -186,7 +179,6 @@ pub async fn send(request: reqwest::RequestBuilder) -> Answer {
     answer
 }
 
-/// Lower-case hex.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))

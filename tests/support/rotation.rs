@@ -15,7 +15,6 @@ pub const DAY: u64 = 86_400;
 pub const EMPTY: [(&str, &str); 3] =
     [("keyring", r#"{"keys":{}}"#), ("signing", r#"{"keys":[]}"#), ("jwks", r#"{"keys":[]}"#)];
 
-/// The steps of a rotation, in order.
 pub const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
 /// The rotation function, which makes keys for ES256.
@@ -39,7 +38,6 @@ pub async fn deps_for(algorithm: &str, manager: &SecretsManager, clock: &Hand) -
     Deps::from_env(env).await.unwrap()
 }
 
-/// One step of a rotation of one secret.
 pub async fn step(deps: &Deps, step: &str, secret: &str, version: &str) -> Result<(), RotationError> {
     let event = json!({ "Step": step, "SecretId": secret, "ClientRequestToken": version });
     ::rotation::handle(deps.clone(), serde_json::from_value(event).unwrap()).await.map(drop)

@@ -36,7 +36,6 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Starts it.
     #[must_use]
     pub fn start(mut command: Command) -> Self {
         let process = command.spawn().map(Self);

@@ -20,7 +20,6 @@ impl ReadSecret for Fixed {
     }
 }
 
-/// A secret with this text.
 pub(crate) async fn secret<T: FromSecret>(text: String) -> Arc<Secret<T>> {
     // By a clock that stands it never has to be read again.
     Secret::open("WXAUTH_GIVEN", Box::new(Fixed(text)), Arc::new(Hand::at(0))).await.expect("a secret")

@@ -19,10 +19,8 @@ struct Secret {
     stages: BTreeMap<String, String>,
 }
 
-/// The service, running.
 #[derive(Clone)]
 pub struct SecretsManager {
-    /// Its address.
     pub url: String,
     secrets: Arc<Mutex<BTreeMap<String, Secret>>>,
     down: Arc<Mutex<bool>>,
@@ -54,12 +52,10 @@ impl SecretsManager {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The current text of a secret.
     pub fn current(&self, secret: &str) -> String {
         self.at_stage(secret, "AWSCURRENT").expect("a current version")
     }
 
-    /// The text at a stage.
     pub fn at_stage(&self, secret: &str, stage: &str) -> Option<String> {
         let secrets = self.secrets();
         let secret = secrets.get(secret)?;

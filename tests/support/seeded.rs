@@ -9,12 +9,10 @@ use shared::entropy::Entropy;
 pub struct Seeded(u64);
 
 impl Seeded {
-    /// The sequence of a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number.
     pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,7 +25,6 @@ impl Seeded {
         self.number() % end
     }
 
-    /// An index into a list of this length.
     pub fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).expect("an index")
     }
@@ -48,7 +45,6 @@ impl Seeded {
 pub struct SeededEntropy(Mutex<Seeded>);
 
 impl SeededEntropy {
-    /// The sequence of a seed.
     pub fn new(seed: u64) -> Self {
         Self(Mutex::new(Seeded::new(seed)))
     }

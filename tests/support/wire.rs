@@ -32,7 +32,6 @@ const QUIET: Duration = Duration::from_millis(4);
 pub struct Waiting {
     /// `UpdateItem` and the like; of WeChat's the path.
     pub operation: String,
-    /// What it asks for.
     pub body: Value,
     word: oneshot::Sender<Word>,
     done: oneshot::Receiver<()>,

@@ -22,7 +22,6 @@ const COMPARISONS: usize = 1_000_000;
 /// So many requests are under way at once: with more the embedded table is busy for longer than the SDK waits.
 const UNDER_WAY: usize = 32;
 
-/// The lines of this suite.
 pub async fn rows(size: Size) -> Vec<Row> {
     let mut rows = phone_numbers(size).await;
     rows.extend(tokens(size).await);

@@ -64,7 +64,7 @@ async fn marked(laptop: &Laptop) -> Journey {
     let profile = laptop.sim("userinfo", json!({ "user": "alice" }));
     laptop.post_as(&access, "/v1/userinfo", &profile).await.ok();
     for path in ["/v1/session?wechat=check", "/v1/sessions"] {
-        send(laptop.method(http::Method::GET, path).bearer_auth(&access)).await.ok();
+        laptop.get(&access, path).await.ok();
     }
     laptop.clock.advance(200);
     let successor = laptop.refresh(&refresh).await.text_of("refresh_token");

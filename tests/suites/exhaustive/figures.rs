@@ -3,7 +3,6 @@
 use super::{Setup, explore};
 use crate::suites::row::{Row, Size, grouped};
 
-/// The lines of this suite.
 pub fn rows(size: Size) -> Vec<Row> {
     let logins = size.of(1, 2);
     let explored: Vec<_> =

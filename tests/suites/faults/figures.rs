@@ -33,7 +33,6 @@ fn worst<'a>(what: &str, bar: Duration, waited: impl Iterator<Item = &'a Waited>
     }
 }
 
-/// The lines of this suite.
 pub async fn rows(size: Size) -> Vec<Row> {
     let times = size.of(TIMES.0, TIMES.1);
     let waited = patience().await;

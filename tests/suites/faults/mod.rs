@@ -14,7 +14,6 @@ mod wechat;
 use std::{collections::BTreeMap, fmt};
 
 use futures_util::future::join_all;
-use http::Method;
 use serde_json::{Value, json};
 use shared::{ids::AppId, redacted::LoginCode, session::claim::CodeHash};
 use tokio::sync::Semaphore;
@@ -27,7 +26,6 @@ static AT_ONCE: Semaphore = Semaphore::const_new(4);
 /// What came of one fault.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The fault.
     pub fault: &'static str,
     /// How often it was met, by the one who is asked after.
     pub times: u64,
@@ -182,21 +180,11 @@ fn count(user: &Tokens, login: Option<&Login>, of: impl Fn(&str) -> u32) -> u32 
     of(&user.openid) + login.map_or(0, |login| of(&login.hash()))
 }
 
-/// What a login answered.
-fn tokens(answer: &Answer) -> Tokens {
-    Tokens {
-        access: answer.text_of("access_token"),
-        refresh: answer.text_of("refresh_token"),
-        openid: answer.text_of("openid"),
-        device: answer.text_of("device"),
-    }
-}
-
 /// Goes on from the answer to a login as its `action` says, until there are tokens.
 async fn settle_login(laptop: &Laptop, user: &str, mut login: Login, mut answer: Answer) -> Result<Tokens, String> {
     for _ in 0..4 {
         match answer.json()["action"].as_str() {
-            None => return Ok(tokens(&answer)),
+            None => return Ok(Tokens::of(&answer)),
             Some("retry") => {}
             Some("relogin") => login = Login::new(laptop, user),
             Some(_) => break,
@@ -222,7 +210,7 @@ async fn settle_refresh(laptop: &Laptop, before: &Tokens, answer: Answer) -> Res
 
 /// Whether both tokens are taken.
 async fn is_alive(laptop: &Laptop, tokens: &Tokens) -> Result<(), String> {
-    let session = send(laptop.method(Method::GET, "/v1/session").bearer_auth(&tokens.access)).await;
+    let session = laptop.get(&tokens.access, "/v1/session").await;
     must(session.status == 200, || format!("dead access token: {session:?}"))?;
     let refreshed = laptop.refresh(&tokens.refresh).await;
     must(refreshed.status == 200, || format!("dead refresh token: {refreshed:?}"))

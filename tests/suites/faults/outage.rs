@@ -22,7 +22,6 @@ pub enum Outage {
 /// What was asked for during the outage, and what of it was served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Served {
-    /// Refreshes.
     pub refreshes: u64,
     /// Of them served.
     pub refreshed: u64,

@@ -157,7 +157,7 @@ async fn settle(process: &Laptop, at: usize, before: &Tokens, answer: &Answer) -
     must(said(answer) == "200", || format!("{answer:?}"))?;
     match at % 2 {
         0 => settle_refresh(process, before, answer.clone()).await,
-        _ => is_alive(process, &super::tokens(answer)).await,
+        _ => is_alive(process, &Tokens::of(answer)).await,
     }
 }
 

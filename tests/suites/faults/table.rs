@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt as _, future::join_all, stream};
-use http::Method;
 
 use super::{
     Case, Login, Outcome, count, each, is_alive, must,
     proxy::{Fault, Proxy, Then},
     said, settle_login, settle_refresh,
 };
-use crate::{Answer, Laptop, Tokens, send};
+use crate::{Answer, Laptop, Tokens};
 
 /// As many as the SDK's own budget for repetitions lets a process have at once.
 const USERS: usize = 8;
@@ -208,7 +207,7 @@ async fn over(fault: &'static str, times: u64, is_swept: bool) -> Outcome {
         if is_swept {
             sweep(&laptop, &sessions).await;
         }
-        let access = send(laptop.method(Method::GET, "/v1/session").bearer_auth(&before.access)).await;
+        let access = laptop.get(&before.access, "/v1/session").await;
         let answer = laptop.refresh(&before.refresh).await;
         let result = async {
             must(access.status == 401, || format!("{access:?}"))?;

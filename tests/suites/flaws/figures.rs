@@ -14,7 +14,6 @@ async fn clauses(what: &str, clauses: &[Clause], of: u64) -> Row {
     Row::all(what, (clauses.len() - unnoticed.len()) as u64, of)
 }
 
-/// The lines of this suite.
 pub async fn rows() -> Vec<Row> {
     let is_of_refresh = |clause: &Clause| format!("{clause:?}").starts_with("Rotate");
     let (refresh, others): (Vec<_>, Vec<_>) = Clause::ALL.iter().copied().partition(is_of_refresh);

@@ -6,7 +6,6 @@ use crate::suites::row::{Row, Size};
 /// For each target.
 const MOST: (u64, u64) = (1_000_000, 50_000_000);
 
-/// The lines of this suite.
 pub fn rows(size: Size) -> Vec<Row> {
     let inputs = size.of(MOST.0, MOST.1);
     let mut all = Tally::default();

@@ -71,13 +71,11 @@ impl Function {
         routes.into_iter().find_map(|(at, routes)| routes.iter().any(|route| route.path == path).then_some(at))
     }
 
-    /// Its name.
     pub(super) fn name(self) -> &'static str {
         ["login", "refresh", "phone", "userinfo", "session", "push", "keys"][self as usize]
     }
 }
 
-/// An answer, read.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) code: Option<Code>,
@@ -86,7 +84,6 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Its body as JSON.
     pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("JSON")
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde_json::json;
 use shared::clock::{Clock as _, Secs};
 
@@ -10,7 +10,7 @@ use super::{
     Event, History,
     register::{Operation, Seen, Told},
 };
-use crate::{Answer, Laptop, jwt_claims, seeded::Seeded, send};
+use crate::{Answer, Laptop, jwt_claims, seeded::Seeded};
 
 /// An access token is not used longer than this: a history is about sessions.
 const FRESH: Secs = 800;
@@ -126,7 +126,7 @@ impl<'a> Client<'a> {
 
     async fn look(&mut self, access: Access) {
         self.call(Operation::Look { made_at: access.made_at });
-        let answer = send(self.laptop.method(Method::GET, "/v1/session").bearer_auth(&access.text)).await;
+        let answer = self.laptop.get(&access.text, "/v1/session").await;
         let told = if answer.status == StatusCode::OK {
             Told::Session(Some(answer.json()["expires_at"].as_u64().expect("a time")))
         } else {
@@ -138,7 +138,7 @@ impl<'a> Client<'a> {
 
     async fn log_out(&mut self, access: Access) {
         self.call(Operation::LogOut { made_at: access.made_at });
-        let answer = send(self.laptop.method(Method::DELETE, "/v1/session").bearer_auth(&access.text)).await;
+        let answer = self.laptop.delete(&access.text, "/v1/session").await;
         assert_eq!(answer.status, StatusCode::NO_CONTENT, "{answer:?}");
         self.told(Told::Done);
     }

@@ -6,7 +6,6 @@ use crate::suites::row::{Row, Size};
 /// Operations in all; a history has some thirty.
 const OPERATIONS: (u64, u64) = (100_000, 1_000_000);
 
-/// The lines of this suite.
 pub async fn rows(size: Size) -> Vec<Row> {
     let operations = size.of(OPERATIONS.0, OPERATIONS.1);
     let judged = Processes::start(0).await.judge(1_000, operations).await;

@@ -44,7 +44,6 @@ fn thefts(what: &str, thief: Thief, median: Option<u64>, size: Size, all: &mut F
     row
 }
 
-/// The lines of this suite.
 pub fn rows(size: Size) -> Vec<Row> {
     let mut all = Figures::default();
     let mut run = |network, habit| {

@@ -43,7 +43,6 @@ const PROCESSES: usize = 4;
 /// What a client is told.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// Tokens.
     Tokens(Held),
     /// Log in again.
     Relogin(Option<RefreshError>),

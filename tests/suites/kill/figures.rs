@@ -13,7 +13,6 @@ const REPEATED: u64 = 5;
 const REFRESHES: (u64, u64) = (200, 5_000);
 const ROUNDS: (u64, u64) = (8, 400);
 
-/// The lines of this suite.
 pub async fn rows(size: Size) -> Vec<Row> {
     let binaries = build();
     let refreshes = refreshes(&binaries, size.of(REFRESHES.0, REFRESHES.1)).await;

@@ -68,7 +68,7 @@ impl<'a> House<'a> {
     /// The generation of the one session.
     async fn generation(&self) -> String {
         let items = self.laptop.items().await;
-        let generation = items.iter().find_map(|item| item.get("generation")?.as_n().ok());
+        let generation = items.values().find_map(|item| item.get("generation")?.as_n().ok());
         generation.expect("a session").clone()
     }
 

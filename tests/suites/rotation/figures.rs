@@ -6,7 +6,6 @@ use crate::suites::row::{Row, grouped};
 /// A day lies between two of them, and five requests in a minute.
 const ROTATIONS: u64 = 12;
 
-/// The lines of this suite.
 pub async fn rows() -> Vec<Row> {
     let seen = across(100_000).await;
     let Across { requests, failed, rotations, half } = seen;
