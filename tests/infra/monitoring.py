@@ -48,7 +48,7 @@ def _written_by_the_functions():
 
 
 def _anchors():
-    headings = re.findall(r"^#+ (.+)$", (support.ROOT / "infra" / "README.md").read_text(), re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", (support.ROOT / "infra" / "OPERATE.md").read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
@@ -58,7 +58,7 @@ def there_is_an_alarm_for_each_thing_that_needs_a_person():
 
 def every_alarm_points_at_a_heading_that_says_what_to_do():
     for name, alarm in _alarms().items():
-        anchor = re.search(r"See infra/README\.md#([\w-]+)$", alarm["AlarmDescription"]).group(1)
+        anchor = re.search(r"See infra/OPERATE\.md#([\w-]+)$", alarm["AlarmDescription"]).group(1)
         assert anchor == name.lower()
         assert anchor in _anchors(), name
 
