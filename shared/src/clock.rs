@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// Unix seconds, or a span of them: what the table's TTL and JWTs count in.
 pub type Secs = u64;
 
-/// Tells the time. Everything that is stored or compared takes it from here.
+/// Tells the time. Every time that is stored or compared comes from here.
 pub trait Clock: Send + Sync {
     /// The present, in Unix seconds.
     fn now(&self) -> Secs;
@@ -18,7 +18,7 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl SystemClock {
-    /// The time since 1970; zero on a machine whose clock stands before that.
+    /// The time since 1970; zero on a machine whose clock shows an earlier time.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
     pub fn since_epoch() -> Duration {
@@ -32,32 +32,42 @@ impl Clock for SystemClock {
     }
 }
 
-/// The instant by which a request must be answered: no attempt starts that cannot end before it.
+/// The instant by which a request must be answered.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// The deadline that lies `span` from now.
+    /// The deadline that is `span` from now.
     #[must_use]
     pub fn after(span: Duration) -> Self {
         Self(Instant::now() + span)
     }
 
-    /// What is left, never negative.
+    /// The time that is left, never negative.
     #[must_use]
     pub fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// The deadline that leaves `span` until this one, for what comes after.
+    /// An earlier deadline, which leaves `span` until this one for what comes afterwards.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
         Self(self.0.checked_sub(span).unwrap_or_else(Instant::now))
     }
 
-    /// The earlier of this deadline and the one that lies `span` from now.
+    /// The earlier of this deadline and the one that is `span` from now.
     #[must_use]
     pub fn within(self, span: Duration) -> Self {
         Self(self.0.min(Instant::now() + span))
+    }
+
+    /// The output of `work`, or nothing if the deadline comes first.
+    pub async fn limit<T>(self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout_at(self.0, work).await.ok()
+    }
+
+    /// The output of work that may be left out: it gets at most `longest`, and at most a third of the time that is left.
+    pub async fn optional<T>(self, longest: Duration, work: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(longest.min(self.left() / 3), work).await.ok()
     }
 }

@@ -1,119 +1,16 @@
-//! What the environment may say, checked once: each wrong variable is one sentence that names it.
+//! What the environment says, checked once.
 
-use std::{collections::HashMap, fmt};
-
-use url::Url;
-
-use crate::{clock::Secs, session::rotation::RefreshPolicy, token::jwks::KeyKind};
-
-/// Which variable is wrong and what it should be; never the value it has.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{variable} should be {should}")]
-pub struct ConfigError {
-    variable: String,
-    should: String,
-}
-
-impl ConfigError {
-    /// Says that `variable` should be something else.
-    pub fn new(variable: &str, should: impl Into<String>) -> Self {
-        Self { variable: variable.to_owned(), should: should.into() }
-    }
-}
-
-/// The variables that a function was started with.
-#[derive(Clone, Default)]
-pub struct Vars(HashMap<String, String>);
-
-impl fmt::Debug for Vars {
-    /// Names only: some values are credentials.
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Vars {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(vars: I) -> Self {
-        Self(vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
-    }
-}
-
-impl Vars {
-    /// The value of a variable that is set and not empty.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    /// The value of a variable that must be set.
-    pub fn required(&self, name: &str, should: &str) -> Result<&str, ConfigError> {
-        self.get(name).ok_or_else(|| ConfigError::new(name, format!("set to {should}")))
-    }
-
-    fn number(&self, name: &str, default: Secs, least: Secs, most: Secs) -> Result<Secs, ConfigError> {
-        let Some(text) = self.get(name) else { return Ok(default) };
-        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        match text.parse() {
-            Ok(number) if digits && (least..=most).contains(&number) => Ok(number),
-            _ => Err(ConfigError::new(name, format!("a whole number from {least} to {most}"))),
-        }
-    }
-
-    fn flag(&self, name: &str) -> Result<bool, ConfigError> {
-        match self.get(name) {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(_) => Err(ConfigError::new(name, "true or false")),
-        }
-    }
-
-    /// An address without path or query, as text without a slash at its end; https unless the host is loopback.
-    fn origin(&self, name: &str) -> Result<Option<String>, ConfigError> {
-        let Some(text) = self.get(name) else { return Ok(None) };
-        let origin = Url::parse(text).ok().filter(|url| {
-            let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-            let anonymous = url.username().is_empty() && url.password().is_none();
-            bare && anonymous && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url)))
-        });
-        match origin {
-            // Byte for byte what others compare with: no other spelling of the same origin.
-            Some(url) if url.as_str().trim_end_matches('/') == text => Ok(Some(text.to_owned())),
-            _ => Err(ConfigError::new(
-                name,
-                "an https origin such as https://auth.example.com, without a path or a slash at its end (http for loopback)",
-            )),
-        }
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
+use crate::{
+    clock::Secs,
+    session::refresh::RefreshPolicy,
+    token::{access::AccessTokenConfig, jwks::KeyKind},
+    vars::{ConfigError, Vars},
+};
 
 /// Ten years: longer than any lifetime that makes sense, short enough that no sum of times overflows.
 const TEN_YEARS: Secs = 10 * 365 * 86_400;
 
-/// How an access token is filled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issuing {
-    /// `WXAUTH_ISSUER`: the `iss`; without it, `https://` and the domain that the request came to.
-    pub issuer: Option<String>,
-    /// `WXAUTH_AUDIENCE`: the `aud`; without it, the appid.
-    pub audience: Option<String>,
-    /// `WXAUTH_ACCESS_SECONDS`: how long an access token lives.
-    pub access: Secs,
-    /// `WXAUTH_UNIONID_CLAIM`: whether the unionid stands in access tokens.
-    pub unionid: bool,
-    /// `WXAUTH_NOT_BEFORE`: sessions made before this instant count as ended (the emergency brake).
-    pub not_before: Secs,
-}
-
-impl Issuing {
+impl AccessTokenConfig {
     /// Reads the variables.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         Ok(Self {
@@ -156,11 +53,11 @@ fn not_before(vars: &Vars) -> Result<Secs, ConfigError> {
 
 /// Reads `WXAUTH_TABLE`.
 pub fn table(vars: &Vars) -> Result<String, ConfigError> {
-    let should = "the name of the DynamoDB table: 3 to 255 of A-Z a-z 0-9 _ . -";
-    let name = vars.required("WXAUTH_TABLE", should)?;
+    let expected = "the name of the DynamoDB table: 3 to 255 of A-Z a-z 0-9 _ . -";
+    let name = vars.required("WXAUTH_TABLE", expected)?;
     let fits = (3..=255).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
-    if fits { Ok(name.to_owned()) } else { Err(ConfigError::new("WXAUTH_TABLE", should)) }
+    if fits { Ok(name.to_owned()) } else { Err(ConfigError::new("WXAUTH_TABLE", expected)) }
 }
 
 /// Reads `WXAUTH_SIGNING_ALGORITHM`, which only `rotation` needs; without it, RS256.
@@ -187,10 +84,15 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_contract() {
-        let (issuing, policy) =
-            (Issuing::from_vars(&Vars::default()).unwrap(), RefreshPolicy::from_vars(&Vars::default()).unwrap());
+        let (access, policy) = (
+            AccessTokenConfig::from_vars(&Vars::default()).unwrap(),
+            RefreshPolicy::from_vars(&Vars::default()).unwrap(),
+        );
 
-        assert_eq!(issuing, Issuing { issuer: None, audience: None, access: 900, unionid: false, not_before: 0 });
+        assert_eq!(
+            access,
+            AccessTokenConfig { issuer: None, audience: None, access: 900, unionid: false, not_before: 0 }
+        );
         assert_eq!((policy.min_age, policy.grace, policy.in_flight), (120, 60, 60));
         assert_eq!((policy.idle, policy.absolute, policy.not_before), (604_800, 2_592_000, 0));
         assert_eq!(wechat_url(&Vars::default()).unwrap(), "https://api.weixin.qq.com");
@@ -207,7 +109,7 @@ mod tests {
             ("WXAUTH_ISSUER", "http://MARKER.example.com"),
             ("WXAUTH_NOT_BEFORE", "-1"),
         ] {
-            let sentence = Issuing::from_vars(&vars(name, value)).unwrap_err().to_string();
+            let sentence = AccessTokenConfig::from_vars(&vars(name, value)).unwrap_err().to_string();
             assert!(sentence.starts_with(name) && !sentence.contains("MARKER"), "{sentence}");
         }
         for name in ["WXAUTH_IDLE_SECONDS", "WXAUTH_ABSOLUTE_SECONDS", "WXAUTH_GRACE_SECONDS", "WXAUTH_MIN_AGE_SECONDS"]
@@ -227,7 +129,7 @@ mod tests {
 
     #[test]
     fn an_issuer_is_an_origin() {
-        let issuer = |value| Issuing::from_vars(&vars("WXAUTH_ISSUER", value)).map(|issuing| issuing.issuer);
+        let issuer = |value| AccessTokenConfig::from_vars(&vars("WXAUTH_ISSUER", value)).map(|access| access.issuer);
 
         assert_eq!(issuer("https://auth.example.com").unwrap().unwrap(), "https://auth.example.com");
         assert_eq!(issuer("http://127.0.0.1:9000").unwrap().unwrap(), "http://127.0.0.1:9000");

@@ -1,6 +1,6 @@
-//! The environment of a function: the only reader of it, and the one place where clients are built.
+//! The environment of a function: the only file that reads it, and the only one that builds clients.
 //!
-//! A function asks for what it needs and nothing else is read, connected or required.
+//! A function asks for what it needs. Nothing else is read, connected or required.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,29 +9,29 @@ use aws_sdk_dynamodb::config::{
     retry::{RetryConfig, RetryPartition},
     timeout::TimeoutConfig,
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls::pki_types::CertificateDer;
 use url::Url;
 
 use crate::{
     clock::{Clock, SystemClock},
-    config::{self, ConfigError, Issuing, Vars},
+    config,
     entropy::{Entropy, OsEntropy},
     http::record::Log,
+    platform_token::{PlatformTokens, TokenCache},
     secrets::{
         FromSecret, ManagedSecret, ReadSecret, Secret, SecretFile,
-        rotation::{SecretsManager, WrittenSecret},
+        key_rotation::{SecretsManager, WrittenSecret},
     },
-    session::{dynamo::DynamoTable, rotation::RefreshPolicy},
+    session::refresh::RefreshPolicy,
+    store::dynamo::DynamoTable,
+    tls,
     token::{
-        access::{AccessSigner, AccessVerifier},
+        access::{AccessSigner, AccessTokenConfig, AccessVerifier},
         jwks::{KeyKind, PublicJwks},
         keyring::Keyring,
     },
-    wechat::{
-        Apps,
-        client::HttpWechat,
-        platform_token::{Known, PlatformTokens},
-    },
+    vars::{ConfigError, Vars},
+    wechat::{app::Apps, client::HttpWechat},
 };
 
 /// Everything a function may be given, built once.
@@ -41,7 +41,8 @@ pub struct Env {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     log: Log,
-    /// The certificates of `SSL_CERT_FILE`.
+    /// The certificates of `SSL_CERT_FILE`. The WeChat client trusts them in addition to the compiled-in roots. The AWS client
+    /// reads the same file instead of the machine's roots, as every program does that honours this variable.
     roots: Vec<CertificateDer<'static>>,
     /// Shared by all AWS clients: the machine's TLS roots load once.
     aws_http: SharedHttpClient,
@@ -81,11 +82,11 @@ impl Env {
 
     /// An environment of these variables, with this clock, randomness and log.
     pub fn new(vars: Vars, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, log: Log) -> Result<Self, ConfigError> {
-        let roots = extra_roots(&vars)?;
-        let tls = aws_smithy_http_client::tls::Provider::Rustls(
+        let roots = tls::extra_roots(&vars)?;
+        let provider = aws_smithy_http_client::tls::Provider::Rustls(
             aws_smithy_http_client::tls::rustls_provider::CryptoMode::AwsLc,
         );
-        let aws_http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
+        let aws_http = aws_smithy_http_client::Builder::new().tls_provider(provider).build_https();
         Ok(Self { vars, clock, entropy, log, roots, aws_http })
     }
 
@@ -107,12 +108,12 @@ impl Env {
         self.log.clone()
     }
 
-    /// How access tokens are filled.
-    pub fn issuing(&self) -> Result<Issuing, ConfigError> {
-        Issuing::from_vars(&self.vars)
+    /// How access tokens are filled in.
+    pub fn access_token_config(&self) -> Result<AccessTokenConfig, ConfigError> {
+        AccessTokenConfig::from_vars(&self.vars)
     }
 
-    /// The times that decide over a refresh.
+    /// The times that decide what a refresh does.
     pub fn refresh_policy(&self) -> Result<RefreshPolicy, ConfigError> {
         RefreshPolicy::from_vars(&self.vars)
     }
@@ -156,7 +157,7 @@ impl Env {
             keyring: Arc::clone(keyring),
             clock: self.clock(),
             entropy: self.entropy(),
-            known: Known::default(),
+            cache: TokenCache::default(),
         }))
     }
 
@@ -192,10 +193,10 @@ impl Env {
 
     /// The secret that `rotation` writes the public half to.
     pub fn public_half(&self) -> Result<Arc<WrittenSecret>, ConfigError> {
-        let should = "the name or ARN of a secret";
-        let id = self.vars.required("WXAUTH_JWKS", should)?.to_owned();
+        let expected = "the name or ARN of a secret";
+        let id = self.vars.required("WXAUTH_JWKS", expected)?.to_owned();
         if id.starts_with("file:") {
-            return Err(ConfigError::new("WXAUTH_JWKS", format!("{should}: what rotation writes is read on AWS")));
+            return Err(ConfigError::new("WXAUTH_JWKS", format!("{expected}: what rotation writes is read on AWS")));
         }
         Ok(Arc::new(WrittenSecret { client: self.secrets_manager()?, id }))
     }
@@ -206,10 +207,10 @@ impl Env {
     }
 
     async fn secret<T: FromSecret>(&self, variable: &'static str) -> Result<Arc<Secret<T>>, ConfigError> {
-        let should = "the name or ARN of a secret, or file:PATH";
-        let name = self.vars.required(variable, should)?;
+        let expected = "the name or ARN of a secret, or file:PATH";
+        let name = self.vars.required(variable, expected)?;
         let source: Box<dyn ReadSecret> = match name.strip_prefix("file:") {
-            Some("") => return Err(ConfigError::new(variable, should)),
+            Some("") => return Err(ConfigError::new(variable, expected)),
             Some(path) => Box::new(SecretFile(path.into())),
             None => Box::new(ManagedSecret { client: self.secrets_manager()?, id: name.to_owned() }),
         };
@@ -238,9 +239,9 @@ impl Env {
 
     /// Lambda puts a role's credentials into the environment and replaces the process before they end.
     fn credentials(&self) -> Result<SharedCredentialsProvider, ConfigError> {
-        let should = "set to the credentials of the function's role, as Lambda does";
-        let id = self.vars.required("AWS_ACCESS_KEY_ID", should)?;
-        let secret = self.vars.required("AWS_SECRET_ACCESS_KEY", should)?;
+        let expected = "set to the credentials of the function's role, as Lambda does";
+        let id = self.vars.required("AWS_ACCESS_KEY_ID", expected)?;
+        let secret = self.vars.required("AWS_SECRET_ACCESS_KEY", expected)?;
         let token = self.vars.get("AWS_SESSION_TOKEN").map(str::to_owned);
         Ok(SharedCredentialsProvider::new(Credentials::new(id, secret, token, None, "environment")))
     }
@@ -252,17 +253,6 @@ impl Env {
             Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => Ok(Some(url.to_owned())),
             _ => Err(ConfigError::new(name, "the URL of an endpoint, such as http://127.0.0.1:8000")),
         }
-    }
-}
-
-/// The certificates of `SSL_CERT_FILE`. The WeChat client trusts them beside the roots that are compiled in; the AWS
-/// client reads the same file in place of the machine's roots, as every program does that heeds this variable.
-fn extra_roots(vars: &Vars) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let Some(path) = vars.get("SSL_CERT_FILE") else { return Ok(Vec::new()) };
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(roots) if !roots.is_empty() => Ok(roots),
-        _ => Err(ConfigError::new("SSL_CERT_FILE", "a PEM file with at least one certificate")),
     }
 }
 

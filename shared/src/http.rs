@@ -1,28 +1,29 @@
-//! HTTP manners that every route shares: what comes in, what goes out, the one log line.
+//! HTTP as every route has it: requests, responses, the one log line.
 
-pub mod bearer;
 pub mod body;
+pub mod extract;
 pub mod record;
 
 use std::time::Duration;
 
 use axum::{
     Router,
-    extract::{FromRequestParts, Request, State},
+    extract::{Request, State},
+    handler::Handler,
     middleware::{self, Next},
     response::{IntoResponse, Response},
+    routing::{MethodFilter, on},
 };
-use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
-use http_body_util::BodyExt as _;
-use serde::{Serialize, de::DeserializeOwned};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     clock::Deadline,
-    config::Issuing,
     problem::{Code, Problem},
 };
+use extract::RequestId;
 use record::Log;
 
 /// The longest body that is read, in bytes.
@@ -31,37 +32,51 @@ pub const LONGEST_BODY: usize = 16 * 1024;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One route of a function, as the template names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Route {
     /// `POST`, `GET` or `DELETE`.
     pub method: &'static str,
     /// The path, from the root of the API.
     pub path: &'static str,
+    filter: MethodFilter,
 }
 
 impl Route {
-    /// A route that gives a document.
+    /// A route that reads.
     #[must_use]
     pub const fn get(path: &'static str) -> Self {
-        Self { method: "GET", path }
+        Self { method: "GET", path, filter: MethodFilter::GET }
     }
 
     /// A route that takes a body.
     #[must_use]
     pub const fn post(path: &'static str) -> Self {
-        Self { method: "POST", path }
+        Self { method: "POST", path, filter: MethodFilter::POST }
     }
 
     /// A route that ends something.
     #[must_use]
     pub const fn delete(path: &'static str) -> Self {
-        Self { method: "DELETE", path }
+        Self { method: "DELETE", path, filter: MethodFilter::DELETE }
     }
 }
 
-/// Wraps a function's routes in everything that all of them owe to the client.
+/// Puts handlers on named [`Route`]s.
+pub trait RouterExt<S> {
+    /// Adds a route, whose method and path cannot disagree with what the template is compared with.
+    #[must_use]
+    fn on<H: Handler<T, S>, T: 'static>(self, route: Route, handler: H) -> Self;
+}
+
+impl<S: Clone + Send + Sync + 'static> RouterExt<S> for Router<S> {
+    fn on<H: Handler<T, S>, T: 'static>(self, route: Route, handler: H) -> Self {
+        self.route(route.path, on(route.filter, handler))
+    }
+}
+
+/// Wraps a function's routes in what every route has.
 ///
-/// From outside in: the record line and the answer's headers; a panic becomes `internal`; the size of the body and the
+/// From outside in: the log line and the response's headers; a panic becomes `internal`; the size of the body and the
 /// deadline; the routes, whose fallbacks are [`Problem`]s too.
 pub fn stack(routes: Router, log: Log) -> Router {
     routes
@@ -70,66 +85,17 @@ pub fn stack(routes: Router, log: Log) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(middleware::from_fn_with_state(log, record::record))
-                .layer(middleware::from_fn(answer))
+                .layer(middleware::from_fn(finish))
                 .layer(CatchPanicLayer::custom(|_| Problem::new(Code::Internal).into_response()))
                 .layer(middleware::from_fn(limit)),
         )
 }
 
-/// Lambda's id of this invocation.
-#[derive(Clone, Debug)]
-pub struct RequestId(pub String);
-
-/// The address that the request came from, as the gateway saw it (`requestContext.http.sourceIp`).
-#[derive(Clone, Debug)]
-pub struct Source(pub String);
-
-/// The host that the client called, as the gateway saw it (`requestContext.domainName`).
-#[derive(Clone, Debug)]
-pub struct Domain(pub String);
-
-impl Domain {
-    /// The `iss` of what is issued to a request that came here.
-    #[must_use]
-    pub fn issuer(&self, issuing: &Issuing) -> String {
-        issuing.issuer.clone().unwrap_or_else(|| format!("https://{}", self.0))
-    }
-}
-
-/// Declares extractors for what [`crate::lambda`] puts beside each request.
-macro_rules! beside_the_request {
-    ($($name:ty),*) => {$(
-        impl<S: Sync> FromRequestParts<S> for $name {
-            type Rejection = Problem;
-
-            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-                parts.extensions.get::<Self>().cloned().ok_or(Problem::new(Code::Internal))
-            }
-        }
-    )*};
-}
-
-beside_the_request!(Deadline, Domain, RequestId, Source);
-
-/// The query, in the form of `T`.
+/// A 200 response in JSON.
 #[derive(Clone, Copy, Debug)]
-pub struct Query<T>(pub T);
+pub struct JsonResponse<T>(pub T);
 
-impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // The reader's own words may quote the query: they are dropped here.
-        let query = axum::extract::Query::try_from_uri(&parts.uri);
-        query.map(|axum::extract::Query(query)| Self(query)).map_err(|_| Problem::new(Code::InvalidRequest))
-    }
-}
-
-/// A 200 answer in JSON.
-#[derive(Clone, Copy, Debug)]
-pub struct Answer<T>(pub T);
-
-impl<T: Serialize> IntoResponse for Answer<T> {
+impl<T: Serialize> IntoResponse for JsonResponse<T> {
     fn into_response(self) -> Response {
         match serde_json::to_string(&self.0) {
             Ok(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response(),
@@ -138,15 +104,15 @@ impl<T: Serialize> IntoResponse for Answer<T> {
     }
 }
 
-/// Lets an answer be kept for five minutes: for documents that are the same for everybody.
+/// Lets a response be cached for five minutes: for documents that are the same for everybody.
 #[must_use]
 pub fn cached(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
     response
 }
 
-/// Writes the body of a [`Problem`] and the headers that every answer has.
-async fn answer(id: RequestId, request: Request, next: Next) -> Response {
+/// Writes the body of a [`Problem`] and the headers that every response has.
+async fn finish(id: RequestId, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions().get::<Problem>().cloned() {
         response = problem_response(&problem, &id, response);
@@ -174,42 +140,39 @@ fn problem_response(problem: &Problem, id: &RequestId, mut response: Response) -
     response
 }
 
-/// Refuses a body that is too large, and ends what outlives its deadline.
-async fn limit(by: Deadline, request: Request, next: Next) -> Result<Response, Problem> {
-    // An event carries the whole body, so its size is known before a byte of it is looked at.
+/// Refuses a body that is too large, and ends a request at its deadline.
+async fn limit(deadline: Deadline, request: Request, next: Next) -> Result<Response, Problem> {
+    // An event holds the whole body, so the size is known before a byte of it is read.
     let size = http_body::Body::size_hint(request.body()).lower();
     if size > LONGEST_BODY as u64 {
         return Err(Problem::new(Code::PayloadTooLarge));
     }
-    in_time(by, request, next).await
+    in_time(deadline, request, next).await
 }
 
-async fn in_time(by: Deadline, request: Request, next: Next) -> Result<Response, Problem> {
-    tokio::time::timeout(by.left(), next.run(request))
-        .await
-        .map_err(|cause| Problem::new(Code::Unavailable).because(cause))
+/// The request did not end before its deadline.
+#[derive(Debug, thiserror::Error)]
+#[error("deadline has elapsed")]
+struct OutOfTime;
+
+async fn in_time(deadline: Deadline, request: Request, next: Next) -> Result<Response, Problem> {
+    deadline.limit(next.run(request)).await.ok_or(Problem::new(Code::Unavailable).because(OutOfTime))
 }
 
-/// Has routes answer within `longest`, where a client or the gateway would not wait as long as Lambda does.
+/// Ends requests to these routes after `longest`, where a client or the gateway would not wait as long as Lambda does.
 ///
-/// What they call gets the earlier [`Deadline`] as well.
+/// Handlers get the earlier [`Deadline`] as well.
 pub fn within(longest: Duration, routes: Router) -> Router {
     routes.layer(middleware::from_fn_with_state(longest, shorten))
 }
 
 async fn shorten(
     State(longest): State<Duration>,
-    by: Deadline,
+    deadline: Deadline,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let by = by.within(longest);
-    request.extensions_mut().insert(by);
-    in_time(by, request, next).await
-}
-
-/// Reads a body, whose size [`limit`] has looked at.
-async fn collect(body: axum::body::Body) -> Result<Vec<u8>, Problem> {
-    let collected = body.collect().await.map_err(|_| Problem::new(Code::InvalidRequest))?;
-    Ok(collected.to_bytes().into())
+    let deadline = deadline.within(longest);
+    request.extensions_mut().insert(deadline);
+    in_time(deadline, request, next).await
 }

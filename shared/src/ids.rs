@@ -5,18 +5,20 @@ use std::fmt;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 
 /// Why a text is not the identifier it should be.
 #[derive(Debug, thiserror::Error)]
 #[error("not a valid {0}")]
 pub struct IdDefect(&'static str);
 
-/// A mini program's AppID. Public: it stands in every copy of the mini program.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A mini program's AppID. It is public: every copy of the mini program contains it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct AppId(String);
 
 impl AppId {
-    /// Takes 1 to 64 of `A-Z a-z 0-9 _ -`; WeChat's own are `wx` and 16 hex digits, but that is not promised.
+    /// Takes 1 to 64 of `A-Z a-z 0-9 _ -`. WeChat's own are `wx` and 16 hex digits, but WeChat does not promise that.
     pub fn parse(text: &str) -> Result<Self, IdDefect> {
         let fits = (1..=64).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
@@ -30,18 +32,35 @@ impl AppId {
     }
 }
 
+impl TryFrom<String> for AppId {
+    type Error = IdDefect;
+
+    fn try_from(text: String) -> Result<Self, IdDefect> {
+        Self::parse(&text)
+    }
+}
+
 impl fmt::Display for AppId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }
 }
 
-/// Declares an identifier of a person: kept out of logs, so redacted like a secret.
+/// Declares an identifier of a person. Logs must not hold it, so it is redacted like a secret.
 macro_rules! personal_id {
     ($($(#[$meta:meta])* $name:ident, $what:literal;)*) => {$(
         $(#[$meta])*
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(SecretString);
+
+        impl TryFrom<String> for $name {
+            type Error = IdDefect;
+
+            fn try_from(text: String) -> Result<Self, IdDefect> {
+                Self::parse(&text)
+            }
+        }
 
         impl $name {
             /// Takes 1 to 128 printable ASCII characters; WeChat promises no form.
@@ -74,9 +93,56 @@ personal_id! {
     UnionId, "unionid";
 }
 
-/// A random id of the client's storage, made once a device. Not a secret: it names, it proves nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A user of a mini program: an openid alone is unique only inside an appid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserRef {
+    /// The mini program.
+    pub appid: AppId,
+    /// The user.
+    pub openid: OpenId,
+}
+
+impl UserRef {
+    /// The name of this user's session on a device.
+    #[must_use]
+    pub fn sid(&self, device: DeviceId) -> Sid {
+        Sid::of(&self.appid, &self.openid, device)
+    }
+
+    /// This user's session on a device.
+    #[must_use]
+    pub fn session(&self, device: DeviceId) -> SessionRef {
+        SessionRef { user: self.clone(), sid: self.sid(device) }
+    }
+}
+
+/// A session of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRef {
+    /// The user.
+    pub user: UserRef,
+    /// The session's public name.
+    pub sid: Sid,
+}
+
+/// A random id of the client's storage, made once per device. Not a secret: it names, it proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DeviceId(pub [u8; 16]);
+
+impl TryFrom<String> for DeviceId {
+    type Error = IdDefect;
+
+    fn try_from(text: String) -> Result<Self, IdDefect> {
+        Self::parse(&text)
+    }
+}
+
+impl From<DeviceId> for String {
+    fn from(device: DeviceId) -> Self {
+        device.encode()
+    }
+}
 
 impl DeviceId {
     /// Reads base64url of 16 bytes without padding.
@@ -106,7 +172,7 @@ impl fmt::Debug for Family {
     }
 }
 
-/// A session's public name: stable per mini program, user and device; it stands in access tokens and logs.
+/// A session's public name, which access tokens and logs hold: stable per mini program, user and device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sid([u8; 16]);
 
@@ -133,6 +199,11 @@ impl Sid {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 }
+
+/// WeChat's id of a request of ours, which its support asks for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Rid(pub String);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
-//! The seam to Lambda: the only file that names `lambda_http`.
+//! Lambda's runtime and events: the only file that names `lambda_http`.
 //!
-//! [`serve`] and [`call`] hand events to one and the same service; the laptop and the tests call what Lambda runs.
+//! [`serve`] and [`call`] hand events to the same service, so the laptop and the tests run what Lambda runs.
 
 use std::{convert::Infallible, fmt, io::Write as _, panic::AssertUnwindSafe, time::Duration};
 
@@ -18,25 +18,28 @@ use url::Url;
 
 use crate::{
     clock::{Deadline, SystemClock},
-    config::ConfigError,
     env::Env,
-    http::{Domain, RequestId, Source},
+    http::{
+        extract::{ClientIp, Host, RequestId},
+        record, stack,
+    },
+    vars::ConfigError,
 };
 
-/// What is kept of Lambda's time to write the answer and the log line.
+/// The part of Lambda's time limit that is reserved for the response and the log line.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// Lambda's time limit in the template; for events that carry none.
+/// Lambda's time limit in the template, for events that have none.
 pub const TIMEOUT: Duration = Duration::from_secs(12);
 
-/// What a function has of that, its log line aside.
+/// The part of it that a function may use.
 pub const LIMIT: Duration = TIMEOUT.saturating_sub(MARGIN);
 
-/// Why a function could not start or a runtime could not go on, as one sentence.
+/// Why a function could not start or go on, as one sentence.
 pub struct Error(String);
 
 impl fmt::Debug for Error {
-    /// Like `Display`: it is what `main` prints of an error.
+    /// Like `Display`, because `main` prints an error by `Debug`.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }
@@ -50,25 +53,37 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Builds a function from the environment and serves Lambda's events until the process is ended.
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<lambda_http::Error> for Error {
+    fn from(error: lambda_http::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Builds a function from the environment and serves API Gateway's events until the process is ended.
 pub async fn serve<D, F>(deps: impl FnOnce(Env) -> F, router: impl FnOnce(D) -> Router) -> Result<(), Error>
 where
     F: Future<Output = Result<D, ConfigError>>,
 {
-    say_where_panics_happen();
-    let env = Env::from_process().map_err(|defect| Error(defect.to_string()))?;
-    let deps = deps(env).await.map_err(|defect| Error(defect.to_string()))?;
-    let service = service(router(deps));
+    install_panic_hook();
+    let env = Env::from_process()?;
+    let log = env.log();
+    let service = service(stack(router(deps(env).await?), log));
     let service = tower::service_fn(|event| {
         let mut service = service.clone();
         caught(async move { service.call(event).await.unwrap_or_else(|never| match never {}) })
     });
-    lambda_http::lambda_runtime::run(service).await.map_err(|failure| Error(failure.to_string()))
+    Ok(lambda_http::lambda_runtime::run(service).await?)
 }
 
-/// Builds a function from the environment and hands it Lambda's events of its own kind until the process is ended.
+/// Builds a function from the environment and hands it events of its own kind until the process is ended.
 ///
-/// A failure is reported to the platform: it is the invocation's, not an answer.
+/// An error fails the invocation: Lambda reports it to the caller.
 pub async fn serve_event<D, E, A, R, F, H>(deps: impl FnOnce(Env) -> F, handle: impl Fn(D, E) -> H) -> Result<(), Error>
 where
     D: Clone,
@@ -78,25 +93,26 @@ where
     F: Future<Output = Result<D, ConfigError>>,
     H: Future<Output = Result<A, R>>,
 {
-    say_where_panics_happen();
-    let env = Env::from_process().map_err(|defect| Error(defect.to_string()))?;
-    let deps = deps(env).await.map_err(|defect| Error(defect.to_string()))?;
+    install_panic_hook();
+    let env = Env::from_process()?;
+    let log = env.log();
+    let deps = deps(env).await?;
     let service = tower::service_fn(|event: LambdaEvent<serde_json::Value>| {
-        // The reader's own words may quote the event: they are dropped here.
+        // The parser's own message may quote the event, so it is dropped here.
         let event = serde_json::from_value(event.payload).map_err(|_| "the event is none that this function knows");
-        let answer = event.map(|event| Box::pin(caught(handle(deps.clone(), event))));
-        async { answer?.await?.map_err(|failure| lambda_http::Error::from(failure.to_string())) }
+        let handled = event.map(|event| Box::pin(caught(record::event(&log, handle(deps.clone(), event)))));
+        async { handled?.await?.map_err(|failure| lambda_http::Error::from(failure.to_string())) }
     });
-    lambda_http::lambda_runtime::run(service).await.map_err(|failure| Error(failure.to_string()))
+    Ok(lambda_http::lambda_runtime::run(service).await?)
 }
 
-/// The runtime would report a panic by its text.
+/// Turns a panic into a fixed text, because the runtime would report the panic's own.
 async fn caught<T>(work: impl Future<Output = T>) -> Result<T, lambda_http::Error> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|_| "the function panicked".into())
 }
 
-/// The text of a panic may quote what it panicked at, such as a body or a token: only its place is said.
-fn say_where_panics_happen() {
+/// Prints only the place of a panic. Its text may quote a value, such as a body or a token.
+fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string);
         let line = serde_json::json!({ "level": "ERROR", "message": "panic", "at": at });
@@ -110,13 +126,13 @@ pub async fn call(router: &Router, event: serde_json::Value, request_id: &str) -
         serde_json::from_value(event).map_err(|_| Error("not an API Gateway event of payload 2.0".to_owned()))?;
     let mut context = Context::default();
     request_id.clone_into(&mut context.request_id);
-    // The service is always ready, and no thread but this one may hold it: only its answer is waited for.
-    let answer = service(router.clone()).call(LambdaEvent::new(event, context));
-    let answer = answer.await.unwrap_or_else(|never| match never {});
-    serde_json::to_value(answer).map_err(|failure| Error(failure.to_string()))
+    // The service is always ready, so it need not be polled first. It is not `Send`, so it must be gone before the await.
+    let response = service(router.clone()).call(LambdaEvent::new(event, context));
+    let response = response.await.unwrap_or_else(|never| match never {});
+    serde_json::to_value(response).map_err(|failure| Error(failure.to_string()))
 }
 
-/// The router as Lambda calls it: what the event says beside the request becomes extensions.
+/// The router as Lambda calls it. What an event says beyond the HTTP request becomes extensions of the request.
 fn service(
     router: Router,
 ) -> impl Service<LambdaEvent<LambdaRequest>, Response = impl Serialize, Error = Infallible, Future: Send> + Clone {
@@ -124,29 +140,29 @@ fn service(
         let (router, request) = (router.clone(), prepare(request));
         router.oneshot(request)
     }));
-    adapter.map_request(|LambdaEvent { payload, context }| LambdaEvent::new(tame(payload), context))
+    adapter.map_request(|LambdaEvent { payload, context }| LambdaEvent::new(sanitize_event(payload), context))
 }
 
 fn prepare(request: lambda_http::Request) -> http::Request<Body> {
     let context = request.lambda_context();
-    let (domain, source) = match request.request_context() {
+    let (host, client_ip) = match request.request_context() {
         RequestContext::ApiGatewayV2(gateway) => (gateway.domain_name, gateway.http.source_ip),
         _ => (None, None),
     };
     let mut request = request.map(|body| Body::from(body.to_vec()));
-    // An id that the client made up must not stand in our log.
+    // An id that the client made up must not reach our log.
     request.headers_mut().remove(HeaderName::from_static("x-request-id"));
     let extensions = request.extensions_mut();
     extensions.insert(RequestId(context.request_id));
-    extensions.insert(Domain(domain.unwrap_or_default()));
-    extensions.insert(Source(source.unwrap_or_default()));
+    extensions.insert(Host(host.unwrap_or_default()));
+    extensions.insert(ClientIp(client_ip.unwrap_or_default()));
     extensions.insert(deadline(context.deadline));
     request
 }
 
-/// Takes out of an event what `lambda_http` would panic at: it builds a URL of host, path and query, and decodes the
-/// body, without a way to refuse. An address that cannot be read reaches no route; such a body is as good as none.
-fn tame(mut event: LambdaRequest) -> LambdaRequest {
+/// Removes from an event what `lambda_http` would panic at: it builds a URL from host, path and query and decodes the body,
+/// and cannot refuse. A URL that cannot be parsed becomes one without a route; a body that cannot be decoded is dropped.
+fn sanitize_event(mut event: LambdaRequest) -> LambdaRequest {
     if let LambdaRequest::ApiGatewayV2(gateway) = &mut event {
         gateway.headers.remove(header::HOST);
         gateway.headers.remove(HeaderName::from_static("x-forwarded-proto"));
@@ -171,7 +187,7 @@ fn tame(mut event: LambdaRequest) -> LambdaRequest {
 /// The deadline of an invocation from Lambda's own, in milliseconds since 1970.
 fn deadline(until_ms: u64) -> Deadline {
     let left = match until_ms {
-        // An instant within 1970's first 15 minutes is none: `cargo lambda watch` says 600000 for ten minutes.
+        // A time within the first 15 minutes of 1970 is none: `cargo lambda watch` sends 600000 and means ten minutes.
         0..=900_000 => TIMEOUT,
         until_ms => Duration::from_millis(until_ms).saturating_sub(SystemClock::since_epoch()),
     };

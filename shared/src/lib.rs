@@ -1,23 +1,40 @@
-//! What every function shares: configuration, WeChat, sessions, tokens, HTTP manners and errors.
+//! What every function shares: configuration, WeChat, the store, sessions, tokens, HTTP and errors.
 //!
-//! Decisions are pure functions ([`session::rotation`], [`wechat::opendata`], [`token`]); effects sit at the edges
-//! ([`wechat::client`], [`session::dynamo`], [`secrets`]). `README.md` beside this crate is the map.
+//! The modules below are in layers: a file imports only from layers below its own, and `tests/repository/layers.rs`
+//! holds that order. Decisions are pure functions ([`session::refresh`], [`wechat::opendata`], [`token`]); effects are
+//! at the edges ([`wechat::client`], [`store::dynamo`], [`secrets`]).
 
-pub mod clock;
+#![warn(missing_docs)]
+
+pub mod lambda;
+
+pub mod env;
+
+pub mod authenticator;
+pub mod platform_token;
+pub mod revocation;
+
 pub mod config;
 #[cfg(feature = "contract")]
 pub mod contract;
-pub mod entropy;
-pub mod env;
+pub mod store;
+
 pub mod http;
-pub mod ids;
-pub mod json;
-pub mod lambda;
-pub mod notes;
-pub mod problem;
-pub mod recent;
-pub mod redacted;
-pub mod secrets;
 pub mod session;
+
 pub mod token;
 pub mod wechat;
+
+pub mod secrets;
+pub mod tls;
+
+pub mod expiring;
+pub mod problem;
+pub mod request_log;
+pub mod vars;
+
+pub mod clock;
+pub mod entropy;
+pub mod ids;
+pub mod json;
+pub mod secret_text;

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::{clock::Secs, session::StoreError};
+use crate::clock::Secs;
 
 /// What a client may do about a problem: all that it needs to know of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -147,8 +147,9 @@ codes! {
         "WeChat did not answer in time", "微信响应超时";
 }
 
-/// Where each code is explained: its heading in the contract's README.
-const EXPLAINED_AT: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/shared/contract/README.md#");
+/// The `type` of a problem, before its code. RFC 9457 section 3.1.1 allows any URI; this one is no address, because the
+/// page that explains the codes (`shared/contract/README.md`) is wherever the owner keeps it.
+const TYPE: &str = "urn:wxauth:error:";
 
 /// What happened below, kept for the one log line and never shown.
 pub type Cause = Arc<dyn Error + Send + Sync>;
@@ -212,7 +213,7 @@ impl Problem {
     #[must_use]
     pub fn body(&self, request_id: &str) -> String {
         let body = Body {
-            kind: &format!("{EXPLAINED_AT}{}", self.code.as_str()),
+            kind: &format!("{TYPE}{}", self.code.as_str()),
             title: self.code.title(),
             title_zh: self.code.title_zh(),
             status: self.code.status().as_u16(),
@@ -226,21 +227,11 @@ impl Problem {
     }
 }
 
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Corrupt { .. } => Self::new(Code::Internal),
-            StoreError::Throttled | StoreError::Unavailable(_) => Self::new(Code::Unavailable).retry_after(1),
-        }
-        .because(error)
-    }
-}
-
-/// Why there is no answer, and what the client may do (RFC 9457).
+/// Why a request failed, and what the client may do (RFC 9457).
 #[derive(Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema), schemars(rename = "Problem"))]
 pub(crate) struct Body<'a> {
-    /// Where the code is explained, in English and Chinese.
+    /// Identifies the code. It is not an address.
     #[serde(rename = "type")]
     #[cfg_attr(feature = "contract", schemars(url))]
     kind: &'a str,
@@ -296,7 +287,7 @@ mod tests {
         assert_eq!(body["status"], 503);
         assert_eq!(body["retry_after"], 1);
         assert_eq!(body["request_id"], "id-1");
-        assert!(body["type"].as_str().unwrap().ends_with("shared/contract/README.md#unavailable"));
+        assert_eq!(body["type"], "urn:wxauth:error:unavailable");
         assert!(!body.to_string().contains("MARKER"));
     }
 

@@ -1,8 +1,9 @@
-//! Secrets: read in init, kept five minutes, renewed beside a request, and served stale while their source is down.
+//! Secrets: read in init, kept for five minutes, renewed in parallel with a request, and served stale while their source is
+//! down.
 //!
-//! It does not promise the newest value: a rotated key must be known everywhere before it is first used, and is.
+//! The value is not always the newest. Key rotation allows for that: a key is known everywhere before it is first used.
 
-pub mod rotation;
+pub mod key_rotation;
 
 use std::{
     fmt,
@@ -16,26 +17,27 @@ use tokio::sync::Mutex;
 
 use crate::{
     clock::{Clock, Secs},
-    config::ConfigError,
     problem::{Code, Problem},
+    vars::ConfigError,
 };
 
 /// A value younger than this is used as it is.
 const FRESH: Secs = 5 * 60;
 
-/// A value older than this is renewed before it is used: a renewal beside a very short request would never end.
+/// A value older than this is renewed before it is used, because a renewal in parallel with a very short request may never
+/// end.
 const OLD: Secs = 10 * 60;
 
-/// After a failed renewal the stale value serves this long before the next try.
+/// After a failed renewal the stale value is used for this long before the next try.
 const PAUSE: Secs = 30;
 
 /// How long a request or the start waits for the source.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a secret's text may become.
+/// A value that is read from a secret's text.
 pub trait FromSecret: Sized + Send + Sync + 'static {
-    /// What the text should be, for the sentence about a wrong one.
-    const SHOULD: &'static str;
+    /// What the text should be, for the sentence about a wrong text.
+    const EXPECTED_FORMAT: &'static str;
 
     /// Reads the text.
     fn from_secret(text: &str) -> Result<Self, SecretDefect>;
@@ -44,7 +46,7 @@ pub trait FromSecret: Sized + Send + Sync + 'static {
 /// What is wrong with a secret's text. Never holds any of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretDefect {
-    /// It has another form.
+    /// It does not have the expected format.
     #[error("it is malformed")]
     Malformed,
     /// `rotation` has not filled it yet.
@@ -125,14 +127,14 @@ impl ReadSecret for ManagedSecret {
     }
 }
 
-struct Held<T> {
+struct Cached<T> {
     value: Arc<T>,
     read_at: Secs,
-    /// No renewal before this instant.
+    /// No renewal before this time.
     wait_until: Secs,
 }
 
-impl<T> Clone for Held<T> {
+impl<T> Clone for Cached<T> {
     fn clone(&self) -> Self {
         Self { value: Arc::clone(&self.value), ..*self }
     }
@@ -143,8 +145,8 @@ pub struct Secret<T> {
     variable: &'static str,
     source: Box<dyn ReadSecret>,
     clock: Arc<dyn Clock>,
-    held: RwLock<Option<Held<T>>>,
-    reading: Mutex<()>,
+    cached: RwLock<Option<Cached<T>>>,
+    renewal: Mutex<()>,
 }
 
 impl<T> fmt::Debug for Secret<T> {
@@ -156,63 +158,64 @@ impl<T> fmt::Debug for Secret<T> {
 impl<T: FromSecret> Secret<T> {
     /// Reads the secret for the first time.
     ///
-    /// A malformed one ends the start; one that cannot be read, or is not filled yet, does not: the next request looks
+    /// A malformed secret is an error. One that cannot be read, or is not filled yet, is none: the next request reads it
     /// again.
     pub async fn open(
         variable: &'static str,
         source: Box<dyn ReadSecret>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, ConfigError> {
-        let secret = Self { variable, source, clock, held: RwLock::new(None), reading: Mutex::new(()) };
+        let secret = Self { variable, source, clock, cached: RwLock::new(None), renewal: Mutex::new(()) };
         match secret.renew().await {
             Err(SecretError::Defect { defect: SecretDefect::Malformed, .. }) => {
-                Err(ConfigError::new(variable, format!("a secret that holds {}", T::SHOULD)))
+                Err(ConfigError::new(variable, format!("a secret that holds {}", T::EXPECTED_FORMAT)))
             }
             Ok(_) | Err(SecretError::Unreadable { .. } | SecretError::Defect { .. }) => Ok(Arc::new(secret)),
         }
     }
 
-    /// The value: at once while it is fresh, at once and renewed beside the request while it is stale.
+    /// The value. It is given at once while it is fresh or stale; a stale one is renewed in parallel. An old one is renewed
+    /// first.
     pub async fn get(self: &Arc<Self>) -> Result<Arc<T>, SecretError> {
         let now = self.clock.now();
-        let Some(held) = self.held() else {
+        let Some(cached) = self.cached() else {
             return self.renew().await;
         };
-        let age = now.saturating_sub(held.read_at);
-        if age < FRESH || now < held.wait_until {
-            return Ok(held.value);
+        let age = now.saturating_sub(cached.read_at);
+        if age < FRESH || now < cached.wait_until {
+            return Ok(cached.value);
         }
         if age < OLD {
             let secret = Arc::clone(self);
-            // Nothing runs after the answer: Lambda freezes this with the process if the request ends first.
+            // Lambda freezes the process after the response. If the renewal has not ended by then, it goes on later or fails.
             tokio::spawn(async move { drop(secret.renew().await) });
-            return Ok(held.value);
+            return Ok(cached.value);
         }
-        Ok(self.renew().await.unwrap_or(held.value))
+        Ok(self.renew().await.unwrap_or(cached.value))
     }
 
-    fn held(&self) -> Option<Held<T>> {
-        self.held.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    fn cached(&self) -> Option<Cached<T>> {
+        self.cached.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    fn hold(&self, held: Held<T>) {
-        *self.held.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(held);
+    fn cache(&self, value: Cached<T>) {
+        *self.cached.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
     }
 
-    /// Reads the secret, one caller at a time; who waited takes what the other has read.
+    /// Reads the secret, one caller at a time. A caller that had to wait takes what the other has read.
     async fn renew(&self) -> Result<Arc<T>, SecretError> {
-        let before = self.held().map(|held| (held.read_at, held.wait_until));
-        let _reading = self.reading.lock().await;
-        if let Some(held) = self.held().filter(|held| Some((held.read_at, held.wait_until)) != before) {
-            return Ok(held.value);
+        let before = self.cached().map(|cached| (cached.read_at, cached.wait_until));
+        let _renewal = self.renewal.lock().await;
+        if let Some(cached) = self.cached().filter(|cached| Some((cached.read_at, cached.wait_until)) != before) {
+            return Ok(cached.value);
         }
         let now = self.clock.now();
         let read = self.read().await;
         match &read {
-            Ok(value) => self.hold(Held { value: Arc::clone(value), read_at: now, wait_until: now }),
+            Ok(value) => self.cache(Cached { value: Arc::clone(value), read_at: now, wait_until: now }),
             Err(_) => {
-                if let Some(stale) = self.held() {
-                    self.hold(Held { wait_until: now + PAUSE, ..stale });
+                if let Some(stale) = self.cached() {
+                    self.cache(Cached { wait_until: now + PAUSE, ..stale });
                 }
             }
         }
@@ -237,9 +240,9 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
     #[derive(Clone, Default)]
-    struct Hand(Arc<AtomicU64>);
+    struct ManualClock(Arc<AtomicU64>);
 
-    impl Clock for Hand {
+    impl Clock for ManualClock {
         fn now(&self) -> Secs {
             self.0.load(SeqCst)
         }
@@ -249,7 +252,7 @@ mod tests {
     struct Word(String);
 
     impl FromSecret for Word {
-        const SHOULD: &'static str = "a word";
+        const EXPECTED_FORMAT: &'static str = "a word";
 
         fn from_secret(text: &str) -> Result<Self, SecretDefect> {
             match text {
@@ -280,7 +283,7 @@ mod tests {
         }
     }
 
-    async fn open(source: &Source, clock: &Hand) -> Result<Arc<Secret<Word>>, ConfigError> {
+    async fn open(source: &Source, clock: &ManualClock) -> Result<Arc<Secret<Word>>, ConfigError> {
         Secret::open("WXAUTH_WORD", Box::new(source.clone()), Arc::new(clock.clone())).await
     }
 
@@ -290,7 +293,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_fresh_value_is_not_read_again() {
-        let (source, clock) = (Source::default(), Hand::default());
+        let (source, clock) = (Source::default(), ManualClock::default());
         source.says(Some("one"));
         let secret = open(&source, &clock).await.unwrap();
 
@@ -302,7 +305,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stale_value_serves_while_the_new_one_is_read() {
-        let (source, clock) = (Source::default(), Hand::default());
+        let (source, clock) = (Source::default(), ManualClock::default());
         source.says(Some("one"));
         let secret = open(&source, &clock).await.unwrap();
         source.says(Some("two"));
@@ -316,7 +319,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_old_value_is_renewed_first_and_serves_while_the_source_is_down() {
-        let (source, clock) = (Source::default(), Hand::default());
+        let (source, clock) = (Source::default(), ManualClock::default());
         source.says(Some("one"));
         let secret = open(&source, &clock).await.unwrap();
 
@@ -333,7 +336,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_secret_that_cannot_be_read_at_the_start_is_looked_for_again() {
-        let (source, clock) = (Source::default(), Hand::default());
+        let (source, clock) = (Source::default(), ManualClock::default());
         let secret = open(&source, &clock).await.unwrap();
         let down = Problem::from(secret.get().await.unwrap_err());
         source.says(Some(""));
@@ -349,7 +352,7 @@ mod tests {
         let source = Source::default();
         source.says(Some("MARKER"));
 
-        let sentence = open(&source, &Hand::default()).await.unwrap_err().to_string();
+        let sentence = open(&source, &ManualClock::default()).await.unwrap_err().to_string();
 
         assert_eq!(sentence, "WXAUTH_WORD should be a secret that holds a word");
     }

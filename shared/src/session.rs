@@ -1,30 +1,16 @@
-//! What is remembered of users.
-//!
-//! The store says what it did or what it saw; it never judges. Every expiry is checked by whoever reads: the table's TTL
-//! deletes late.
+//! Users and their sessions: what is remembered about them, and the rules that need no I/O.
 
-pub mod admission;
-pub mod claim;
-#[cfg(feature = "testing")]
-pub mod conformance;
-pub mod dynamo;
-pub mod ending;
-pub mod grants;
-#[cfg(any(test, feature = "testing"))]
-pub mod memory;
-pub mod rotation;
+pub mod idempotency;
+pub mod issue;
+pub mod refresh;
 
-use std::error::Error;
-
-use claim::CodeHash;
-pub use grants::*;
+use idempotency::CodeHash;
 
 use crate::{
     clock::Secs,
-    ids::{AppId, DeviceId, Family, OpenId, Sid, UnionId},
-    redacted::SessionKey,
+    ids::{DeviceId, Family, UnionId, UserRef},
+    secret_text::{SessionKey, SessionKeys},
     token::keyring::{Context, KeyId, Keyring, Purpose},
-    wechat::opendata::Keys,
 };
 
 /// How long a replaced `session_key` is kept: WeChat keeps one, but two logins may cross.
@@ -38,38 +24,6 @@ pub const TRIES: u32 = 30;
 
 /// The hour in which attempts are counted.
 pub const TRIES_WINDOW: Secs = 3_600;
-
-/// A user of a mini program: openid alone is unique only inside an appid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UserRef {
-    /// The mini program.
-    pub appid: AppId,
-    /// The user.
-    pub openid: OpenId,
-}
-
-impl UserRef {
-    /// The name of this user's session on a device.
-    #[must_use]
-    pub fn sid(&self, device: DeviceId) -> Sid {
-        Sid::of(&self.appid, &self.openid, device)
-    }
-
-    /// What a value sealed for this user belongs to.
-    #[must_use]
-    pub fn sealing(&self, purpose: Purpose) -> Context<'_> {
-        Context { purpose, appid: self.appid.as_str(), owner: self.openid.expose() }
-    }
-}
-
-/// A session of a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionRef {
-    /// Whose.
-    pub user: UserRef,
-    /// On which device, by its public name.
-    pub sid: Sid,
-}
 
 /// A login on one device, from `wx.login` until it is ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +64,7 @@ impl Session {
     }
 }
 
-/// A sealed `session_key`: bytes for the table and nobody else.
+/// A sealed `session_key`, as the table holds it.
 pub type SealedKey = Vec<u8>;
 
 /// What a login says about its user.
@@ -126,18 +80,18 @@ pub struct UserLogin {
     pub unionid: Option<UnionId>,
     /// The login's family: the first one makes the user new.
     pub family: Family,
-    /// The claim by which it can be repeated, to be forgotten with the user.
-    pub claim: Option<CodeHash>,
+    /// The idempotency record by which it can be repeated; named in the user item, so that it is erased with the user.
+    pub idempotency_record: Option<CodeHash>,
     /// When the login request arrived.
     pub at: Secs,
 }
 
-/// What a login met.
+/// Who the user of a login is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recorded {
-    /// It is the user's first.
+pub enum UserStatus {
+    /// This is the user's first login.
     New,
-    /// It is not the first.
+    /// The user has logged in before.
     Known,
     /// The owner has blocked the user: nothing was written.
     Blocked,
@@ -160,119 +114,49 @@ pub struct User {
     pub current_key: Option<SealedKey>,
     /// Attempts to decrypt, and since when they are counted.
     pub tries: Option<(u32, Secs)>,
-    /// The claims of the last two logins.
-    pub login_claims: Vec<CodeHash>,
-    /// The claims of phone codes within the hour and the one before it.
-    pub phone_claims: Vec<CodeHash>,
+    /// The idempotency records of the last two logins.
+    pub login_records: Vec<CodeHash>,
+    /// The idempotency records of the phone codes of this hour and the one before it.
+    pub phone_records: Vec<CodeHash>,
 }
 
-/// All that is stored under a user's key.
+/// All items that are stored under a user's key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Everything {
+pub struct UserItems {
     /// The user item.
     pub user: Option<User>,
     /// The sessions, whatever their age.
     pub sessions: Vec<Session>,
 }
 
-/// The sealed keys of a user, as far as they may still be valid.
+/// The sealed `session_key`s of a user, as far as they may still be valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SealedKeys {
+pub struct SealedSessionKeys {
     /// The key of the last login.
     pub current: Option<SealedKey>,
     /// The one before it, for ten minutes.
     pub previous: Option<SealedKey>,
 }
 
-impl SealedKeys {
+impl SealedSessionKeys {
     /// The keys, as far as the ring still opens them.
     #[must_use]
-    pub fn open(&self, user: &UserRef, keyring: &Keyring) -> Keys {
+    pub fn open(&self, user: &UserRef, keyring: &Keyring) -> SessionKeys {
         let open = |sealed: &Option<SealedKey>| {
-            let text = keyring.open(user.sealing(Purpose::SessionKey), sealed.as_deref()?)?;
+            let text = keyring.open(Context::of_user(user, Purpose::SessionKey), sealed.as_deref()?)?;
             std::str::from_utf8(&text).ok().map(SessionKey::new)
         };
-        Keys { current: open(&self.current), previous: open(&self.previous) }
+        SessionKeys { current: open(&self.current), previous: open(&self.previous) }
     }
 }
 
-/// Why an attempt to decrypt may not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum TakeError {
-    /// Thirty attempts were made within the hour.
-    #[error("too many attempts within the hour")]
-    RateLimited {
-        /// Seconds until the hour is over.
-        retry_after: Secs,
-    },
-    /// Nothing is stored of this user.
-    #[error("no such user")]
-    NoUser,
-    /// The table failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// A refresh as one conditional write.
-#[derive(Clone, Debug)]
-pub struct Rotation {
-    /// The session.
-    pub at: SessionRef,
-    /// The family that the token names.
-    pub family: Family,
-    /// The generation that the token names.
-    pub generation: u32,
-    /// The key under which the successor is made.
-    pub key_id: KeyId,
-    /// The present.
-    pub now: Secs,
-    /// Rotated at the latest here, or it is too young.
-    pub rotated_until: Secs,
-    /// The new idle expiry.
-    pub idle: Secs,
-    /// The emergency brake.
-    pub not_before: Secs,
-}
-
-/// What the table did with a [`Rotation`].
+/// What became of a conditional write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attempt {
-    /// It was written; this is the session now.
-    Applied(Session),
-    /// It was refused; this is the session as it stands, if there is one.
-    Refused(Option<Session>),
-}
-
-/// WeChat's `access_token` as the table holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredToken {
-    /// The token, sealed.
-    pub sealed: Vec<u8>,
-    /// When another is to be fetched.
-    pub renew_at: Secs,
-    /// When it ends.
-    pub expires_at: Secs,
-}
-
-/// Who holds the right to fetch a platform token: random, so that a repeated request knows its own lease again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeaseHolder(pub [u8; 16]);
-
-/// What went wrong below the store. An infrastructure failure: never a verdict on a credential.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The table has no capacity left for now.
-    #[error("the table throttles")]
-    Throttled,
-    /// The table cannot be reached, or failed.
-    #[error("the table is unavailable")]
-    Unavailable(#[source] Box<dyn Error + Send + Sync>),
-    /// An item is not as we write them.
-    #[error("the item's attribute {attribute} is not as expected")]
-    Corrupt {
-        /// The attribute.
-        attribute: &'static str,
-    },
+pub enum WriteResult<T> {
+    /// It was written; this is the item now.
+    Applied(T),
+    /// Its condition did not hold; this is the item as it is, if there is one.
+    Refused(Option<T>),
 }
 
 /// The sessions that go when a user has too many devices: the longest unused, never the one just made.
@@ -288,7 +172,11 @@ pub fn beyond_the_cap(mut sessions: Vec<Session>, just_made: DeviceId) -> Vec<Se
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{entropy::OsEntropy, secrets::FromSecret as _};
+    use crate::{
+        entropy::OsEntropy,
+        ids::{AppId, OpenId},
+        secrets::FromSecret as _,
+    };
 
     fn session(device: u8, rotated_at: Secs) -> Session {
         Session {
@@ -335,8 +223,10 @@ mod tests {
         let ring = r#"{"current":1,"keys":{"1":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"}}"#;
         let ring = Keyring::from_secret(ring).unwrap();
         let user = |openid| UserRef { appid: AppId::parse("wx1").unwrap(), openid: OpenId::parse(openid).unwrap() };
-        let seal = |text: &str| ring.seal(user("oA").sealing(Purpose::SessionKey), text.as_bytes(), &OsEntropy).ok();
-        let sealed = SealedKeys { current: seal("new"), previous: seal("old") };
+        let seal = |text: &str| {
+            ring.seal(Context::of_user(&user("oA"), Purpose::SessionKey), text.as_bytes(), &OsEntropy).ok()
+        };
+        let sealed = SealedSessionKeys { current: seal("new"), previous: seal("old") };
 
         let (own, others) = (sealed.open(&user("oA"), &ring), sealed.open(&user("oB"), &ring));
 

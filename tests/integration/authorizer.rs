@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use authorizer::Deps;
 use serde_json::{Value, json};
-use shared::{config::Vars, entropy::OsEntropy, env::Env, http::record::Log};
+use shared::{entropy::OsEntropy, env::Env, http::record::Log, vars::Vars};
 use tests::{APPID, Laptop, Start, authorizer_event, jwt_claims};
 
 async fn decide(deps: &Deps, event: Value) -> Value {
@@ -85,7 +85,7 @@ async fn the_issuer_counts_only_where_it_is_set() {
     let bearer = format!("Bearer {}", alice.access);
     let with = async |issuer: Option<&str>| {
         let mut deps = deps(&laptop).await;
-        deps.admission.issuing.issuer = issuer.map(str::to_owned);
+        deps.authenticator.config.issuer = issuer.map(str::to_owned);
         decide(&deps, authorizer_event(&bearer)).await["isAuthorized"].clone()
     };
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared::{clock::SystemClock, config::Vars, entropy::OsEntropy, env::Env, http::record::Log};
+use shared::{clock::SystemClock, entropy::OsEntropy, env::Env, http::record::Log, vars::Vars};
 use tests::{Folder, Laptop, Start};
 
 const GOOD: [(&str, &str); 5] = [
@@ -40,13 +40,13 @@ fn all(folder: &Folder) -> Vec<(String, String)> {
 #[tokio::test]
 async fn each_missing_variable_is_named() {
     let folder = Folder::new();
-    assert!(local::mounts(&env(&all(&folder))).await.is_ok());
+    assert!(local::mounts::all(&env(&all(&folder))).await.is_ok());
     for missing in ["WXAUTH_TABLE", "WXAUTH_APPS", "WXAUTH_KEYRING", "WXAUTH_SIGNING_KEYS", "WXAUTH_JWKS", "AWS_REGION"]
     {
         let mut vars = all(&folder);
         vars.retain(|(name, _)| name != missing);
 
-        let sentence = local::mounts(&env(&vars)).await.map(drop).unwrap_err().to_string();
+        let sentence = local::mounts::all(&env(&vars)).await.map(drop).unwrap_err().to_string();
 
         assert!(sentence.starts_with(&format!("{missing} should be set to ")), "{sentence}");
     }
@@ -61,7 +61,7 @@ async fn each_malformed_secret_is_named_and_not_shown() {
         std::fs::write(&path, "MARKER").unwrap();
         vars.push((name.to_owned(), format!("file:{}", path.display())));
 
-        let sentence = local::mounts(&env(&vars)).await.map(drop).unwrap_err().to_string();
+        let sentence = local::mounts::all(&env(&vars)).await.map(drop).unwrap_err().to_string();
 
         assert!(sentence.starts_with(&format!("{name} should be a secret that holds ")), "{sentence}");
         assert!(!sentence.contains("MARKER"));
@@ -86,7 +86,7 @@ async fn each_wrong_address_or_file_is_named_and_not_shown() {
 
         let env = Env::new(vars, Arc::new(SystemClock), Arc::new(OsEntropy), Log::new(|_| ()));
         let started = match env {
-            Ok(env) => local::mounts(&env).await.map(drop),
+            Ok(env) => local::mounts::all(&env).await.map(drop),
             Err(error) => Err(error),
         };
 

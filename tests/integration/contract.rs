@@ -32,7 +32,7 @@ fn the_openapi_document_is_current() {
 
 #[test]
 fn every_route_is_described_and_has_an_example_where_it_does_its_work() {
-    let (operations, examples) = (contract::operations(), contract::examples());
+    let (operations, examples) = (local::mounts::operations(), contract::examples());
 
     let described: BTreeSet<_> =
         operations.iter().map(|operation| format!("{} {}", operation.route.method, operation.route.path)).collect();
@@ -48,7 +48,7 @@ fn every_route_is_described_and_has_an_example_where_it_does_its_work() {
 
 #[test]
 fn every_code_has_an_example_and_every_example_is_of_a_refusal_that_is_described() {
-    let (operations, examples) = (contract::operations(), contract::examples());
+    let (operations, examples) = (local::mounts::operations(), contract::examples());
 
     for code in Code::ALL {
         assert!(examples.iter().any(|example| example.code() == Some(code.as_str())), "{code:?}");

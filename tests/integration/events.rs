@@ -2,8 +2,9 @@
 
 use axum::Router;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use local::{Serves, mounts};
+use local::mounts::{self, EntryPoint};
 use serde_json::{Value, json};
+use shared::http::stack;
 use tests::{Laptop, event};
 
 /// The answer of the function that serves `path`.
@@ -12,9 +13,9 @@ pub(crate) async fn call(laptop: &Laptop, path: &str, event: Value) -> Value {
 }
 
 async fn router(laptop: &Laptop, path: &str) -> Router {
-    let mounts = mounts(&laptop.world.env).await.unwrap();
-    let serving = mounts.into_iter().find_map(|mount| match mount.serves {
-        Serves::Routes(served, router) if served.iter().any(|route| route.path == path) => Some(router),
+    let mounts = mounts::all(&laptop.world.env).await.unwrap();
+    let serving = mounts.into_iter().find_map(|mount| match mount.entry_point {
+        EntryPoint::Routes(served, router) if served.iter().any(|route| route.path == path) => Some(router),
         _ => None,
     });
     serving.unwrap()
@@ -135,10 +136,11 @@ async fn another_method_or_path_that_reaches_a_function_is_a_problem() {
 async fn the_issuer_is_the_domain_that_the_client_called() {
     let laptop = Laptop::start().await;
     let mut deps = login::Deps::from_env(laptop.world.env.clone()).await.unwrap();
-    deps.issuing.issuer = None;
+    deps.access_tokens.issuer = None;
 
     let event = event("POST", "/v1/login", &login(&laptop));
-    let answer = shared::lambda::call(&login::router(deps), event, "lambda-1").await.unwrap();
+    let answer =
+        shared::lambda::call(&stack(login::router(deps), laptop.world.env.log()), event, "lambda-1").await.unwrap();
 
     let token = body(&answer)["access_token"].as_str().unwrap().to_owned();
     assert_eq!(tests::jwt_claims(&token)["iss"], "https://api.example.com");

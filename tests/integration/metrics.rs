@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use shared::http::record::Log;
+use shared::http::{record::Log, stack};
 use tests::{Laptop, event};
 
 /// A log of the function `wxauth-test`, and its lines.
@@ -41,10 +41,9 @@ fn names(line: &Value) -> Vec<String> {
 #[tokio::test]
 async fn a_login_counts_itself_and_times_wechat_and_dynamodb() {
     let laptop = Laptop::start().await;
-    let mut deps = login::Deps::from_env(laptop.world.env.clone()).await.unwrap();
+    let deps = login::Deps::from_env(laptop.world.env.clone()).await.unwrap();
     let (log, lines) = log();
-    deps.log = log;
-    let router = login::router(deps);
+    let router = stack(login::router(deps), log);
     laptop.script("jscode2session", &json!({ "kind": "latency", "ms": 30 }), Some(1));
 
     for code in [laptop.code("alice"), "nobody".to_owned()] {
@@ -66,10 +65,9 @@ async fn a_login_counts_itself_and_times_wechat_and_dynamodb() {
 #[tokio::test]
 async fn each_verdict_on_a_refresh_is_a_metric() {
     let laptop = Laptop::start().await;
-    let mut deps = refresh::Deps::from_env(laptop.world.env.clone()).await.unwrap();
+    let deps = refresh::Deps::from_env(laptop.world.env.clone()).await.unwrap();
     let (log, lines) = log();
-    deps.log = log;
-    let router = refresh::router(deps);
+    let router = stack(refresh::router(deps), log);
     let refresh = async |token: &str| {
         let body = json!({ "refresh_token": token }).to_string();
         let answer = shared::lambda::call(&router, event("POST", "/v1/refresh", &body), "lambda-1").await.unwrap();
@@ -103,10 +101,9 @@ async fn each_verdict_on_a_refresh_is_a_metric() {
 #[tokio::test]
 async fn our_failures_and_misconfigurations_are_metrics_and_a_laptop_has_none() {
     let laptop = Laptop::start().await;
-    let mut deps = login::Deps::from_env(laptop.world.env.clone()).await.unwrap();
+    let deps = login::Deps::from_env(laptop.world.env.clone()).await.unwrap();
     let (log, lines) = log();
-    deps.log = log;
-    let router = login::router(deps);
+    let router = stack(login::router(deps), log);
     laptop.script("jscode2session", &json!({ "kind": "errcode", "errcode": 40125 }), Some(1));
     let body = json!({ "code": laptop.code("alice") }).to_string();
     shared::lambda::call(&router, event("POST", "/v1/login", &body), "lambda-1").await.unwrap();

@@ -2,21 +2,24 @@
 
 use std::{io, sync::Arc};
 
-use login::flow::LoginError;
+use login::error::LoginError;
 use phone::flow::PhoneError;
 use push::flow::PushError;
 use refresh::flow::RefreshError;
 use serde_json::Value;
 use shared::{
+    authenticator::AuthError,
+    platform_token::PlatformError,
     problem::Problem,
     secrets::{SecretDefect, SecretError},
-    session::{StoreError, TakeError, admission::NotAdmitted},
+    session::issue::IssueError,
+    store::{StoreError, TakeError},
     token::{
         access::{AccessDefect, SignError},
         keyring::SealError,
         refresh::TokenDefect,
     },
-    wechat::{PlatformError, Upstream, opendata::OpenDataDefect},
+    wechat::{error::WechatError, opendata::OpenDataDefect},
 };
 use userinfo::flow::UserInfoError;
 
@@ -51,14 +54,14 @@ fn below<E: From<SecretError> + From<StoreError> + Into<Problem>>() {
 }
 
 /// An access token is refused the same way wherever it is asked for.
-fn admission<E: From<NotAdmitted> + Into<Problem>>() {
+fn authentication<E: From<AuthError> + Into<Problem>>() {
     let name = std::any::type_name::<E>();
-    let refused = |error: NotAdmitted| told(E::from(error));
+    let refused = |error: AuthError| told(E::from(error));
 
-    assert_eq!(refused(NotAdmitted::Token(AccessDefect::Expired)), "401 token_expired refresh", "{name}");
-    assert_eq!(refused(NotAdmitted::Token(AccessDefect::Invalid)), "401 token_invalid refresh", "{name}");
-    assert_eq!(refused(NotAdmitted::SessionGone), "401 token_invalid refresh", "{name}");
-    assert_eq!(refused(NotAdmitted::Store(StoreError::Throttled)), "503 unavailable retry 1", "{name}");
+    assert_eq!(refused(AuthError::Token(AccessDefect::Expired)), "401 token_expired refresh", "{name}");
+    assert_eq!(refused(AuthError::Token(AccessDefect::Invalid)), "401 token_invalid refresh", "{name}");
+    assert_eq!(refused(AuthError::SessionGone), "401 token_invalid refresh", "{name}");
+    assert_eq!(refused(AuthError::Store(StoreError::Throttled)), "503 unavailable retry 1", "{name}");
 }
 
 #[test]
@@ -68,57 +71,59 @@ fn a_failure_of_table_or_secrets_is_never_a_verdict() {
     below::<PhoneError>();
     below::<UserInfoError>();
     below::<PushError>();
-    below::<NotAdmitted>();
+    below::<AuthError>();
 }
 
 #[test]
 fn an_access_token_is_refused_the_same_way_everywhere() {
-    admission::<NotAdmitted>();
-    admission::<PhoneError>();
-    admission::<UserInfoError>();
+    authentication::<AuthError>();
+    authentication::<PhoneError>();
+    authentication::<UserInfoError>();
 }
 
 #[test]
 fn what_wechat_says_is_told_as_each_function_means_it() {
-    let broken = || Upstream::Unreachable(Arc::new(io::Error::other("no way")));
-    for (upstream, login, phone) in [
-        (Upstream::CodeInvalid, "400 code_invalid relogin", "409 phone_code_invalid relogin_then_retap"),
-        (Upstream::CodeUsed, "400 code_used relogin", "409 phone_code_invalid relogin_then_retap"),
-        (Upstream::Blocked, "403 user_blocked stop", "403 user_blocked stop"),
-        (Upstream::WrongUser, "502 wechat_error retry", "403 data_rejected stop"),
-        (Upstream::SessionKeyStale, "502 wechat_error retry", "502 wechat_error retry"),
-        (Upstream::TokenRefused { errcode: 40001 }, "502 wechat_error retry", "502 wechat_error retry"),
-        (Upstream::Misconfigured { errcode: 40013, rid: None }, "500 misconfigured stop", "500 misconfigured stop"),
-        (Upstream::Unknown { errcode: 1, rid: None }, "502 wechat_error retry", "502 wechat_error retry"),
-        (Upstream::Unreadable("html"), "502 wechat_error retry", "502 wechat_error retry"),
-        (Upstream::Busy { errcode: 45011, retry_after: 60 }, "503 wechat_busy retry 60", "503 wechat_busy retry 60"),
-        (Upstream::BreakerOpen, "503 wechat_busy retry 5", "503 wechat_busy retry 5"),
+    let broken = || WechatError::Unreachable(Arc::new(io::Error::other("no way")));
+    for (error, login, phone) in [
+        (WechatError::CodeInvalid, "400 code_invalid relogin", "409 phone_code_invalid relogin_then_retap"),
+        (WechatError::CodeUsed, "400 code_used relogin", "409 phone_code_invalid relogin_then_retap"),
+        (WechatError::Blocked, "403 user_blocked stop", "403 user_blocked stop"),
+        (WechatError::WrongUser, "502 wechat_error retry", "403 data_rejected stop"),
+        (WechatError::SessionKeyStale, "502 wechat_error retry", "502 wechat_error retry"),
+        (WechatError::TokenRefused { errcode: 40001 }, "502 wechat_error retry", "502 wechat_error retry"),
+        (WechatError::Misconfigured { errcode: 40013, rid: None }, "500 misconfigured stop", "500 misconfigured stop"),
+        (WechatError::Unknown { errcode: 1, rid: None }, "502 wechat_error retry", "502 wechat_error retry"),
+        (WechatError::Unreadable("html"), "502 wechat_error retry", "502 wechat_error retry"),
+        (WechatError::Busy { errcode: 45011, retry_after: 60 }, "503 wechat_busy retry 60", "503 wechat_busy retry 60"),
+        (WechatError::BreakerOpen, "503 wechat_busy retry 5", "503 wechat_busy retry 5"),
         // The code may be spent, which a new login mends unseen; a tap is not asked for twice.
         (broken(), "504 wechat_timeout relogin", "504 wechat_timeout retry"),
-        (Upstream::NoAnswer("late"), "504 wechat_timeout relogin", "504 wechat_timeout retry"),
-        (Upstream::Failed(502), "502 wechat_error relogin", "502 wechat_error retry"),
+        (WechatError::NoAnswer("late"), "504 wechat_timeout relogin", "504 wechat_timeout retry"),
+        (WechatError::Failed(502), "502 wechat_error relogin", "502 wechat_error retry"),
     ] {
-        assert_eq!(told(LoginError::from(upstream.clone())), login, "{upstream:?}");
-        assert_eq!(told(PhoneError::from(upstream.clone())), phone, "{upstream:?}");
-        assert_eq!(told(PhoneError::from(PlatformError::from(upstream.clone()))), phone, "{upstream:?}");
+        assert_eq!(told(LoginError::from(error.clone())), login, "{error:?}");
+        assert_eq!(told(PhoneError::from(PlatformError::from(error.clone()))), phone, "{error:?}");
     }
 }
 
 #[test]
 fn a_login_that_failed_after_its_code_was_spent_wants_a_new_code() {
-    for error in
-        [LoginError::NotStored(StoreError::Throttled), LoginError::OutOfTime, LoginError::Outrun, LoginError::Erased]
-    {
+    for error in [
+        LoginError::NotStored(StoreError::Throttled),
+        LoginError::OutOfTime,
+        LoginError::SupersededByNewerLogin,
+        LoginError::Erased,
+    ] {
         assert_eq!(told(error), "503 retry_login relogin");
     }
     for (error, expected) in [
-        (LoginError::Sign(SignError), "500 internal retry"),
+        (LoginError::Issue(IssueError::Sign(SignError)), "500 internal retry"),
         (LoginError::Seal(SealError), "500 internal retry"),
-        (LoginError::KeyUnknown, "503 unavailable retry 1"),
+        (LoginError::Issue(IssueError::KeyNotInRing), "503 unavailable retry 1"),
         (LoginError::AppUnknown, "400 invalid_request fix"),
         (LoginError::CodeUsed, "400 code_used relogin"),
         (LoginError::Blocked, "403 user_blocked stop"),
-        (LoginError::TooMany { retry_after: 7 }, "429 rate_limited retry 7"),
+        (LoginError::TooManyRefusedCodes { retry_after: 7 }, "429 rate_limited retry 7"),
     ] {
         assert_eq!(told(error), expected);
     }
@@ -127,8 +132,8 @@ fn a_login_that_failed_after_its_code_was_spent_wants_a_new_code() {
 #[test]
 fn only_a_verdict_on_the_refresh_token_ends_in_a_new_login() {
     for (error, expected) in [
-        (RefreshError::Sign(SignError), "500 internal retry"),
-        (RefreshError::KeyUnknown, "503 unavailable retry 1"),
+        (RefreshError::Issue(IssueError::Sign(SignError)), "500 internal retry"),
+        (RefreshError::Issue(IssueError::KeyNotInRing), "503 unavailable retry 1"),
         (RefreshError::Token(TokenDefect), "400 login_required relogin"),
         (RefreshError::Gone, "400 login_required relogin"),
         (RefreshError::Alarm, "400 login_required relogin"),
@@ -166,5 +171,5 @@ fn data_that_cannot_be_read_wants_another_tap_and_anothers_data_is_rejected() {
 
 #[test]
 fn a_push_that_is_not_wechats_is_an_invalid_request() {
-    assert_eq!(told(PushError::NotWechats), "400 invalid_request fix");
+    assert_eq!(told(PushError::Unverified), "400 invalid_request fix");
 }

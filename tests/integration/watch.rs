@@ -75,7 +75,7 @@ fn body(answer: &Value) -> Value {
 async fn every_function_of_cargo_lambda_answers_its_event_and_its_routes() {
     let (laptop, secrets) = (Laptop::start().await, Folder::new());
     local::secrets::SecretFiles::in_folder(&secrets.0, KeyKind::Ec).unwrap();
-    for mount in local::mounts(&laptop.world.env).await.unwrap() {
+    for mount in local::mounts::all(&laptop.world.env).await.unwrap() {
         assert!(binaries("lambda").join(mount.name).join("bootstrap").is_file(), "{} is not built", mount.name);
     }
     let emulator = Emulator::start().await;

@@ -1,6 +1,6 @@
 //! The suite on both tables, and on tables that lack a condition.
 
-use shared::session::{
+use tests::table::{
     conformance::broken,
     memory::{Clause, MemoryTable},
 };

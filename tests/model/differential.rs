@@ -8,11 +8,11 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use shared::session::{
+use tests::Laptop;
+use tests::table::{
     conformance::Backend,
     memory::{Clause, MemoryTable, Snapshot},
 };
-use tests::Laptop;
 
 use crate::{
     emulated::{self, Scan},

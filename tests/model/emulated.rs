@@ -4,11 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
-use shared::session::{
+use tests::Laptop;
+use tests::table::{
     conformance::{Backend, Show},
     memory::{Snapshot, Value},
 };
-use tests::Laptop;
 
 /// The items behind the SDK.
 pub(crate) struct Scan {

@@ -2,17 +2,21 @@
 
 use shared::{
     clock::Secs,
-    ids::{AppId, DeviceId, Family, OpenId, UnionId},
-    redacted::{LoginCode, PhoneCode},
+    ids::{AppId, DeviceId, Family, OpenId, SessionRef, UnionId, UserRef},
+    secret_text::{LoginCode, PhoneCode},
     session::{
-        Attempt, Everything, LeaseHolder, Recorded, Rotation, SealedKeys, Session, SessionRef, StoreError, StoredToken,
-        TakeError, User, UserLogin, UserRef,
-        claim::{Claim, CodeHash},
-        conformance::Table,
+        SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
+        idempotency::{CodeHash, IdempotencyRecord},
+        refresh::RefreshWrite,
+    },
+    store::{
+        StoreError, TakeError,
+        grants::{LeaseHolder, StoredPlatformToken},
     },
     token::keyring::KeyId,
 };
 use tests::seeded::Seeded;
+use tests::table::conformance::Table;
 
 /// An operation of one of the traits.
 #[derive(Clone, Debug)]
@@ -22,7 +26,7 @@ pub(crate) enum Operation {
     User(UserRef),
     Take(UserRef, Option<CodeHash>, Secs),
     Open(SessionRef, Session),
-    Rotate(Rotation),
+    Rotate(RefreshWrite),
     Read(SessionRef),
     End(SessionRef, Family),
     LogOut(SessionRef, Secs),
@@ -30,31 +34,31 @@ pub(crate) enum Operation {
     Block(UserRef, Secs),
     Unblock(UserRef, Secs),
     EraseUser(UserRef, Secs),
-    EraseClaim(CodeHash),
-    Put(Claim),
+    EraseIdempotencyRecord(CodeHash),
+    Put(IdempotencyRecord),
     Get(CodeHash),
     Stored(AppId),
     Lease(AppId, LeaseHolder, Secs),
     Release(AppId, LeaseHolder),
-    Keep(AppId, LeaseHolder, StoredToken),
+    Keep(AppId, LeaseHolder, StoredPlatformToken),
 }
 
 /// What an operation gave.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
     Done,
-    Recorded(Recorded),
+    UserStatus(UserStatus),
     User(Option<User>),
-    Keys(SealedKeys),
+    Keys(SealedSessionKeys),
     RateLimited(Secs),
     NoUser,
     Is(bool),
-    Attempt(Attempt),
+    Refreshed(WriteResult<Session>),
     Session(Option<Session>),
-    Everything(Everything),
+    UserItems(UserItems),
     Since(Secs),
-    Claim(Option<Claim>),
-    Token(Option<StoredToken>),
+    IdempotencyRecord(Option<IdempotencyRecord>),
+    Token(Option<StoredPlatformToken>),
     Failed(String),
 }
 
@@ -66,7 +70,7 @@ impl Outcome {
 
 /// The claims of a user are a set.
 fn sorted(mut user: User) -> User {
-    user.phone_claims.sort_by(|one, two| one.as_str().cmp(two.as_str()));
+    user.phone_records.sort_by(|one, two| one.as_str().cmp(two.as_str()));
     user
 }
 
@@ -75,31 +79,31 @@ impl Operation {
     pub(crate) async fn on(&self, table: &dyn Table) -> Outcome {
         let done = |result| Outcome::of(result, |()| Outcome::Done);
         match self {
-            Self::Record(login) => Outcome::of(table.record(login).await, Outcome::Recorded),
+            Self::Record(login) => Outcome::of(table.record_login(login).await, Outcome::UserStatus),
             Self::RememberUnionid(user, unionid) => done(table.remember_unionid(user, unionid).await),
-            Self::User(user) => Outcome::of(table.user(user).await, |user| Outcome::User(user.map(sorted))),
-            Self::Take(user, claim, now) => match table.take(user, claim.as_ref(), *now).await {
+            Self::User(user) => Outcome::of(table.read_user(user).await, |user| Outcome::User(user.map(sorted))),
+            Self::Take(user, claim, now) => match table.take_session_keys(user, claim.as_ref(), *now).await {
                 Ok(keys) => Outcome::Keys(keys),
                 Err(TakeError::RateLimited { retry_after }) => Outcome::RateLimited(retry_after),
                 Err(TakeError::NoUser) => Outcome::NoUser,
                 Err(TakeError::Store(error)) => Outcome::Failed(format!("{error:?}")),
             },
-            Self::Open(at, session) => Outcome::of(table.open(at, session).await, Outcome::Is),
-            Self::Rotate(rotation) => Outcome::of(table.rotate(rotation).await, Outcome::Attempt),
-            Self::Read(at) => Outcome::of(table.read(at).await, Outcome::Session),
-            Self::End(at, family) => done(table.end(at, *family).await),
-            Self::LogOut(at, created_at) => done(table.log_out(at, *created_at).await),
-            Self::List(user) => Outcome::of(table.list(user).await, |mut everything| {
+            Self::Open(at, session) => Outcome::of(table.put_session(at, session).await, Outcome::Is),
+            Self::Rotate(rotation) => Outcome::of(table.refresh_session(rotation).await, Outcome::Refreshed),
+            Self::Read(at) => Outcome::of(table.read_session(at).await, Outcome::Session),
+            Self::End(at, family) => done(table.revoke_session(at, *family).await),
+            Self::LogOut(at, created_at) => done(table.log_out_session(at, *created_at).await),
+            Self::List(user) => Outcome::of(table.list_user_items(user).await, |mut everything| {
                 everything.sessions.sort_by_key(|session| session.device.0);
                 everything.user = everything.user.map(sorted);
-                Outcome::Everything(everything)
+                Outcome::UserItems(everything)
             }),
-            Self::Block(user, now) => Outcome::of(table.block(user, *now).await, Outcome::Since),
-            Self::Unblock(user, now) => Outcome::of(table.unblock(user, *now).await, Outcome::Is),
+            Self::Block(user, now) => Outcome::of(table.block_user(user, *now).await, Outcome::Since),
+            Self::Unblock(user, now) => Outcome::of(table.unblock_user(user, *now).await, Outcome::Is),
             Self::EraseUser(user, now) => done(table.erase_user(user, *now).await),
-            Self::EraseClaim(code) => done(table.erase_claim(code).await),
-            Self::Put(claim) => done(table.put(claim).await),
-            Self::Get(code) => Outcome::of(table.get(code).await, Outcome::Claim),
+            Self::EraseIdempotencyRecord(code) => done(table.erase_idempotency_record(code).await),
+            Self::Put(claim) => done(table.put_idempotency_record(claim).await),
+            Self::Get(code) => Outcome::of(table.get_idempotency_record(code).await, Outcome::IdempotencyRecord),
             Self::Stored(appid) => Outcome::of(table.stored(appid).await, Outcome::Token),
             Self::Lease(appid, holder, now) => {
                 Outcome::of(table.lease(appid, *holder, *now, now + 30).await, Outcome::Is)
@@ -199,14 +203,14 @@ impl Maker {
             fingerprints,
             unionid: self.random.one_in(3).then(|| UnionId::parse("u2").unwrap()),
             family: self.family(),
-            claim: self.random.one_in(2).then(|| self.code()),
+            idempotency_record: self.random.one_in(2).then(|| self.code()),
             at: self.now(),
         }
     }
 
-    fn rotation(&mut self) -> Rotation {
+    fn rotation(&mut self) -> RefreshWrite {
         let now = self.now();
-        Rotation {
+        RefreshWrite {
             at: self.session_ref(),
             family: self.family(),
             generation: u32::from(self.byte(3)),
@@ -240,15 +244,20 @@ impl Maker {
             27..29 => Operation::Block(self.user(), self.now()),
             29..31 => Operation::Unblock(self.user(), self.now()),
             31 => Operation::EraseUser(self.user(), self.now()),
-            32 => Operation::EraseClaim(self.code()),
-            33 => Operation::Put(Claim { code: self.code(), sealed: vec![self.byte(255)], until: self.now() }),
+            32 => Operation::EraseIdempotencyRecord(self.code()),
+            33 => Operation::Put(IdempotencyRecord {
+                code: self.code(),
+                sealed: vec![self.byte(255)],
+                expires_at: self.now(),
+            }),
             34 => Operation::Get(self.code()),
             35 => Operation::Stored(self.appid()),
             36 | 37 => Operation::Lease(self.appid(), self.holder(), self.now()),
             38 => Operation::Release(self.appid(), self.holder()),
             _ => {
                 let now = self.now();
-                let token = StoredToken { sealed: vec![self.byte(255)], renew_at: now + 10, expires_at: now + 20 };
+                let token =
+                    StoredPlatformToken { sealed: vec![self.byte(255)], renew_at: now + 10, expires_at: now + 20 };
                 Operation::Keep(self.appid(), self.holder(), token)
             }
         }

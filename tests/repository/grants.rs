@@ -11,7 +11,7 @@ fn traits() -> BTreeMap<String, BTreeSet<String>> {
     let mut traits = BTreeMap::new();
     let mut actions = BTreeSet::new();
     let is_action = |part: &&str| part.ends_with("Item") || part.contains("Secret") || *part == "Query";
-    for line in format!("{}{}", read("shared/src/session/grants.rs"), read("shared/src/secrets/rotation.rs")).lines() {
+    for line in format!("{}{}", read("shared/src/store/grants.rs"), read("shared/src/secrets/key_rotation.rs")).lines() {
         if let Some(said) = line.strip_prefix("/// `") {
             actions = said.split('`').filter(is_action).map(str::to_owned).collect();
         } else if let Some(rest) = line.strip_prefix("pub trait ") {
@@ -21,21 +21,28 @@ fn traits() -> BTreeMap<String, BTreeSet<String>> {
     traits
 }
 
-/// The traits in a function's `Deps`, and in what `Deps::from_env` puts together from the shared crate.
+/// The grants in the `grants!` of a file.
+fn declared(path: &str) -> BTreeSet<String> {
+    let text = read(path);
+    let Some((_, declaration)) = text.split_once("pub trait ").filter(|_| text.contains("grants! {")) else {
+        return BTreeSet::new();
+    };
+    let (_, list) = declaration.split_once('=').unwrap();
+    let list = list.split_once(';').unwrap().0;
+    list.split(',').map(|grant| grant.trim().to_owned()).filter(|grant| !grant.is_empty()).collect()
+}
+
+/// The grants of a function: those of its `Table`, and those of what `Deps::from_env` puts together.
 fn named(function: &str) -> BTreeSet<String> {
-    let text = read(&format!("functions/{function}/src/lib.rs"));
-    let mut named: BTreeSet<_> =
-        text.split("Arc<dyn ").skip(1).map(|rest| rest.split('>').next().unwrap().to_owned()).collect();
-    let bundles = [
-        ("env.platform_tokens(", &["KeepPlatformToken"][..]),
-        ("Admission {", &["ReadSession"]),
-        ("Ending::over(", &["ListItems", "EndSession", "EraseUser", "EraseClaim"]),
-    ];
-    for (bundle, traits) in bundles {
-        if text.contains(bundle) {
-            named.extend(traits.iter().map(|name| (*name).to_owned()));
-        }
+    let path = format!("functions/{function}/src/lib.rs");
+    let mut named = declared(&path);
+    if named.remove("RevocationTable") {
+        named.extend(declared("shared/src/revocation.rs"));
     }
+    let text = read(&path);
+    let parts = [("env.platform_tokens(", "KeepPlatformToken"), ("Authenticator {", "ReadSession")];
+    named.extend(parts.into_iter().filter(|(part, _)| text.contains(part)).map(|(_, grant)| grant.to_owned()));
+    named.extend(["RotateSecret", "WriteSecret"].into_iter().filter(|name| text.contains(&format!("dyn {name}>"))).map(str::to_owned));
     named
 }
 
@@ -88,7 +95,7 @@ fn statements(function: &str) -> Vec<(Vec<String>, Vec<String>)> {
 }
 
 #[test]
-fn the_traits_of_a_function_are_its_grants_on_the_table() {
+fn the_grants_of_a_function_are_those_of_its_role() {
     let traits = traits();
     for function in functions() {
         let expected: BTreeSet<_> = named(&function)

@@ -4,6 +4,7 @@
 
 mod documents;
 mod grants;
+mod layers;
 mod secrets;
 mod tree;
 

@@ -15,7 +15,7 @@ const SECRET: [&str; 12] = [
     "PlatformToken",
     "PushToken",
     "AccessToken",
-    "RefreshText",
+    "RefreshTokenText",
     "IdempotencyKey",
     "OpenId",
     "UnionId",

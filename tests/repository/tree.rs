@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use local::Serves;
+use local::mounts::EntryPoint;
 
 use crate::{files, functions, read, root};
 
@@ -32,13 +32,13 @@ fn only_the_four_folders_stand_at_the_root() {
 #[tokio::test]
 async fn folders_template_and_mounts_name_the_same_functions_and_routes() {
     let laptop = tests::Laptop::start().await;
-    let mounts = local::mounts(&laptop.world.env).await.unwrap();
+    let mounts = local::mounts::all(&laptop.world.env).await.unwrap();
     let mounted: BTreeSet<_> = mounts
         .iter()
         .flat_map(|mount| {
-            match &mount.serves {
-                Serves::Routes(routes, _) => *routes,
-                Serves::Events => &[],
+            match &mount.entry_point {
+                EntryPoint::Routes(routes, _) => *routes,
+                EntryPoint::Events => &[],
             }
             .iter()
             .map(|route| format!("{} {} {}", mount.name, route.method, route.path))
@@ -87,18 +87,6 @@ fn a_function_knows_neither_aws_nor_an_http_client_nor_another_function() {
 fn the_simulator_and_the_shared_crate_share_no_code() {
     assert!(!dependencies("infra/wechat-simulator/Cargo.toml").contains(&"shared".to_owned()));
     assert!(!dependencies("shared/Cargo.toml").iter().any(|name| name.contains("simulator")));
-}
-
-#[test]
-fn verdicts_and_items_know_nothing_of_http_lambda_or_the_environment() {
-    for folder in ["shared/src/session", "shared/src/wechat", "shared/src/token"] {
-        for path in files(folder, "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            for forbidden in ["lambda_http", "crate::lambda", "crate::env", "crate::http", "http::Domain", "axum::"] {
-                assert!(!text.contains(forbidden), "{} names {forbidden}", path.display());
-            }
-        }
-    }
 }
 
 #[test]

@@ -3,34 +3,17 @@
 use std::{fs, path::PathBuf};
 
 use serde_json::Value;
-use shared::contract::{self, Operation};
+use shared::contract;
 
 #[must_use]
 pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/contract")
 }
 
-/// Every route, as its function describes it.
-#[must_use]
-pub fn operations() -> Vec<Operation> {
-    [
-        login::contract::operations(),
-        refresh::contract::operations(),
-        phone::contract::operations(),
-        userinfo::contract::operations(),
-        session::contract::operations(),
-        push::contract::operations(),
-        keys::contract::operations(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
 /// `openapi.json` as it should be.
 #[must_use]
 pub fn openapi() -> String {
-    format!("{:#}\n", contract::document(&operations()))
+    format!("{:#}\n", contract::document(&local::mounts::operations()))
 }
 
 /// A request of `examples/`, and the answer to it. `{name}` stands for what differs each time.

@@ -9,6 +9,7 @@ pub mod runtime_api;
 pub(crate) mod secrets;
 pub mod secrets_manager;
 pub mod seeded;
+pub mod table;
 pub mod wire;
 
 use std::{

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::rotation::{Deps, flow::RotationError};
 use serde_json::json;
-use shared::{config::Vars, entropy::OsEntropy, env::Env, http::record::Log};
+use shared::{entropy::OsEntropy, env::Env, http::record::Log, vars::Vars};
 
 use crate::{Hand, Laptop, Start, secrets_manager::SecretsManager};
 

@@ -11,35 +11,35 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use shared::{
     clock::{Clock, Secs},
-    config::{ConfigError, Issuing},
     env::Env,
-    http::record::{self, Log},
-    session::{BlockUser, ending::Ending},
+    ids::{AppId, DeviceId},
+    revocation::RevocationTable,
+    store::grants::BlockUser,
+    vars::ConfigError,
 };
 
 use flow::AdminError;
 
+shared::grants! {
+    /// What this function may do with the table.
+    pub trait Table = RevocationTable, BlockUser;
+}
+
 /// All that this function may touch. It reads no secret: what is sealed stays sealed.
 #[derive(Clone)]
 pub struct Deps {
-    /// What is stored of a user, and the end of it.
-    pub ending: Ending,
-    /// The block of a user.
-    pub block: Arc<dyn BlockUser>,
-    /// Sessions from before this instant are over.
+    pub table: Arc<dyn Table>,
+    /// Sessions that were created before are over.
     pub not_before: Secs,
-    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// The log.
-    pub log: Log,
 }
 
 impl Deps {
     /// Reads the variables that this function needs.
     #[expect(clippy::unused_async, reason = "every function is built alike")]
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let (table, Issuing { not_before, .. }) = (env.table()?, env.issuing()?);
-        Ok(Self { ending: Ending::over(&table), block: table, not_before, clock: env.clock(), log: env.log() })
+        let not_before = env.access_token_config()?.not_before;
+        Ok(Self { table: env.table()?, not_before, clock: env.clock() })
     }
 }
 
@@ -48,25 +48,25 @@ impl Deps {
 #[serde(tag = "operation", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// The user and the devices that are logged in.
-    Read(Of),
+    Read(UserKey),
     /// Logs one device out.
-    EndSession(OfDevice),
+    EndSession(DeviceKey),
     /// Logs all devices out.
-    EndSessions(Of),
+    EndSessions(UserKey),
     /// Logs all devices out, and refuses every login from now on.
-    Block(Of),
+    Block(UserKey),
     /// Lets the user log in again.
-    Unblock(Of),
+    Unblock(UserKey),
     /// All that is stored about the user, for a request of theirs to see it.
-    Export(Of),
+    Export(UserKey),
     /// Deletes all that is stored about the user.
-    Delete(Of),
+    Delete(UserKey),
 }
 
 /// A user.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Of {
+pub struct UserKey {
     appid: String,
     openid: String,
 }
@@ -74,83 +74,77 @@ pub struct Of {
 /// A device of a user.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OfDevice {
+pub struct DeviceKey {
     appid: String,
     openid: String,
     device: String,
 }
 
-/// What came of it.
+/// The result of an operation.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub enum Answer {
-    /// Of `read`.
+pub enum Response {
     Read {
-        /// Nothing if there is no such user.
+        /// `null` if there is no such user.
         user: Option<ReadUser>,
     },
-    /// Of `end_session`.
     EndSession {
         /// Whether the device was logged in.
         ended: bool,
     },
-    /// Of `end_sessions`.
     EndSessions {
         /// How many sessions there were.
         ended: usize,
     },
-    /// Of `block`.
     Block {
         /// Since when, in Unix seconds.
         blocked_at: Secs,
         /// How many sessions there were.
         ended: usize,
     },
-    /// Of `unblock`.
     Unblock {
         /// Whether there was a block.
         unblocked: bool,
     },
-    /// Of `export`.
     Export(Box<Export>),
-    /// Of `delete`.
     Delete {
         /// Whether there was anything but a count or a block.
         deleted: bool,
     },
 }
 
-impl std::fmt::Debug for Answer {
+impl std::fmt::Debug for Response {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("Answer([REDACTED])")
+        out.write_str("Response([REDACTED])")
     }
 }
 
 /// A user, as an owner wants to see them. All times are Unix seconds.
 #[derive(Serialize)]
 pub struct ReadUser {
-    appid: String,
+    appid: AppId,
     openid: String,
     unionid: Option<String>,
     first_login: Option<Secs>,
     last_login: Option<Secs>,
     blocked_at: Option<Secs>,
-    sessions: Vec<LoggedIn>,
+    sessions: Vec<LoggedInDevice>,
 }
 
 /// A device that is logged in.
 #[derive(Serialize)]
-pub struct LoggedIn {
-    device: String,
+pub struct LoggedInDevice {
+    device: DeviceId,
     created_at: Secs,
     last_seen_at: Secs,
     expires_at: Secs,
 }
 
-/// All that is stored under a user's key. What is sealed is named, not shown: it is WeChat's key, not the user's data.
+/// All that is stored under a user's key. A sealed `session_key` is mentioned but not shown: it is WeChat's, not the user's
+/// data.
 #[derive(Serialize)]
 pub struct Export {
-    appid: String,
+    appid: AppId,
     openid: String,
     user: Option<ExportedUser>,
     sessions: Vec<ExportedSession>,
@@ -175,7 +169,7 @@ pub struct ExportedUser {
 /// A session item.
 #[derive(Serialize)]
 pub struct ExportedSession {
-    device: String,
+    device: DeviceId,
     created_at: Secs,
     rotated_at: Secs,
     rotated_before: Secs,
@@ -186,6 +180,6 @@ pub struct ExportedSession {
 }
 
 /// The function: does what the owner wants.
-pub async fn handle(deps: Deps, request: Request) -> Result<Answer, AdminError> {
-    record::event(&deps.log, flow::answer(&deps, request)).await
+pub async fn handle(deps: Deps, request: Request) -> Result<Response, AdminError> {
+    flow::handle(&deps, request).await
 }

@@ -1,21 +1,16 @@
-//! Whom a token speaks for, if its session is still there.
+//! The subject of a token whose session lives.
 
 use shared::{
-    redacted::AccessToken,
-    secrets::SecretError,
-    session::{StoreError, admission::NotAdmitted},
-    token::access::Subject,
+    authenticator::AuthError, secret_text::AccessToken, secrets::SecretError, store::StoreError, token::access::Subject,
 };
 
 use crate::Deps;
 
-/// A failure of ours. It is thrown; it is no verdict.
+/// A failure of ours. It is thrown, so that it is never taken for a "no".
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorizerError {
-    /// A secret cannot be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The table failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -23,17 +18,18 @@ pub enum AuthorizerError {
 /// The token's subject; `None` is the "no".
 pub async fn authorize(deps: &Deps, token: Option<AccessToken>) -> Result<Option<Subject>, AuthorizerError> {
     let Some(token) = token else { return Ok(None) };
-    match admit(deps, &token).await {
+    match authenticate(deps, &token).await {
         Ok(subject) => Ok(Some(subject)),
-        Err(NotAdmitted::Token(_) | NotAdmitted::SessionGone) => Ok(None),
-        Err(NotAdmitted::Secret(error)) => Err(error.into()),
-        Err(NotAdmitted::Store(error)) => Err(error.into()),
+        Err(AuthError::Token(_) | AuthError::SessionGone) => Ok(None),
+        Err(AuthError::Secret(error)) => Err(error.into()),
+        Err(AuthError::Store(error)) => Err(error.into()),
     }
 }
 
-async fn admit(deps: &Deps, token: &AccessToken) -> Result<Subject, NotAdmitted> {
-    let issuer = deps.admission.issuing.issuer.as_deref();
-    let subject = deps.admission.subject(token, issuer).await?;
-    deps.admission.session(&subject).await?;
+async fn authenticate(deps: &Deps, token: &AccessToken) -> Result<Subject, AuthError> {
+    // The request came to another API, whose host says nothing about our issuer: only a configured one is compared.
+    let issuer = deps.authenticator.config.issuer.as_deref();
+    let subject = deps.authenticator.subject(token, issuer).await?;
+    deps.authenticator.session(&subject).await?;
     Ok(subject)
 }

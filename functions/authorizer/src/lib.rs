@@ -1,7 +1,7 @@
 //! A Lambda authorizer for the owner's other APIs: those that want ES256, or must see a logout at once.
 //!
-//! Its "no" is a verdict on the token. A failure of ours is thrown, so that the gateway answers 500: it never becomes a
-//! "no". The owner sets the result cache to 0, else a logout is seen only when the cache forgets.
+//! Its "no" is about the token. A failure of ours is thrown, so that the gateway answers 500 and never "no". The owner sets
+//! the result cache to 0; otherwise a logout takes effect only when the cached result expires.
 
 pub mod flow;
 
@@ -9,12 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use shared::{
-    config::ConfigError,
-    env::Env,
-    http::record::{self, Log},
-    redacted::AccessToken,
-    session::admission::Admission,
-    token::access::Subject,
+    authenticator::Authenticator, env::Env, secret_text::AccessToken, token::access::Subject, vars::ConfigError,
 };
 
 use flow::AuthorizerError;
@@ -22,19 +17,15 @@ use flow::AuthorizerError;
 /// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
-    /// Whom a token speaks for, and whether its session is still there. The issuer counts only if it is set, as the request
-    /// came to another API.
-    pub admission: Admission,
-    /// The log.
-    pub log: Log,
+    pub authenticator: Authenticator,
 }
 
 impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let (table, issuing) = (env.table()?, env.issuing()?);
-        let admission = Admission { verifier: env.verifier().await?, sessions: table, issuing, clock: env.clock() };
-        Ok(Self { admission, log: env.log() })
+        let (sessions, config) = (env.table()?, env.access_token_config()?);
+        let verifier = env.verifier().await?;
+        Ok(Self { authenticator: Authenticator { verifier, sessions, config, clock: env.clock() } })
     }
 }
 
@@ -44,7 +35,7 @@ impl Deps {
 pub struct Event {
     #[serde(default)]
     version: Option<String>,
-    /// What the policy of a REST or WebSocket API is about.
+    /// The resource of a REST or WebSocket API's policy.
     #[serde(default)]
     method_arn: Option<String>,
     #[serde(default)]
@@ -56,7 +47,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// The bearer token, wherever this kind of event carries it.
+    /// The bearer token, wherever this kind of event has it.
     fn bearer(&self) -> Option<AccessToken> {
         let header = self.headers.iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let value = self.authorization_token.as_ref().or(header.map(|(_, value)| value))?;
@@ -70,27 +61,15 @@ impl Event {
 pub enum Decision {
     /// For HTTP APIs: the simple response of payload 2.0.
     #[serde(rename_all = "camelCase")]
-    Simple {
-        /// Yes or no.
-        is_authorized: bool,
-        /// What the API's integration is told.
-        context: BTreeMap<&'static str, String>,
-    },
+    Simple { is_authorized: bool, context: BTreeMap<&'static str, String> },
     /// For REST and WebSocket APIs: a policy.
     #[serde(rename_all = "camelCase")]
-    Policy {
-        /// Whom the policy is about.
-        principal_id: String,
-        /// The policy.
-        policy_document: serde_json::Value,
-        /// What the API's integration is told.
-        context: BTreeMap<&'static str, String>,
-    },
+    Policy { principal_id: String, policy_document: serde_json::Value, context: BTreeMap<&'static str, String> },
 }
 
 /// The function: verifies the token, reads its session, and says yes or no.
 pub async fn handle(deps: Deps, event: Event) -> Result<Decision, AuthorizerError> {
-    let subject = record::event(&deps.log, flow::authorize(&deps, event.bearer())).await?;
+    let subject = flow::authorize(&deps, event.bearer()).await?;
     Ok(decision(&event, subject.as_ref()))
 }
 

@@ -1,54 +1,52 @@
 //! The well-known documents: who issues our access tokens, and the keys that verify them.
 //!
-//! They are answered from memory: an authorizer that starts cold gives up after 1.5 seconds.
-
-#[cfg(feature = "contract")]
-pub mod contract;
+//! They are answered from memory, because an authorizer that starts cold gives up after 1.5 seconds.
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::State,
+    extract::{FromRef, State},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use serde::Serialize;
 use shared::{
-    config::{ConfigError, Issuing},
     env::Env,
-    http::{Answer, Domain, Route, cached, record::Log, stack},
+    http::{JsonResponse, Route, RouterExt as _, cached, extract::Issuer},
     problem::Problem,
     secrets::Secret,
-    token::jwks::PublicJwks,
+    token::{access::AccessTokenConfig, jwks::PublicJwks},
+    vars::ConfigError,
 };
 
-/// What the template routes here.
-pub const ROUTES: &[Route] = &[Route::get("/.well-known/openid-configuration"), Route::get("/.well-known/jwks.json")];
+pub const DISCOVERY: Route = Route::get("/.well-known/openid-configuration");
+pub const JWKS: Route = Route::get("/.well-known/jwks.json");
 
-/// All that this function may touch: the public keys.
+/// What the template routes here.
+pub const ROUTES: &[Route] = &[DISCOVERY, JWKS];
+
+/// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
-    /// The public halves of all signing keys.
     pub jwks: Arc<Secret<PublicJwks>>,
-    /// The issuer.
-    pub issuing: Issuing,
-    /// The log.
-    pub log: Log,
+    pub access_tokens: AccessTokenConfig,
 }
 
 impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        Ok(Self { issuing: env.issuing()?, jwks: env.jwks().await?, log: env.log() })
+        Ok(Self { access_tokens: env.access_token_config()?, jwks: env.jwks().await? })
     }
 }
 
-/// The function, to be mounted anywhere.
+impl FromRef<Deps> for AccessTokenConfig {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.access_tokens.clone()
+    }
+}
+
 pub fn router(deps: Deps) -> Router {
-    let log = deps.log.clone();
-    let routes = Router::new().route(ROUTES[0].path, get(discovery)).route(ROUTES[1].path, get(jwks));
-    stack(routes.with_state(deps), log)
+    Router::new().on(DISCOVERY, discovery).on(JWKS, jwks).with_state(deps)
 }
 
 /// The provider's metadata (OpenID Connect Discovery 1.0 section 3), as far as there is something to say.
@@ -62,21 +60,33 @@ struct Discovery<'a> {
     id_token_signing_alg_values_supported: Vec<&'a str>,
 }
 
-async fn discovery(State(deps): State<Deps>, domain: Domain) -> Result<Response, Problem> {
+async fn discovery(State(deps): State<Deps>, Issuer(issuer): Issuer) -> Result<Response, Problem> {
     let keys = deps.jwks.get().await?;
-    let issuer = domain.issuer(&deps.issuing);
     let document = Discovery {
-        jwks_uri: format!("{issuer}{}", ROUTES[1].path),
+        jwks_uri: format!("{issuer}{}", JWKS.path),
         issuer: &issuer,
         response_types_supported: ["none"],
         // An openid names a user to one mini program only (OpenID Connect Core section 8.1).
         subject_types_supported: ["pairwise"],
         id_token_signing_alg_values_supported: keys.algorithms().into_iter().collect(),
     };
-    Ok(cached(Answer(document).into_response()))
+    Ok(cached(JsonResponse(document).into_response()))
 }
 
 async fn jwks(State(deps): State<Deps>) -> Result<Response, Problem> {
     let keys = deps.jwks.get().await?;
-    Ok(cached(Answer(&*keys).into_response()))
+    Ok(cached(JsonResponse(&*keys).into_response()))
+}
+
+/// What the contract says about the routes.
+#[cfg(feature = "contract")]
+#[must_use]
+pub fn operations() -> Vec<shared::contract::Operation> {
+    use shared::contract::Operation;
+    vec![
+        Operation::new(DISCOVERY, "openid-configuration", "Who issues the access tokens")
+            .gives::<Discovery<'_>>()
+            .cached(),
+        Operation::new(JWKS, "jwks", "The keys that verify the access tokens").gives::<PublicJwks>().cached(),
+    ]
 }

@@ -1,393 +1,262 @@
-//! The login: WeChat first, for it decides who wins a race for a code; then user, session and claim side by side.
+//! The login: WeChat first, because it decides who wins a race for a code; then user, session and idempotency record are
+//! written in parallel.
 //!
-//! Keys and signature are at hand before the code is spent; all writes are done before the answer.
+//! Keys and signature are at hand before the code is spent, and all writes are done before the response.
 
 use std::time::Duration;
 
 use shared::{
     clock::{Deadline, Secs},
     entropy,
-    ids::{DeviceId, Family, UnionId},
-    notes,
-    problem::{Action, Code, Problem},
-    secrets::SecretError,
-    session::{Recorded, Session, SessionRef, StoreError, UserLogin, UserRef, beyond_the_cap, claim::Claim},
+    ids::{DeviceId, Family, SessionRef, UnionId, UserRef},
+    request_log,
+    session::{
+        Session, UserLogin, UserStatus, beyond_the_cap,
+        idempotency::{CodeHash, IdempotencyRecord},
+        issue::TokenIssuer,
+    },
     token::{
-        TokenAnswer,
-        access::{AccessSigner, SignError, Subject},
-        keyring::{Keyring, Purpose, SealError},
-        refresh::RefreshToken,
+        TokenResponse,
+        keyring::{Context, Purpose},
     },
-    wechat::{App, Upstream, WechatSession, breaker, opendata::Profile},
+    wechat::{api::CodeExchange, app::App, error::WechatError, opendata::Profile},
 };
 
-use crate::{
-    Deps, Login, LoginAnswer, profile,
-    quota::{Attempt, Denied},
-    replay,
-};
+use crate::{Deps, LoginResponse, Presented, error::LoginError, profile, replay};
 
-/// Why there is no session.
-#[derive(Debug, thiserror::Error)]
-pub enum LoginError {
-    /// A secret cannot be had.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// The table failed before anything was spent.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The access token could not be signed.
-    #[error(transparent)]
-    Sign(#[from] SignError),
-    /// The session key could not be sealed.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    /// The code is spent, and the session is not stored.
-    #[error("the login was not stored")]
-    NotStored(#[source] StoreError),
-    /// The code is spent, and there was no time left to store the session, or to find the one that it gave.
-    #[error("the login was not stored in time")]
-    OutOfTime,
-    /// The session names a key that is not in this process's ring.
-    #[error("the session's key is not in the ring")]
-    KeyUnknown,
-    /// The code is spent, and a newer login of the same device is there.
-    #[error("a newer login of this device is there")]
-    Outrun,
-    /// The mini program is not one of the owner's, or must be named.
-    #[error("the appid is not configured, or is missing")]
-    AppUnknown,
-    /// WeChat refused or failed.
-    #[error(transparent)]
-    Wechat(#[from] Upstream),
-    /// The owner has blocked the user.
-    #[error("the user is blocked")]
-    Blocked,
-    /// The user was deleted while the login was under way.
-    #[error("the user was deleted meanwhile")]
-    Erased,
-    /// Too many refused codes came from this address.
-    #[error("too many refused codes from this address")]
-    TooMany {
-        /// Seconds until the next one.
-        retry_after: Secs,
-    },
-    /// The code was used by another request, or what it gave is over.
-    #[error("the code was used and this request cannot be repeated")]
-    CodeUsed,
-}
-
-impl From<LoginError> for Problem {
-    fn from(error: LoginError) -> Self {
-        let problem = match error {
-            LoginError::Secret(error) => return error.into(),
-            LoginError::Store(error) => return error.into(),
-            LoginError::Sign(_) | LoginError::Seal(_) => Self::new(Code::Internal),
-            LoginError::NotStored(_) | LoginError::OutOfTime | LoginError::Outrun | LoginError::Erased => {
-                Self::new(Code::RetryLogin)
-            }
-            LoginError::KeyUnknown => Self::new(Code::Unavailable).retry_after(1),
-            LoginError::AppUnknown => Self::new(Code::InvalidRequest),
-            LoginError::CodeUsed => Self::new(Code::CodeUsed),
-            LoginError::Blocked => Self::new(Code::UserBlocked),
-            LoginError::TooMany { retry_after } => Self::new(Code::RateLimited).retry_after(retry_after),
-            LoginError::Wechat(ref error) => match error {
-                Upstream::Misconfigured { .. } => Self::new(Code::Misconfigured),
-                Upstream::Busy { retry_after, .. } => Self::new(Code::WechatBusy).retry_after(*retry_after),
-                Upstream::BreakerOpen => Self::new(Code::WechatBusy).retry_after(breaker::OPEN.as_secs()),
-                // The code may be spent. A new one costs the user nothing.
-                Upstream::Unreachable(_) | Upstream::NoAnswer(_) => {
-                    Self::new(Code::WechatTimeout).action(Action::Relogin)
-                }
-                Upstream::Failed(_) => Self::new(Code::WechatError).action(Action::Relogin),
-                Upstream::TokenRefused { .. }
-                | Upstream::SessionKeyStale
-                | Upstream::WrongUser
-                | Upstream::Unknown { .. }
-                | Upstream::Unreadable(_) => Self::new(Code::WechatError),
-                Upstream::CodeInvalid => Self::new(Code::CodeInvalid),
-                Upstream::CodeUsed => Self::new(Code::CodeUsed),
-                Upstream::Blocked => Self::new(Code::UserBlocked),
-            },
-        };
-        problem.because(error)
-    }
-}
-
-/// After the code is spent the answer must be ours and not the deadline's: it says that a new code is needed.
+/// Reserved at the end for our own response: once the code is spent it must say that a new code is needed, which the
+/// deadline's response would not.
 const LAST_MOMENT: Duration = Duration::from_millis(300);
 
-/// So much of its time a login keeps for what follows WeChat's answer: a code is not spent for nothing.
-const STORING: Duration = Duration::from_secs(2);
+/// Reserved for the writes after WeChat's answer, so that no code is spent for nothing.
+const RESERVED_FOR_WRITES: Duration = Duration::from_secs(2);
 
-/// What does not decide the login may take no longer than this, nor more than a third of what is left.
-const BESIDE: Duration = Duration::from_millis(1_500);
+/// Work that does not decide the login gets no more time than this.
+pub(crate) const OPTIONAL_WORK_LIMIT: Duration = Duration::from_millis(1_500);
 
-/// Does what does not decide the login, if there is time for it.
-pub(crate) async fn beside<T>(by: Deadline, work: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(BESIDE.min(by.left() / 3), work).await.ok()
-}
-
-/// The keys of a login, at hand before its code is spent.
-pub(crate) struct Keys<'a> {
-    pub keyring: &'a Keyring,
-    pub signer: &'a AccessSigner,
-    pub issuer: &'a str,
+/// A login in progress, with everything that it needs before its code is spent.
+pub(crate) struct Login<'a> {
+    pub deps: &'a Deps,
+    /// What the client sent.
+    pub presented: &'a Presented,
+    pub app: &'a App,
+    pub tokens: TokenIssuer<'a>,
+    pub code: CodeHash,
+    pub arrived_at: Secs,
+    pub deadline: Deadline,
 }
 
 /// Logs a user in.
-pub async fn login(deps: &Deps, login: &Login, issuer: &str, by: Deadline) -> Result<LoginAnswer, LoginError> {
-    let arrived = deps.clock.now();
-    let (apps, keyring, signer) = tokio::try_join!(deps.apps.get(), deps.keyring.get(), deps.signer.get())?;
-    let keys = Keys { keyring: &keyring, signer: &signer, issuer };
-    let app = apps.find(login.appid.as_ref()).ok_or(LoginError::AppUnknown)?;
-
-    let hash = login.hash(&app.appid);
-    let attempt = Attempt { appid: &app.appid, source: &login.source, code: &hash, now: arrived };
-    match (exchange(deps, app, login, &attempt, by.before(STORING)).await?, &login.request) {
-        (Ok(wechat), _) => first(deps, login, &keys, &Accepted { app, wechat, arrived }, by).await,
-        (Err(refusal @ (Upstream::CodeInvalid | Upstream::CodeUsed)), request) => {
-            let by = by.before(LAST_MOMENT);
-            let repeated = match request {
-                Some(request) => {
-                    let looking = Box::pin(replay::answer(deps, login, &keys, (app, request), by));
-                    tokio::time::timeout(by.left(), looking).await.unwrap_or(Err(LoginError::OutOfTime))
-                }
-                None => Ok(None),
-            };
-            // What turns out to be a repetition has cost nobody anything, and a failure of ours is no verdict.
-            if matches!(&repeated, Ok(None) | Err(LoginError::CodeUsed | LoginError::Blocked)) {
-                deps.quota.refused(&attempt, matches!(refusal, Upstream::CodeUsed));
-            }
-            repeated?.ok_or(LoginError::Wechat(refusal))
-        }
-        (Err(error), _) => Err(error.into()),
-    }
-}
-
-/// WeChat's answer to the code, or what it was a moment ago.
-async fn exchange(
+pub async fn login(
     deps: &Deps,
-    app: &App,
-    login: &Login,
-    attempt: &Attempt<'_>,
-    by: Deadline,
-) -> Result<Result<WechatSession, Upstream>, LoginError> {
-    match deps.quota.admit(attempt) {
-        Ok(()) => Ok(deps.wechat.exchange(app, &login.code, by).await),
-        Err(Denied::Known(refusal)) => Ok(Err(refusal)),
-        Err(Denied::TooMany { retry_after }) => Err(LoginError::TooMany { retry_after }),
+    presented: &Presented,
+    issuer: &str,
+    deadline: Deadline,
+) -> Result<LoginResponse, LoginError> {
+    let arrived_at = deps.clock.now();
+    let (apps, keyring, signer) = tokio::try_join!(deps.apps.get(), deps.keyring.get(), deps.signer.get())?;
+    let app = apps.find(presented.appid.as_ref()).ok_or(LoginError::AppUnknown)?;
+    let tokens = TokenIssuer {
+        keyring: &keyring,
+        signer: &signer,
+        config: &deps.access_tokens,
+        issuer,
+        entropy: &*deps.entropy,
+    };
+    let code = CodeHash::of_login(&app.appid, &presented.code);
+    let login = Login { deps, presented, app, tokens, code, arrived_at, deadline };
+
+    match login.exchange().await {
+        Ok(exchange) => login.complete(exchange).await,
+        Err(LoginError::Wechat(refusal @ (WechatError::CodeInvalid | WechatError::CodeUsed))) => {
+            login.repeat(refusal).await
+        }
+        Err(error) => Err(error),
     }
 }
 
-/// What WeChat said to a code, and when the request with it arrived.
-struct Accepted<'a> {
-    app: &'a App,
-    wechat: WechatSession,
-    arrived: Secs,
-}
-
-/// What a login is to store, and what it then answers: all of it is made and signed before anything is stored.
-struct Made {
-    user: UserRef,
+/// What a login will store and respond. All of it is made and signed before anything is stored.
+struct PreparedLogin {
     at: SessionRef,
     session: Session,
-    claim: Option<Claim>,
-    record: UserLogin,
-    tokens: TokenAnswer,
+    record: Option<IdempotencyRecord>,
+    user_login: UserLogin,
+    tokens: TokenResponse,
 }
 
-/// What stands in the table after the writes.
-struct Stored {
-    recorded: Recorded,
+/// What the writes of a login found.
+struct StoredLogin {
+    user_status: UserStatus,
     profile: Option<Profile>,
-    /// The sessions beyond the device cap.
-    surplus: Vec<Session>,
+    sessions_beyond_the_cap: Vec<Session>,
 }
 
-/// The first request with this code: everything is made, signed, then stored.
-async fn first(
-    deps: &Deps,
-    login: &Login,
-    keys: &Keys<'_>,
-    accepted: &Accepted<'_>,
-    by: Deadline,
-) -> Result<LoginAnswer, LoginError> {
-    let made = make(deps, login, keys, accepted)?;
-    let storing = by.before(LAST_MOMENT);
-    let known = accepted.wechat.unionid.as_ref();
-    let stored = Box::pin(store(deps, login, keys, (&made, known), storing));
-    match tokio::time::timeout(storing.left(), stored).await.unwrap_or(Err(LoginError::OutOfTime)) {
-        Ok(Stored { recorded, profile, surplus }) => {
-            // Should it not end in time, the user has one device too many until the next login.
-            let _ = beside(storing, end_surplus(deps, &made.user, surplus)).await;
-            Ok(answer(made.tokens, &made.user, made.session.device, recorded == Recorded::New, profile))
+impl Login<'_> {
+    /// WeChat's answer to the code, unless it refused the code a moment ago.
+    async fn exchange(&self) -> Result<CodeExchange, LoginError> {
+        let Presented { client_ip, code, .. } = self.presented;
+        self.deps.refused_codes.check(&self.app.appid, client_ip, &self.code, self.arrived_at)?;
+        let deadline = self.deadline.before(RESERVED_FOR_WRITES);
+        Ok(self.deps.wechat.exchange(self.app, code, deadline).await?)
+    }
+
+    /// The response to a request whose code WeChat refuses: it may be one whose response was lost.
+    async fn repeat(&self, refusal: WechatError) -> Result<LoginResponse, LoginError> {
+        let result = match &self.presented.request_hash {
+            Some(request) => {
+                let deadline = self.deadline.before(LAST_MOMENT);
+                let replay = Box::pin(replay::replay(self, request, refusal.clone(), deadline));
+                deadline.limit(replay).await.unwrap_or(Err(LoginError::OutOfTime))
+            }
+            None => Err(refusal.clone().into()),
+        };
+        // A repetition costs nobody anything, and a failure of ours says nothing about the code.
+        if matches!(&result, Err(LoginError::Wechat(_) | LoginError::CodeUsed | LoginError::Blocked)) {
+            let (appid, client_ip) = (&self.app.appid, &self.presented.client_ip);
+            self.deps.refused_codes.add(appid, client_ip, &self.code, &refusal, self.arrived_at);
         }
-        // What stands there is of the newer login.
-        Err(LoginError::Outrun) => Err(LoginError::Outrun),
-        Err(error) => {
-            let left = BESIDE.min(by.before(LAST_MOMENT / 3).left());
-            drop(tokio::time::timeout(left, undo(deps, &made)).await);
-            Err(error)
+        result
+    }
+
+    /// The first request with this code: everything is made and signed, then stored.
+    async fn complete(&self, exchange: CodeExchange) -> Result<LoginResponse, LoginError> {
+        let known_unionid = exchange.unionid.clone();
+        let prepared = self.prepare(exchange)?;
+        let deadline = self.deadline.before(LAST_MOMENT);
+        let store = Box::pin(self.store(&prepared, known_unionid.as_ref(), deadline));
+        match deadline.limit(store).await.unwrap_or(Err(LoginError::OutOfTime)) {
+            Ok(StoredLogin { user_status, profile, sessions_beyond_the_cap }) => {
+                // If this does not end in time, the user has one device too many until the next login.
+                let revocation = self.revoke(&prepared.at.user, sessions_beyond_the_cap);
+                let _ = deadline.optional(OPTIONAL_WORK_LIMIT, revocation).await;
+                let (user, device) = (&prepared.at.user, prepared.session.device);
+                Ok(response(prepared.tokens, user, device, user_status == UserStatus::New, profile))
+            }
+            // What is stored belongs to the newer login.
+            Err(LoginError::SupersededByNewerLogin) => Err(LoginError::SupersededByNewerLogin),
+            Err(error) => {
+                let deadline = self.deadline.before(LAST_MOMENT / 3).within(OPTIONAL_WORK_LIMIT);
+                let _ = deadline.limit(self.undo(&prepared)).await;
+                Err(error)
+            }
         }
     }
-}
 
-fn make(deps: &Deps, login: &Login, keys: &Keys<'_>, by: &Accepted<'_>) -> Result<Made, LoginError> {
-    let user = UserRef { appid: by.app.appid.clone(), openid: by.wechat.openid.clone() };
-    notes::note(|notes| notes.user = keys.keyring.pseudonym(&user.appid, &user.openid));
-    let device = login.device.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
-    let session = session(deps, device, keys, by);
-    let tokens = tokens(deps, keys, &user, &session)?;
-    let claim = login
-        .request
-        .as_ref()
-        .map(|request| replay::claim(deps, keys, login, request, (&user, &session)))
-        .transpose()?;
-    let record = user_login(deps, &user, (&session, claim.as_ref()), keys, by)?;
-    let at = SessionRef { user: user.clone(), sid: user.sid(device) };
-    Ok(Made { user, at, session, claim, record, tokens })
-}
+    fn prepare(&self, exchange: CodeExchange) -> Result<PreparedLogin, LoginError> {
+        let Self { deps, tokens: TokenIssuer { keyring, .. }, arrived_at, .. } = *self;
+        let user = UserRef { appid: self.app.appid.clone(), openid: exchange.openid };
+        request_log::record(|fields| fields.user = keyring.pseudonym(&user));
+        let session = Session {
+            device: self.presented.device.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy))),
+            family: Family(entropy::bytes(&*deps.entropy)),
+            generation: 0,
+            key_id: keyring.current(),
+            created_at: arrived_at,
+            rotated_at: arrived_at,
+            rotated_before: 0,
+            idle: arrived_at + deps.policy.idle,
+            absolute: arrived_at + deps.policy.absolute,
+            unionid: exchange.unionid.clone().filter(|_| deps.access_tokens.unionid),
+        };
+        let tokens = self.issue(&user, &session)?;
+        let request = self.presented.request_hash.as_ref();
+        let record = request.map(|request| replay::record(self, request, &user, &session)).transpose()?;
+        let session_key = exchange.session_key.expose().as_bytes();
+        let user_login = UserLogin {
+            key: keyring.seal(Context::of_user(&user, Purpose::SessionKey), session_key, &*deps.entropy)?,
+            fingerprints: keyring.fingerprints(session_key),
+            unionid: exchange.unionid,
+            family: session.family,
+            idempotency_record: record.as_ref().map(|record| record.code.clone()),
+            at: arrived_at,
+            user,
+        };
+        Ok(PreparedLogin { at: user_login.user.session(session.device), session, record, user_login, tokens })
+    }
 
-/// Writes user, session and claim side by side, and looks at what came between.
-async fn store(
-    deps: &Deps,
-    login: &Login,
-    keys: &Keys<'_>,
-    (made, known): (&Made, Option<&UnionId>),
-    by: Deadline,
-) -> Result<Stored, LoginError> {
-    let Made { user, at, session, claim, record, .. } = made;
-    let (recorded, opened, claimed) = tokio::join!(
-        async {
-            let recorded = deps.users.record(record).await?;
-            if recorded == Recorded::Blocked {
-                return Ok((recorded, None));
+    /// The tokens of a session at generation 0. The refresh token is the same each time, the access token is new.
+    pub(crate) fn issue(&self, user: &UserRef, session: &Session) -> Result<TokenResponse, LoginError> {
+        Ok(self.tokens.issue(&session.refresh_token(user), session, self.deps.clock.now())?)
+    }
+
+    /// Writes user, session and idempotency record in parallel, and looks for a block or a deletion that came between.
+    async fn store(
+        &self,
+        prepared: &PreparedLogin,
+        known_unionid: Option<&UnionId>,
+        deadline: Deadline,
+    ) -> Result<StoredLogin, LoginError> {
+        let table = &self.deps.table;
+        let PreparedLogin { at, session, record, user_login, .. } = prepared;
+        let user_and_profile = async {
+            let user_status = table.record_login(user_login).await.map_err(LoginError::NotStored)?;
+            if user_status == UserStatus::Blocked {
+                return Err(LoginError::Blocked);
             }
-            let profile = profile::read(deps, keys.keyring, user, login.user_info.as_ref(), known);
-            Ok::<_, StoreError>((recorded, beside(by, profile).await.flatten()))
-        },
-        deps.sessions.open(at, session),
-        async {
-            match claim {
-                Some(claim) => deps.claims.put(claim).await,
+            let user_info = self.presented.user_info.as_ref();
+            let profile = profile::read(self.deps, self.tokens.keyring, &at.user, user_info, known_unionid);
+            Ok((user_status, deadline.optional(OPTIONAL_WORK_LIMIT, profile).await.flatten()))
+        };
+        let record = async {
+            match record {
+                Some(record) => table.put_idempotency_record(record).await,
                 None => Ok(()),
             }
-        },
-    );
-    let (recorded, profile) = recorded.map_err(LoginError::NotStored)?;
-    if recorded == Recorded::Blocked {
-        return Err(LoginError::Blocked);
-    }
-    claimed.map_err(LoginError::NotStored)?;
-    if !opened.map_err(LoginError::NotStored)? {
-        return Err(LoginError::Outrun);
-    }
-    let surplus = look_around(deps, user, session.device).await?;
-    Ok(Stored { recorded, profile, surplus })
-}
-
-/// Takes back what a login wrote that is refused: nobody holds a token of it, nor can the request be repeated.
-async fn undo(deps: &Deps, made: &Made) {
-    let erase = async {
-        if let Some(claim) = &made.claim {
-            drop(deps.erase.erase_claim(&claim.code).await);
+        };
+        let (user_and_profile, is_put, recorded) =
+            tokio::join!(user_and_profile, table.put_session(at, session), record);
+        let (user_status, profile) = user_and_profile?;
+        recorded.map_err(LoginError::NotStored)?;
+        if !is_put.map_err(LoginError::NotStored)? {
+            return Err(LoginError::SupersededByNewerLogin);
         }
-    };
-    drop(tokio::join!(deps.end.end(&made.at, made.session.family), erase));
-}
+        let sessions_beyond_the_cap = self.check_block_and_device_cap(&at.user, session.device).await?;
+        Ok(StoredLogin { user_status, profile, sessions_beyond_the_cap })
+    }
 
-fn session(deps: &Deps, device: DeviceId, keys: &Keys<'_>, by: &Accepted<'_>) -> Session {
-    Session {
-        device,
-        family: Family(entropy::bytes(&*deps.entropy)),
-        generation: 0,
-        key_id: keys.keyring.current(),
-        created_at: by.arrived,
-        rotated_at: by.arrived,
-        rotated_before: 0,
-        idle: by.arrived + deps.policy.idle,
-        absolute: by.arrived + deps.policy.absolute,
-        unionid: by.wechat.unionid.clone().filter(|_| deps.issuing.unionid),
+    /// The sessions beyond the device cap, unless the user was blocked or deleted in the meantime.
+    ///
+    /// A block or a deletion between the writes of this login did not find the session, so the login has to find the block
+    /// or the deletion. If it cannot look, it is refused.
+    async fn check_block_and_device_cap(
+        &self,
+        user: &UserRef,
+        just_made: DeviceId,
+    ) -> Result<Vec<Session>, LoginError> {
+        let items = self.deps.table.list_user_items(user).await.map_err(LoginError::NotStored)?;
+        let item = items.user.unwrap_or_default();
+        if item.blocked_at.is_some() {
+            return Err(LoginError::Blocked);
+        }
+        if item.first_login.is_none() {
+            return Err(LoginError::Erased);
+        }
+        Ok(beyond_the_cap(items.sessions, just_made))
+    }
+
+    async fn revoke(&self, user: &UserRef, sessions: Vec<Session>) {
+        for session in sessions {
+            drop(self.deps.table.revoke_session(&user.session(session.device), session.family).await);
+        }
+    }
+
+    /// Deletes what a refused login wrote: nobody has a token of it, and the request must not be repeated from it.
+    async fn undo(&self, prepared: &PreparedLogin) {
+        let erase = async {
+            if let Some(record) = &prepared.record {
+                drop(self.deps.table.erase_idempotency_record(&record.code).await);
+            }
+        };
+        drop(tokio::join!(self.deps.table.revoke_session(&prepared.at, prepared.session.family), erase));
     }
 }
 
-fn user_login(
-    deps: &Deps,
-    user: &UserRef,
-    (session, claim): (&Session, Option<&Claim>),
-    keys: &Keys<'_>,
-    by: &Accepted<'_>,
-) -> Result<UserLogin, SealError> {
-    let text = by.wechat.session_key.expose().as_bytes();
-    Ok(UserLogin {
-        user: user.clone(),
-        key: keys.keyring.seal(user.sealing(Purpose::SessionKey), text, &*deps.entropy)?,
-        fingerprints: keys.keyring.fingerprints(text),
-        unionid: by.wechat.unionid.clone(),
-        family: session.family,
-        claim: claim.map(|claim| claim.code.clone()),
-        at: by.arrived,
-    })
-}
-
-/// The tokens of a session at generation 0: the same each time but for the access token, which is new.
-pub(crate) fn tokens(
-    deps: &Deps,
-    keys: &Keys<'_>,
-    user: &UserRef,
-    session: &Session,
-) -> Result<TokenAnswer, LoginError> {
-    let now = deps.clock.now();
-    let subject = Subject {
-        appid: user.appid.clone(),
-        openid: user.openid.clone(),
-        sid: user.sid(session.device),
-        auth_time: session.created_at,
-        unionid: session.unionid.clone(),
-    };
-    let access = keys.signer.sign(&deps.issuing.claims(&subject, keys.issuer, now, &*deps.entropy))?;
-    let refresh = RefreshToken {
-        key_id: session.key_id,
-        generation: 0,
-        family: session.family,
-        device: session.device,
-        appid: user.appid.clone(),
-        openid: user.openid.clone(),
-    };
-    let refresh = refresh.encode(keys.keyring).ok_or(LoginError::KeyUnknown)?;
-    Ok(TokenAnswer::new(&access, deps.issuing.access, &refresh, session, now))
-}
-
-pub(crate) fn answer(
-    tokens: TokenAnswer,
+pub(crate) fn response(
+    tokens: TokenResponse,
     user: &UserRef,
     device: DeviceId,
     new_user: bool,
     user_info: Option<Profile>,
-) -> LoginAnswer {
-    LoginAnswer { tokens, openid: user.openid.expose().to_owned(), device: device.encode(), new_user, user_info }
-}
-
-/// Looks whether the user was blocked or deleted meanwhile, and gives the sessions beyond the device cap.
-///
-/// A block or a deletion that came between the writes of this login did not find the session; here the session finds it.
-/// So a look that fails refuses the login.
-async fn look_around(deps: &Deps, user: &UserRef, just_made: DeviceId) -> Result<Vec<Session>, LoginError> {
-    let stored = deps.list.list(user).await.map_err(LoginError::NotStored)?;
-    let stored_user = stored.user.unwrap_or_default();
-    if stored_user.blocked_at.is_some() {
-        return Err(LoginError::Blocked);
-    }
-    if stored_user.first_login.is_none() {
-        return Err(LoginError::Erased);
-    }
-    Ok(beyond_the_cap(stored.sessions, just_made))
-}
-
-async fn end_surplus(deps: &Deps, user: &UserRef, surplus: Vec<Session>) {
-    for session in surplus {
-        let at = SessionRef { user: user.clone(), sid: user.sid(session.device) };
-        drop(deps.end.end(&at, session.family).await);
-    }
+) -> LoginResponse {
+    LoginResponse { tokens, openid: user.openid.expose().to_owned(), device, new_user, user_info }
 }

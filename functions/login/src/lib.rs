@@ -1,148 +1,124 @@
 //! `POST /v1/login`: a code of `wx.login` for our tokens.
 
-#[cfg(feature = "contract")]
-pub mod contract;
+pub mod error;
 pub mod flow;
 mod profile;
-mod quota;
+mod refused_codes;
 mod replay;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::State, routing::post};
+use axum::{
+    Router,
+    extract::{FromRef, State},
+};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use shared::{
     clock::{Clock, Deadline},
-    config::{ConfigError, Issuing},
     entropy::Entropy,
     env::Env,
-    http::{Answer, Domain, Route, Source, body::JsonBody, record::Log, stack, within},
+    http::{
+        JsonResponse, Route, RouterExt as _,
+        body::JsonBody,
+        extract::{ClientIp, Issuer},
+        within,
+    },
     ids::{AppId, DeviceId},
     json,
     problem::{Code, Problem},
-    redacted::{IdempotencyKey, LoginCode},
+    secret_text::{IdempotencyKey, LoginCode},
     secrets::Secret,
-    session::{
-        EndSession, EraseClaim, KeepClaim, ListItems, OpenSession, ReadSession, ReadUser, RecordUser, RememberUnionid,
-        TakeKeys, claim::CodeHash, rotation::RefreshPolicy,
+    session::{idempotency::RequestHash, refresh::RefreshPolicy},
+    store::grants::{
+        EraseIdempotencyRecord, KeepIdempotencyRecord, ListUserItems, PutSession, ReadSession, ReadUser, RecordLogin,
+        RememberUnionid, RevokeSession, TakeSessionKeys,
     },
-    token::{TokenAnswer, access::AccessSigner, keyring::Keyring},
-    wechat::{Apps, ExchangeCode, opendata::Profile},
+    token::{
+        TokenResponse,
+        access::{AccessSigner, AccessTokenConfig},
+        keyring::Keyring,
+    },
+    vars::ConfigError,
+    wechat::{api::ExchangeCode, app::Apps, opendata::Profile},
 };
 
-pub use quota::Quota;
+pub use refused_codes::RefusedCodes;
+
+/// The route.
+pub const LOGIN: Route = Route::post("/v1/login");
 
 /// What the template routes here.
-pub const ROUTES: &[Route] = &[Route::post("/v1/login")];
+pub const ROUTES: &[Route] = &[LOGIN];
 
-/// A client waits 15 s for a login. Secrets may take 2 s of it, storing has the last 2 s, and WeChat what is between.
+/// A client waits 15 s for a login. Secrets may take 2 s of it, the writes have the last 2 s, and WeChat the time between.
 const LONGEST: Duration = Duration::from_millis(8_700);
+
+shared::grants! {
+    /// What a login may do with the table.
+    pub trait Table =
+        RecordLogin, RememberUnionid, ReadUser, TakeSessionKeys, PutSession, ReadSession, ListUserItems, RevokeSession,
+        KeepIdempotencyRecord, EraseIdempotencyRecord;
+}
 
 /// All that a login may touch.
 #[derive(Clone)]
 pub struct Deps {
-    /// WeChat's answer to a code.
     pub wechat: Arc<dyn ExchangeCode>,
-    /// The user item.
-    pub users: Arc<dyn RecordUser>,
-    /// A unionid that the profile tells.
-    pub unionids: Arc<dyn RememberUnionid>,
-    /// The session item.
-    pub sessions: Arc<dyn OpenSession>,
-    /// What a code gave.
-    pub claims: Arc<dyn KeepClaim>,
-    /// The end of a claim that nobody may use.
-    pub erase: Arc<dyn EraseClaim>,
-    /// The user's devices, and whether the owner has blocked the user meanwhile.
-    pub list: Arc<dyn ListItems>,
-    /// The end of a device beyond the cap.
-    pub end: Arc<dyn EndSession>,
-    /// The session of a repeated login.
-    pub read: Arc<dyn ReadSession>,
-    /// The user of a repeated login.
-    pub user: Arc<dyn ReadUser>,
-    /// The keys for `userInfo`, counted.
-    pub keys: Arc<dyn TakeKeys>,
-    /// The mini programs.
+    pub table: Arc<dyn Table>,
     pub apps: Arc<Secret<Apps>>,
-    /// The keys that seal and MAC.
+    /// Seals `session_key`s and authenticates refresh tokens.
     pub keyring: Arc<Secret<Keyring>>,
-    /// The key that signs access tokens.
+    /// Signs access tokens.
     pub signer: Arc<Secret<AccessSigner>>,
-    /// What refused codes may cost.
-    pub quota: Arc<Quota>,
-    /// How access tokens are filled.
-    pub issuing: Issuing,
+    pub refused_codes: Arc<RefusedCodes>,
+    pub access_tokens: AccessTokenConfig,
     /// How long sessions live.
     pub policy: RefreshPolicy,
-    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Randomness for families, devices and seals.
     pub entropy: Arc<dyn Entropy>,
-    /// The log.
-    pub log: Log,
 }
 
 impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, wechat) = (env.table()?, env.wechat()?);
-        let (issuing, policy) = (env.issuing()?, env.refresh_policy()?);
+        let (access_tokens, policy) = (env.access_token_config()?, env.refresh_policy()?);
         let (apps, keyring, signer) = tokio::try_join!(env.apps(), env.keyring(), env.signer())?;
-        Ok(Self {
-            wechat,
-            users: table.clone(),
-            unionids: table.clone(),
-            sessions: table.clone(),
-            claims: table.clone(),
-            erase: table.clone(),
-            list: table.clone(),
-            end: table.clone(),
-            read: table.clone(),
-            user: table.clone(),
-            keys: table,
-            apps,
-            keyring,
-            signer,
-            quota: Arc::default(),
-            issuing,
-            policy,
-            clock: env.clock(),
-            entropy: env.entropy(),
-            log: env.log(),
-        })
+        let (clock, entropy) = (env.clock(), env.entropy());
+        let refused_codes = Arc::default();
+        Ok(Self { wechat, table, apps, keyring, signer, refused_codes, access_tokens, policy, clock, entropy })
     }
 }
 
-/// The function, to be mounted anywhere.
+impl FromRef<Deps> for AccessTokenConfig {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.access_tokens.clone()
+    }
+}
+
 pub fn router(deps: Deps) -> Router {
-    let log = deps.log.clone();
-    let routes = Router::new().route(ROUTES[0].path, post(login)).with_state(deps);
-    stack(within(LONGEST, routes), log)
+    within(LONGEST, Router::new().on(LOGIN, login).with_state(deps))
 }
 
 #[derive(Deserialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 struct LoginRequest {
     /// What `wx.login` gave: valid once, for five minutes.
-    #[cfg_attr(feature = "contract", schemars(with = "LoginCode"))]
-    code: String,
+    code: LoginCode,
     /// The mini program; needed where the owner has several.
-    #[cfg_attr(feature = "contract", schemars(with = "Option<AppId>"))]
-    appid: Option<String>,
+    appid: Option<AppId>,
     /// The `device` of an earlier answer, kept in the client's storage; made here where there is none yet.
-    #[cfg_attr(feature = "contract", schemars(with = "Option<DeviceId>"))]
-    device: Option<String>,
+    device: Option<DeviceId>,
     /// One that does not verify never refuses a login: the answer lacks `userInfo` then.
     #[serde(default, rename = "userInfo", deserialize_with = "user_info")]
-    user_info: Option<GivenUserInfo>,
+    user_info: Option<UserInfo>,
 }
 
-/// What `wx.getUserInfo` gave.
+/// What `wx.getUserInfo` gave. Only its verification decides whether it is used, so any text is accepted here.
 #[derive(Deserialize)]
-#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
-pub struct GivenUserInfo {
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema), schemars(rename = "GivenUserInfo"))]
+pub struct UserInfo {
     #[serde(rename = "rawData")]
     raw_data: String,
     signature: String,
@@ -152,36 +128,34 @@ pub struct GivenUserInfo {
 }
 
 /// An object, or nothing: some clients send `null` for a profile that they do not have.
-fn user_info<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<GivenUserInfo>, D::Error> {
+fn user_info<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<UserInfo>, D::Error> {
     #[derive(Deserialize)]
-    struct Given(#[serde(deserialize_with = "json::object")] GivenUserInfo);
-    Ok(Option::<Given>::deserialize(value)?.map(|given| given.0))
+    struct Object(#[serde(deserialize_with = "json::object")] UserInfo);
+    Ok(Option::<Object>::deserialize(value)?.map(|object| object.0))
 }
 
-/// A login request, checked.
-pub struct Login {
-    /// The address it came from.
-    source: String,
+/// What the client sent.
+pub struct Presented {
+    client_ip: String,
     code: LoginCode,
     appid: Option<AppId>,
     device: Option<DeviceId>,
-    user_info: Option<GivenUserInfo>,
-    /// Names this very request: its `Idempotency-Key` and its bytes. Without a key there is no replay.
-    request: Option<replay::RequestHash>,
+    user_info: Option<UserInfo>,
+    /// Names this very request, by its `Idempotency-Key` and its bytes. Without a key it cannot be repeated.
+    request_hash: Option<RequestHash>,
 }
 
 /// The answer to a login.
 #[derive(Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
-pub struct LoginAnswer {
+pub struct LoginResponse {
     #[serde(flatten)]
-    tokens: TokenAnswer,
+    tokens: TokenResponse,
     /// The user, inside this mini program.
     #[cfg_attr(feature = "contract", schemars(with = "shared::ids::OpenId"))]
     openid: String,
     /// To be kept in the client's storage and sent with its next login.
-    #[cfg_attr(feature = "contract", schemars(with = "DeviceId"))]
-    device: String,
+    device: DeviceId,
     /// Whether it is the user's first login.
     new_user: bool,
     /// The profile that came with the login, if it verified.
@@ -190,44 +164,51 @@ pub struct LoginAnswer {
     user_info: Option<Profile>,
 }
 
-fn malformed<E>(_: E) -> Problem {
-    Problem::new(Code::InvalidRequest)
-}
-
-impl Login {
-    fn read(source: String, headers: &HeaderMap, body: JsonBody<LoginRequest>) -> Result<Self, Problem> {
-        let request = body.value;
-        let mut keys = headers.get_all("idempotency-key").iter();
-        let key = match (keys.next(), keys.next()) {
-            (None, _) => None,
-            (Some(key), None) => Some(IdempotencyKey::parse(key.to_str().map_err(malformed)?).map_err(malformed)?),
-            (Some(_), Some(_)) => return Err(malformed(())),
-        };
-        Ok(Self {
-            source,
-            code: LoginCode::parse(&request.code).map_err(malformed)?,
-            appid: request.appid.as_deref().map(AppId::parse).transpose().map_err(malformed)?,
-            device: request.device.as_deref().map(DeviceId::parse).transpose().map_err(malformed)?,
-            user_info: request.user_info,
-            request: key.map(|key| replay::RequestHash::of(&key, &body.bytes)),
-        })
-    }
-}
-
-impl Login {
-    /// What is stored of its code.
-    fn hash(&self, appid: &AppId) -> CodeHash {
-        CodeHash::of_login(appid, &self.code)
-    }
+/// The key of a header that may be absent, but not malformed or given twice.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let key = value.to_str().ok().and_then(|text| IdempotencyKey::parse(text).ok());
+    key.filter(|_| values.next().is_none()).map(Some).ok_or(Problem::new(Code::InvalidRequest))
 }
 
 async fn login(
     State(deps): State<Deps>,
-    (domain, Source(source)): (Domain, Source),
-    by: Deadline,
+    ClientIp(client_ip): ClientIp,
+    Issuer(issuer): Issuer,
+    deadline: Deadline,
     headers: HeaderMap,
-    body: JsonBody<LoginRequest>,
-) -> Result<Answer<LoginAnswer>, Problem> {
-    let login = Login::read(source, &headers, body)?;
-    Ok(Answer(flow::login(&deps, &login, &domain.issuer(&deps.issuing), by).await?))
+    JsonBody { value, bytes }: JsonBody<LoginRequest>,
+) -> Result<JsonResponse<LoginResponse>, Problem> {
+    let LoginRequest { code, appid, device, user_info } = value;
+    let request_hash = idempotency_key(&headers)?.map(|key| RequestHash::of(&key, &bytes));
+    let presented = Presented { client_ip, code, appid, device, user_info, request_hash };
+    Ok(JsonResponse(flow::login(&deps, &presented, &issuer, deadline).await?))
+}
+
+/// What the contract says about the route.
+#[cfg(feature = "contract")]
+#[must_use]
+pub fn operations() -> Vec<shared::contract::Operation> {
+    use shared::{contract::Operation, problem::Action};
+    vec![
+        Operation::new(LOGIN, "login", "A code of `wx.login` for tokens")
+            .header::<IdempotencyKey>(
+                "Idempotency-Key",
+                "Makes the login repeatable for 120 seconds: with the same key and the same bytes",
+            )
+            .takes::<LoginRequest>()
+            .gives::<LoginResponse>()
+            .refuses(&[
+                Code::CodeInvalid,
+                Code::CodeUsed,
+                Code::UserBlocked,
+                Code::RateLimited,
+                Code::WechatError,
+                Code::RetryLogin,
+                Code::WechatBusy,
+            ])
+            .refuses_to(Code::WechatError, Action::Relogin)
+            .refuses_to(Code::WechatTimeout, Action::Relogin),
+    ]
 }

@@ -1,158 +1,118 @@
-//! A login that is sent again because its answer was lost.
+//! A login that is sent again because its response was lost.
 //!
-//! It takes the code, the same `Idempotency-Key` and the same bytes: a code found in a log opens nothing. And the session
-//! must still be there as the login left it, with its user recorded: a crash or a logout may have left the claim alone, and
-//! tokens that are dead on arrival, or without a `session_key` behind them, help nobody.
+//! A repetition needs the code, the same `Idempotency-Key` and the same bytes, so a code found in a log opens nothing. The
+//! session must still be as the login left it, and its user must be recorded: after a crash or a logout the idempotency
+//! record may be all that is left, and tokens without a session or a `session_key` behind them help nobody.
 
-use aws_lc_rs::digest::{Context as Digest, SHA256};
 use shared::{
     clock::{Deadline, Secs},
-    ids::{DeviceId, Family, OpenId},
-    notes,
-    redacted::IdempotencyKey,
+    ids::UserRef,
+    request_log,
     session::{
-        Session, SessionRef, UserRef,
-        claim::{self, Claim, CodeHash},
+        Session,
+        idempotency::{CodeHash, IdempotencyRecord, LOGIN_LIFETIME, LoginRecord, POLL_DELAYS, RequestHash},
     },
     token::keyring::{Context, Purpose, SealError},
-    wechat::App,
+    wechat::error::WechatError,
 };
 
 use crate::{
-    Deps, Login, LoginAnswer,
-    flow::{self, Keys, LoginError},
+    LoginResponse,
+    error::LoginError,
+    flow::{Login, OPTIONAL_WORK_LIMIT, response},
     profile,
 };
 
-/// Names a request: SHA-256 over its `Idempotency-Key` and its bytes.
-#[derive(PartialEq, Eq)]
-pub(crate) struct RequestHash([u8; 32]);
-
-impl RequestHash {
-    pub(crate) fn of(key: &IdempotencyKey, body: &[u8]) -> Self {
-        let mut digest = Digest::new(&SHA256);
-        // The key's length is a separator: no two pairs of key and body give the same text.
-        digest.update(&(key.expose().len() as u64).to_be_bytes());
-        digest.update(key.expose().as_bytes());
-        digest.update(body);
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest.finish().as_ref());
-        Self(hash)
-    }
+/// Whoever opens a record does not know its openid yet, so the hash of the code is the owner.
+fn context<'a>(login: &'a Login<'_>, code: &'a CodeHash) -> Context<'a> {
+    Context { purpose: Purpose::LoginRecord, appid: login.app.appid.as_str(), owner: code.as_str() }
 }
 
-/// What a login's claim says: the request it answers and the session it made.
-struct Claimed {
-    request: RequestHash,
-    device: DeviceId,
-    family: Family,
-    openid: OpenId,
-    /// When the login arrived.
-    at: Secs,
-}
-
-impl Claimed {
-    fn to_bytes(&self) -> Vec<u8> {
-        [&self.request.0[..], &self.device.0, &self.family.0, self.openid.expose().as_bytes()].concat()
-    }
-
-    fn from_bytes(bytes: &[u8], at: Secs) -> Option<Self> {
-        let (request, rest) = bytes.split_first_chunk::<32>()?;
-        let (device, rest) = rest.split_first_chunk::<16>()?;
-        let (family, rest) = rest.split_first_chunk::<16>()?;
-        let openid = OpenId::parse(std::str::from_utf8(rest).ok()?).ok()?;
-        Some(Self { request: RequestHash(*request), device: DeviceId(*device), family: Family(*family), openid, at })
-    }
-}
-
-/// A claim is sealed before its openid is known to whoever opens it: the code's hash stands in for the owner.
-fn sealing<'a>(app: &'a str, code: &'a CodeHash) -> Context<'a> {
-    Context { purpose: Purpose::LoginClaim, appid: app, owner: code.as_str() }
-}
-
-/// The claim that lets this login be repeated.
-pub(crate) fn claim(
-    deps: &Deps,
-    keys: &Keys<'_>,
-    login: &Login,
+/// The record by which this login can be repeated.
+pub(crate) fn record(
+    login: &Login<'_>,
     request: &RequestHash,
-    (user, session): (&UserRef, &Session),
-) -> Result<Claim, SealError> {
-    let code = login.hash(&user.appid);
-    let (request, openid) = (RequestHash(request.0), user.openid.clone());
-    let claimed = Claimed { request, device: session.device, family: session.family, openid, at: session.created_at };
-    let sealed = keys.keyring.seal(sealing(user.appid.as_str(), &code), &claimed.to_bytes(), &*deps.entropy)?;
-    Ok(Claim { code, sealed, until: session.created_at + claim::LOGIN })
+    user: &UserRef,
+    session: &Session,
+) -> Result<IdempotencyRecord, SealError> {
+    let (device, family, openid) = (session.device, session.family, user.openid.clone());
+    let content = LoginRecord { request: *request, device, family, openid }.to_bytes();
+    let sealed = login.tokens.keyring.seal(context(login, &login.code), &content, &*login.deps.entropy)?;
+    Ok(IdempotencyRecord { code: login.code.clone(), sealed, expires_at: session.created_at + LOGIN_LIFETIME })
 }
 
-/// The answer to a request whose code WeChat calls used; `None` if no claim tells of it.
+/// The response to a request whose code WeChat refuses; without an idempotency record it is WeChat's refusal.
 ///
-/// The first request with the code may still be writing: claim, session and user are written side by side, so all are
-/// looked for again.
-pub(crate) async fn answer(
-    deps: &Deps,
-    login: &Login,
-    keys: &Keys<'_>,
-    (app, request): (&App, &RequestHash),
-    by: Deadline,
-) -> Result<Option<LoginAnswer>, LoginError> {
-    let code = login.hash(&app.appid);
-    let mut claimed = None;
-    for pause in claim::LOOKS {
-        tokio::time::sleep(pause).await;
-        if claimed.is_none() {
-            let claim = deps.claims.get(&code).await?;
-            claimed = claim.map(|claim| read(deps, keys, app, request, &claim)).transpose()?;
+/// The first request with the code may still be writing record, session and user in parallel, so all three are looked for
+/// several times.
+pub(crate) async fn replay(
+    login: &Login<'_>,
+    request: &RequestHash,
+    refusal: WechatError,
+    deadline: Deadline,
+) -> Result<LoginResponse, LoginError> {
+    let table = &login.deps.table;
+    let mut found = None;
+    for delay in POLL_DELAYS {
+        tokio::time::sleep(delay).await;
+        if found.is_none() {
+            let record = table.get_idempotency_record(&login.code).await?;
+            found = record.map(|record| open(login, request, &record)).transpose()?;
         }
-        let Some(claimed) = &claimed else { continue };
-        let user = UserRef { appid: app.appid.clone(), openid: claimed.openid.clone() };
-        let at = SessionRef { user: user.clone(), sid: user.sid(claimed.device) };
-        match deps.read.read(&at).await? {
-            Some(session) if session.family == claimed.family => {
-                if let Some(answer) = repeat(deps, login, keys, (&user, &session, &code), by).await? {
-                    return Ok(Some(answer));
+        let Some((record, logged_in_at)) = &found else { continue };
+        let user = UserRef { appid: login.app.appid.clone(), openid: record.openid.clone() };
+        match table.read_session(&user.session(record.device)).await? {
+            Some(session) if session.family == record.family => {
+                if let Some(response) = respond_again(login, &user, &session, deadline).await? {
+                    return Ok(response);
                 }
             }
-            // A later login, or a logout and a later one: this one is over.
-            Some(session) if session.created_at > claimed.at => return Err(LoginError::CodeUsed),
-            // Not there yet, or never: a crash or a logout may have left the claim alone.
+            // A later login of this device, so this login is over.
+            Some(session) if session.created_at > *logged_in_at => return Err(LoginError::CodeUsed),
+            // Not stored yet, or never: after a crash or a logout the record may be all that is left.
             _ => {}
         }
     }
-    if claimed.is_some() { Err(LoginError::CodeUsed) } else { Ok(None) }
+    Err(if found.is_some() { LoginError::CodeUsed } else { refusal.into() })
 }
 
-/// What a claim says, if it answers this very request and still counts.
-fn read(deps: &Deps, keys: &Keys<'_>, app: &App, request: &RequestHash, claim: &Claim) -> Result<Claimed, LoginError> {
-    let bytes = keys.keyring.open(sealing(app.appid.as_str(), &claim.code), &claim.sealed);
-    let claimed = bytes.and_then(|bytes| Claimed::from_bytes(&bytes, claim.until.saturating_sub(claim::LOGIN)));
-    let counts = |claimed: &Claimed| claimed.request == *request && claim.until > deps.clock.now();
-    claimed.filter(counts).ok_or(LoginError::CodeUsed)
+/// The content of a record and the time of its login, if it belongs to this very request and is still valid.
+fn open(
+    login: &Login<'_>,
+    request: &RequestHash,
+    record: &IdempotencyRecord,
+) -> Result<(LoginRecord, Secs), LoginError> {
+    let bytes = login.tokens.keyring.open(context(login, &record.code), &record.sealed);
+    let content = bytes.and_then(|bytes| LoginRecord::from_bytes(&bytes));
+    let is_valid = record.is_valid(login.deps.clock.now());
+    let content = content.filter(|content| content.request == *request && is_valid).ok_or(LoginError::CodeUsed)?;
+    Ok((content, record.expires_at.saturating_sub(LOGIN_LIFETIME)))
 }
 
-/// The same answer again, from a session that is still as the login left it; `None` while its user is not recorded.
-async fn repeat(
-    deps: &Deps,
-    login: &Login,
-    keys: &Keys<'_>,
-    (user, session, code): (&UserRef, &Session, &CodeHash),
-    by: Deadline,
-) -> Result<Option<LoginAnswer>, LoginError> {
+/// The same response again, from a session that is still as the login left it; `None` while its user is not recorded.
+async fn respond_again(
+    login: &Login<'_>,
+    user: &UserRef,
+    session: &Session,
+    deadline: Deadline,
+) -> Result<Option<LoginResponse>, LoginError> {
+    let deps = login.deps;
     if session.generation != 0 || !session.is_alive(deps.clock.now(), deps.policy.not_before) {
         return Err(LoginError::CodeUsed);
     }
-    notes::note(|notes| notes.user = keys.keyring.pseudonym(&user.appid, &user.openid));
-    let stored = deps.user.user(user).await?.unwrap_or_default();
-    if stored.blocked_at.is_some() {
+    request_log::record(|fields| fields.user = login.tokens.keyring.pseudonym(user));
+    let item = deps.table.read_user(user).await?.unwrap_or_default();
+    if item.blocked_at.is_some() {
         return Err(LoginError::Blocked);
     }
-    // The claim is named by the very write that stores the `session_key`.
-    if !stored.login_claims.contains(code) {
+    // The write that stores the `session_key` names the record too.
+    if !item.login_records.contains(&login.code) {
         return Ok(None);
     }
-    notes::note(|notes| notes.verdict = Some("LOGIN_REPLAY"));
-    let profile = profile::read(deps, keys.keyring, user, login.user_info.as_ref(), None);
-    let profile = flow::beside(by, profile).await.flatten();
-    let tokens = flow::tokens(deps, keys, user, session)?;
-    Ok(Some(flow::answer(tokens, user, session.device, stored.first_family == Some(session.family), profile)))
+    request_log::record(|fields| fields.verdict = Some("LOGIN_REPLAY"));
+    let user_info = login.presented.user_info.as_ref();
+    let profile = profile::read(deps, login.tokens.keyring, user, user_info, None);
+    let profile = deadline.optional(OPTIONAL_WORK_LIMIT, profile).await.flatten();
+    let new_user = item.first_family == Some(session.family);
+    Ok(Some(response(login.issue(user, session)?, user, session.device, new_user, profile)))
 }

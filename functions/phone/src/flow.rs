@@ -1,24 +1,24 @@
-//! The number: who asks, is their session alive, is there an attempt left, and then the data or the code.
+//! The phone number: the session must live, an attempt must be left, and then the data is decrypted or the code redeemed.
 //!
-//! Attempts are counted before anything is decrypted or paid for, and not given back on success.
+//! An attempt is counted before anything is decrypted or paid for, and is not given back on success.
 
 use shared::{
+    authenticator::AuthError,
     clock::Deadline,
-    notes,
+    ids::UserRef,
+    platform_token::PlatformError,
     problem::{Code, Problem},
-    redacted::PhoneCode,
+    request_log,
+    secret_text::PhoneCode,
     secrets::SecretError,
-    session::{
-        StoreError, TakeError, UserRef,
-        admission::NotAdmitted,
-        claim::{self, Claim, CodeHash},
-    },
+    session::idempotency::{CodeHash, IdempotencyRecord, PHONE_LIFETIME, POLL_DELAYS},
+    store::{StoreError, TakeError},
     token::{
         access::Subject,
-        keyring::{Keyring, Purpose, SealError},
+        keyring::{Context, Keyring, Purpose, SealError},
     },
     wechat::{
-        PlatformError, Upstream, breaker,
+        error::WechatError,
         opendata::{self, Ciphertext, OpenDataDefect, Phone},
     },
 };
@@ -28,142 +28,118 @@ use crate::Deps;
 /// Why there is no number.
 #[derive(Debug, thiserror::Error)]
 pub enum PhoneError {
-    /// A secret cannot be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The table failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The number could not be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    #[error(transparent)]
+    Take(#[from] TakeError),
+    #[error(transparent)]
+    Data(#[from] OpenDataDefect),
     /// WeChat did not give the number.
     #[error(transparent)]
-    Wechat(#[from] Upstream),
-    /// The access token is refused, or its session is gone.
-    #[error(transparent)]
-    NotAdmitted(#[from] NotAdmitted),
+    Platform(PlatformError),
     /// The token's app is not configured any more.
     #[error("the mini program is not configured")]
     AppUnknown,
-    /// No attempt is left in this hour.
-    #[error("too many attempts within the hour")]
-    RateLimited {
-        /// Seconds until the next one.
-        retry_after: u64,
-    },
-    /// The data is refused.
-    #[error(transparent)]
-    Data(#[from] OpenDataDefect),
     /// The phone code is wrong, used or expired.
     #[error("wechat refuses the phone code")]
     CodeRefused,
 }
 
-impl From<TakeError> for PhoneError {
-    fn from(error: TakeError) -> Self {
-        match error {
-            TakeError::Store(error) => Self::Store(error),
-            TakeError::RateLimited { retry_after } => Self::RateLimited { retry_after },
-            // The session is there but its user is not: a new login puts that right.
-            TakeError::NoUser => Self::Data(OpenDataDefect::Unreadable),
-        }
-    }
-}
-
 impl From<PlatformError> for PhoneError {
     fn from(error: PlatformError) -> Self {
         match error {
-            PlatformError::Store(error) => Self::Store(error),
-            PlatformError::Secret(error) => Self::Secret(error),
-            PlatformError::Wechat(Upstream::CodeInvalid | Upstream::CodeUsed) => Self::CodeRefused,
-            PlatformError::Wechat(error) => Self::Wechat(error),
+            PlatformError::Wechat(WechatError::CodeInvalid | WechatError::CodeUsed) => Self::CodeRefused,
+            error => Self::Platform(error),
         }
     }
 }
 
 impl From<PhoneError> for Problem {
     fn from(error: PhoneError) -> Self {
-        let problem = match error {
+        let code = match error {
             PhoneError::Secret(error) => return error.into(),
             PhoneError::Store(error) => return error.into(),
-            PhoneError::NotAdmitted(error) => return error.into(),
-            PhoneError::Seal(_) => Self::new(Code::Internal),
-            PhoneError::Wechat(ref error) => match error {
-                Upstream::Misconfigured { .. } => Self::new(Code::Misconfigured),
-                Upstream::Busy { retry_after, .. } => Self::new(Code::WechatBusy).retry_after(*retry_after),
-                Upstream::BreakerOpen => Self::new(Code::WechatBusy).retry_after(breaker::OPEN.as_secs()),
-                Upstream::Unreachable(_) | Upstream::NoAnswer(_) => Self::new(Code::WechatTimeout),
-                Upstream::TokenRefused { .. }
-                | Upstream::SessionKeyStale
-                | Upstream::Unknown { .. }
-                | Upstream::Unreadable(_)
-                | Upstream::Failed(_) => Self::new(Code::WechatError),
-                Upstream::WrongUser => Self::new(Code::DataRejected),
-                Upstream::Blocked => Self::new(Code::UserBlocked),
-                Upstream::CodeInvalid | Upstream::CodeUsed => Self::new(Code::PhoneCodeInvalid),
-            },
-            // Not a matter of the token: a refresh would give another one of the same app.
-            PhoneError::AppUnknown => Self::new(Code::Misconfigured),
-            PhoneError::RateLimited { retry_after } => Self::new(Code::RateLimited).retry_after(retry_after),
-            PhoneError::Data(OpenDataDefect::Unreadable) => Self::new(Code::SessionKeyExpired),
-            PhoneError::Data(OpenDataDefect::Foreign) => Self::new(Code::DataRejected),
-            PhoneError::CodeRefused => Self::new(Code::PhoneCodeInvalid),
+            PhoneError::Auth(error) => return error.into(),
+            PhoneError::Take(error) => return error.into(),
+            PhoneError::Data(defect) => return defect.into(),
+            PhoneError::Platform(error) => return error.into(),
+            PhoneError::Seal(_) => Code::Internal,
+            // The token is not to blame: a refresh would give another token of the same app.
+            PhoneError::AppUnknown => Code::Misconfigured,
+            PhoneError::CodeRefused => Code::PhoneCodeInvalid,
         };
-        problem.because(error)
+        Self::new(code).because(error)
     }
 }
 
 /// The number in the button's encrypted data.
 pub async fn decrypt(deps: &Deps, subject: &Subject, data: &Ciphertext) -> Result<Phone, PhoneError> {
     let keyring = deps.keyring.get().await?;
-    notes::note(|notes| notes.user = keyring.pseudonym(&subject.appid, &subject.openid));
-    let at = subject.session();
-    // First the session: a token whose session is gone must not use up its owner's attempts.
-    deps.admission.session(subject).await?;
-    let keys = deps.keys.take(&at.user, None, deps.clock.now()).await?;
-    Ok(opendata::phone(data, &keys.open(&at.user, &keyring), &subject.appid)?)
+    let user = subject.session().user;
+    request_log::record(|fields| fields.user = keyring.pseudonym(&user));
+    // The session comes first: a token whose session is gone must not use up its owner's attempts.
+    deps.authenticator.session(subject).await?;
+    let keys = deps.table.take_session_keys(&user, None, deps.clock.now()).await?;
+    Ok(opendata::phone(data, &keys.open(&user, &keyring), &subject.appid)?)
 }
 
-/// The number that WeChat gives for a phone code; the same code again, by the same user, costs nothing.
-pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, by: Deadline) -> Result<Phone, PhoneError> {
+/// The number that WeChat gives for a phone code. The same code again, from the same user, costs nothing.
+pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, deadline: Deadline) -> Result<Phone, PhoneError> {
     let (keyring, apps) = tokio::try_join!(deps.keyring.get(), deps.apps.get())?;
-    notes::note(|notes| notes.user = keyring.pseudonym(&subject.appid, &subject.openid));
-    let app = apps.find(Some(&subject.appid)).ok_or(PhoneError::AppUnknown)?;
     let user = subject.session().user;
+    request_log::record(|fields| fields.user = keyring.pseudonym(&user));
+    let app = apps.find(Some(&subject.appid)).ok_or(PhoneError::AppUnknown)?;
     let hash = CodeHash::of_phone(&user, code);
     let now = deps.clock.now();
 
-    let (session, claim) = tokio::join!(deps.admission.session(subject), deps.claims.get(&hash));
+    let (session, record) = tokio::join!(deps.authenticator.session(subject), deps.table.get_idempotency_record(&hash));
     session?;
-    deps.keys.take(&user, Some(&hash), now).await?;
-    if let Some(phone) = claim?.filter(|claim| claim.until > now).and_then(|claim| claimed(&claim, &user, &keyring)) {
+    deps.table.take_session_keys(&user, Some(&hash), now).await?;
+    if let Some(phone) = record?.filter(|record| record.is_valid(now)).and_then(|it| recorded(&it, &user, &keyring)) {
         return Ok(phone);
     }
-    match deps.redeem.redeem(app, code, &subject.openid, by).await.map_err(PhoneError::from) {
+    match deps.platform.redeem(app, code, &subject.openid, deadline).await.map_err(PhoneError::from) {
         Ok(phone) => {
             let text = serde_json::to_vec(&phone).map_err(|_| SealError)?;
-            let sealed = keyring.seal(user.sealing(Purpose::PhoneClaim), &text, &*deps.entropy)?;
-            let claim = Claim { code: hash, sealed, until: now + claim::PHONE };
-            deps.claims.put(&claim).await?;
-            // Who was deleted meanwhile leaves no number behind.
-            if let Err(gone @ NotAdmitted::SessionGone) = deps.admission.session(subject).await {
-                deps.erase.erase_claim(&claim.code).await?;
+            let sealed = keyring.seal(Context::of_user(&user, Purpose::PhoneRecord), &text, &*deps.entropy)?;
+            let record = IdempotencyRecord { code: hash, sealed, expires_at: now + PHONE_LIFETIME };
+            deps.table.put_idempotency_record(&record).await?;
+            // If the user was deleted in the meantime, no number may be left.
+            if let Err(gone @ AuthError::SessionGone) = deps.authenticator.session(subject).await {
+                deps.table.erase_idempotency_record(&record.code).await?;
                 return Err(gone.into());
             }
             Ok(phone)
         }
-        // The same request, sent twice, may have come in first and be about to write its claim.
+        // The same request, sent twice, may have arrived first and be about to write its record.
         Err(PhoneError::CodeRefused) => {
-            let claim = claim::wait_for(&*deps.claims, &hash, &*deps.clock).await?;
-            claim.and_then(|claim| claimed(&claim, &user, &keyring)).ok_or(PhoneError::CodeRefused)
+            let record = wait_for_record(deps, &hash).await?;
+            record.and_then(|record| recorded(&record, &user, &keyring)).ok_or(PhoneError::CodeRefused)
         }
         Err(error) => Err(error),
     }
 }
 
-/// The number in a claim: it opens for the user who made it and for nobody else.
-fn claimed(claim: &Claim, user: &UserRef, keyring: &Keyring) -> Option<Phone> {
-    let text = keyring.open(user.sealing(Purpose::PhoneClaim), &claim.sealed)?;
+/// The record of a code that WeChat says was used, if it is valid.
+async fn wait_for_record(deps: &Deps, code: &CodeHash) -> Result<Option<IdempotencyRecord>, StoreError> {
+    for delay in POLL_DELAYS {
+        tokio::time::sleep(delay).await;
+        if let Some(record) = deps.table.get_idempotency_record(code).await? {
+            return Ok(Some(record).filter(|record| record.is_valid(deps.clock.now())));
+        }
+    }
+    Ok(None)
+}
+
+/// The number in a record, which opens only for the user who made it.
+fn recorded(record: &IdempotencyRecord, user: &UserRef, keyring: &Keyring) -> Option<Phone> {
+    let text = keyring.open(Context::of_user(user, Purpose::PhoneRecord), &record.sealed)?;
     serde_json::from_slice(&text).ok()
 }

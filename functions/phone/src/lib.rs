@@ -1,134 +1,126 @@
 //! `POST /v1/phone`: the user's phone number, from encrypted data or from a phone code.
 
-#[cfg(feature = "contract")]
-pub mod contract;
 pub mod flow;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, routing::post};
+use axum::{
+    Router,
+    extract::{FromRef, State},
+};
 use serde::Deserialize;
-#[cfg(feature = "contract")]
-use shared::contract::{EncryptedData, Iv, one_of};
 use shared::{
+    authenticator::Authenticator,
     clock::{Clock, Deadline},
-    config::ConfigError,
     entropy::Entropy,
     env::Env,
-    http::{Answer, Domain, Route, bearer::Bearer, body::JsonBody, record::Log, stack},
+    http::{JsonResponse, Route, RouterExt as _, body::JsonBody},
+    platform_token::RedeemPhoneCode,
     problem::{Code, Problem},
-    redacted::PhoneCode,
+    secret_text::PhoneCode,
     secrets::Secret,
-    session::{EraseClaim, KeepClaim, TakeKeys, admission::Admission},
-    token::keyring::Keyring,
+    store::grants::{EraseIdempotencyRecord, KeepIdempotencyRecord, TakeSessionKeys},
+    token::{access::Subject, keyring::Keyring},
+    vars::ConfigError,
     wechat::{
-        Apps, RedeemPhone,
-        opendata::{Ciphertext, Phone},
+        app::Apps,
+        opendata::{Ciphertext, EncryptedData, Iv, Phone},
     },
 };
 
+/// The route.
+pub const PHONE: Route = Route::post("/v1/phone");
+
 /// What the template routes here.
-pub const ROUTES: &[Route] = &[Route::post("/v1/phone")];
+pub const ROUTES: &[Route] = &[PHONE];
+
+shared::grants! {
+    /// What this function may do with the table, beyond authentication.
+    pub trait Table = TakeSessionKeys, KeepIdempotencyRecord, EraseIdempotencyRecord;
+}
 
 /// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
-    /// Who asks, and whether their session is still there.
-    pub admission: Admission,
-    /// The user's session keys, counted.
-    pub keys: Arc<dyn TakeKeys>,
-    /// What a phone code gave before.
-    pub claims: Arc<dyn KeepClaim>,
-    /// The end of a number whose user is gone.
-    pub erase: Arc<dyn EraseClaim>,
-    /// WeChat's number for a phone code.
-    pub redeem: Arc<dyn RedeemPhone>,
-    /// The mini programs.
+    pub authenticator: Authenticator,
+    pub table: Arc<dyn Table>,
+    pub platform: Arc<dyn RedeemPhoneCode>,
     pub apps: Arc<Secret<Apps>>,
-    /// The keys that seal.
+    /// Opens `session_key`s and seals idempotency records.
     pub keyring: Arc<Secret<Keyring>>,
-    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Randomness for sealing.
     pub entropy: Arc<dyn Entropy>,
-    /// The log.
-    pub log: Log,
 }
 
 impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let (table, issuing) = (env.table()?, env.issuing()?);
+        let (table, config) = (env.table()?, env.access_token_config()?);
         let (apps, keyring, verifier) = tokio::try_join!(env.apps(), env.keyring(), env.verifier())?;
-        let tokens = env.platform_tokens(&table, &keyring)?;
-        Ok(Self {
-            admission: Admission { verifier, sessions: table.clone(), issuing, clock: env.clock() },
-            keys: table.clone(),
-            claims: table.clone(),
-            erase: table,
-            redeem: tokens,
-            apps,
-            keyring,
-            clock: env.clock(),
-            entropy: env.entropy(),
-            log: env.log(),
-        })
+        let platform = env.platform_tokens(&table, &keyring)?;
+        let (clock, entropy) = (env.clock(), env.entropy());
+        let authenticator = Authenticator { verifier, sessions: table.clone(), config, clock: clock.clone() };
+        Ok(Self { authenticator, table, platform, apps, keyring, clock, entropy })
     }
 }
 
-/// The function, to be mounted anywhere.
+impl FromRef<Deps> for Authenticator {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.authenticator.clone()
+    }
+}
+
 pub fn router(deps: Deps) -> Router {
-    let log = deps.log.clone();
-    stack(Router::new().route(ROUTES[0].path, post(phone)).with_state(deps), log)
+    Router::new().on(PHONE, phone).with_state(deps)
 }
 
 /// What the button gave: `encryptedData` and `iv`, or `code`.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "contract", schemars(extend("oneOf" = one_of(&[&["encryptedData", "iv"], &["code"]]))))]
+#[cfg_attr(feature = "contract", schemars(extend("oneOf" = shared::contract::one_of(&[&["encryptedData", "iv"], &["code"]]))))]
 struct PhoneRequest {
     #[serde(rename = "encryptedData")]
-    #[cfg_attr(feature = "contract", schemars(with = "Option<EncryptedData>"))]
-    encrypted_data: Option<String>,
-    #[cfg_attr(feature = "contract", schemars(with = "Option<Iv>"))]
-    iv: Option<String>,
+    encrypted_data: Option<EncryptedData>,
+    iv: Option<Iv>,
     /// The phone code: valid once, for five minutes; not the code of `wx.login`.
-    #[cfg_attr(feature = "contract", schemars(with = "Option<PhoneCode>"))]
-    code: Option<String>,
-}
-
-/// What the button gave: one of the two. Each costs something else, so that guessing is not for us.
-pub enum Given {
-    /// Encrypted with the user's session key.
-    Data(Ciphertext),
-    /// To be redeemed at WeChat, for money.
-    Code(PhoneCode),
-}
-
-impl TryFrom<PhoneRequest> for Given {
-    type Error = Problem;
-
-    fn try_from(request: PhoneRequest) -> Result<Self, Problem> {
-        let malformed = || Problem::new(Code::InvalidRequest);
-        match (request.encrypted_data, request.iv, request.code) {
-            (Some(data), Some(iv), None) => Ciphertext::parse(&data, &iv).map(Self::Data).map_err(|_| malformed()),
-            (None, None, Some(code)) => PhoneCode::parse(&code).map(Self::Code).map_err(|_| malformed()),
-            _ => Err(malformed()),
-        }
-    }
+    code: Option<PhoneCode>,
 }
 
 async fn phone(
     State(deps): State<Deps>,
-    domain: Domain,
-    by: Deadline,
-    Bearer(token): Bearer,
+    subject: Subject,
+    deadline: Deadline,
     JsonBody { value, .. }: JsonBody<PhoneRequest>,
-) -> Result<Answer<Phone>, Problem> {
-    let issuer = domain.issuer(&deps.admission.issuing);
-    let subject = deps.admission.subject(&token, Some(&issuer)).await?;
-    Ok(Answer(match Given::try_from(value)? {
-        Given::Data(data) => flow::decrypt(&deps, &subject, &data).await?,
-        Given::Code(code) => flow::redeem(&deps, &subject, &code, by).await?,
-    }))
+) -> Result<JsonResponse<Phone>, Problem> {
+    let phone = match (value.encrypted_data, value.iv, value.code) {
+        (Some(encrypted_data), Some(iv), None) => {
+            flow::decrypt(&deps, &subject, &Ciphertext { encrypted_data, iv }).await?
+        }
+        (None, None, Some(code)) => flow::redeem(&deps, &subject, &code, deadline).await?,
+        // The two cost different things, an attempt or the owner's money, so the client has to choose.
+        _ => return Err(Problem::new(Code::InvalidRequest)),
+    };
+    Ok(JsonResponse(phone))
+}
+
+/// What the contract says about the route.
+#[cfg(feature = "contract")]
+#[must_use]
+pub fn operations() -> Vec<shared::contract::Operation> {
+    use shared::contract::Operation;
+    vec![
+        Operation::new(PHONE, "phone", "The user's phone number, from encrypted data or from a phone code")
+            .bearer()
+            .takes::<PhoneRequest>()
+            .gives::<Phone>()
+            .refuses(&[
+                Code::DataRejected,
+                Code::SessionKeyExpired,
+                Code::PhoneCodeInvalid,
+                Code::RateLimited,
+                Code::WechatError,
+                Code::WechatBusy,
+                Code::WechatTimeout,
+            ]),
+    ]
 }

@@ -1,72 +1,70 @@
-//! A push: whose is it, and what is to be forgotten.
+//! A push: which mini program it is for, and what is to be deleted.
 
 use shared::{
-    notes,
+    ids::UserRef,
     problem::{Code, Problem},
+    request_log, revocation,
     secrets::SecretError,
-    session::{StoreError, UserRef},
-    wechat::push::{self, Event, Signed},
+    store::StoreError,
+    wechat::push::{Event, PushQuery},
 };
 
 use crate::Deps;
 
-/// Why a push is not taken.
+/// Why a push is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
-    /// A secret cannot be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The table failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It is not WeChat's, or not to a mini program of the owner.
+    /// It is not from WeChat, or not for a mini program of the owner.
     #[error("not a push of wechat to a configured mini program")]
-    NotWechats,
+    Unverified,
 }
 
 impl From<PushError> for Problem {
     fn from(error: PushError) -> Self {
-        let problem = match error {
-            PushError::Secret(error) => return error.into(),
-            PushError::Store(error) => return error.into(),
-            PushError::NotWechats => Self::new(Code::InvalidRequest),
-        };
-        problem.because(error)
+        match error {
+            PushError::Secret(error) => error.into(),
+            PushError::Store(error) => error.into(),
+            PushError::Unverified => Self::new(Code::InvalidRequest).because(error),
+        }
     }
 }
 
-/// What WeChat wants to hear back: its own `echostr`, if it is WeChat that asks.
-pub async fn verify(deps: &Deps, signed: Signed) -> Result<String, PushError> {
+/// WeChat's own `echostr`, if it is WeChat that asks.
+pub async fn verify(deps: &Deps, query: PushQuery) -> Result<String, PushError> {
     let (apps, now) = (deps.apps.get().await?, deps.clock.now());
-    let wechats = apps.all().any(|app| push::is_wechats(app, &signed, now));
-    signed.echostr.filter(|_| wechats).ok_or(PushError::NotWechats)
+    let verified = apps.all().filter_map(|app| app.push_config()).any(|config| config.verifies(&query, now));
+    query.echostr.filter(|_| verified).ok_or(PushError::Unverified)
 }
 
-/// Forgets what the message says was taken back, and nothing else.
-pub async fn push(deps: &Deps, signed: &Signed, body: &[u8]) -> Result<(), PushError> {
+/// Deletes what the message says was revoked, and nothing else.
+pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8]) -> Result<(), PushError> {
     let (apps, now) = (deps.apps.get().await?, deps.clock.now());
-    let taken = apps.all().filter_map(|app| Some((app, push::read(app, signed, body, now)?)));
-    // Of mini programs that share a token, the one to which the message says something.
-    let (app, message) = taken.max_by_key(|(_, push)| push.event != Event::Other).ok_or(PushError::NotWechats)?;
+    let read = apps.all().filter_map(|app| Some((app, app.push_config()?.read(&app.appid, query, body, now)?)));
+    // Several mini programs may share a token: the message is for the one that understands it.
+    let (app, message) = read.max_by_key(|(_, push)| push.event != Event::Other).ok_or(PushError::Unverified)?;
     let Some(openid) = message.openid else {
-        // A plugin's user, or a message of another kind.
+        // A message about a plugin's user, or of another kind.
         return Ok(());
     };
     let user = UserRef { appid: app.appid.clone(), openid };
     let verdict = match message.event {
         Event::UserAuthorizationCancellation => {
-            deps.ending.erase(&user, None, now).await?;
+            revocation::erase(&*deps.table, &user, None, now).await?;
             "USER_AUTHORIZATION_CANCELLATION"
         }
         Event::UserAuthorizationRevoke { phone: true } => {
-            deps.ending.forget_phone(&user).await?;
+            revocation::erase_phone_numbers(&*deps.table, &user).await?;
             "USER_AUTHORIZATION_REVOKE"
         }
-        // Nothing of what else may be taken back is stored here: no nickname, no avatar, no address.
+        // Nothing else that a user may revoke is stored here: no nickname, no avatar, no postal address.
         Event::UserAuthorizationRevoke { phone: false } => "USER_AUTHORIZATION_REVOKE",
         Event::UserInfoModified => "USER_INFO_MODIFIED",
         Event::Other => return Ok(()),
     };
-    notes::note(|notes| notes.verdict = Some(verdict));
+    request_log::record(|fields| fields.verdict = Some(verdict));
     Ok(())
 }

@@ -1,66 +1,81 @@
-//! `GET` and `POST /v1/push`: WeChat's message push. What a user took back at WeChat is forgotten here.
+//! `GET` and `POST /v1/push`: WeChat's message push. What a user revoked at WeChat is deleted here.
 //!
-//! `success` is said only when it is done: WeChat sends the message again otherwise. An owner who has another address
-//! for pushes forwards these requests as they are, query and body.
+//! `success` is said only when that is done; otherwise WeChat sends the message again. An owner who has another URL for
+//! pushes forwards these requests as they are, query and body.
 
-#[cfg(feature = "contract")]
-pub mod contract;
 pub mod flow;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, response::IntoResponse, routing::get};
+use axum::{Router, extract::State, response::IntoResponse};
 use shared::{
     clock::Clock,
-    config::ConfigError,
     env::Env,
-    http::{Query, Route, body::RawBody, record::Log, stack},
+    http::{Route, RouterExt as _, body::RawBody, extract::Query},
     problem::Problem,
+    revocation::RevocationTable,
     secrets::Secret,
-    session::ending::Ending,
-    wechat::{Apps, push::Signed},
+    vars::ConfigError,
+    wechat::{app::Apps, push::PushQuery},
 };
 
+pub const VERIFY: Route = Route::get("/v1/push");
+pub const PUSH: Route = Route::post("/v1/push");
+
 /// What the template routes here.
-pub const ROUTES: &[Route] = &[Route::get("/v1/push"), Route::post("/v1/push")];
+pub const ROUTES: &[Route] = &[VERIFY, PUSH];
+
+shared::grants! {
+    /// What this function may do with the table.
+    pub trait Table = RevocationTable;
+}
 
 /// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
-    /// What is stored of a user, and the end of it.
-    pub ending: Ending,
-    /// The mini programs, and what signs their pushes.
+    pub table: Arc<dyn Table>,
+    /// The mini programs, with what their pushes are verified and decrypted with.
     pub apps: Arc<Secret<Apps>>,
-    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// The log.
-    pub log: Log,
 }
 
 impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let table = env.table()?;
-        Ok(Self { ending: Ending::over(&table), apps: env.apps().await?, clock: env.clock(), log: env.log() })
+        Ok(Self { table: env.table()?, apps: env.apps().await?, clock: env.clock() })
     }
 }
 
-/// The function, to be mounted anywhere.
 pub fn router(deps: Deps) -> Router {
-    let log = deps.log.clone();
-    stack(Router::new().route(ROUTES[0].path, get(verify).post(push)).with_state(deps), log)
+    Router::new().on(VERIFY, verify).on(PUSH, push).with_state(deps)
 }
 
-/// WeChat asks once, when the address is set in its console.
-async fn verify(State(deps): State<Deps>, Query(signed): Query<Signed>) -> Result<impl IntoResponse, Problem> {
-    Ok(flow::verify(&deps, signed).await?)
+/// WeChat asks once, when the URL is set in its console.
+async fn verify(State(deps): State<Deps>, Query(query): Query<PushQuery>) -> Result<impl IntoResponse, Problem> {
+    Ok(flow::verify(&deps, query).await?)
 }
 
 async fn push(
     State(deps): State<Deps>,
-    Query(signed): Query<Signed>,
+    Query(query): Query<PushQuery>,
     RawBody(body): RawBody,
 ) -> Result<impl IntoResponse, Problem> {
-    flow::push(&deps, &signed, &body).await?;
+    flow::push(&deps, &query, &body).await?;
     Ok("success")
+}
+
+/// What the contract says about the routes.
+#[cfg(feature = "contract")]
+#[must_use]
+pub fn operations() -> Vec<shared::contract::Operation> {
+    use shared::contract::Operation;
+    vec![
+        Operation::new(VERIFY, "push-verify", "WeChat's console asks whose URL this is; answers `echostr`")
+            .query::<PushQuery>()
+            .gives_text(),
+        Operation::new(PUSH, "push", "WeChat's message push; answers `success`")
+            .query::<PushQuery>()
+            .takes_anything(&["application/json", "text/xml"])
+            .gives_text(),
+    ]
 }

@@ -1,79 +1,77 @@
 //! `POST /v1/refresh`: a refresh token for its successor and a new access token.
 
-#[cfg(feature = "contract")]
-pub mod contract;
 pub mod flow;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::State, routing::post};
+use axum::{
+    Router,
+    extract::{FromRef, State},
+};
 use serde::Deserialize;
 use shared::{
     clock::{Clock, Deadline},
-    config::{ConfigError, Issuing},
     entropy::Entropy,
     env::Env,
-    http::{Answer, Domain, Route, body::JsonBody, record::Log, stack, within},
+    http::{JsonResponse, Route, RouterExt as _, body::JsonBody, extract::Issuer, within},
     problem::Problem,
     secrets::Secret,
-    session::{EndSession, RotateSession, rotation::RefreshPolicy},
-    token::{TokenAnswer, access::AccessSigner, keyring::Keyring},
+    session::refresh::RefreshPolicy,
+    store::grants::{RefreshSession, RevokeSession},
+    token::{
+        TokenResponse,
+        access::{AccessSigner, AccessTokenConfig},
+        keyring::Keyring,
+    },
+    vars::ConfigError,
 };
 
-/// What the template routes here.
-pub const ROUTES: &[Route] = &[Route::post("/v1/refresh")];
+/// The route.
+pub const REFRESH: Route = Route::post("/v1/refresh");
 
-/// What the one write takes at most. A client waits 10 s and tries three times: sooner is better than surer.
+/// What the template routes here.
+pub const ROUTES: &[Route] = &[REFRESH];
+
+/// A client waits 10 s and tries three times, so an early failure is better than a late success.
 const LONGEST: Duration = Duration::from_millis(2_500);
 
-/// All that a refresh may touch: the session item and our own keys. Not WeChat.
+shared::grants! {
+    /// What a refresh may do with the table.
+    pub trait Table = RefreshSession, RevokeSession;
+}
+
+/// All that a refresh may touch: session items and our own keys. It does not need WeChat.
 #[derive(Clone)]
 pub struct Deps {
-    /// The one conditional write.
-    pub rotate: Arc<dyn RotateSession>,
-    /// The end of a reused family.
-    pub end: Arc<dyn EndSession>,
-    /// The keys that MAC refresh tokens.
+    pub table: Arc<dyn Table>,
+    /// Authenticates refresh tokens.
     pub keyring: Arc<Secret<Keyring>>,
-    /// The key that signs access tokens.
+    /// Signs access tokens.
     pub signer: Arc<Secret<AccessSigner>>,
-    /// How access tokens are filled.
-    pub issuing: Issuing,
-    /// The times that decide.
+    pub access_tokens: AccessTokenConfig,
     pub policy: RefreshPolicy,
-    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Randomness for the access token's id.
     pub entropy: Arc<dyn Entropy>,
-    /// The log.
-    pub log: Log,
 }
 
 impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let table = env.table()?;
-        let (issuing, policy) = (env.issuing()?, env.refresh_policy()?);
+        let (table, access_tokens, policy) = (env.table()?, env.access_token_config()?, env.refresh_policy()?);
         let (keyring, signer) = tokio::try_join!(env.keyring(), env.signer())?;
-        Ok(Self {
-            rotate: table.clone(),
-            end: table,
-            keyring,
-            signer,
-            issuing,
-            policy,
-            clock: env.clock(),
-            entropy: env.entropy(),
-            log: env.log(),
-        })
+        let (clock, entropy) = (env.clock(), env.entropy());
+        Ok(Self { table, keyring, signer, access_tokens, policy, clock, entropy })
     }
 }
 
-/// The function, to be mounted anywhere.
+impl FromRef<Deps> for AccessTokenConfig {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.access_tokens.clone()
+    }
+}
+
 pub fn router(deps: Deps) -> Router {
-    let log = deps.log.clone();
-    let routes = Router::new().route(ROUTES[0].path, post(refresh)).with_state(deps);
-    stack(within(LONGEST, routes), log)
+    within(LONGEST, Router::new().on(REFRESH, refresh).with_state(deps))
 }
 
 #[derive(Deserialize)]
@@ -85,9 +83,22 @@ struct RefreshRequest {
 
 async fn refresh(
     State(deps): State<Deps>,
-    domain: Domain,
-    by: Deadline,
+    Issuer(issuer): Issuer,
+    deadline: Deadline,
     JsonBody { value, .. }: JsonBody<RefreshRequest>,
-) -> Result<Answer<TokenAnswer>, Problem> {
-    Ok(Answer(flow::refresh(&deps, &value.refresh_token, &domain.issuer(&deps.issuing), by).await?))
+) -> Result<JsonResponse<TokenResponse>, Problem> {
+    Ok(JsonResponse(flow::refresh(&deps, &value.refresh_token, &issuer, deadline).await?))
+}
+
+/// What the contract says about the route.
+#[cfg(feature = "contract")]
+#[must_use]
+pub fn operations() -> Vec<shared::contract::Operation> {
+    use shared::{contract::Operation, problem::Code};
+    vec![
+        Operation::new(REFRESH, "refresh", "A refresh token for its successor and a new access token")
+            .takes::<RefreshRequest>()
+            .gives::<TokenResponse>()
+            .refuses(&[Code::LoginRequired, Code::TokenReused]),
+    ]
 }

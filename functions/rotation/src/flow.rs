@@ -3,7 +3,7 @@
 use shared::{
     secrets::{
         FromSecret as _, SecretDefect,
-        rotation::{ManageError, Version},
+        key_rotation::{ManageError, Version},
     },
     token::{
         access::AccessSigner,

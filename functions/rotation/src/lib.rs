@@ -11,13 +11,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use shared::{
     clock::{Clock, Secs},
-    config::ConfigError,
     entropy::Entropy,
     env::Env,
-    http::record::{self, Log},
-    notes,
-    secrets::rotation::{RotateSecret, WriteSecret},
+    request_log,
+    secrets::key_rotation::{RotateSecret, WriteSecret},
     token::jwks::KeyKind,
+    vars::ConfigError,
 };
 
 use flow::RotationError;
@@ -29,16 +28,12 @@ pub struct Deps {
     pub secrets: Arc<dyn RotateSecret>,
     /// The secret of the public half.
     pub jwks: Arc<dyn WriteSecret>,
-    /// What new signing keys are.
+    /// The kind of new signing keys.
     pub kind: KeyKind,
     /// How long a key of the ring is kept after it was current: longer than any session.
     pub keep: Secs,
-    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Randomness for the keyring.
     pub entropy: Arc<dyn Entropy>,
-    /// The log.
-    pub log: Log,
 }
 
 /// A session that began in the last second of a key's time must be able to end by itself.
@@ -55,7 +50,6 @@ impl Deps {
             keep: env.refresh_policy()?.absolute + MARGIN,
             clock: env.clock(),
             entropy: env.entropy(),
-            log: env.log(),
         })
     }
 }
@@ -100,24 +94,22 @@ pub struct Done {}
 /// The function: one step of a rotation.
 pub async fn handle(deps: Deps, event: Event) -> Result<Done, RotationError> {
     let (secret, version) = (event.secret_id.as_str(), event.client_request_token.as_str());
-    record::event(&deps.log, async {
-        notes::note(|notes| notes.verdict = Some(event.step.as_str()));
-        let current = deps.secrets.current(secret).await?;
-        if current.id == version {
-            // A step that comes late, or again: the rotation is done.
-            return Ok(());
-        }
-        if let Step::Create = event.step {
-            return flow::create(&deps, secret, version, &current).await;
-        }
-        let pending = flow::pending(&deps, secret, version, &current).await?;
-        match event.step {
-            Step::Create => Ok(()),
-            Step::Set => flow::set(&deps, &pending).await,
-            Step::Test => flow::test(&deps, &pending).await,
-            Step::Finish => flow::finish(&deps, secret, version, &current).await,
-        }
-    })
-    .await?;
+    request_log::record(|fields| fields.verdict = Some(event.step.as_str()));
+    let current = deps.secrets.current(secret).await?;
+    if current.id == version {
+        // The step comes late or once more: the rotation is done.
+        return Ok(Done {});
+    }
+    if let Step::Create = event.step {
+        flow::create(&deps, secret, version, &current).await?;
+        return Ok(Done {});
+    }
+    let pending = flow::pending(&deps, secret, version, &current).await?;
+    match event.step {
+        Step::Create => {}
+        Step::Set => flow::set(&deps, &pending).await?,
+        Step::Test => flow::test(&deps, &pending).await?,
+        Step::Finish => flow::finish(&deps, secret, version, &current).await?,
+    }
     Ok(Done {})
 }

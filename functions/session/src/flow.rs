@@ -1,100 +1,102 @@
-//! What is said of sessions, and their ends. What can fail here are the secrets, the table and the admission: no more than
-//! admission itself can say.
+//! Sessions are read, listed and revoked. What can fail is the authentication, a secret or the table: [`AuthError`].
 
 use std::time::Duration;
 
 use shared::{
-    clock::{Deadline, Secs},
-    notes,
-    redacted::SessionKey,
+    authenticator::AuthError,
+    clock::Deadline,
+    platform_token::PlatformError,
+    request_log, revocation,
+    secret_text::SessionKey,
     secrets::SecretError,
-    session::{Session, admission::NotAdmitted},
-    token::{access::Subject, keyring::Purpose},
-    wechat::{PlatformError, Upstream},
+    session::Session,
+    token::{
+        access::Subject,
+        keyring::{Context, Purpose},
+    },
+    wechat::error::WechatError,
 };
 
-use crate::{Deps, WechatSession};
+use crate::{Deps, WechatSessionState};
 
-/// WeChat's word on the `session_key` is of use, and not worth more time than this.
-const CHECK: Duration = Duration::from_secs(5);
+/// How long a client waits for WeChat's answer about the `session_key`, which it can do without.
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often a session may have WeChat asked at once in this process, and then once a second: it is the owner's quota.
-const CHECKS: Secs = 60;
+/// How often a session may have WeChat asked at once in this process, and then once a second: the owner's quota pays for it.
+const CHECKS: u64 = 60;
 
 /// The session of the token.
-pub async fn session(deps: &Deps, subject: &Subject) -> Result<Session, NotAdmitted> {
-    name(deps, subject).await?;
-    deps.admission.session(subject).await
+pub async fn session(deps: &Deps, subject: &Subject) -> Result<Session, AuthError> {
+    record_user(deps, subject).await?;
+    deps.authenticator.session(subject).await
 }
 
-/// Notes for the log who asks.
-async fn name(deps: &Deps, subject: &Subject) -> Result<(), SecretError> {
+async fn record_user(deps: &Deps, subject: &Subject) -> Result<(), SecretError> {
     let keyring = deps.keyring.get().await?;
-    notes::note(|notes| notes.user = keyring.pseudonym(&subject.appid, &subject.openid));
+    request_log::record(|fields| fields.user = keyring.pseudonym(&subject.session().user));
     Ok(())
 }
 
-/// What WeChat says of the user's `session_key`. Nothing that fails on the way makes it stale.
-pub async fn check(deps: &Deps, subject: &Subject, by: Deadline) -> WechatSession {
-    if deps.checks.owe(subject.sid, deps.clock.now()) > CHECKS {
-        return WechatSession::Unknown;
+/// What WeChat says about the user's `session_key`. Only WeChat's own word makes it stale; a failure does not.
+pub async fn check(deps: &Deps, subject: &Subject, deadline: Deadline) -> WechatSessionState {
+    if deps.checks.add(subject.sid, deps.clock.now()) > CHECKS {
+        return WechatSessionState::Unknown;
     }
-    let by = by.within(CHECK);
-    match tokio::time::timeout(by.left(), ask(deps, subject, by)).await {
-        Ok(Ok(true)) => WechatSession::Ok,
-        Ok(Ok(false)) => WechatSession::Stale,
-        Ok(Err(error)) => {
-            let ours = matches!(error, PlatformError::Wechat(Upstream::Misconfigured { .. }));
-            notes::note(|notes| notes.misconfigured |= ours);
-            WechatSession::Unknown
+    let deadline = deadline.within(CHECK_LIMIT);
+    match deadline.limit(ask_wechat(deps, subject, deadline)).await {
+        Some(Ok(true)) => WechatSessionState::Ok,
+        Some(Ok(false)) => WechatSessionState::Stale,
+        Some(Err(error)) => {
+            let misconfigured = matches!(error, PlatformError::Wechat(WechatError::Misconfigured { .. }));
+            request_log::record(|fields| fields.misconfigured |= misconfigured);
+            WechatSessionState::Unknown
         }
-        Err(_) => WechatSession::Unknown,
+        None => WechatSessionState::Unknown,
     }
 }
 
-async fn ask(deps: &Deps, subject: &Subject, by: Deadline) -> Result<bool, PlatformError> {
+async fn ask_wechat(deps: &Deps, subject: &Subject, deadline: Deadline) -> Result<bool, PlatformError> {
     let (apps, keyring) = tokio::try_join!(deps.apps.get(), deps.keyring.get())?;
     let user = subject.session().user;
-    let stored = deps.user.user(&user).await?.unwrap_or_default();
-    let key = stored.current_key.and_then(|sealed| keyring.open(user.sealing(Purpose::SessionKey), &sealed));
+    let stored = deps.table.read_user(&user).await?.unwrap_or_default();
+    let context = Context::of_user(&user, Purpose::SessionKey);
+    let key = stored.current_key.and_then(|sealed| keyring.open(context, &sealed));
     let Some(key) = key.as_deref().and_then(|text| std::str::from_utf8(text).ok()).map(SessionKey::new) else {
         return Ok(false);
     };
-    let app = apps.find(Some(&subject.appid)).ok_or(Upstream::Misconfigured { errcode: 40013, rid: None })?;
-    deps.check.check(app, &subject.openid, &key, by).await
+    let app = apps.find(Some(&subject.appid)).ok_or(WechatError::Misconfigured { errcode: 40013, rid: None })?;
+    deps.platform.check(app, &subject.openid, &key, deadline).await
 }
 
 /// All live sessions of the token's user, the last used first.
-pub async fn list(deps: &Deps, subject: &Subject) -> Result<Vec<Session>, NotAdmitted> {
+pub async fn list(deps: &Deps, subject: &Subject) -> Result<Vec<Session>, AuthError> {
     session(deps, subject).await?;
-    let mut sessions = deps.ending.items.list(&subject.session().user).await?.sessions;
+    let mut sessions = deps.table.list_user_items(&subject.session().user).await?.sessions;
     let now = deps.clock.now();
-    sessions.retain(|session| session.is_alive(now, deps.admission.issuing.not_before));
+    sessions.retain(|session| session.is_alive(now, deps.authenticator.config.not_before));
     sessions.sort_by_key(|session| std::cmp::Reverse(session.rotated_at));
     Ok(sessions)
 }
 
-/// Ends the session of the token; that it has ended already is what was wanted.
-pub async fn log_out(deps: &Deps, subject: &Subject) -> Result<(), NotAdmitted> {
-    name(deps, subject).await?;
-    notes::note(|notes| notes.verdict = Some("LOGOUT"));
-    Ok(deps.ending.sessions.log_out(&subject.session(), subject.auth_time).await?)
+/// Revokes the session of the token. If it is over already, that is what was wanted.
+pub async fn log_out(deps: &Deps, subject: &Subject) -> Result<(), AuthError> {
+    record_user(deps, subject).await?;
+    request_log::record(|fields| fields.verdict = Some("LOGOUT"));
+    Ok(deps.table.log_out_session(&subject.session(), subject.auth_time).await?)
 }
 
-/// Ends all sessions of the token's user: only a live one may.
-pub async fn end_all(deps: &Deps, subject: &Subject) -> Result<(), NotAdmitted> {
+/// Revokes all sessions of the token's user. The token's own session must live.
+pub async fn log_out_all(deps: &Deps, subject: &Subject) -> Result<(), AuthError> {
     session(deps, subject).await?;
-    notes::note(|notes| notes.verdict = Some("LOGOUT_ALL"));
-    let user = subject.session().user;
-    deps.ending.end_all(&user, Some(subject.sid)).await?;
+    request_log::record(|fields| fields.verdict = Some("LOGOUT_ALL"));
+    revocation::revoke_all(&*deps.table, &subject.session().user, Some(subject.sid)).await?;
     Ok(())
 }
 
-/// Deletes all that is stored about the token's user: only a live session may.
-pub async fn forget(deps: &Deps, subject: &Subject) -> Result<(), NotAdmitted> {
+/// Deletes all that is stored about the token's user. The token's own session must live.
+pub async fn delete_user(deps: &Deps, subject: &Subject) -> Result<(), AuthError> {
     session(deps, subject).await?;
-    notes::note(|notes| notes.verdict = Some("FORGET"));
-    let user = subject.session().user;
-    deps.ending.erase(&user, Some(subject.sid), deps.clock.now()).await?;
+    request_log::record(|fields| fields.verdict = Some("FORGET"));
+    revocation::erase(&*deps.table, &subject.session().user, Some(subject.sid), deps.clock.now()).await?;
     Ok(())
 }

@@ -1,125 +1,111 @@
-//! This session, all sessions, log out, forget the user.
+//! This session, all sessions, logout, deletion of the user.
 //!
-//! `GET` and `DELETE /v1/session`, `GET` and `DELETE /v1/sessions`, `DELETE /v1/user`. A logout is seen at once by every
-//! route of ours and by `authorizer`; elsewhere an access token is good until it expires.
+//! `GET` and `DELETE /v1/session`, `GET` and `DELETE /v1/sessions`, `DELETE /v1/user`. Every route of ours and the
+//! `authorizer` see a logout at once; elsewhere an access token is good until it expires.
 
-#[cfg(feature = "contract")]
-pub mod contract;
 pub mod flow;
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::State,
-    routing::{delete, get},
+    extract::{FromRef, State},
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::{
+    authenticator::Authenticator,
     clock::{Clock, Deadline, Secs},
-    config::ConfigError,
     env::Env,
-    http::{Answer, Domain, Query, Route, bearer::Bearer, record::Log, stack},
-    ids::Sid,
+    expiring::LeakyBuckets,
+    http::{JsonResponse, Route, RouterExt as _, extract::Query},
+    ids::{AppId, DeviceId, Sid},
+    platform_token::CheckSession,
     problem::Problem,
-    recent::Recent,
-    redacted::AccessToken,
+    revocation::RevocationTable,
     secrets::Secret,
-    session::{ReadUser, Session, admission::Admission, ending::Ending},
+    session::Session,
+    store::grants::ReadUser,
     token::{access::Subject, keyring::Keyring},
-    wechat::{Apps, CheckSession},
+    vars::ConfigError,
+    wechat::app::Apps,
 };
 
+pub const SESSION: Route = Route::get("/v1/session");
+pub const LOG_OUT: Route = Route::delete("/v1/session");
+pub const SESSIONS: Route = Route::get("/v1/sessions");
+pub const LOG_OUT_ALL: Route = Route::delete("/v1/sessions");
+pub const DELETE_USER: Route = Route::delete("/v1/user");
+
 /// What the template routes here.
-pub const ROUTES: &[Route] = &[
-    Route::get("/v1/session"),
-    Route::delete("/v1/session"),
-    Route::get("/v1/sessions"),
-    Route::delete("/v1/sessions"),
-    Route::delete("/v1/user"),
-];
+pub const ROUTES: &[Route] = &[SESSION, LOG_OUT, SESSIONS, LOG_OUT_ALL, DELETE_USER];
+
+shared::grants! {
+    /// What this function may do with the table, beyond authentication.
+    pub trait Table = RevocationTable, ReadUser;
+}
 
 /// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
-    /// Who asks, and whether their session is still there.
-    pub admission: Admission,
-    /// The user's sessions, and the end of them and of all else.
-    pub ending: Ending,
-    /// The `session_key` that WeChat is asked about.
-    pub user: Arc<dyn ReadUser>,
-    /// WeChat's answer to that.
-    pub check: Arc<dyn CheckSession>,
-    /// How often each session has asked for that.
-    pub checks: Arc<Recent<Sid, ()>>,
-    /// The mini programs.
+    pub authenticator: Authenticator,
+    pub table: Arc<dyn Table>,
+    pub platform: Arc<dyn CheckSession>,
+    /// How often each session had WeChat asked.
+    pub checks: Arc<LeakyBuckets<Sid>>,
     pub apps: Arc<Secret<Apps>>,
-    /// The keys that seal.
+    /// Opens `session_key`s.
     pub keyring: Arc<Secret<Keyring>>,
-    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// The log.
-    pub log: Log,
 }
 
 impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let (table, issuing) = (env.table()?, env.issuing()?);
+        let (table, config) = (env.table()?, env.access_token_config()?);
         let (apps, keyring, verifier) = tokio::try_join!(env.apps(), env.keyring(), env.verifier())?;
-        let tokens = env.platform_tokens(&table, &keyring)?;
-        Ok(Self {
-            admission: Admission { verifier, sessions: table.clone(), issuing, clock: env.clock() },
-            ending: Ending::over(&table),
-            user: table,
-            check: tokens,
-            checks: Arc::default(),
-            apps,
-            keyring,
-            clock: env.clock(),
-            log: env.log(),
-        })
-    }
-
-    /// Whom the token speaks for, by the token alone.
-    async fn subject(&self, token: &AccessToken, domain: &Domain) -> Result<Subject, Problem> {
-        let issuer = domain.issuer(&self.admission.issuing);
-        Ok(self.admission.subject(token, Some(&issuer)).await?)
+        let platform = env.platform_tokens(&table, &keyring)?;
+        let authenticator = Authenticator { verifier, sessions: table.clone(), config, clock: env.clock() };
+        Ok(Self { authenticator, table, platform, checks: Arc::default(), apps, keyring, clock: env.clock() })
     }
 }
 
-/// The function, to be mounted anywhere.
+impl FromRef<Deps> for Authenticator {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.authenticator.clone()
+    }
+}
+
 pub fn router(deps: Deps) -> Router {
-    let log = deps.log.clone();
-    let routes = Router::new()
-        .route(ROUTES[0].path, get(read).delete(log_out))
-        .route(ROUTES[2].path, get(list).delete(end_all))
-        .route(ROUTES[4].path, delete(forget));
-    stack(routes.with_state(deps), log)
+    Router::new()
+        .on(SESSION, read)
+        .on(LOG_OUT, log_out)
+        .on(SESSIONS, list)
+        .on(LOG_OUT_ALL, log_out_all)
+        .on(DELETE_USER, delete_user)
+        .with_state(deps)
 }
 
-/// What may be asked of `GET /v1/session` beside the session itself.
 #[derive(Clone, Copy, Deserialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
-struct Asked {
+struct SessionQuery {
     /// `check` asks WeChat whether the `session_key` is still valid.
-    wechat: Option<AskedOfWechat>,
+    wechat: Option<WechatQuery>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-enum AskedOfWechat {
+enum WechatQuery {
     /// `checksession`.
     Check,
 }
 
-/// What is known of the `session_key`.
+/// What is known about the `session_key`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum WechatSession {
+pub enum WechatSessionState {
     /// WeChat was not asked.
     Unchecked,
     /// WeChat says that it is valid.
@@ -133,34 +119,31 @@ pub enum WechatSession {
 /// The session of the request.
 #[derive(Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
-struct SessionAnswer {
+struct SessionResponse {
     #[cfg_attr(feature = "contract", schemars(with = "shared::ids::OpenId"))]
     openid: String,
-    #[cfg_attr(feature = "contract", schemars(with = "shared::ids::AppId"))]
-    appid: String,
-    #[cfg_attr(feature = "contract", schemars(with = "shared::ids::DeviceId"))]
-    device: String,
+    appid: AppId,
+    device: DeviceId,
     /// Unix seconds.
     created_at: Secs,
     /// Unix seconds: the earlier of its idle and its absolute end.
     expires_at: Secs,
-    wechat_session: WechatSession,
+    wechat_session: WechatSessionState,
 }
 
 /// The user's sessions.
 #[derive(Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
-struct SessionsAnswer {
+struct SessionsResponse {
     /// The last used first.
-    sessions: Vec<Listed>,
+    sessions: Vec<LoggedInDevice>,
 }
 
 /// A device that is logged in.
 #[derive(Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
-struct Listed {
-    #[cfg_attr(feature = "contract", schemars(with = "shared::ids::DeviceId"))]
-    device: String,
+struct LoggedInDevice {
+    device: DeviceId,
     /// Whether it is the one that asks.
     current: bool,
     /// Unix seconds.
@@ -169,61 +152,67 @@ struct Listed {
     last_seen_at: Secs,
 }
 
-impl Listed {
-    fn of(session: &Session, current: bool) -> Self {
-        let (created_at, last_seen_at) = (session.created_at, session.rotated_at);
-        Self { device: session.device.encode(), current, created_at, last_seen_at }
-    }
-}
-
 async fn read(
     State(deps): State<Deps>,
-    domain: Domain,
-    by: Deadline,
-    Bearer(token): Bearer,
-    Query(asked): Query<Asked>,
-) -> Result<Answer<SessionAnswer>, Problem> {
-    let subject = deps.subject(&token, &domain).await?;
+    subject: Subject,
+    deadline: Deadline,
+    Query(query): Query<SessionQuery>,
+) -> Result<JsonResponse<SessionResponse>, Problem> {
     let session = flow::session(&deps, &subject).await?;
-    let wechat_session = match asked.wechat {
-        None => WechatSession::Unchecked,
-        Some(AskedOfWechat::Check) => flow::check(&deps, &subject, by).await,
+    let wechat_session = match query.wechat {
+        None => WechatSessionState::Unchecked,
+        Some(WechatQuery::Check) => flow::check(&deps, &subject, deadline).await,
     };
-    Ok(Answer(SessionAnswer {
+    Ok(JsonResponse(SessionResponse {
         openid: subject.openid.expose().to_owned(),
-        appid: subject.appid.to_string(),
-        device: session.device.encode(),
+        appid: subject.appid,
+        device: session.device,
         created_at: session.created_at,
         expires_at: session.expires_at(),
         wechat_session,
     }))
 }
 
-async fn log_out(State(deps): State<Deps>, domain: Domain, Bearer(token): Bearer) -> Result<StatusCode, Problem> {
-    let subject = deps.subject(&token, &domain).await?;
+async fn log_out(State(deps): State<Deps>, subject: Subject) -> Result<StatusCode, Problem> {
     flow::log_out(&deps, &subject).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn list(
-    State(deps): State<Deps>,
-    domain: Domain,
-    Bearer(token): Bearer,
-) -> Result<Answer<SessionsAnswer>, Problem> {
-    let subject = deps.subject(&token, &domain).await?;
+async fn list(State(deps): State<Deps>, subject: Subject) -> Result<JsonResponse<SessionsResponse>, Problem> {
+    let user = subject.session().user;
+    let device = |session: Session| LoggedInDevice {
+        device: session.device,
+        current: user.sid(session.device) == subject.sid,
+        created_at: session.created_at,
+        last_seen_at: session.rotated_at,
+    };
     let sessions = flow::list(&deps, &subject).await?;
-    let device = |session: &Session| Listed::of(session, subject.session().user.sid(session.device) == subject.sid);
-    Ok(Answer(SessionsAnswer { sessions: sessions.iter().map(device).collect() }))
+    Ok(JsonResponse(SessionsResponse { sessions: sessions.into_iter().map(device).collect() }))
 }
 
-async fn end_all(State(deps): State<Deps>, domain: Domain, Bearer(token): Bearer) -> Result<StatusCode, Problem> {
-    let subject = deps.subject(&token, &domain).await?;
-    flow::end_all(&deps, &subject).await?;
+async fn log_out_all(State(deps): State<Deps>, subject: Subject) -> Result<StatusCode, Problem> {
+    flow::log_out_all(&deps, &subject).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn forget(State(deps): State<Deps>, domain: Domain, Bearer(token): Bearer) -> Result<StatusCode, Problem> {
-    let subject = deps.subject(&token, &domain).await?;
-    flow::forget(&deps, &subject).await?;
+async fn delete_user(State(deps): State<Deps>, subject: Subject) -> Result<StatusCode, Problem> {
+    flow::delete_user(&deps, &subject).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the contract says about the routes.
+#[cfg(feature = "contract")]
+#[must_use]
+pub fn operations() -> Vec<shared::contract::Operation> {
+    use shared::contract::Operation;
+    vec![
+        Operation::new(SESSION, "session", "The session of the access token")
+            .bearer()
+            .query::<SessionQuery>()
+            .gives::<SessionResponse>(),
+        Operation::new(LOG_OUT, "session-delete", "Logs this device out; also if it already was").bearer(),
+        Operation::new(SESSIONS, "sessions", "All sessions of the user").bearer().gives::<SessionsResponse>(),
+        Operation::new(LOG_OUT_ALL, "sessions-delete", "Logs all devices of the user out").bearer(),
+        Operation::new(DELETE_USER, "user-delete", "Deletes everything that is stored about the user").bearer(),
+    ]
 }

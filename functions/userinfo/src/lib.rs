@@ -1,115 +1,108 @@
 //! `POST /v1/userinfo`: what `wx.getUserInfo` gave, verified and decrypted.
 //!
-//! Nothing of the profile is stored but the unionid: since 2022 WeChat gives the same placeholder name and grey avatar
-//! for everybody, which must not overwrite what a user once chose, wherever the owner keeps that.
+//! Only the unionid is stored. Since 2022 WeChat gives everybody the same placeholder name and grey avatar, which must not
+//! overwrite what a user once chose, wherever the owner keeps that.
 
-#[cfg(feature = "contract")]
-pub mod contract;
 pub mod flow;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, routing::post};
+use axum::{
+    Router,
+    extract::{FromRef, State},
+};
 use serde::Deserialize;
-#[cfg(feature = "contract")]
-use shared::contract::{EncryptedData, Iv, one_of};
 use shared::{
+    authenticator::Authenticator,
     clock::Clock,
-    config::ConfigError,
     env::Env,
-    http::{Answer, Domain, Route, bearer::Bearer, body::JsonBody, record::Log, stack},
+    http::{JsonResponse, Route, RouterExt as _, body::JsonBody},
     problem::{Code, Problem},
     secrets::Secret,
-    session::{RememberUnionid, TakeKeys, admission::Admission},
-    token::keyring::Keyring,
-    wechat::opendata::{Ciphertext, Profile},
+    store::grants::{RememberUnionid, TakeSessionKeys},
+    token::{access::Subject, keyring::Keyring},
+    vars::ConfigError,
+    wechat::opendata::{Ciphertext, EncryptedData, Iv, Profile, SignedProfile},
 };
 
+/// The route.
+pub const USERINFO: Route = Route::post("/v1/userinfo");
+
 /// What the template routes here.
-pub const ROUTES: &[Route] = &[Route::post("/v1/userinfo")];
+pub const ROUTES: &[Route] = &[USERINFO];
+
+shared::grants! {
+    /// What this function may do with the table, beyond authentication.
+    pub trait Table = TakeSessionKeys, RememberUnionid;
+}
 
 /// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
-    /// Who asks, and whether their session is still there.
-    pub admission: Admission,
-    /// The user's session keys, counted.
-    pub keys: Arc<dyn TakeKeys>,
-    /// The unionid that the data tells.
-    pub unionids: Arc<dyn RememberUnionid>,
-    /// The keys that seal.
+    pub authenticator: Authenticator,
+    pub table: Arc<dyn Table>,
+    /// Opens `session_key`s.
     pub keyring: Arc<Secret<Keyring>>,
-    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// The log.
-    pub log: Log,
 }
 
 impl Deps {
     /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let (table, issuing) = (env.table()?, env.issuing()?);
+        let (table, config) = (env.table()?, env.access_token_config()?);
         let (keyring, verifier) = tokio::try_join!(env.keyring(), env.verifier())?;
-        Ok(Self {
-            admission: Admission { verifier, sessions: table.clone(), issuing, clock: env.clock() },
-            keys: table.clone(),
-            unionids: table,
-            keyring,
-            clock: env.clock(),
-            log: env.log(),
-        })
+        let authenticator = Authenticator { verifier, sessions: table.clone(), config, clock: env.clock() };
+        Ok(Self { authenticator, table, keyring, clock: env.clock() })
     }
 }
 
-/// The function, to be mounted anywhere.
+impl FromRef<Deps> for Authenticator {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.authenticator.clone()
+    }
+}
+
 pub fn router(deps: Deps) -> Router {
-    let log = deps.log.clone();
-    stack(Router::new().route(ROUTES[0].path, post(userinfo)).with_state(deps), log)
+    Router::new().on(USERINFO, userinfo).with_state(deps)
 }
 
 /// What `wx.getUserInfo` gave: the two encrypted values, and `rawData` with its `signature` or neither.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "contract", schemars(extend("oneOf" = one_of(&[&["rawData", "signature"], &[]]))))]
+#[cfg_attr(feature = "contract", schemars(extend("oneOf" = shared::contract::one_of(&[&["rawData", "signature"], &[]]))))]
 struct UserInfoRequest {
     #[serde(rename = "rawData")]
     raw_data: Option<String>,
     signature: Option<String>,
     #[serde(rename = "encryptedData")]
-    #[cfg_attr(feature = "contract", schemars(with = "EncryptedData"))]
-    encrypted_data: String,
-    #[cfg_attr(feature = "contract", schemars(with = "Iv"))]
-    iv: String,
-}
-
-/// A request, checked.
-pub struct Given {
-    signed: Option<(String, String)>,
-    data: Ciphertext,
-}
-
-impl TryFrom<UserInfoRequest> for Given {
-    type Error = Problem;
-
-    fn try_from(request: UserInfoRequest) -> Result<Self, Problem> {
-        let malformed = || Problem::new(Code::InvalidRequest);
-        let signed = match (request.raw_data, request.signature) {
-            (Some(raw_data), Some(signature)) => Some((raw_data, signature)),
-            (None, None) => None,
-            _ => return Err(malformed()),
-        };
-        let data = Ciphertext::parse(&request.encrypted_data, &request.iv).map_err(|_| malformed())?;
-        Ok(Self { signed, data })
-    }
+    encrypted_data: EncryptedData,
+    iv: Iv,
 }
 
 async fn userinfo(
     State(deps): State<Deps>,
-    domain: Domain,
-    Bearer(token): Bearer,
+    subject: Subject,
     JsonBody { value, .. }: JsonBody<UserInfoRequest>,
-) -> Result<Answer<Profile>, Problem> {
-    let issuer = domain.issuer(&deps.admission.issuing);
-    let subject = deps.admission.subject(&token, Some(&issuer)).await?;
-    Ok(Answer(flow::profile(&deps, &subject, &value.try_into()?).await?))
+) -> Result<JsonResponse<Profile>, Problem> {
+    let signed = match (&value.raw_data, &value.signature) {
+        (Some(raw_data), Some(signature)) => Some((raw_data.as_str(), signature.as_str())),
+        (None, None) => None,
+        _ => return Err(Problem::new(Code::InvalidRequest)),
+    };
+    let data = &Ciphertext { encrypted_data: value.encrypted_data, iv: value.iv };
+    Ok(JsonResponse(flow::profile(&deps, &subject, &SignedProfile { signed, data }).await?))
+}
+
+/// What the contract says about the route.
+#[cfg(feature = "contract")]
+#[must_use]
+pub fn operations() -> Vec<shared::contract::Operation> {
+    use shared::contract::Operation;
+    vec![
+        Operation::new(USERINFO, "userinfo", "What `wx.getUserInfo` gave, verified and decrypted")
+            .bearer()
+            .takes::<UserInfoRequest>()
+            .gives::<Profile>()
+            .refuses(&[Code::DataRejected, Code::SessionKeyExpired, Code::RateLimited]),
+    ]
 }

@@ -14,11 +14,7 @@ mod wechat;
 use std::{fmt, sync::Arc};
 
 use shared::{
-    clock::Clock,
-    config::{self, Issuing, Vars},
-    entropy::OsEntropy,
-    env::Env,
-    http::record::Log,
+    clock::Clock, config, entropy::OsEntropy, env::Env, http::record::Log, token::access::AccessTokenConfig, vars::Vars,
 };
 
 /// How a check came out.
@@ -179,12 +175,12 @@ async fn deployment_at(
         }
     };
     let vars: Vars = vars.iter().filter(|(name, _)| usable(name, vars)).cloned().collect();
-    let issuer = Issuing::from_vars(&vars).ok().and_then(|issuing| issuing.issuer);
+    let issuer = AccessTokenConfig::from_vars(&vars).ok().and_then(|config| config.issuer);
     findings.extend(deployment::address(origin));
-    let discovery = gather::fetch(&origin.path(keys::ROUTES[0].path), &vars, options.clock.as_ref()).await;
+    let discovery = gather::fetch(&origin.path(keys::DISCOVERY.path), &vars, options.clock.as_ref()).await;
     findings.extend(deployment::discovery(origin, &discovery, issuer.as_deref()));
     if discovery.is_ok() {
-        let jwks = gather::fetch(&origin.path(keys::ROUTES[1].path), &vars, options.clock.as_ref()).await;
+        let jwks = gather::fetch(&origin.path(keys::JWKS.path), &vars, options.clock.as_ref()).await;
         findings.push(deployment::jwks(&jwks));
     }
     discovery.ok().map(|answer| (origin.host.clone(), answer.skew()))

@@ -5,6 +5,7 @@
 
 pub mod doctor;
 pub mod front;
+pub mod mounts;
 pub mod playground;
 pub mod secrets;
 pub mod template;
@@ -16,15 +17,14 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use dynoxide::Database;
 use shared::{
     clock::Clock,
-    config::{ConfigError, Vars},
     entropy::Entropy,
     env::Env,
-    http::{Route, record::Log},
+    http::record::Log,
     token::jwks::KeyKind,
+    vars::{ConfigError, Vars},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use wechat_simulator::Simulator;
@@ -124,7 +124,7 @@ pub struct Settings {
 
 impl Settings {
     /// A variable that points elsewhere does what its flag does; a flag goes before it.
-    fn heed_variables(&mut self) {
+    fn apply_variables(&mut self) {
         // A variable that is set to nothing is not set: the laptop's own value stands.
         self.vars.retain(|(_, value)| !value.is_empty());
         let vars: Vars = self.vars.iter().cloned().collect();
@@ -134,50 +134,6 @@ impl Settings {
         let apps = given("WXAUTH_APPS").and_then(|apps| apps.strip_prefix("file:").map(PathBuf::from));
         self.apps = self.apps.take().or(apps);
     }
-}
-
-/// A function as it is mounted.
-pub struct Mount {
-    /// Its package.
-    pub name: &'static str,
-    /// What reaches it.
-    pub serves: Serves,
-}
-
-/// What reaches a function.
-pub enum Serves {
-    /// Requests to these routes, answered by what Lambda would serve.
-    Routes(&'static [Route], Router),
-    /// Events of its own that no gateway sends: there is nothing to route on the laptop.
-    Events,
-}
-
-/// Every function, built from one environment: the list that adding a function makes longer.
-pub async fn mounts(env: &Env) -> Result<Vec<Mount>, ConfigError> {
-    let (login, refresh, phone, userinfo, session, push, keys) = tokio::try_join!(
-        login::Deps::from_env(env.clone()),
-        refresh::Deps::from_env(env.clone()),
-        phone::Deps::from_env(env.clone()),
-        userinfo::Deps::from_env(env.clone()),
-        session::Deps::from_env(env.clone()),
-        push::Deps::from_env(env.clone()),
-        keys::Deps::from_env(env.clone()),
-    )?;
-    let routes = |name, routes, router| Mount { name, serves: Serves::Routes(routes, router) };
-    let events = |name| Mount { name, serves: Serves::Events };
-    Ok(vec![
-        routes("login", login::ROUTES, login::router(login)),
-        routes("refresh", refresh::ROUTES, refresh::router(refresh)),
-        routes("phone", phone::ROUTES, phone::router(phone)),
-        routes("userinfo", userinfo::ROUTES, userinfo::router(userinfo)),
-        routes("session", session::ROUTES, session::router(session)),
-        routes("push", push::ROUTES, push::router(push)),
-        routes("keys", keys::ROUTES, keys::router(keys)),
-        events("authorizer"),
-        events("rotation"),
-        events("admin"),
-        events("platform"),
-    ])
 }
 
 /// Everything, running.
@@ -201,7 +157,7 @@ impl World {
     pub async fn start(mut settings: Settings) -> Result<Self, StartError> {
         let (stop, stopped) = watch::channel(());
         let files = SecretFiles::in_folder(settings.data.folder(), settings.signing)?;
-        settings.heed_variables();
+        settings.apply_variables();
         let apps = settings.apps.clone().unwrap_or_else(|| files.apps.clone());
         let api = listen(settings.listen).await?;
         let url = format!("http://{}", address(&api, settings.listen)?);
@@ -219,7 +175,7 @@ impl World {
             let (client, name) = env.dynamodb()?;
             template::create_table(&client, &name, template::TEXT).await?;
         }
-        let front = Front::new(routed(&mounts(&env).await?)?).router();
+        let front = Front::new(mounts::routed(&mounts::all(&env).await?)?).router();
         let front = match settings.playground.filter(|_| settings.listen.ip().is_loopback()) {
             Some(playground) => playground.before(front, simulator.clone()),
             None => front,
@@ -237,24 +193,6 @@ impl World {
             drop(task.await);
         }
     }
-}
-
-/// Puts each route of the template on the function that it names.
-fn routed(mounts: &[Mount]) -> Result<Vec<(String, Router)>, StartError> {
-    let router = |function: &str| {
-        mounts.iter().find(|mount| mount.name == function).and_then(|mount| match &mount.serves {
-            Serves::Routes(_, router) => Some(router.clone()),
-            Serves::Events => None,
-        })
-    };
-    template::routes(template::TEXT)?
-        .into_iter()
-        .map(|route| {
-            let router = router(&route.function);
-            let router = router.ok_or_else(|| StartError::Template(format!("no {} is mounted", route.function)))?;
-            Ok((format!("{} {}", route.method, route.path), router))
-        })
-        .collect()
 }
 
 /// What the functions are started with: the laptop's own, what was set for it, and what both came to.

@@ -10,7 +10,7 @@ use schemars::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Gives, Operation, SchemaOf, Takes};
+use super::operation::{Gives, Operation, SchemaOf, Takes};
 use crate::problem::{Action, Body, Code};
 
 /// What routes refer to, as it is met: schemas of what is read and of what is written, and refusals.

@@ -7,16 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     ids::{AppId, DeviceId, OpenId},
-    redacted::{IdempotencyKey, LoginCode, PhoneCode},
+    secret_text::{IdempotencyKey, LoginCode, PhoneCode},
+    wechat::opendata::{EncryptedData, Iv},
 };
-
-/// Encrypted data: whole blocks of 16 bytes, in base64 with padding.
-#[derive(Clone, Copy, Debug)]
-pub enum EncryptedData {}
-
-/// An IV: 16 bytes, in base64 with padding.
-#[derive(Clone, Copy, Debug)]
-pub enum Iv {}
 
 /// Declares the schema of a text by its pattern.
 macro_rules! forms {

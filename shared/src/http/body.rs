@@ -1,20 +1,23 @@
 //! Bodies: JSON, strictly read, or as they came.
 
-use axum::extract::{FromRequest, Request};
+use axum::{
+    body::Body,
+    extract::{FromRequest, Request},
+};
 use http::{HeaderMap, header};
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
-use super::collect;
 use crate::{
     json,
     problem::{Code, Problem},
 };
 
-/// A body of the form `T`, and its very bytes: a repeated login is recognised by them.
+/// A JSON body, and its bytes, by which a repeated login is recognised.
 pub struct JsonBody<T> {
-    /// What was read.
+    /// The value.
     pub value: T,
-    /// The bytes it was read from.
+    /// The bytes that it was read from.
     pub bytes: Vec<u8>,
 }
 
@@ -26,13 +29,13 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             return Err(Problem::new(Code::UnsupportedMediaType));
         }
         let bytes = collect(request.into_body()).await?;
-        // The reader's own words may quote the body: they are dropped here.
+        // The parser's own message may quote the body, so it is dropped here.
         let value = json::parse(&bytes).map_err(|_| Problem::new(Code::InvalidRequest))?;
         Ok(Self { value, bytes })
     }
 }
 
-/// A body as it came, whatever it says it is.
+/// A body as it came, whatever its media type.
 pub struct RawBody(pub Vec<u8>);
 
 impl<S: Sync> FromRequest<S> for RawBody {
@@ -41,6 +44,12 @@ impl<S: Sync> FromRequest<S> for RawBody {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         collect(request.into_body()).await.map(Self)
     }
+}
+
+/// Reads a body whose size was checked before.
+async fn collect(body: Body) -> Result<Vec<u8>, Problem> {
+    let collected = body.collect().await.map_err(|_| Problem::new(Code::InvalidRequest))?;
+    Ok(collected.to_bytes().into())
 }
 
 /// `application/json`, in UTF-8 if a charset is named (RFC 8259 section 8.1).

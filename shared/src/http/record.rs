@@ -21,11 +21,11 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 
-use super::RequestId;
+use super::extract::RequestId;
 use crate::{
     clock::SystemClock,
-    notes::{self, Notes},
     problem::{Code, Problem},
+    request_log::{self, Fields},
 };
 
 /// The namespace of the metrics in CloudWatch.
@@ -35,7 +35,7 @@ const NAMESPACE: &str = "wxauth";
 #[derive(Clone)]
 pub struct Log {
     write: Arc<dyn Fn(&str) + Send + Sync>,
-    /// The function that the metrics are of; without it there are none.
+    /// The function that the metrics are for; without it there are none.
     function: Option<String>,
     cold: Arc<AtomicBool>,
 }
@@ -49,11 +49,11 @@ impl Log {
     /// Standard output, where Lambda takes log lines from.
     #[must_use]
     pub fn stdout() -> Self {
-        // A log that nobody takes must not fail a request.
+        // A log that cannot be written must not fail a request.
         Self::new(|line| drop(writeln!(std::io::stdout().lock(), "{line}")))
     }
 
-    /// The same log, with metrics of the function of this name.
+    /// The same log, with metrics for the function of this name.
     #[must_use]
     pub fn of_function(mut self, name: &str) -> Self {
         self.function = Some(name.to_owned());
@@ -69,53 +69,53 @@ impl fmt::Debug for Log {
 
 /// Runs the request and writes its line.
 pub(super) async fn record(State(log): State<Log>, id: RequestId, request: Request, next: Next) -> Response {
-    // The path of the route, not of the request: what a stranger typed there is not ours to log. So with the method.
+    // The path of the route, not of the request: a stranger's text must not reach the log. The same holds for the method.
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let method = route.as_ref().map(|_| request.method().to_string());
 
-    let (response, mut seen) = log.observe(next.run(request)).await;
+    let (response, mut line) = log.observe(next.run(request)).await;
 
     let problem = response.extensions().get::<Problem>();
-    seen.failed = response.status().is_server_error();
-    seen.code = problem.map(Problem::code);
-    seen.cause = problem.and_then(Problem::cause).map(|cause| causes(&**cause));
-    let mut line = seen.fields();
-    line.insert("status".to_owned(), response.status().as_u16().into());
-    line.insert("request_id".to_owned(), id.0.into());
-    line.insert("route".to_owned(), route.unwrap_or_else(|| "-".to_owned()).into());
-    line.insert("method".to_owned(), method.unwrap_or_else(|| "-".to_owned()).into());
-    log.write(line, &seen);
+    line.failed = response.status().is_server_error();
+    line.code = problem.map(Problem::code);
+    line.cause = problem.and_then(Problem::cause).map(|cause| causes(&**cause));
+    let mut members = line.members();
+    members.insert("status".to_owned(), response.status().as_u16().into());
+    members.insert("request_id".to_owned(), id.0.into());
+    members.insert("route".to_owned(), route.unwrap_or_else(|| "-".to_owned()).into());
+    members.insert("method".to_owned(), method.unwrap_or_else(|| "-".to_owned()).into());
+    log.write(members, &line);
     response
 }
 
-/// Runs what answers an event that is no request, and writes its line.
-pub async fn event<T, E: Error>(log: &Log, answer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    let (result, mut seen) = log.observe(answer).await;
-    seen.failed = result.is_err();
-    seen.cause = result.as_ref().err().map(|error| causes(error));
-    log.write(seen.fields(), &seen);
+/// Handles an event that is no HTTP request, and writes its line.
+pub async fn event<T, E: Error>(log: &Log, handled: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let (result, mut line) = log.observe(handled).await;
+    line.failed = result.is_err();
+    line.cause = result.as_ref().err().map(|error| causes(error));
+    log.write(line.members(), &line);
     result
 }
 
 impl Log {
-    async fn observe<T>(&self, answer: impl Future<Output = T>) -> (T, Seen) {
+    async fn observe<T>(&self, handled: impl Future<Output = T>) -> (T, Line) {
         let cold_start = self.cold.swap(false, Ordering::Relaxed);
         let began = tokio::time::Instant::now();
-        let (answer, notes) = notes::of(answer).await;
-        (answer, Seen { notes, took: began.elapsed(), cold_start, failed: false, code: None, cause: None })
+        let (output, fields) = request_log::collect(handled).await;
+        (output, Line { fields, took: began.elapsed(), cold_start, failed: false, code: None, cause: None })
     }
 
-    fn write(&self, mut line: Map<String, Value>, seen: &Seen) {
+    fn write(&self, mut members: Map<String, Value>, line: &Line) {
         if let Some(function) = &self.function {
-            embed(&mut line, function, &seen.metrics());
+            embed(&mut members, function, &line.metrics());
         }
-        (self.write)(&Value::Object(line).to_string());
+        (self.write)(&Value::Object(members).to_string());
     }
 }
 
-/// What was seen of something that has been answered.
-struct Seen {
-    notes: Notes,
+/// What a log line says.
+struct Line {
+    fields: Fields,
     took: Duration,
     cold_start: bool,
     failed: bool,
@@ -127,31 +127,31 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Seen {
-    fn fields(&self) -> Map<String, Value> {
-        let notes = &self.notes;
-        let fields = [
+impl Line {
+    fn members(&self) -> Map<String, Value> {
+        let fields = &self.fields;
+        let members = [
             ("level", Some(if self.failed { "ERROR" } else { "INFO" }.into())),
             ("message", Some("request".into())),
             ("code", self.code.map(|code| code.as_str().into())),
             ("cause", self.cause.clone().map(Value::from)),
-            ("verdict", notes.verdict.map(Value::from)),
-            ("behind", notes.behind.map(Value::from)),
-            ("user.hash", notes.user.clone().map(Value::from)),
-            ("wechat.errcode", notes.errcode.map(Value::from)),
-            ("wechat.rid", notes.rid.as_ref().map(|rid| rid.0.clone().into())),
-            ("wechat_ms", (notes.wechat.calls > 0).then(|| millis(notes.wechat.time).into())),
-            ("dynamodb_ms", (notes.dynamodb.calls > 0).then(|| millis(notes.dynamodb.time).into())),
+            ("verdict", fields.verdict.map(Value::from)),
+            ("behind", fields.behind.map(Value::from)),
+            ("user.hash", fields.user.clone().map(Value::from)),
+            ("wechat.errcode", fields.errcode.map(Value::from)),
+            ("wechat.rid", fields.rid.as_ref().map(|rid| rid.0.clone().into())),
+            ("wechat_ms", (fields.wechat.count > 0).then(|| millis(fields.wechat.time).into())),
+            ("dynamodb_ms", (fields.dynamodb.count > 0).then(|| millis(fields.dynamodb.time).into())),
             ("duration_ms", Some(millis(self.took).into())),
             ("cold_start", Some(self.cold_start.into())),
         ];
-        fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 
-    /// The metrics that are more than a zero: name, unit, value.
+    /// The metrics that are not zero: name, unit, value.
     fn metrics(&self) -> Vec<(&'static str, &'static str, u64)> {
-        let notes = &self.notes;
-        let verdict = match (notes.verdict, notes.behind) {
+        let fields = &self.fields;
+        let verdict = match (fields.verdict, fields.behind) {
             (Some("REUSE"), Some(1)) => Some("reuse_parent"),
             (Some("ROTATED"), _) => Some("rotated"),
             (Some("ECHO"), _) => Some("echo"),
@@ -165,30 +165,30 @@ impl Seen {
         let counted = [
             ("cold_starts", u64::from(self.cold_start)),
             ("errors", u64::from(self.failed)),
-            ("misconfigured", u64::from(notes.misconfigured || self.code == Some(Code::Misconfigured))),
-            ("wechat_failures", u64::from(notes.wechat_failures)),
-            ("breaker_open", u64::from(notes.breaker_open)),
+            ("misconfigured", u64::from(fields.misconfigured || self.code == Some(Code::Misconfigured))),
+            ("wechat_failures", u64::from(fields.wechat_failures)),
+            ("breaker_open", u64::from(fields.breaker_open)),
         ];
         metrics.extend(counted.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, "Count", count)));
         metrics.extend(verdict.map(|name| (name, "Count", 1)));
-        let timed = [("wechat_ms", notes.wechat), ("dynamodb_ms", notes.dynamodb)];
-        let timed = timed.into_iter().filter(|(_, spent)| spent.calls > 0);
-        metrics.extend(timed.map(|(name, spent)| (name, "Milliseconds", millis(spent.time))));
+        let timed = [("wechat_ms", fields.wechat), ("dynamodb_ms", fields.dynamodb)];
+        let timed = timed.into_iter().filter(|(_, calls)| calls.count > 0);
+        metrics.extend(timed.map(|(name, calls)| (name, "Milliseconds", millis(calls.time))));
         metrics
     }
 }
 
-/// Makes a line an object of the embedded metric format (CloudWatch's "Embedded metric format specification").
-fn embed(line: &mut Map<String, Value>, function: &str, metrics: &[(&'static str, &'static str, u64)]) {
+/// Adds what makes a line an object of CloudWatch's embedded metric format ("Embedded metric format specification").
+fn embed(members: &mut Map<String, Value>, function: &str, metrics: &[(&'static str, &'static str, u64)]) {
     let named: Vec<_> = metrics.iter().map(|(name, unit, _)| json!({ "Name": name, "Unit": unit })).collect();
-    line.extend(metrics.iter().map(|(name, _, value)| ((*name).to_owned(), (*value).into())));
-    line.insert("function".to_owned(), function.into());
+    members.extend(metrics.iter().map(|(name, _, value)| ((*name).to_owned(), (*value).into())));
+    members.insert("function".to_owned(), function.into());
     let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [["function"]], "Metrics": named });
     let aws = json!({ "Timestamp": millis(SystemClock::since_epoch()), "CloudWatchMetrics": [directive] });
-    line.insert("_aws".to_owned(), aws);
+    members.insert("_aws".to_owned(), aws);
 }
 
-/// An error and what caused it, one after the other.
+/// The message of an error and of each of its causes.
 fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

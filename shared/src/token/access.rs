@@ -1,7 +1,7 @@
 //! Access tokens: JWTs of RFC 9068, signed with a key that was parsed once.
 //!
-//! The key says the algorithm, on both sides: a token's own `alg` chooses nothing (RFC 8725 section 3.1). It does not
-//! say that the session is still there: that is the table's to know.
+//! The key decides the algorithm, on both sides: a token's own `alg` chooses nothing (RFC 8725 section 3.1). A valid token
+//! does not mean that its session still exists: only the table knows that.
 
 use std::{collections::HashMap, fmt};
 
@@ -15,23 +15,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Secs,
-    config::Issuing,
     entropy::{self, Entropy},
-    ids::{AppId, OpenId, Sid, UnionId},
-    redacted::AccessToken,
-    session::{SessionRef, UserRef},
+    ids::{AppId, OpenId, SessionRef, Sid, UnionId, UserRef},
+    secret_text::AccessToken,
 };
 
 /// RFC 9068 section 2.1.
 const TYP: &str = "at+jwt";
 
-/// How far back `iat` is set: API Gateway's authorizer refuses one that lies in the future by its own clock.
+/// `iat` is set this far back, because API Gateway's authorizer refuses one that is in the future by its own clock.
 const ISSUED_BACK: Secs = 5;
 
 /// How long after `exp` our own routes still accept a token: clocks differ.
 const LEEWAY: Secs = 30;
 
-/// What these tokens are good for.
+/// The `scope` of every token (RFC 9068 section 2.2.3): access to the user's own data.
 const SCOPE: &str = "user";
 
 /// The JWT claims of an access token (RFC 9068 section 2.2).
@@ -51,7 +49,7 @@ pub struct JwtClaims {
     unionid: Option<String>,
 }
 
-/// Whom an access token speaks for.
+/// The user and session that an access token was issued to.
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// The mini program.
@@ -74,7 +72,22 @@ impl Subject {
     }
 }
 
-impl Issuing {
+/// How access tokens are filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessTokenConfig {
+    /// `WXAUTH_ISSUER`: the `iss`; without it, `https://` and the host that the client called.
+    pub issuer: Option<String>,
+    /// `WXAUTH_AUDIENCE`: the `aud`; without it, the appid.
+    pub audience: Option<String>,
+    /// `WXAUTH_ACCESS_SECONDS`: the lifetime in seconds.
+    pub access: Secs,
+    /// `WXAUTH_UNIONID_CLAIM`: whether the unionid is a claim.
+    pub unionid: bool,
+    /// `WXAUTH_NOT_BEFORE`, in Unix seconds: sessions created before are over (the emergency brake).
+    pub not_before: Secs,
+}
+
+impl AccessTokenConfig {
     fn audience_for<'a>(&'a self, client_id: &'a str) -> &'a str {
         self.audience.as_deref().unwrap_or(client_id)
     }
@@ -179,18 +192,18 @@ impl AccessVerifier {
         Self(keys)
     }
 
-    /// Whom the token speaks for: signature, `typ`, `iss` if one is expected, `aud`, `exp` and the emergency brake are
-    /// checked.
+    /// The subject of a token, after these are checked: signature, `typ`, `iss` if one is expected, `aud`, `exp` (with a
+    /// leeway of 30 s) and the emergency brake.
     pub fn verify(
         &self,
         token: &AccessToken,
-        issuing: &Issuing,
+        config: &AccessTokenConfig,
         issuer: Option<&str>,
         now: Secs,
     ) -> Result<Subject, AccessDefect> {
         let header = jsonwebtoken::decode_header(token.expose()).map_err(|_| AccessDefect::Invalid)?;
         let (algorithm, key) = header.kid.as_deref().and_then(|kid| self.0.get(kid)).ok_or(AccessDefect::Invalid)?;
-        // RFC 7515 section 4.1.11: who does not understand what is critical refuses the token. Ours have nothing of the kind.
+        // RFC 7515 section 4.1.11: a token with a critical header that we do not understand is refused, and ours have none.
         if header.typ.as_deref() != Some(TYP) || header.alg != *algorithm || header.crit.is_some() {
             return Err(AccessDefect::Invalid);
         }
@@ -198,8 +211,8 @@ impl AccessVerifier {
             .map_err(|_| AccessDefect::Invalid)?
             .claims;
         if issuer.is_some_and(|issuer| issuer != claims.iss)
-            || claims.aud != issuing.audience_for(&claims.client_id)
-            || claims.auth_time < issuing.not_before
+            || claims.aud != config.audience_for(&claims.client_id)
+            || claims.auth_time < config.not_before
         {
             return Err(AccessDefect::Invalid);
         }
@@ -237,7 +250,6 @@ impl TryFrom<JwtClaims> for Subject {
 mod tests {
     use super::*;
     use crate::{
-        config::Vars,
         entropy::OsEntropy,
         ids::DeviceId,
         secrets::FromSecret as _,
@@ -269,12 +281,12 @@ mod tests {
         Subject { appid, openid, sid, auth_time: NOW - 50, unionid: Some(UnionId::parse("uMARKER").unwrap()) }
     }
 
-    fn issuing(vars: &[(&str, &str)]) -> Issuing {
-        Issuing::from_vars(&vars.iter().copied().collect::<Vars>()).unwrap()
+    fn config() -> AccessTokenConfig {
+        AccessTokenConfig { issuer: None, audience: None, access: 900, unionid: false, not_before: 0 }
     }
 
-    fn sign(keys: &Keys, issuing: &Issuing) -> AccessToken {
-        keys.signer.sign(&issuing.claims(&subject(), ISSUER, NOW, &OsEntropy)).unwrap()
+    fn sign(keys: &Keys, config: &AccessTokenConfig) -> AccessToken {
+        keys.signer.sign(&config.claims(&subject(), ISSUER, NOW, &OsEntropy)).unwrap()
     }
 
     fn part(token: &AccessToken, at: usize) -> serde_json::Value {
@@ -292,7 +304,7 @@ mod tests {
     fn what_we_sign_is_what_the_contract_says() {
         for (kind, alg) in [(KeyKind::Rsa, "RS256"), (KeyKind::Ec, "ES256")] {
             let keys = keys(kind);
-            let token = sign(&keys, &issuing(&[]));
+            let token = sign(&keys, &config());
 
             let (header, claims) = (part(&token, 0), part(&token, 1));
             assert_eq!(header["typ"], "at+jwt");
@@ -311,22 +323,22 @@ mod tests {
             assert!(claims.get("unionid").is_none());
             assert!(claims.get("nbf").is_none());
 
-            let read = keys.verifier.verify(&token, &issuing(&[]), Some(ISSUER), NOW).unwrap();
+            let read = keys.verifier.verify(&token, &config(), Some(ISSUER), NOW).unwrap();
             assert_eq!((read.sid, read.auth_time, read.openid), (subject().sid, NOW - 50, subject().openid));
         }
     }
 
     #[test]
-    fn the_unionid_stands_in_a_token_only_where_it_is_switched_on() {
-        let token = sign(&keys(KeyKind::Ec), &issuing(&[("WXAUTH_UNIONID_CLAIM", "true")]));
+    fn the_unionid_is_in_a_token_only_where_it_is_switched_on() {
+        let token = sign(&keys(KeyKind::Ec), &AccessTokenConfig { unionid: true, ..config() });
         assert_eq!(part(&token, 1)["unionid"], "uMARKER");
     }
 
     #[test]
     fn a_token_ends_thirty_seconds_after_its_exp() {
         let keys = keys(KeyKind::Ec);
-        let token = sign(&keys, &issuing(&[]));
-        let at = |now| keys.verifier.verify(&token, &issuing(&[]), Some(ISSUER), now).map(drop);
+        let token = sign(&keys, &config());
+        let at = |now| keys.verifier.verify(&token, &config(), Some(ISSUER), now).map(drop);
 
         assert_eq!(at(NOW + 900 + 29), Ok(()));
         assert_eq!(at(NOW + 900 + 30), Err(AccessDefect::Expired));
@@ -335,32 +347,33 @@ mod tests {
     #[test]
     fn another_issuer_audience_or_key_is_refused() {
         let (ours, other) = (keys(KeyKind::Ec), keys(KeyKind::Ec));
-        let token = sign(&ours, &issuing(&[]));
-        let refused = |keys: &Keys, vars: &[(&str, &str)], issuer: Option<&str>| {
-            keys.verifier.verify(&token, &issuing(vars), issuer, NOW).map(drop) == Err(AccessDefect::Invalid)
+        let token = sign(&ours, &config());
+        let refused = |keys: &Keys, config: &AccessTokenConfig, issuer: Option<&str>| {
+            keys.verifier.verify(&token, config, issuer, NOW).map(drop) == Err(AccessDefect::Invalid)
         };
+        let not_before = |not_before| AccessTokenConfig { not_before, ..config() };
 
-        assert!(refused(&other, &[], Some(ISSUER)));
-        assert!(refused(&ours, &[], Some("https://other.example.com")));
-        assert!(refused(&ours, &[("WXAUTH_AUDIENCE", "other")], Some(ISSUER)));
-        assert!(refused(&ours, &[("WXAUTH_NOT_BEFORE", &(NOW - 49).to_string())], Some(ISSUER)));
-        assert!(!refused(&ours, &[("WXAUTH_NOT_BEFORE", &(NOW - 50).to_string())], Some(ISSUER)));
-        assert!(!refused(&ours, &[], None), "where the verifier cannot know the issuer");
+        assert!(refused(&other, &config(), Some(ISSUER)));
+        assert!(refused(&ours, &config(), Some("https://other.example.com")));
+        assert!(refused(&ours, &AccessTokenConfig { audience: Some("other".to_owned()), ..config() }, Some(ISSUER)));
+        assert!(refused(&ours, &not_before(NOW - 49), Some(ISSUER)));
+        assert!(!refused(&ours, &not_before(NOW - 50), Some(ISSUER)));
+        assert!(!refused(&ours, &config(), None), "where the verifier cannot know the issuer");
     }
 
     #[test]
     fn another_typ_or_alg_is_refused() {
         for kind in [KeyKind::Rsa, KeyKind::Ec] {
             let keys = keys(kind);
-            let token = sign(&keys, &issuing(&[]));
+            let token = sign(&keys, &config());
             for (member, value) in
                 [("typ", "JWT"), ("alg", "none"), ("alg", "HS256"), ("alg", "PS256"), ("kid", "other")]
             {
                 let mut header = part(&token, 0);
                 header[member] = value.into();
                 let forged = with_part(&token, 0, &header);
-                let verdict = keys.verifier.verify(&forged, &issuing(&[]), Some(ISSUER), NOW);
-                assert_eq!(verdict.map(drop), Err(AccessDefect::Invalid), "{member} {value}");
+                let result = keys.verifier.verify(&forged, &config(), Some(ISSUER), NOW);
+                assert_eq!(result.map(drop), Err(AccessDefect::Invalid), "{member} {value}");
             }
         }
     }
@@ -379,24 +392,24 @@ mod tests {
             ),
         ] {
             keys.signer.header = URL_SAFE_NO_PAD.encode(header.to_string());
-            let token = sign(&keys, &issuing(&[]));
+            let token = sign(&keys, &config());
 
-            assert_eq!(keys.verifier.verify(&token, &issuing(&[]), Some(ISSUER), NOW).map(drop), verdict, "{header}");
+            assert_eq!(keys.verifier.verify(&token, &config(), Some(ISSUER), NOW).map(drop), verdict, "{header}");
         }
     }
 
     #[test]
     fn a_changed_bit_in_any_character_is_refused() {
         let keys = keys(KeyKind::Ec);
-        let token = sign(&keys, &issuing(&[])).expose().to_owned();
+        let token = sign(&keys, &config()).expose().to_owned();
         for at in 0..token.len() {
             let mut bytes = token.clone().into_bytes();
             bytes[at] ^= 1;
             let Ok(changed) = String::from_utf8(bytes) else {
                 continue;
             };
-            let verdict = keys.verifier.verify(&AccessToken::new(changed), &issuing(&[]), Some(ISSUER), NOW);
-            assert!(verdict.is_err(), "character {at}");
+            let result = keys.verifier.verify(&AccessToken::new(changed), &config(), Some(ISSUER), NOW);
+            assert!(result.is_err(), "character {at}");
         }
     }
 

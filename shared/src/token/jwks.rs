@@ -18,24 +18,14 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
-    KeyText,
+    KeyText, MIN_AGE_OF_NEXT_KEY,
     access::{AccessSigner, AccessVerifier, SigningKey},
+    made_recently,
 };
 use crate::{
     clock::Secs,
     secrets::{FromSecret, SecretDefect},
 };
-
-/// A key must be public for so long before it signs; verifiers keep what they fetched for hours.
-pub(super) const YOUNGEST: Secs = 86_400;
-
-/// How long after it was made a value may still come to use: a rotation takes seconds, a repeated one minutes.
-const RECENT: Secs = 3_600;
-
-/// Whether a key's age is what a rotation under way just now would give it.
-pub(super) fn made_recently(made_at: Secs, now: Secs) -> bool {
-    made_at <= now && now - made_at <= RECENT
-}
 
 /// What a signing key may be: RS256 by default, as API Gateway's JWT authorizer takes only RSA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +169,7 @@ impl PrivateJwks {
                 next.made_at = now;
                 return Ok(Some(self));
             }
-            if next.made_at.saturating_add(YOUNGEST) > now {
+            if next.made_at.saturating_add(MIN_AGE_OF_NEXT_KEY) > now {
                 return Ok(None);
             }
             self.keys.retain(|key| key.state != KeyState::Previous);
@@ -265,7 +255,7 @@ fn make_ec() -> Result<BTreeMap<String, KeyText>, MakeError> {
 }
 
 impl FromSecret for AccessSigner {
-    const SHOULD: &'static str = r#"a private JWK set whose keys have a "state", one of them "current""#;
+    const EXPECTED_FORMAT: &'static str = r#"a private JWK set whose keys have a "state", one of them "current""#;
 
     fn from_secret(text: &str) -> Result<Self, SecretDefect> {
         let set: PrivateJwks = serde_json::from_str(text).map_err(|_| SecretDefect::Malformed)?;
@@ -334,7 +324,7 @@ impl PublicJwks {
 }
 
 impl FromSecret for PublicJwks {
-    const SHOULD: &'static str = PUBLIC_SET;
+    const EXPECTED_FORMAT: &'static str = PUBLIC_SET;
 
     fn from_secret(text: &str) -> Result<Self, SecretDefect> {
         let set: Self = serde_json::from_str(text).map_err(|_| SecretDefect::Malformed)?;
@@ -347,7 +337,7 @@ impl FromSecret for PublicJwks {
 }
 
 impl FromSecret for AccessVerifier {
-    const SHOULD: &'static str = PUBLIC_SET;
+    const EXPECTED_FORMAT: &'static str = PUBLIC_SET;
 
     fn from_secret(text: &str) -> Result<Self, SecretDefect> {
         let set = PublicJwks::from_secret(text)?;

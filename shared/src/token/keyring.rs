@@ -13,14 +13,11 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{
-    KeyText,
-    jwks::{YOUNGEST, made_recently},
-};
+use super::{KeyText, MIN_AGE_OF_NEXT_KEY, made_recently};
 use crate::{
     clock::Secs,
     entropy::{self, Entropy},
-    ids::{AppId, OpenId},
+    ids::UserRef,
     secrets::{FromSecret, SecretDefect},
 };
 
@@ -53,20 +50,21 @@ impl fmt::Debug for Keyring {
 pub enum Purpose {
     /// A user's `session_key`.
     SessionKey,
-    /// What a login code gave.
-    LoginClaim,
-    /// What a phone code gave.
-    PhoneClaim,
+    /// The idempotency record of a login.
+    LoginRecord,
+    /// The idempotency record of a phone code.
+    PhoneRecord,
     /// WeChat's `access_token`.
     PlatformToken,
 }
 
 impl Purpose {
+    /// Part of the additional data of everything that was ever sealed: these texts never change.
     const fn as_str(self) -> &'static str {
         match self {
             Self::SessionKey => "session_key",
-            Self::LoginClaim => "login claim",
-            Self::PhoneClaim => "phone claim",
+            Self::LoginRecord => "login claim",
+            Self::PhoneRecord => "phone claim",
             Self::PlatformToken => "platform token",
         }
     }
@@ -79,11 +77,18 @@ pub struct Context<'a> {
     pub purpose: Purpose,
     /// The mini program.
     pub appid: &'a str,
-    /// The user; for a login claim the hash of the code, as its openid is not known yet; empty for an app's own.
+    /// The openid. For the idempotency record of a login it is the hash of the code, as the openid is not known yet; for
+    /// what belongs to the app it is empty.
     pub owner: &'a str,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// The context of a value that is sealed for one user.
+    #[must_use]
+    pub fn of_user(user: &'a UserRef, purpose: Purpose) -> Self {
+        Self { purpose, appid: user.appid.as_str(), owner: user.openid.expose() }
+    }
+
     /// The additional data: each part behind its length, so that no two contexts give the same bytes.
     fn aad(self) -> Vec<u8> {
         let mut aad = b"wxauth|seal|1".to_vec();
@@ -95,7 +100,7 @@ impl Context<'_> {
     }
 }
 
-/// A value that nobody can make.
+/// A value could not be sealed.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("sealing failed")]
 pub struct SealError;
@@ -121,12 +126,12 @@ impl Keyring {
         current.into_iter().chain(others).map(|(_, derived)| derived.fingerprint(value)).collect()
     }
 
-    /// What stands for a user in the log: the same for the same user until the keyring is rotated, and nothing to whoever
-    /// does not hold the ring.
+    /// The name of a user in the log. It is the same for the same user until the keyring is rotated, and it means nothing
+    /// without the ring.
     #[must_use]
-    pub fn pseudonym(&self, appid: &AppId, openid: &OpenId) -> Option<String> {
+    pub fn pseudonym(&self, user: &UserRef) -> Option<String> {
         let derived = self.keys.get(&self.current)?;
-        let tag = hmac::sign(&derived.pseudonym, format!("{appid}|{}", openid.expose()).as_bytes());
+        let tag = hmac::sign(&derived.pseudonym, format!("{}|{}", user.appid, user.openid.expose()).as_bytes());
         tag.as_ref().first_chunk::<9>().map(|short| URL_SAFE_NO_PAD.encode(short))
     }
 
@@ -193,7 +198,7 @@ impl StoredKeyring {
             return Some(self);
         }
         match self.made_at.get(&next).copied() {
-            Some(made_at) if made_at.saturating_add(YOUNGEST) <= now => {}
+            Some(made_at) if made_at.saturating_add(MIN_AGE_OF_NEXT_KEY) <= now => {}
             Some(made_at) if made_at <= now => return None,
             _ => {
                 self.made_at.insert(next, now);
@@ -233,7 +238,7 @@ impl StoredKeyring {
 }
 
 impl FromSecret for Keyring {
-    const SHOULD: &'static str = r#"the keyring: {"current": n, "keys": {"n": 32 bytes in base64url}}"#;
+    const EXPECTED_FORMAT: &'static str = r#"the keyring: {"current": n, "keys": {"n": 32 bytes in base64url}}"#;
 
     fn from_secret(text: &str) -> Result<Self, SecretDefect> {
         let stored: StoredKeyring = serde_json::from_str(text).map_err(|_| SecretDefect::Malformed)?;

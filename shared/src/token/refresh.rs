@@ -1,8 +1,8 @@
-//! Refresh tokens: a MAC'd pointer to a session, and a pure function of key id, family and generation.
+//! Refresh tokens: an authenticated pointer to a session, and a pure function of key id, family and generation.
 //!
-//! A token that parses was made by us: junk costs no database call, and an old generation is proved to be ours. The
-//! table holds neither a token nor its hash, so a lost answer can be repeated exactly. It is not encrypted: it shows its
-//! owner what they know already.
+//! A token that parses was made by us, so an invented one costs no call to the table, and an old generation is proved to
+//! be ours. The table holds neither a token nor its hash, and a lost response can be repeated exactly. The token is not
+//! encrypted: it shows its owner only what the owner knows already.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -10,9 +10,8 @@ use subtle::ConstantTimeEq as _;
 
 use super::keyring::{KeyId, Keyring};
 use crate::{
-    ids::{AppId, DeviceId, Family, OpenId},
-    redacted::RefreshText,
-    session::{SessionRef, UserRef},
+    ids::{AppId, DeviceId, Family, OpenId, SessionRef, UserRef},
+    secret_text::RefreshTokenText,
 };
 
 /// The version, part of the MAC'd text; scanners find leaked tokens by it.
@@ -58,11 +57,11 @@ impl RefreshToken {
 
     /// The token's text. `None` when its key has left the ring.
     #[must_use]
-    pub fn encode(&self, keys: &Keyring) -> Option<RefreshText> {
+    pub fn encode(&self, keys: &Keyring) -> Option<RefreshTokenText> {
         let mut bytes = self.payload();
         let tag = self.tag(&bytes, keys)?;
         bytes.extend_from_slice(tag.as_ref());
-        Some(RefreshText::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))))
+        Some(RefreshTokenText::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))))
     }
 
     /// The token that follows this one, under the given key.
@@ -74,8 +73,7 @@ impl RefreshToken {
     /// The session it points to.
     #[must_use]
     pub fn session(&self) -> SessionRef {
-        let user = UserRef { appid: self.appid.clone(), openid: self.openid.clone() };
-        SessionRef { sid: user.sid(self.device), user }
+        UserRef { appid: self.appid.clone(), openid: self.openid.clone() }.session(self.device)
     }
 
     fn tag(&self, payload: &[u8], keys: &Keyring) -> Option<hmac::Tag> {
@@ -92,7 +90,7 @@ impl RefreshToken {
         out.extend_from_slice(&self.family.0);
         out.extend_from_slice(&self.device.0);
         for part in [self.appid.as_str(), self.openid.expose()] {
-            // Both are at most 128 bytes by construction; their length stands before them so that no two payloads agree.
+            // Both are at most 128 bytes by construction. The length before each keeps two payloads from being the same.
             out.push(u8::try_from(part.len()).unwrap_or(u8::MAX));
             out.extend_from_slice(part.as_bytes());
         }
@@ -117,7 +115,7 @@ impl RefreshToken {
     }
 }
 
-/// A text behind its length, and what follows it.
+/// A text after its length, and what follows it.
 fn text(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (length, rest) = bytes.split_first()?;
     let (text, rest) = rest.split_at_checked(usize::from(*length))?;

@@ -1,23 +1,21 @@
-//! A breaker in front of WeChat: while WeChat is down, users get an answer at once and WeChat gets room to recover.
+//! A circuit breaker in front of WeChat: while WeChat is down, users get a response at once and WeChat can recover.
 //!
-//! Only what WeChat itself causes counts: no connection, no answer, HTTP 5xx, -1. An errcode that a user can provoke,
-//! such as 45011, never does: nobody may shut the door for everybody else.
+//! Only failures of WeChat itself count: no connection, no answer, HTTP 5xx, errcode -1. An errcode that a user can
+//! provoke, such as 45011, never counts, so that nobody can keep everybody else out.
 
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use tokio::time::Instant;
 
-/// It opens after so many failures in a row,
-const IN_A_ROW: u32 = 5;
-/// or when half of so many calls have failed.
-const WINDOW: usize = 20;
-/// It stays open so long; then one call tries.
-pub const OPEN: Duration = Duration::from_secs(5);
+use super::error::BREAKER_OPEN;
 
+/// It opens after this many failures in a row,
+const IN_A_ROW: u32 = 5;
+/// or when half of this many calls have failed.
+const WINDOW: usize = 20;
 /// The breaker of one process.
 #[derive(Debug, Default)]
 pub struct Breaker(Mutex<State>);
@@ -30,7 +28,7 @@ struct State {
     probing: bool,
 }
 
-/// The right to make one call. Dropped without a report, it counts for nothing.
+/// The right to make one call. If it is dropped without a report, the call does not count.
 #[derive(Debug)]
 pub struct Permit<'a> {
     breaker: &'a Breaker,
@@ -57,7 +55,7 @@ impl Breaker {
 }
 
 impl Permit<'_> {
-    /// Says how the call went.
+    /// Reports whether the call failed.
     pub fn report(self, failed: bool, now: Instant) {
         let mut state = self.breaker.state();
         if !failed && self.is_probe {
@@ -72,7 +70,7 @@ impl Permit<'_> {
         let half_failed =
             state.failed.len() == WINDOW && state.failed.iter().filter(|failed| **failed).count() * 2 >= WINDOW;
         if failed && (self.is_probe || state.in_a_row >= IN_A_ROW || half_failed) {
-            state.open_until = Some(now + OPEN);
+            state.open_until = Some(now + BREAKER_OPEN);
         }
     }
 }
@@ -88,6 +86,7 @@ impl Drop for Permit<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn call(breaker: &Breaker, failed: bool, now: Instant) -> bool {
         breaker.admit(now).map(|permit| permit.report(failed, now)).is_some()
@@ -122,7 +121,7 @@ mod tests {
         for _ in 0..5 {
             call(&breaker, true, now);
         }
-        let later = now + OPEN;
+        let later = now + BREAKER_OPEN;
         assert!(breaker.admit(later - Duration::from_millis(1)).is_none());
 
         let probe = breaker.admit(later).unwrap();
@@ -130,7 +129,7 @@ mod tests {
         probe.report(true, later);
         assert!(breaker.admit(later).is_none(), "the probe failed");
 
-        let again = later + OPEN;
+        let again = later + BREAKER_OPEN;
         drop(breaker.admit(again).unwrap());
         assert!(call(&breaker, false, again), "a probe that was given up does not block the next");
         for _ in 0..4 {

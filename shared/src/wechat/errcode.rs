@@ -1,9 +1,9 @@
-//! From WeChat's numbers to what callers tell apart: one table per API. Never by `errmsg`: it is for people.
+//! What WeChat's `errcode`s mean, by API. `errmsg` decides nothing: it is for people.
 
-use super::{Rid, Upstream};
-use crate::clock::Secs;
+use super::error::WechatError;
+use crate::{clock::Secs, ids::Rid};
 
-/// Which call a number answers: the same number means different things to different calls.
+/// Which call an `errcode` answers: the same number means different things to different calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
     /// code2Session.
@@ -16,11 +16,11 @@ pub enum Api {
     StableToken,
 }
 
-/// A minute's quota is back after a minute; a day's quota not before a good while.
+/// A quota per minute is back after a minute. A quota per day is back after midnight, so a caller comes back later.
 const MINUTE: Secs = 60;
 const QUARTER: Secs = 15 * 60;
 
-/// Numbers that speak of our AppID, AppSecret, address, permission or request, never of a user.
+/// Numbers that are about our AppID, AppSecret, address, permission or request, never about a user.
 const OURS: [i64; 22] = [
     40002, 40013, 40097, 40125, 40164, 40243, 41001, 41002, 41004, 43002, 44002, 47001, 48001, 50004, 50007, 61003,
     61007, 61024, 87008, 89503, 89506, 89507,
@@ -28,21 +28,21 @@ const OURS: [i64; 22] = [
 
 /// What a number other than 0 means.
 #[must_use]
-pub fn upstream(api: Api, errcode: i64, rid: Option<Rid>) -> Upstream {
+pub fn meaning(api: Api, errcode: i64, rid: Option<Rid>) -> WechatError {
     match (errcode, api) {
-        (-1, _) => Upstream::Busy { errcode, retry_after: 1 },
-        (45011, _) => Upstream::Busy { errcode, retry_after: MINUTE },
-        (45009, _) => Upstream::Busy { errcode, retry_after: QUARTER },
-        (40029, Api::Code2Session | Api::PhoneNumber) => Upstream::CodeInvalid,
-        (40163, Api::Code2Session | Api::PhoneNumber) => Upstream::CodeUsed,
-        (40226, Api::Code2Session) => Upstream::Blocked,
-        (87007 | 87009, Api::CheckSession) => Upstream::SessionKeyStale,
-        (40003, Api::PhoneNumber | Api::CheckSession) => Upstream::WrongUser,
-        (40001 | 40014 | 42001, Api::PhoneNumber | Api::CheckSession) => Upstream::TokenRefused { errcode },
+        (-1, _) => WechatError::Busy { errcode, retry_after: 1 },
+        (45011, _) => WechatError::Busy { errcode, retry_after: MINUTE },
+        (45009, _) => WechatError::Busy { errcode, retry_after: QUARTER },
+        (40029, Api::Code2Session | Api::PhoneNumber) => WechatError::CodeInvalid,
+        (40163, Api::Code2Session | Api::PhoneNumber) => WechatError::CodeUsed,
+        (40226, Api::Code2Session) => WechatError::Blocked,
+        (87007 | 87009, Api::CheckSession) => WechatError::SessionKeyStale,
+        (40003, Api::PhoneNumber | Api::CheckSession) => WechatError::WrongUser,
+        (40001 | 40014 | 42001, Api::PhoneNumber | Api::CheckSession) => WechatError::TokenRefused { errcode },
         // The caller of `stable_token` has no token: 40001 speaks of the AppSecret.
-        (40001, Api::StableToken) => Upstream::Misconfigured { errcode, rid },
-        _ if OURS.contains(&errcode) => Upstream::Misconfigured { errcode, rid },
-        _ => Upstream::Unknown { errcode, rid },
+        (40001, Api::StableToken) => WechatError::Misconfigured { errcode, rid },
+        _ if OURS.contains(&errcode) => WechatError::Misconfigured { errcode, rid },
+        _ => WechatError::Unknown { errcode, rid },
     }
 }
 
@@ -68,7 +68,7 @@ mod tests {
 
     /// The case, without its fields.
     fn case(api: Api, errcode: i64) -> String {
-        let text = format!("{:?}", upstream(api, errcode, None));
+        let text = format!("{:?}", meaning(api, errcode, None));
         text.split(' ').next().unwrap().to_owned()
     }
 
@@ -98,9 +98,9 @@ mod tests {
     fn a_busy_wechat_says_by_its_number_when_to_come_back() {
         for api in [Api::Code2Session, Api::PhoneNumber, Api::CheckSession, Api::StableToken] {
             for (number, seconds) in [(-1, 1), (45011, 60), (45009, 900)] {
-                let busy = upstream(api, number, None);
+                let busy = meaning(api, number, None);
                 assert!(
-                    matches!(busy, Upstream::Busy { errcode, retry_after } if (errcode, retry_after) == (number, seconds)),
+                    matches!(busy, WechatError::Busy { errcode, retry_after } if (errcode, retry_after) == (number, seconds)),
                     "{busy:?}"
                 );
             }

@@ -1,8 +1,9 @@
 //! Open data: what WeChat signs and encrypts with a user's `session_key`. Pure, total, and uniform to the outside.
 //!
-//! `encryptedData` is AES-128-CBC with PKCS#7 and no MAC. Told apart, "bad padding" and "bad JSON" would be an oracle by
-//! which a user forges any phone number in some 20,000 questions. So: one defect for every failure to read, the same
-//! number of AES operations on every path, constant-time unpadding; and the caller counts attempts before it asks.
+//! `encryptedData` is AES-128-CBC with PKCS#7 padding and without a MAC. If "bad padding" and "bad JSON" could be told
+//! apart, a user could forge any phone number in some 20,000 questions (a padding oracle). So there is one defect for every
+//! failure to read, the same number of AES operations on every path, and unpadding in constant time. The caller counts
+//! attempts before it decrypts.
 
 use aes::Aes128;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -16,7 +17,8 @@ use super::signature;
 use crate::{
     ids::{AppId, OpenId, UnionId},
     json,
-    redacted::SessionKey,
+    problem::{Code, Problem},
+    secret_text::{SessionKey, SessionKeys},
 };
 
 const BLOCK: usize = 16;
@@ -30,56 +32,77 @@ impl SessionKey {
     }
 }
 
-/// The keys under which a user's data may be encrypted.
-#[derive(Clone, Debug, Default)]
-pub struct Keys {
-    /// The key of the last login.
-    pub current: Option<SessionKey>,
-    /// The one before it, for a while.
-    pub previous: Option<SessionKey>,
-}
-
-impl Keys {
-    /// Both, in the order in which they are tried; always two.
-    pub(super) fn both(&self) -> [Option<&SessionKey>; 2] {
-        [self.current.as_ref(), self.previous.as_ref()]
-    }
-}
-
-/// Encrypted data whose form is right: base64, whole blocks, an IV of one block. No key has been near it.
-#[derive(Debug)]
-pub struct Ciphertext {
-    blocks: Vec<u8>,
-    iv: [u8; BLOCK],
-}
-
 /// `encryptedData` or `iv` is not base64, or not of the right length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("encryptedData or iv is not base64 of the right length")]
 pub struct FormDefect;
 
+/// `encryptedData`: whole blocks of 16 bytes, in standard base64 with padding, as WeChat writes it.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct EncryptedData(Vec<u8>);
+
+impl TryFrom<String> for EncryptedData {
+    type Error = FormDefect;
+
+    fn try_from(text: String) -> Result<Self, FormDefect> {
+        let blocks = STANDARD.decode(text).map_err(|_| FormDefect)?;
+        if blocks.is_empty() || blocks.len() % BLOCK != 0 { Err(FormDefect) } else { Ok(Self(blocks)) }
+    }
+}
+
+/// `iv`: 16 bytes, in standard base64 with padding.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Iv([u8; BLOCK]);
+
+impl TryFrom<String> for Iv {
+    type Error = FormDefect;
+
+    fn try_from(text: String) -> Result<Self, FormDefect> {
+        STANDARD.decode(text).ok().and_then(|iv| iv.try_into().ok()).map(Self).ok_or(FormDefect)
+    }
+}
+
+/// What WeChat encrypted for a user. Its form is right; no key has been used yet.
+#[derive(Debug)]
+pub struct Ciphertext {
+    /// The blocks.
+    pub encrypted_data: EncryptedData,
+    /// Their initialization vector.
+    pub iv: Iv,
+}
+
 impl Ciphertext {
-    /// Reads both values: standard base64 with padding, as WeChat writes it.
+    /// Reads both values.
     pub fn parse(encrypted_data: &str, iv: &str) -> Result<Self, FormDefect> {
-        let blocks = STANDARD.decode(encrypted_data).map_err(|_| FormDefect)?;
-        let iv = STANDARD.decode(iv).ok().and_then(|iv| iv.try_into().ok()).ok_or(FormDefect)?;
-        if blocks.is_empty() || blocks.len() % BLOCK != 0 { Err(FormDefect) } else { Ok(Self { blocks, iv }) }
+        Ok(Self { encrypted_data: encrypted_data.to_owned().try_into()?, iv: iv.to_owned().try_into()? })
     }
 }
 
 /// Why data was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenDataDefect {
-    /// Not readable with any key: key, padding, text, JSON or schema. One answer for all of them.
+    /// Not readable with any key. Key, padding, text, JSON and schema are not told apart.
     #[error("the data cannot be read with the session keys")]
     Unreadable,
-    /// It reads, and belongs to another app or user.
+    /// It is readable, and belongs to another app or user.
     #[error("the data belongs to another app or user")]
     Foreign,
 }
 
-/// Decrypts with both keys, always both, and gives the first that reads as `T`.
-pub fn open<T: DeserializeOwned>(data: &Ciphertext, keys: &Keys) -> Result<T, OpenDataDefect> {
+impl From<OpenDataDefect> for Problem {
+    fn from(defect: OpenDataDefect) -> Self {
+        let code = match defect {
+            OpenDataDefect::Unreadable => Code::SessionKeyExpired,
+            OpenDataDefect::Foreign => Code::DataRejected,
+        };
+        Self::new(code).because(defect)
+    }
+}
+
+/// Decrypts with both keys, always both, and gives the first result that reads as `T`.
+pub fn open<T: DeserializeOwned>(data: &Ciphertext, keys: &SessionKeys) -> Result<T, OpenDataDefect> {
     let [current, previous] = keys.both().map(|key| read(data, key));
     current.or(previous).ok_or(OpenDataDefect::Unreadable)
 }
@@ -94,9 +117,9 @@ fn read<T: DeserializeOwned>(data: &Ciphertext, key: Option<&SessionKey>) -> Opt
 
 /// The text without its padding, and whether the padding was right; with wrong padding, all of it.
 fn plaintext(data: &Ciphertext, aes_key: &[u8; BLOCK]) -> Option<(Zeroizing<Vec<u8>>, Choice)> {
-    let mut text = Zeroizing::new(data.blocks.clone());
+    let mut text = Zeroizing::new(data.encrypted_data.0.clone());
     // Whole blocks without padding: there is nothing to refuse.
-    cbc::Decryptor::<Aes128>::new(aes_key.into(), (&data.iv).into()).decrypt_padded::<NoPadding>(&mut text).ok()?;
+    cbc::Decryptor::<Aes128>::new(aes_key.into(), (&data.iv.0).into()).decrypt_padded::<NoPadding>(&mut text).ok()?;
     let (length, padded) = unpad(&text);
     text.truncate(length);
     Some((text, padded))
@@ -126,16 +149,16 @@ impl Watermark {
     }
 }
 
-/// A phone number, in WeChat's three fields. Personal: for its owner's answer and nowhere else.
+/// A phone number, in WeChat's three fields. Personal: for the response to its user and nowhere else.
 #[expect(clippy::struct_field_names, reason = "WeChat's own spelling")]
 #[derive(Clone, Serialize, Deserialize, PartialEq, Eq)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct Phone {
-    /// With the country's prefix if it is a foreign one.
+    /// With the country code if it is not a Chinese number.
     #[serde(rename = "phoneNumber")]
     #[cfg_attr(feature = "contract", schemars(regex(pattern = r"^\+?[0-9]{5,15}$")))]
     phone_number: String,
-    /// Without.
+    /// Without the country code.
     #[serde(rename = "purePhoneNumber")]
     #[cfg_attr(feature = "contract", schemars(regex(pattern = r"^\+?[0-9]{5,15}$")))]
     pure_phone_number: String,
@@ -151,7 +174,7 @@ impl std::fmt::Debug for Phone {
     }
 }
 
-/// A phone number as WeChat writes it, in open data and in its API's answers.
+/// A phone number as WeChat writes it, in open data and in its API's responses.
 #[derive(Deserialize)]
 pub struct PhoneInfo {
     #[serde(rename = "phoneNumber")]
@@ -164,7 +187,7 @@ pub struct PhoneInfo {
     watermark: Watermark,
 }
 
-/// Printed as a number in WeChat's documents, as text in its answers.
+/// A number in WeChat's documents, text in its responses.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum CountryCode {
@@ -173,7 +196,8 @@ enum CountryCode {
 }
 
 impl PhoneInfo {
-    /// The number, if it has the right form and is this app's: `Foreign` only for what has the right form.
+    /// The number, if it has the right form and is this app's. A number of another app is `Foreign` only if its form is
+    /// right.
     pub fn of(self, appid: &AppId) -> Result<Phone, OpenDataDefect> {
         let ours = self.watermark.check(appid);
         let phone = Phone::try_from(self)?;
@@ -184,7 +208,7 @@ impl PhoneInfo {
 impl TryFrom<PhoneInfo> for Phone {
     type Error = OpenDataDefect;
 
-    /// Strict: 5 to 15 digits, and both numbers the same one. A forger must hit all of it.
+    /// Strict, because a forger must get all of it right: 5 to 15 digits, and both numbers are the same one.
     fn try_from(info: PhoneInfo) -> Result<Self, OpenDataDefect> {
         let country_code = match info.country_code {
             CountryCode::Text(text) => text,
@@ -210,11 +234,11 @@ impl TryFrom<PhoneInfo> for Phone {
 }
 
 /// The phone number in the data of the phone-number button.
-pub fn phone(data: &Ciphertext, keys: &Keys, appid: &AppId) -> Result<Phone, OpenDataDefect> {
+pub fn phone(data: &Ciphertext, keys: &SessionKeys, appid: &AppId) -> Result<Phone, OpenDataDefect> {
     open::<PhoneInfo>(data, keys)?.of(appid)
 }
 
-/// What `wx.getUserInfo` gives beside its anonymous fields.
+/// The members of what `wx.getUserInfo` gives that are checked here.
 #[derive(Deserialize)]
 struct ProfileInfo {
     #[serde(rename = "nickName")]
@@ -247,7 +271,7 @@ impl std::fmt::Debug for Profile {
 }
 
 impl Profile {
-    /// The user across accounts, if the data tells it.
+    /// The user across accounts, if the data has it.
     #[must_use]
     pub fn unionid(&self) -> Option<&UnionId> {
         self.unionid.as_ref()
@@ -255,15 +279,20 @@ impl Profile {
 }
 
 /// What `wx.getUserInfo` gave.
-pub struct UserInfo<'a> {
+pub struct SignedProfile<'a> {
     /// `rawData` and its `signature`, if they were sent.
     pub signed: Option<(&'a str, &'a str)>,
     /// `encryptedData` and `iv`.
     pub data: &'a Ciphertext,
 }
 
-/// The profile that `wx.getUserInfo` gave, of this app and this user. A wrong signature is as good as unreadable data.
-pub fn profile(given: &UserInfo<'_>, keys: &Keys, appid: &AppId, openid: &OpenId) -> Result<Profile, OpenDataDefect> {
+/// The profile that `wx.getUserInfo` gave, of this app and this user. A wrong signature counts as unreadable data.
+pub fn profile(
+    given: &SignedProfile<'_>,
+    keys: &SessionKeys,
+    appid: &AppId,
+    openid: &OpenId,
+) -> Result<Profile, OpenDataDefect> {
     let signed = given.signed.is_none_or(|(raw_data, text)| signature::of_raw_data(raw_data, text, keys));
     let mut members: Map<String, Value> = open(given.data, keys)?;
     let info = ProfileInfo::deserialize(Value::Object(members.clone())).map_err(|_| OpenDataDefect::Unreadable)?;
@@ -275,7 +304,7 @@ pub fn profile(given: &UserInfo<'_>, keys: &Keys, appid: &AppId, openid: &OpenId
         return Err(OpenDataDefect::Foreign);
     }
     if info.openid.is_none() && info.unionid.is_some() {
-        // WeChat tells both or neither. The data carries no MAC, and a unionid is who somebody is elsewhere.
+        // WeChat gives both or neither. The data has no MAC, and a forged unionid would be somebody else's identity.
         return Err(OpenDataDefect::Unreadable);
     }
     let unionid = info.unionid.filter(|text| !text.is_empty()).map(|text| UnionId::parse(&text)).transpose();

@@ -1,8 +1,8 @@
-//! WeChat's message push (消息推送): whether a message is WeChat's, for which mini program it is, and what it says.
+//! WeChat's message push (消息推送): whether a message is from WeChat, for which mini program it is, and what it says.
 //!
-//! In the plain mode the signature covers a secret token, a time and a nonce, but not the message; who has seen one
-//! request could send another message with it for ten minutes. In the secure mode it covers the message, which is
-//! encrypted too. So an app with an `EncodingAESKey` takes encrypted messages only.
+//! In the plain mode the signature covers a secret token, a time and a nonce, but not the message. Anybody who has seen one
+//! request could send another message with its signature for ten minutes. In the secure mode it covers the message, which
+//! is encrypted too. So an app with an `EncodingAESKey` takes encrypted messages only.
 
 use std::{collections::HashMap, fmt};
 
@@ -17,11 +17,17 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{App, signature};
-use crate::{clock::Secs, ids::OpenId, json, redacted::PushToken};
+use super::signature;
+use crate::{
+    clock::Secs,
+    ids::{AppId, OpenId},
+    json,
+    secret_text::PushToken,
+};
 
-/// How far the time of a signature may be from ours: WeChat tries again within seconds, an owner's forwarding takes longer.
-/// WeChat signs time and nonce without saying which is which, so a nonce that reads as a later time could stand in for it.
+/// How far the time of a signature may be from ours. WeChat tries again within seconds; an owner who forwards pushes may
+/// take longer. WeChat signs time and nonce without saying which is which, so a nonce that reads as a later time could be
+/// given as the time.
 const FRESH: Secs = 10 * 60;
 
 /// Messages of other kinds nest deeper than those that we act on.
@@ -72,25 +78,25 @@ impl Config {
     }
 }
 
-/// What WeChat adds to the address.
+/// The query that WeChat adds to the URL.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
-pub struct Signed {
-    /// Over token, time and nonce: of the plain mode.
+pub struct PushQuery {
+    /// Of the plain mode: over token, time and nonce.
     signature: Option<String>,
-    /// Over the encrypted message too: of the secure mode.
+    /// Of the secure mode: over the encrypted message too.
     msg_signature: Option<String>,
     /// Unix seconds, at most ten minutes from ours.
     timestamp: String,
     nonce: String,
-    /// What WeChat wants to hear back when the address is set in its console.
+    /// What WeChat wants back when the URL is set in its console.
     pub echostr: Option<String>,
 }
 
-/// A message that is WeChat's.
+/// A message from WeChat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
-    /// Whom it is about, if it names a user of the mini program.
+    /// The user that it is about, if it names one.
     pub openid: Option<OpenId>,
     /// What happened.
     pub event: Event,
@@ -112,53 +118,48 @@ pub enum Event {
     Other,
 }
 
-fn config(app: &App) -> Option<&Config> {
-    app.push.as_ref()?.as_ref().ok()
-}
-
-/// Whether a request with this signature, and no message, is WeChat's to this mini program.
-#[must_use]
-pub fn is_wechats(app: &App, signed: &Signed, now: Secs) -> bool {
-    config(app).is_some_and(|config| {
-        let texts = vec![config.token.expose(), signed.timestamp.as_str(), signed.nonce.as_str()];
-        signed.is_fresh(now) && signed.signature.as_ref().is_some_and(|given| signature::of_push(texts, given))
-    })
-}
-
-/// The message, if it is WeChat's to this mini program.
-#[must_use]
-pub fn read(app: &App, signed: &Signed, body: &[u8], now: Secs) -> Option<Push> {
-    let config = config(app)?;
-    let outer = Members::read(body)?;
-    let Some(aes_key) = &config.aes_key else {
-        // What comes in the clear says itself for which mini program it is, if it is of a kind that we act on.
-        let push = is_wechats(app, signed, now).then(|| outer.push())?;
-        let ours = push.event == Event::Other || outer.get("AppID") == Some(app.appid.as_str());
-        return ours.then_some(push);
-    };
-    let encrypted = outer.get("Encrypt")?;
-    let texts = vec![config.token.expose(), signed.timestamp.as_str(), signed.nonce.as_str(), encrypted];
-    let given = signed.msg_signature.as_ref()?;
-    if !signed.is_fresh(now) || !signature::of_push(texts, given) {
-        return None;
+impl Config {
+    /// Whether a request with this query, and no message, is from WeChat.
+    #[must_use]
+    pub fn verifies(&self, query: &PushQuery, now: Secs) -> bool {
+        let texts = vec![self.token.expose(), query.timestamp.as_str(), query.nonce.as_str()];
+        query.is_fresh(now) && query.signature.as_ref().is_some_and(|given| signature::of_push(texts, given))
     }
-    let message = decrypt(aes_key, encrypted, app.appid.as_str())?;
-    Members::read(&message).map(|inner| inner.push())
+
+    /// The message, if it is from WeChat and for this mini program.
+    #[must_use]
+    pub fn read(&self, appid: &AppId, query: &PushQuery, body: &[u8], now: Secs) -> Option<Push> {
+        let outer = Members::read(body)?;
+        let Some(aes_key) = &self.aes_key else {
+            // The signature does not cover a message in the clear, so one that we act on must name its mini program.
+            let push = self.verifies(query, now).then(|| outer.push())?;
+            let ours = push.event == Event::Other || outer.get("AppID") == Some(appid.as_str());
+            return ours.then_some(push);
+        };
+        let encrypted = outer.get("Encrypt")?;
+        let texts = vec![self.token.expose(), query.timestamp.as_str(), query.nonce.as_str(), encrypted];
+        let given = query.msg_signature.as_ref()?;
+        if !query.is_fresh(now) || !signature::of_push(texts, given) {
+            return None;
+        }
+        let message = decrypt(aes_key, encrypted, appid.as_str())?;
+        Members::read(&message).map(|inner| inner.push())
+    }
 }
 
-impl Signed {
+impl PushQuery {
     fn is_fresh(&self, now: Secs) -> bool {
         self.timestamp.parse::<Secs>().is_ok_and(|at| at.abs_diff(now) <= FRESH)
     }
 }
 
-/// The message in `Encrypt`: AES-256-CBC, the IV the key's first half, padded to blocks of 32; inside, 16 random bytes,
-/// the length, the message, and the mini program for which it is.
+/// The message in `Encrypt`: AES-256-CBC, whose IV is the first half of the key, padded to blocks of 32. Inside are 16
+/// random bytes, the length, the message, and the appid.
 fn decrypt(AesKey(key): &AesKey, encrypted: &str, appid: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut text = Zeroizing::new(STANDARD.decode(encrypted).ok()?);
     let iv = key.first_chunk::<16>()?;
     cbc::Decryptor::<Aes256>::new((&**key).into(), iv.into()).decrypt_padded::<NoPadding>(&mut text).ok()?;
-    // The signature has been checked: nobody but WeChat can ask what this padding is.
+    // The signature has been checked, so this is a padding oracle for nobody but WeChat.
     let padding = usize::from(*text.last()?);
     let length = text.len().checked_sub(padding).filter(|_| (1..=32).contains(&padding))?;
     let (text, padded) = text.split_at_checked(length)?;
@@ -171,7 +172,7 @@ fn decrypt(AesKey(key): &AesKey, encrypted: &str, appid: &str) -> Option<Zeroizi
     (to == appid.as_bytes()).then(|| Zeroizing::new(message.to_vec()))
 }
 
-/// The members of a message, in JSON or XML: which one is set in WeChat's console.
+/// The members of a message, in JSON or XML, as set in WeChat's console.
 struct Members(HashMap<String, String>);
 
 impl Members {
@@ -217,21 +218,15 @@ impl Members {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ids::AppId, redacted::AppSecret};
 
     fn vectors() -> Vec<Value> {
         let file: Value = serde_json::from_str(include_str!("../../../tests/fixtures/wechat-push.json")).unwrap();
         file["vectors"].as_array().unwrap().clone()
     }
 
-    fn app(vector: &Value) -> App {
+    fn config(vector: &Value) -> Config {
         let key = vector["encoding_aes_key"].as_str().map(str::to_owned);
-        App {
-            appid: AppId::parse(vector["appid"].as_str().unwrap()).unwrap(),
-            secret: AppSecret::new("s"),
-            previous_secret: None,
-            push: Some(Ok(Config::parse(vector["token"].as_str().unwrap().to_owned(), key).unwrap())),
-        }
+        Config::parse(vector["token"].as_str().unwrap().to_owned(), key).unwrap()
     }
 
     /// When all vectors were signed.
@@ -240,11 +235,12 @@ mod tests {
     #[test]
     fn every_push_is_taken_or_not() {
         for vector in vectors().iter().filter(|vector| vector["method"] == "POST") {
-            let Ok(signed) = Signed::deserialize(&vector["query"]) else {
+            let Ok(query) = PushQuery::deserialize(&vector["query"]) else {
                 assert_eq!(vector["expect"], "error", "{}", vector["id"]);
                 continue;
             };
-            let push = read(&app(vector), &signed, vector["body"].as_str().unwrap().as_bytes(), SIGNED);
+            let appid = AppId::parse(vector["appid"].as_str().unwrap()).unwrap();
+            let push = config(vector).read(&appid, &query, vector["body"].as_str().unwrap().as_bytes(), SIGNED);
 
             assert_eq!(push.is_some(), vector["expect"] == "ok", "{}: {push:?}", vector["id"]);
             if let Some(push) = push {
@@ -266,9 +262,9 @@ mod tests {
     #[test]
     fn every_question_of_the_console_is_wechats_or_not() {
         for vector in vectors().iter().filter(|vector| vector["method"] == "GET") {
-            let signed = Signed::deserialize(&vector["query"]);
-            let echo = signed.ok().filter(|signed| is_wechats(&app(vector), signed, SIGNED));
-            let echo = echo.and_then(|signed| signed.echostr);
+            let query = PushQuery::deserialize(&vector["query"]);
+            let echo = query.ok().filter(|query| config(vector).verifies(query, SIGNED));
+            let echo = echo.and_then(|query| query.echostr);
 
             let expected = vector["echostr"].as_str().filter(|_| vector["expect"] == "ok");
             assert_eq!(echo.as_deref(), expected, "{}", vector["id"]);
@@ -279,12 +275,12 @@ mod tests {
     fn a_signature_counts_for_ten_minutes() {
         let vectors = vectors();
         let vector = vectors.iter().find(|vector| vector["method"] == "GET" && vector["expect"] == "ok").unwrap();
-        let signed = Signed::deserialize(&vector["query"]).unwrap();
+        let query = PushQuery::deserialize(&vector["query"]).unwrap();
 
-        assert!(is_wechats(&app(vector), &signed, SIGNED + FRESH));
-        assert!(is_wechats(&app(vector), &signed, SIGNED - FRESH));
-        assert!(!is_wechats(&app(vector), &signed, SIGNED + FRESH + 1));
-        assert!(!is_wechats(&app(vector), &signed, SIGNED - FRESH - 1));
+        assert!(config(vector).verifies(&query, SIGNED + FRESH));
+        assert!(config(vector).verifies(&query, SIGNED - FRESH));
+        assert!(!config(vector).verifies(&query, SIGNED + FRESH + 1));
+        assert!(!config(vector).verifies(&query, SIGNED - FRESH - 1));
     }
 
     #[test]

@@ -6,14 +6,13 @@ use aws_lc_rs::{
 };
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::opendata::Keys;
-use crate::redacted::SessionKey;
+use crate::secret_text::{SessionKey, SessionKeys};
 
 /// Whether `signature` is the lower-case hex of SHA-1 over the exact `rawData` and the text of either key.
 ///
-/// SHA-1 is WeChat's contract. It covers nickname and avatar, which identify nobody.
+/// WeChat prescribes SHA-1. The signature covers nickname and avatar, which identify nobody.
 #[must_use]
-pub fn of_raw_data(raw_data: &str, signature: &str, keys: &Keys) -> bool {
+pub fn of_raw_data(raw_data: &str, signature: &str, keys: &SessionKeys) -> bool {
     let [current, previous] = keys.both().map(|key| {
         let text = key.map_or("", SessionKey::expose);
         Choice::from(u8::from(key.is_some())) & sha1(&[raw_data, text]).as_bytes().ct_eq(signature.as_bytes())
@@ -52,8 +51,8 @@ mod tests {
     use super::*;
     use crate::wechat::opendata::vectors;
 
-    fn keys(current: Option<&str>, previous: Option<&str>) -> Keys {
-        Keys { current: current.map(SessionKey::new), previous: previous.map(SessionKey::new) }
+    fn keys(current: Option<&str>, previous: Option<&str>) -> SessionKeys {
+        SessionKeys { current: current.map(SessionKey::new), previous: previous.map(SessionKey::new) }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What WeChat says of a session key, by `GET /v1/session?wechat=check`.
 
+use shared::http::stack;
+
 use super::*;
 
 /// Lets WeChat replace its platform token, as a leak would make the owner do. It takes thirty seconds between two.
@@ -230,9 +232,8 @@ async fn a_misconfiguration_is_a_metric_although_the_answer_does_not_say_so() {
     let lines = Arc::<Mutex<Vec<Value>>>::default();
     let written = Arc::clone(&lines);
     let log = Log::new(move |line| written.lock().unwrap().push(serde_json::from_str(line).unwrap()));
-    let mut deps = session::Deps::from_env(laptop.world.env.clone()).await.unwrap();
-    deps.log = log.of_function("wxauth-test");
-    let router = session::router(deps);
+    let deps = session::Deps::from_env(laptop.world.env.clone()).await.unwrap();
+    let router = stack(session::router(deps), log.of_function("wxauth-test"));
     let mut check = event("GET", "/v1/session", "");
     check["rawQueryString"] = "wechat=check".into();
     check["headers"]["authorization"] = format!("Bearer {}", alice.access).into();

@@ -10,10 +10,13 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use shared::{
     clock::Secs,
-    config::{Issuing, Vars},
-    redacted::AccessToken,
+    secret_text::AccessToken,
     secrets::FromSecret as _,
-    token::{access::AccessVerifier, jwks::KeyKind},
+    token::{
+        access::{AccessTokenConfig, AccessVerifier},
+        jwks::KeyKind,
+    },
+    vars::Vars,
 };
 
 pub use bits::changed_bits;
@@ -38,7 +41,7 @@ pub struct Gains {
 /// The real verifier with one key of each kind.
 pub struct Target {
     verifier: AccessVerifier,
-    issuing: Issuing,
+    issuing: AccessTokenConfig,
     keys: [Key; 2],
     jwks: Value,
     stranger: [Key; 2],
@@ -56,7 +59,7 @@ impl Default for Target {
         let verifier = AccessVerifier::from_secret(&jwks.to_string()).expect("a JWK set");
         Self {
             verifier,
-            issuing: Issuing::from_vars(&Vars::from_iter([("WXAUTH_ISSUER", ISSUER)])).expect("defaults"),
+            issuing: AccessTokenConfig::from_vars(&Vars::from_iter([("WXAUTH_ISSUER", ISSUER)])).expect("defaults"),
             keys,
             jwks,
             stranger,

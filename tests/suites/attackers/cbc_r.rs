@@ -12,8 +12,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use shared::{
     ids::AppId,
-    redacted::SessionKey,
-    wechat::opendata::{self, Ciphertext, Keys},
+    secret_text::{SessionKey, SessionKeys},
+    wechat::opendata::{self, Ciphertext},
 };
 
 use crate::{APPID, seeded::Seeded};
@@ -118,7 +118,7 @@ pub fn leaky(key: &SessionKey, data: &Data) -> String {
     if cipher.decrypt(&mut data.blocks.clone(), iv).is_err() {
         return "the padding is wrong".to_owned();
     }
-    let (body, keys) = (data.body(), Keys { current: Some(key.clone()), previous: None });
+    let (body, keys) = (data.body(), SessionKeys { current: Some(key.clone()), previous: None });
     let given = |member: &str| body[member].as_str().expect("text");
     let data = Ciphertext::parse(given("encryptedData"), given("iv")).expect("whole blocks");
     match opendata::phone(&data, &keys, &AppId::parse(APPID).expect("an appid")) {

@@ -1,6 +1,6 @@
 //! What attackers get.
 
-use shared::redacted::SessionKey;
+use shared::secret_text::SessionKey;
 
 use super::{
     access_tokens,

@@ -19,10 +19,13 @@ use local::secrets::SecretFiles;
 use serde_json::json;
 use shared::{
     clock::Deadline,
-    config::Vars,
     entropy::OsEntropy,
     env::Env,
-    http::{Domain, RequestId, Source, record::Log},
+    http::{
+        extract::{ClientIp, Host, RequestId},
+        record::Log,
+        stack,
+    },
     ids::{AppId, DeviceId, Family, OpenId},
     secrets::FromSecret as _,
     token::{
@@ -30,6 +33,7 @@ use shared::{
         keyring::{KeyId, Keyring},
         refresh::RefreshToken,
     },
+    vars::Vars,
 };
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
@@ -81,15 +85,15 @@ impl Endpoint {
         let env = Env::new(vars, Arc::new(Hand::at(BEGIN)), Arc::new(OsEntropy), log).expect("an environment");
         let deps = refresh::Deps::from_env(env).await.expect("the function starts");
         let keyring = Keyring::from_secret(&keyring).expect("a keyring");
-        Self { router: refresh::router(deps), keyring, calls, _scratch: scratch }
+        Self { router: stack(refresh::router(deps), Log::new(|_| {})), keyring, calls, _scratch: scratch }
     }
 
     /// Presents a token, as the gateway would.
     pub async fn present(&self, token: &str) -> Answer {
         let request = Request::post("/v1/refresh")
             .header("content-type", "application/json")
-            .extension(Domain("api.example.com".to_owned()))
-            .extension(Source("192.0.2.1".to_owned()))
+            .extension(Host("api.example.com".to_owned()))
+            .extension(ClientIp("192.0.2.1".to_owned()))
             .extension(RequestId("r".to_owned()))
             .extension(Deadline::after(Duration::from_hours(1)))
             .body(Body::from(json!({ "refresh_token": token }).to_string()))

@@ -8,7 +8,7 @@ use std::{
 use axum::{Router, response::Redirect};
 use http::{HeaderValue, Method, Uri};
 use serde_json::{Value, json};
-use shared::redacted::SessionKey;
+use shared::secret_text::SessionKey;
 use tests::{
     Laptop, Start, authorizer_event, jwt_claims,
     seeded::Seeded,

@@ -10,13 +10,13 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use shared::{
     ids::{AppId, DeviceId, Family, OpenId},
-    redacted::SessionKey,
+    secret_text::{SessionKey, SessionKeys},
     secrets::FromSecret as _,
     token::{
         keyring::{KeyId, Keyring},
         refresh::RefreshToken,
     },
-    wechat::{opendata::Keys, signature},
+    wechat::signature,
 };
 use tokio::time::Instant;
 
@@ -72,7 +72,7 @@ pub fn of_refresh_tokens(comparisons: usize, seed: u64) -> f64 {
 /// Of signatures of `rawData`: the first character is wrong, or the last.
 pub fn of_signatures(comparisons: usize, seed: u64) -> f64 {
     let (raw_data, key) = ("{}", "AAAAAAAAAAAAAAAAAAAAAA==");
-    let keys = Keys { current: Some(SessionKey::new(key)), previous: None };
+    let keys = SessionKeys { current: Some(SessionKey::new(key)), previous: None };
     let right = hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{raw_data}{key}").as_bytes()).as_ref());
     let make = |random: &mut Seeded, wrong: Wrong| {
         String::from_utf8(wrong.of(right.as_bytes(), right.len(), random)).expect("ASCII")

@@ -8,7 +8,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use serde_json::{Value, json};
-use shared::{config::ConfigError, env::Env, http::stack};
+use shared::{env::Env, http::stack, vars::ConfigError};
 use tests::{
     APPID, Answer, Folder, Laptop, Start,
     canary::{Canary, spellings},

@@ -4,8 +4,8 @@ use shared::{
     clock::Secs,
     ids::{AppId, DeviceId, Family, OpenId},
     session::{
-        Attempt, Session,
-        rotation::{RefreshPolicy, Verdict, judge},
+        Session, WriteResult,
+        refresh::{RefreshPolicy, Verdict, judge},
     },
     token::{keyring::KeyId, refresh::RefreshToken},
 };
@@ -99,16 +99,16 @@ impl Machine {
     /// A refresh, of which the server saw this item: written, judged, and answered or about to be.
     fn refresh(&self, state: &mut State, sent: Sent, (token, key): (Token, u32), seen: Option<Item>) {
         let (policy, presented) = (&self.setup.policy, self.presented(token));
-        let rotation = policy.rotation(&presented, KeyId(key), NOW);
-        let attempt = self.setup.table.attempt(seen.map(|item| self.session(item)), &rotation);
-        let verdict = judge(&presented, &attempt, policy, NOW);
+        let write = policy.write(&presented, KeyId(key), NOW);
+        let result = self.setup.table.refreshed(seen.map(|item| self.session(item)), &write);
+        let verdict = judge(&presented, &result, policy, NOW);
         let before = state.item;
-        if let Attempt::Applied(session) = &attempt {
+        if let WriteResult::Applied(session) = &result {
             state.item = Some(Self::item(session));
         }
-        let key = match &attempt {
-            Attempt::Applied(session) | Attempt::Refused(Some(session)) => session.key_id.0,
-            Attempt::Refused(None) => 0,
+        let key = match &result {
+            WriteResult::Applied(session) | WriteResult::Refused(Some(session)) => session.key_id.0,
+            WriteResult::Refused(None) => 0,
         };
         let given = match verdict {
             Verdict::Rotated | Verdict::Replay => Some(Token { generation: token.generation + 1, key, ..token }),

@@ -11,7 +11,8 @@ mod state;
 
 use std::{collections::BTreeMap, fmt};
 
-use shared::session::{memory::MemoryTable, rotation::RefreshPolicy};
+use crate::table::memory::MemoryTable;
+use shared::session::refresh::RefreshPolicy;
 use stateright::{Checker as _, Expectation, HasDiscoveries, Model as _};
 
 /// How the device behaves.

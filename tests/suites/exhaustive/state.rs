@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use shared::session::rotation::Verdict;
+use shared::session::refresh::Verdict;
 
 /// E + D in steps: nothing depends on how much older something is.
 pub(super) const OLD: u64 = 3;

@@ -1,7 +1,7 @@
 //! Every state of a small machine that rotates by the real rules.
 
-use shared::session::memory::{Clause, MemoryTable};
 use tests::suites::exhaustive::{Habit, Setup, explore};
+use tests::table::memory::{Clause, MemoryTable};
 
 #[test]
 fn no_state_breaks_a_rule_and_every_verdict_is_seen() {
@@ -20,17 +20,17 @@ fn broken_without(clause: Clause, setup: &Setup) -> Vec<&'static str> {
 #[test]
 fn a_refresh_that_does_not_look_at_the_generation_gives_a_second_successor() {
     let alone = Setup::new(Habit::Insists, false);
-    assert_eq!(broken_without(Clause::RotateGeneration, &alone), ["a token has one successor"]);
+    assert_eq!(broken_without(Clause::RefreshGeneration, &alone), ["a token has one successor"]);
 }
 
 #[test]
 fn a_refresh_that_does_not_look_at_the_family_outlives_its_session() {
     let with_a_thief = Setup { logins: 2, ..Setup::new(Habit::IsKilled, true) };
-    assert_eq!(broken_without(Clause::RotateFamily, &with_a_thief), ["nothing succeeds after the end"]);
+    assert_eq!(broken_without(Clause::RefreshFamily, &with_a_thief), ["nothing succeeds after the end"]);
 }
 
 #[test]
 fn a_refresh_that_does_not_look_at_the_age_refuses_an_honest_device() {
     let hasty = Setup::new(Habit::IsHasty, false);
-    assert_eq!(broken_without(Clause::RotateAge, &hasty), ["an honest device is not refused"]);
+    assert_eq!(broken_without(Clause::RefreshAge, &hasty), ["an honest device is not refused"]);
 }

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, fmt};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use shared::{ids::AppId, redacted::LoginCode, session::claim::CodeHash};
+use shared::{ids::AppId, secret_text::LoginCode, session::idempotency::CodeHash};
 use tokio::sync::Semaphore;
 
 use crate::{APPID, Answer, Laptop, Tokens, send};

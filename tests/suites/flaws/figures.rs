@@ -1,6 +1,6 @@
 //! The tests of the tests.
 
-use shared::session::memory::Clause;
+use crate::table::memory::Clause;
 
 use super::{FLAWS, unnoticed};
 use crate::suites::row::Row;

@@ -2,11 +2,11 @@
 
 pub mod figures;
 
-use shared::session::{
+use crate::table::{
     conformance::{Backend, broken},
     memory::{Clause, MemoryTable},
-    rotation::RefreshPolicy,
 };
+use shared::session::refresh::RefreshPolicy;
 
 use crate::{
     suites::exhaustive::{self, explore},

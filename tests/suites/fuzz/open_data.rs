@@ -11,8 +11,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 use shared::{
     ids::OpenId,
-    redacted::SessionKey,
-    wechat::opendata::{self, Ciphertext, Keys, OpenDataDefect, UserInfo},
+    secret_text::{SessionKey, SessionKeys},
+    wechat::opendata::{self, Ciphertext, OpenDataDefect, SignedProfile},
 };
 
 use super::{
@@ -64,8 +64,8 @@ pub(super) fn take(world: &World, input: &[u8]) -> Outcome {
 }
 
 /// The keys of a user, in the place that tells nothing.
-fn keys() -> Keys {
-    Keys { current: None, previous: Some(SessionKey::new(SESSION_KEY)) }
+fn keys() -> SessionKeys {
+    SessionKeys { current: None, previous: Some(SessionKey::new(SESSION_KEY)) }
 }
 
 /// What a phone number says is what was encrypted, and it is ours.
@@ -96,7 +96,7 @@ fn phone(text: &[u8]) -> &'static str {
 fn user_info(text: &[u8], openid: &str) -> &'static str {
     let data = Ciphertext::parse(&encrypted(text), IV).expect("whole blocks");
     let said = serde_json::from_slice::<Map<String, Value>>(text);
-    let given = UserInfo { signed: None, data: &data };
+    let given = SignedProfile { signed: None, data: &data };
     match opendata::profile(&given, &keys(), &World::appid(), &OpenId::parse(openid).expect("an openid")) {
         Ok(profile) => {
             let (mut said, shown) = (said.expect("an object"), json!(profile));
@@ -116,7 +116,7 @@ fn tried(key: &str, iv: &str, data: &str) -> &'static str {
     let Ok(ciphertext) = Ciphertext::parse(data, iv) else { return "no blocks" };
     let given = SessionKey::new(key);
     let usable = given.aes_key().is_some();
-    let keys = Keys { current: Some(given), previous: None };
+    let keys = SessionKeys { current: Some(given), previous: None };
     match opendata::phone(&ciphertext, &keys, &World::appid()) {
         Ok(_) => "read",
         Err(OpenDataDefect::Foreign) => "foreign",

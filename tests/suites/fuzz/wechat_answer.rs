@@ -6,8 +6,9 @@
 use http::Request;
 use serde_json::json;
 use shared::{
+    platform_token::PlatformError,
     problem::Code,
-    wechat::{PlatformError, Upstream, answer, errcode::Api},
+    wechat::{errcode::Api, error::WechatError, response},
 };
 
 use super::{
@@ -30,7 +31,7 @@ pub(super) fn take(world: &World, input: &[u8]) -> Outcome {
     };
     let (api, body) = (APIS[usize::from(kind & 3)], world.render(body));
     let read = read(api, &body);
-    assert!(is_object(&body) || matches!(read, Err(Upstream::Unreadable(_))), "no object, and read: {read:?}");
+    assert!(is_object(&body) || matches!(read, Err(WechatError::Unreadable(_))), "no object, and read: {read:?}");
     world.give(Given { api, status, body });
     let outcome = match api {
         Api::Code2Session => login(world),
@@ -40,18 +41,21 @@ pub(super) fn take(world: &World, input: &[u8]) -> Outcome {
     };
     if status == 200 && api != Api::CheckSession {
         assert_eq!(read.is_ok(), outcome.1 == "done", "{read:?} became {outcome:?}");
-        assert!(!matches!(read, Err(Upstream::Unreadable(_))) || outcome.1 == "wechat_error", "{read:?}: {outcome:?}");
+        assert!(
+            !matches!(read, Err(WechatError::Unreadable(_))) || outcome.1 == "wechat_error",
+            "{read:?}: {outcome:?}"
+        );
     }
     outcome
 }
 
 /// The reader by itself.
-fn read(api: Api, body: &[u8]) -> Result<(), Upstream> {
+fn read(api: Api, body: &[u8]) -> Result<(), WechatError> {
     match api {
-        Api::Code2Session => answer::session(body).map(drop),
-        Api::StableToken => answer::platform_token(body).map(|(_, seconds)| assert!((1..=7_200).contains(&seconds))),
-        Api::PhoneNumber => answer::phone(body, &World::appid()).map(drop),
-        Api::CheckSession => answer::session_check(body).map(drop),
+        Api::Code2Session => response::code_exchange(body).map(drop),
+        Api::StableToken => response::platform_token(body).map(|(_, seconds)| assert!((1..=7_200).contains(&seconds))),
+        Api::PhoneNumber => response::phone(body, &World::appid()).map(drop),
+        Api::CheckSession => response::session_check(body).map(drop),
     }
 }
 
@@ -99,9 +103,9 @@ fn platform(world: &World) -> Outcome {
             assert!(json!(answer)["expires_in"].as_u64().is_some_and(|seconds| seconds <= 7_200));
             "done"
         }
-        Err(platform::TokenError::Platform(PlatformError::Wechat(error))) => match error {
-            Upstream::Misconfigured { .. } => "misconfigured",
-            Upstream::Busy { .. } => "wechat_busy",
+        Err(platform::PlatformTokenError::Platform(PlatformError::Wechat(error))) => match error {
+            WechatError::Misconfigured { .. } => "misconfigured",
+            WechatError::Busy { .. } => "wechat_busy",
             _ => "wechat_error",
         },
         Err(error) => panic!("{error}"),

@@ -13,19 +13,22 @@ use http::{HeaderMap, Request, StatusCode, request::Builder};
 use serde_json::{Value, json};
 use shared::{
     clock::{Clock as _, Deadline},
-    http::{Domain, RequestId, Source, record::Log},
+    http::{
+        extract::{ClientIp, Host, RequestId},
+        record::Log,
+    },
     ids::AppId,
     problem::{Code, Problem},
     secrets::Secret,
-    session::{memory::MemoryTable, rotation::RefreshPolicy},
+    session::refresh::RefreshPolicy,
     token::keyring::Keyring,
-    wechat::Apps,
+    wechat::app::Apps,
 };
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
 use super::{open_data, push};
-use crate::{APPID, BEGIN, Hand};
+use crate::{APPID, BEGIN, Hand, table::memory::MemoryTable};
 use parts::{Parts, Secrets, tokens};
 pub(super) use wechat::Given;
 use wechat::Wechat;
@@ -227,8 +230,8 @@ impl World {
     pub(super) fn send(&self, function: Function, request: Builder, body: Vec<u8>) -> Answer {
         let _entered = self.runtime.enter();
         let request = request
-            .extension(Domain(HOST.to_owned()))
-            .extension(Source("192.0.2.1".to_owned()))
+            .extension(Host(HOST.to_owned()))
+            .extension(ClientIp("192.0.2.1".to_owned()))
             .extension(RequestId("request-1".to_owned()))
             .extension(Deadline::after(Duration::from_secs(10)))
             .body(Body::from(body))
@@ -281,7 +284,7 @@ impl World {
     pub(super) fn platform(&self) -> platform::Deps {
         let table = Arc::new(MemoryTable::default());
         let tokens = tokens(&table, &self.wechat, &self.ring, &self.clock);
-        platform::Deps { tokens, apps: self.apps.clone(), log: Log::new(|_| {}) }
+        platform::Deps { platform: tokens, apps: self.apps.clone() }
     }
 
     /// The mini program that all users are of.

@@ -12,7 +12,7 @@ mod register;
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::join_all;
-use shared::{clock::Secs, session::rotation::RefreshPolicy};
+use shared::{clock::Secs, session::refresh::RefreshPolicy};
 use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester};
 
 use crate::{Laptop, seeded::Seeded};

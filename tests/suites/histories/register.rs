@@ -3,7 +3,7 @@
 //! The rule is said here once more, in other words and over tokens that mean nothing, so that it does not lean on what it
 //! is to judge.
 
-use shared::{clock::Secs, session::rotation::RefreshPolicy};
+use shared::{clock::Secs, session::refresh::RefreshPolicy};
 use stateright::semantics::SequentialSpec;
 
 /// A refresh token by the number under which it was first seen.

@@ -1,6 +1,6 @@
 //! What many clients at several processes are told has an order that explains it.
 
-use shared::session::rotation::RefreshPolicy;
+use shared::session::refresh::RefreshPolicy;
 use tests::suites::histories::{Event, History, Operation, Processes, Told};
 
 fn is_linearizable(history: &History) -> bool {

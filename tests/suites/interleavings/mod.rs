@@ -27,9 +27,10 @@ pub use network::Network;
 pub use tally::{Figures, Refusals};
 
 use crate::seeded::Seeded;
+use crate::table::memory::MemoryTable;
 use schedule::Schedule;
 use server::Server;
-use shared::session::{memory::MemoryTable, rotation::RefreshPolicy};
+use shared::session::refresh::RefreshPolicy;
 
 /// How clients behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

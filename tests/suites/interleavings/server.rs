@@ -13,29 +13,31 @@ use serde_json::{Value, json};
 use shared::{
     clock::{Clock, Deadline, Secs},
     entropy::OsEntropy,
-    http::{Domain, RequestId, Source},
+    http::{
+        extract::{ClientIp, Host, RequestId},
+        record::Log,
+        stack,
+    },
     ids::{Family, OpenId},
     problem::{Action, Code, Problem},
-    redacted::{LoginCode, SessionKey},
+    secret_text::{LoginCode, SessionKey},
     secrets::FromSecret as _,
-    session::{
-        EndSession, ReadSession as _, RotateSession, SessionRef, StoreError,
-        memory::{Fate, MemoryTable, Wire},
-    },
+    store::grants::{ReadSession as _, RevokeSession as _},
     token::{keyring::Keyring, refresh::RefreshToken},
-    wechat::{App, ExchangeCode, Upstream, WechatSession},
+    wechat::{
+        api::{CodeExchange, ExchangeCode},
+        app::App,
+        error::WechatError,
+    },
 };
 use tower::ServiceExt as _;
 
-use super::{
-    Flaw, Network, Setup, World,
-    flaws::{Believed, Opened, Torn},
-    schedule::Schedule,
-};
+use super::{Flaw, Network, Setup, World, schedule::Schedule};
 use crate::{
     APPID, BEGIN, jwt_claims, login_deps,
     secrets::{ring, secret},
     seeded::SeededEntropy,
+    table::memory::{Fate, Hooks, MemoryTable, Wire},
 };
 
 const PROCESSES: usize = 4;
@@ -71,7 +73,7 @@ pub(super) enum Ask {
 pub(super) struct Server {
     processes: Vec<Process>,
     keyring: Arc<Keyring>,
-    reused: Families,
+    reused: Arc<Mutex<HashSet<[u8; 16]>>>,
 }
 
 struct Process {
@@ -132,28 +134,6 @@ impl Wire for Way {
     }
 }
 
-/// The end of reused families, which remembers them: the process that finds a reuse may not live to tell.
-#[derive(Clone)]
-struct Ends {
-    table: Arc<MemoryTable>,
-    reused: Families,
-}
-
-/// Families of tokens.
-type Families = Arc<Mutex<HashSet<[u8; 16]>>>;
-
-#[async_trait]
-impl EndSession for Ends {
-    async fn end(&self, at: &SessionRef, family: Family) -> Result<(), StoreError> {
-        self.reused.lock().unwrap_or_else(PoisonError::into_inner).insert(family.0);
-        self.table.end(at, family).await
-    }
-
-    async fn log_out(&self, at: &SessionRef, created_at: Secs) -> Result<(), StoreError> {
-        self.table.log_out(at, created_at).await
-    }
-}
-
 /// A WeChat of which each code is `user.number`.
 struct Wechat {
     schedule: Arc<Schedule>,
@@ -163,22 +143,22 @@ struct Wechat {
 
 #[async_trait]
 impl ExchangeCode for Wechat {
-    async fn exchange(&self, _: &App, code: &LoginCode, _: Deadline) -> Result<WechatSession, Upstream> {
+    async fn exchange(&self, _: &App, code: &LoginCode, _: Deadline) -> Result<CodeExchange, WechatError> {
         let (there, back) = self.schedule.random(|random| (20 + random.below(100), 20 + random.below(100)));
         self.schedule.sleep(there).await;
         let is_new = self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(code.expose().to_owned());
         self.schedule.sleep(back).await;
         if self.schedule.random(|random| random.chance(self.network.answers_lost / 10)) {
-            return Err(Upstream::NoAnswer("lost"));
+            return Err(WechatError::NoAnswer("lost"));
         }
         if !is_new {
-            return Err(Upstream::CodeUsed);
+            return Err(WechatError::CodeUsed);
         }
         let user = code.expose().split('.').next().unwrap_or_default();
-        let openid = OpenId::parse(user).map_err(|_| Upstream::CodeInvalid)?;
+        let openid = OpenId::parse(user).map_err(|_| WechatError::CodeInvalid)?;
         // WeChat gives the same key for a while.
         let hour = self.schedule.now() / 3_600_000;
-        Ok(WechatSession { openid, session_key: SessionKey::new(format!("{hour:022}==")), unionid: None })
+        Ok(CodeExchange { openid, session_key: SessionKey::new(format!("{hour:022}==")), unionid: None })
     }
 }
 
@@ -186,15 +166,13 @@ impl Server {
     pub(super) async fn start(schedule: &Arc<Schedule>, setup: &Setup, seed: u64) -> Self {
         let used = Mutex::default();
         let wechat = Arc::new(Wechat { schedule: schedule.clone(), network: setup.network, used });
-        let (reused, opened) = (Families::default(), Opened::default());
+        let hooks = Hooks::default();
         let mut processes = Vec::new();
         for number in 0..PROCESSES {
-            let way = Arc::new(Way { schedule: schedule.clone(), network: setup.network });
-            let ends = Ends { table: Arc::new(setup.table.over(way)), reused: reused.clone() };
-            processes.push(process(setup, &wechat, (ends, &opened), (number, seed)).await);
+            processes.push(process(setup, &wechat, &hooks, number, seed).await);
         }
         let keyring = Arc::new(Keyring::from_secret(&ring(1)).expect("a ring"));
-        Self { processes, keyring, reused }
+        Self { processes, keyring, reused: hooks.revoked }
     }
 
     pub(super) fn read(&self, text: &str) -> RefreshToken {
@@ -207,42 +185,29 @@ impl Server {
     }
 }
 
-async fn process(
-    setup: &Setup,
-    wechat: &Arc<Wechat>,
-    (ends, opened): (Ends, &Opened),
-    (number, seed): (usize, u64),
-) -> Process {
+async fn process(setup: &Setup, wechat: &Arc<Wechat>, hooks: &Hooks, number: usize, seed: u64) -> Process {
     let (schedule, most) = (&wechat.schedule, setup.network.clocks);
     let seconds = schedule.random(|random| random.below(2 * most + 1));
     let clock = Arc::new(Off { schedule: schedule.clone(), seconds, most });
-    let table = ends.table.clone();
+    let way = Arc::new(Way { schedule: schedule.clone(), network: setup.network });
+    let hooks = Hooks { torn_refresh: setup.flaw == Some(Flaw::TornRefresh), ..hooks.clone() };
+    let table = Arc::new(setup.table.over(way).hooked(hooks.clone()));
+    let blind = Hooks { blind_reads: setup.flaw == Some(Flaw::BlindReplay), revoked: Arc::default(), ..hooks };
     let entropy = Arc::new(SeededEntropy::new(seed ^ (number as u64) << 32));
     // Warm processes may differ for a while on which key of the ring is the current one.
     let keyring = secret(ring(1 + number % 2)).await;
-    let login = login_deps(table.clone(), wechat.clone(), clock.clone(), entropy).await;
-    let mut login = login::Deps { keyring: keyring.clone(), policy: setup.policy, ..login };
-    let mut rotate: Arc<dyn RotateSession> = table.clone();
-    match setup.flaw {
-        None => {}
-        Some(Flaw::TornRefresh) => rotate = Arc::new(Torn(table.clone())),
-        Some(Flaw::BlindReplay) => {
-            let believed = Arc::new(Believed { table: table.clone(), opened: opened.clone() });
-            (login.sessions, login.read) = (believed.clone(), believed);
-        }
-    }
+    let login = login_deps(Arc::new(table.hooked(blind)), wechat.clone(), clock.clone(), entropy).await;
+    let login = login::Deps { keyring: keyring.clone(), policy: setup.policy, ..login };
     let refresh = refresh::Deps {
-        rotate,
-        end: Arc::new(ends),
+        table: table.clone(),
         keyring,
         signer: login.signer.clone(),
-        issuing: login.issuing.clone(),
+        access_tokens: login.access_tokens.clone(),
         policy: setup.policy,
         clock,
         entropy: Arc::new(OsEntropy),
-        log: login.log.clone(),
     };
-    Process { refresh, login: login::router(login), table }
+    Process { refresh, login: stack(login::router(login), Log::new(|_| {})), table }
 }
 
 /// What an answer's body holds.
@@ -266,7 +231,7 @@ impl World {
             }
             Ask::LogOut(held) => {
                 let token = self.server.read(&held.refresh);
-                match process.table.log_out(&token.session(), held.auth_time).await {
+                match process.table.log_out_session(&token.session(), held.auth_time).await {
                     Ok(()) => {
                         self.ended(&token);
                         self.note(|| format!("{} logged out", super::tally::name(&token)));
@@ -303,7 +268,7 @@ impl World {
     fn is_gone(&self, token: &RefreshToken) -> bool {
         use futures_util::FutureExt as _;
         let at = token.session();
-        let mut reading = Box::pin(self.setup.table.read(&at));
+        let mut reading = Box::pin(self.setup.table.read_session(&at));
         // The table of the setup has a sure way: one poll to wait, one to read.
         let read = (&mut reading).now_or_never().or_else(|| reading.now_or_never());
         read.is_some_and(|read| read.is_ok_and(|found| found.is_none_or(|found| found.family != token.family)))
@@ -313,8 +278,8 @@ impl World {
         let request = Request::post("/v1/login")
             .header("content-type", "application/json")
             .header("idempotency-key", key)
-            .extension(Domain("a.example".to_owned()))
-            .extension(Source("192.0.2.1".to_owned()))
+            .extension(Host("a.example".to_owned()))
+            .extension(ClientIp("192.0.2.1".to_owned()))
             .extension(RequestId("r".to_owned()))
             .extension(Deadline::after(std::time::Duration::from_hours(1)))
             .body(Body::from(body.to_string()))

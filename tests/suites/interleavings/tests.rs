@@ -1,10 +1,8 @@
 //! The real refresh and login under random schedules, and the rules that nothing may break.
 
-use shared::session::{
-    memory::{Clause, MemoryTable},
-    rotation::RefreshPolicy,
-};
+use shared::session::refresh::RefreshPolicy;
 use tests::suites::interleavings::{Figures, Habit, Network, Setup, Thief, history, run_all, shortest};
+use tests::table::memory::{Clause, MemoryTable};
 
 /// So many worlds of each kind in each run of the tests; the long ones are for when they are asked for.
 const WORLDS: u64 = 12;
@@ -116,7 +114,7 @@ fn lacking(clause: Clause, habit: Habit) -> Setup {
 #[test]
 fn a_broken_rule_is_told_by_a_seed_and_a_short_history() {
     let network = Network { crashes: 0, table_fails: 0, requests_lost: 0, ..Network::HEAVY };
-    let setup = Setup { network, hours: 8, ..lacking(Clause::RotateGeneration, Habit::ComesAndGoes) };
+    let setup = Setup { network, hours: 8, ..lacking(Clause::RefreshGeneration, Habit::ComesAndGoes) };
     let broken = shortest(0..16, &setup).unwrap();
 
     assert!(broken.history.last().unwrap().contains("another successor"), "{broken}");
@@ -126,7 +124,7 @@ fn a_broken_rule_is_told_by_a_seed_and_a_short_history() {
 
 #[test]
 fn worlds_notice_a_family_that_is_not_looked_at() {
-    let figures = run_all(0..16, &lacking(Clause::RotateFamily, Habit::ComesAndGoes));
+    let figures = run_all(0..16, &lacking(Clause::RefreshFamily, Habit::ComesAndGoes));
     assert!(figures.after_the_end > 0, "{figures:?}");
 }
 

@@ -51,10 +51,10 @@ struct Process {
 
 impl Process {
     async fn start(env: &Env) -> Self {
-        let mounts = local::mounts(env).await.expect("the functions start");
-        let routes = mounts.into_iter().filter_map(|mount| match mount.serves {
-            local::Serves::Routes(served, router) => Some((served[0].path, router)),
-            local::Serves::Events => None,
+        let mounts = local::mounts::all(env).await.expect("the functions start");
+        let routes = mounts.into_iter().filter_map(|mount| match mount.entry_point {
+            local::mounts::EntryPoint::Routes(served, router) => Some((served[0].path, router)),
+            local::mounts::EntryPoint::Events => None,
         });
         let authorizer = authorizer::Deps::from_env(env.clone()).await.expect("the authorizer starts");
         Self { routes: routes.collect(), authorizer }

@@ -12,8 +12,8 @@ use super::{
     wrong,
 };
 
-/// What is looked at where a deployment does not answer.
-const WAY: &str = "its certificate, DNS record and API mapping";
+/// What to check where a deployment does not answer.
+const WHAT_TO_CHECK: &str = "its certificate, DNS record and API mapping";
 
 /// The origin of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ struct Discovery {
 pub(super) fn discovery(origin: &Origin, fetched: &Result<Answer, NoAnswer>, configured: Option<&str>) -> Vec<Finding> {
     let answer = match fetched {
         Ok(answer) => answer,
-        Err(error) => return vec![unreached(&origin.host, *error, WAY)],
+        Err(error) => return vec![unreached(&origin.host, *error, WHAT_TO_CHECK)],
     };
     let tls = origin.is_https.then(|| ok(format!("the certificate of {} is accepted", origin.host)));
     let document = match read::<Discovery>(answer, "the discovery document") {
@@ -116,7 +116,7 @@ fn issuer(document: &Discovery, origin: &Origin, configured: Option<&str>) -> Fi
 pub(super) fn jwks(fetched: &Result<Answer, NoAnswer>) -> Finding {
     let answer = match fetched {
         Ok(answer) => answer,
-        Err(error) => return unreached("the JWKS", *error, WAY),
+        Err(error) => return unreached("the JWKS", *error, WHAT_TO_CHECK),
     };
     match read::<PublicJwks>(answer, "the JWKS") {
         Ok(set) if set.keys.is_empty() => {

@@ -2,7 +2,7 @@
 //!
 //! An address is never formatted into an error, and what is kept of an error is a fixed word.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -10,16 +10,14 @@ use aws_sdk_dynamodb::{
     primitives::{DateTime, DateTimeFormat},
     types::{PointInTimeRecoveryStatus, TimeToLiveStatus},
 };
-use rustls::{
-    CertificateError,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
+use rustls::CertificateError;
 use shared::{
     clock::{Clock, Deadline, Secs},
-    config::Vars,
     env::Env,
     ids::AppId,
-    wechat::{App, PlatformApi, Upstream},
+    tls,
+    vars::Vars,
+    wechat::{api::PlatformApi, app::App, error::WechatError},
 };
 
 /// Longer than a cold start takes.
@@ -118,20 +116,20 @@ async fn recovery(client: &Client, name: &str) -> Result<bool, Refusal> {
 /// What WeChat says of each AppSecret of one app.
 pub(super) struct Pair {
     pub(super) appid: AppId,
-    pub(super) current: Result<(), Upstream>,
+    pub(super) current: Result<(), WechatError>,
     /// Asked for only where the current one is refused.
-    pub(super) previous: Option<Result<(), Upstream>>,
+    pub(super) previous: Option<Result<(), WechatError>>,
 }
 
 /// Asks WeChat for the app's platform token, with each AppSecret by itself.
 pub(super) async fn pair(wechat: &dyn PlatformApi, app: &App) -> Pair {
-    let ask = async |secret: &shared::redacted::AppSecret| {
+    let ask = async |secret: &shared::secret_text::AppSecret| {
         let app = App { secret: secret.clone(), previous_secret: None, ..app.clone() };
         wechat.stable_token(&app, Deadline::after(WECHAT_PATIENCE)).await.map(drop)
     };
     let current = ask(&app.secret).await;
     let previous = match (&current, &app.previous_secret) {
-        (Err(Upstream::Misconfigured { errcode: 40001 | 40125, .. }), Some(secret)) => Some(ask(secret).await),
+        (Err(WechatError::Misconfigured { errcode: 40001 | 40125, .. }), Some(secret)) => Some(ask(secret).await),
         _ => None,
     };
     Pair { appid: app.appid.clone(), current, previous }
@@ -187,17 +185,11 @@ pub(super) async fn fetch(url: &str, vars: &Vars, clock: &dyn Clock) -> Result<A
     Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned(), date, asked_at, answered_at })
 }
 
-/// A client that trusts whom the functions trust, and follows nobody elsewhere.
+/// A client that trusts the same roots as the functions, and follows no redirect.
 fn client(vars: &Vars) -> Option<reqwest::Client> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = vars.get("SSL_CERT_FILE") {
-        let more = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).ok()?;
-        roots.add_parsable_certificates(more);
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
+    let roots = tls::extra_roots(vars).ok()?;
     reqwest::Client::builder()
-        .tls_backend_preconfigured(versions.with_root_certificates(roots).with_no_client_auth())
+        .tls_backend_preconfigured(tls::client_config(&roots).ok()?)
         .redirect(reqwest::redirect::Policy::none())
         .timeout(PATIENCE)
         .build()

@@ -10,7 +10,7 @@ use shared::{
         jwks::{PrivateJwks, PublicJwks},
         keyring::Keyring,
     },
-    wechat::{App, Apps},
+    wechat::app::{App, Apps},
 };
 
 use super::{
@@ -64,7 +64,7 @@ fn one<T: FromSecret>(name: &str, text: &Text) -> Finding {
     };
     match defect {
         SecretDefect::Malformed => {
-            wrong(format_args!("{name} is malformed"), format_args!("it should hold {}", T::SHOULD))
+            wrong(format_args!("{name} is malformed"), format_args!("it should hold {}", T::EXPECTED_FORMAT))
         }
         SecretDefect::NotFilled => {
             wrong(format_args!("{name} is not filled yet"), "run the line of the stack's output FillApps")

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use shared::{
     clock::SystemClock,
-    config::{self, ConfigError, Issuing, Vars},
+    config,
     entropy::OsEntropy,
     env::Env,
     http::record::Log,
-    session::rotation::RefreshPolicy,
+    session::refresh::RefreshPolicy,
+    token::access::AccessTokenConfig,
+    vars::{ConfigError, VARIABLES, Vars},
 };
 use url::Url;
 
@@ -16,21 +18,6 @@ use super::{Finding, ok, warn, wrong};
 
 /// Without these no deployment works.
 const SECRETS: [&str; 4] = ["WXAUTH_APPS", "WXAUTH_KEYRING", "WXAUTH_SIGNING_KEYS", "WXAUTH_JWKS"];
-
-/// What is checked alone, as it needs no other variable.
-const ALONE: [&str; 11] = [
-    "WXAUTH_TABLE",
-    "WXAUTH_WECHAT_URL",
-    "WXAUTH_ISSUER",
-    "WXAUTH_AUDIENCE",
-    "WXAUTH_ACCESS_SECONDS",
-    "WXAUTH_IDLE_SECONDS",
-    "WXAUTH_ABSOLUTE_SECONDS",
-    "WXAUTH_GRACE_SECONDS",
-    "WXAUTH_MIN_AGE_SECONDS",
-    "WXAUTH_NOT_BEFORE",
-    "WXAUTH_UNIONID_CLAIM",
-];
 
 /// What only `rotation` reads.
 const ALGORITHM: &str = "WXAUTH_SIGNING_ALGORITHM";
@@ -45,7 +32,7 @@ const CREDENTIALS: &str = r#"in a shell: eval "$(aws configure export-credential
 pub(super) fn verdicts(given: &[(String, String)]) -> Vec<Finding> {
     let vars: Vars = given.iter().cloned().collect();
     let mut findings: Vec<_> =
-        ALONE.iter().filter_map(|name| alone(name, &vars)).map(|error| sentence(&error)).collect();
+        independent().filter_map(|name| alone(name, &vars)).map(|error| sentence(&error)).collect();
     findings.extend(config::signing_algorithm(&vars).err().map(|error| sentence(&error)));
     findings.extend(SECRETS.iter().filter_map(|name| secret(name, &vars)).map(|error| sentence(&error)));
     findings.extend(certificates(given).map(|error| sentence(&error)));
@@ -57,7 +44,7 @@ pub(super) fn verdicts(given: &[(String, String)]) -> Vec<Finding> {
             .map(|(name, _)| warn(format_args!("{name} is read by nobody"), "correct its name or remove it")),
     );
     if findings.is_empty() {
-        let names: Vec<_> = known().filter(|name| vars.get(name).is_some()).collect();
+        let names: Vec<_> = VARIABLES.iter().copied().filter(|name| vars.get(name).is_some()).collect();
         findings.push(ok(format!("well-formed: {}", names.join(", "))));
     }
     findings
@@ -67,17 +54,18 @@ fn sentence(error: &ConfigError) -> Finding {
     Finding { level: super::Level::Wrong, text: error.to_string() }
 }
 
-fn known() -> impl Iterator<Item = &'static str> {
-    ALONE.into_iter().chain([ALGORITHM]).chain(SECRETS)
+/// The variables that are checked without any other.
+fn independent() -> impl Iterator<Item = &'static str> {
+    VARIABLES.iter().copied().filter(|name| !SECRETS.contains(name) && *name != ALGORITHM)
 }
 
 fn is_foreign(name: &str) -> bool {
-    name.starts_with("WXAUTH_") && name != SMOKE_TEST && known().all(|known| known != name)
+    name.starts_with("WXAUTH_") && name != SMOKE_TEST && !VARIABLES.contains(&name)
 }
 
 /// Whether there is a configuration to look at.
 pub(super) fn is_configured(given: &[(String, String)]) -> bool {
-    given.iter().any(|(name, value)| known().any(|known| known == name) && !value.is_empty())
+    given.iter().any(|(name, value)| VARIABLES.contains(&name.as_str()) && !value.is_empty())
 }
 
 /// What is wrong with one variable, whatever the others are.
@@ -86,7 +74,7 @@ fn alone(name: &str, vars: &Vars) -> Option<ConfigError> {
     match name {
         "WXAUTH_TABLE" => config::table(&only).err(),
         "WXAUTH_WECHAT_URL" => config::wechat_url(&only).err(),
-        _ => Issuing::from_vars(&only).err().or_else(|| RefreshPolicy::from_vars(&only).err()),
+        _ => AccessTokenConfig::from_vars(&only).err().or_else(|| RefreshPolicy::from_vars(&only).err()),
     }
 }
 

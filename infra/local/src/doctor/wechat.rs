@@ -1,6 +1,6 @@
 //! Verdicts on WeChat: whether it is reached, whether the clocks agree, and what it says of AppID and AppSecret.
 
-use shared::wechat::Upstream;
+use shared::wechat::error::WechatError;
 use url::Url;
 
 use super::{
@@ -78,18 +78,18 @@ pub(super) fn pair(pair: &Pair) -> Finding {
     }
 }
 
-fn refused(appid: &str, error: &Upstream) -> Finding {
+fn refused(appid: &str, error: &WechatError) -> Finding {
     let (seen, mend) = match error {
-        Upstream::Misconfigured { errcode, .. } | Upstream::Unknown { errcode, .. } => {
+        WechatError::Misconfigured { errcode, .. } | WechatError::Unknown { errcode, .. } => {
             return misconfigured(appid, *errcode);
         }
-        Upstream::Busy { errcode: 45009, .. } => {
+        WechatError::Busy { errcode: 45009, .. } => {
             return wrong(
                 format_args!("WeChat's daily quota for {appid} is used up (errcode 45009)"),
                 "it begins anew at midnight in China; find out who else fetches tokens for this app",
             );
         }
-        Upstream::Busy { errcode, .. } => (
+        WechatError::Busy { errcode, .. } => (
             format!("WeChat is too busy to judge the AppSecret of {appid} (errcode {errcode})"),
             "try again in a minute",
         ),
@@ -133,7 +133,7 @@ mod tests {
 
     fn judged(current: Result<(), i64>, previous: Option<Result<(), i64>>) -> Finding {
         let upstream =
-            |result: Result<(), i64>| result.map_err(|errcode| errcode::upstream(Api::StableToken, errcode, None));
+            |result: Result<(), i64>| result.map_err(|errcode| errcode::meaning(Api::StableToken, errcode, None));
         let appid = AppId::parse("wx0123456789abcdef").unwrap();
         pair(&Pair { appid, current: upstream(current), previous: previous.map(upstream) })
     }
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn what_wechat_did_not_say_is_no_verdict_on_the_secret() {
         let appid = AppId::parse("wx1").unwrap();
-        let silent = pair(&Pair { appid, current: Err(Upstream::NoAnswer("timeout")), previous: None });
+        let silent = pair(&Pair { appid, current: Err(WechatError::NoAnswer("timeout")), previous: None });
         assert_eq!(silent.level, Level::Warn, "{silent}");
     }
 

@@ -1,6 +1,7 @@
 //! Signing keys: their form, their rotation, and which set may follow which.
 
 use super::*;
+use crate::token::PENDING_LIFETIME;
 
 fn set(states: &[KeyState]) -> PrivateJwks {
     PrivateJwks { keys: states.iter().map(|state| PrivateJwk::make(KeyKind::Ec, *state, 0).unwrap()).collect() }
@@ -83,21 +84,21 @@ fn a_rotation_shifts_each_key_by_one_state() {
     };
     let empty = || PrivateJwks { keys: Vec::new() };
     let first = empty().rotated(KeyKind::Ec, 1_000).unwrap().unwrap();
-    assert!(first.follows(&empty(), 1_000) && !first.follows(&empty(), 1_000 + RECENT + 1));
+    assert!(first.follows(&empty(), 1_000) && !first.follows(&empty(), 1_000 + PENDING_LIFETIME + 1));
     let [none, one, two] = kids(&first);
     assert!(none.is_none() && one.is_some() && two.is_some() && one != two);
     let text = serde_json::to_string(&first).unwrap();
     let again = || serde_json::from_str::<PrivateJwks>(&text).unwrap();
 
-    assert!(again().rotated(KeyKind::Ec, 1_000 + YOUNGEST - 1).unwrap().is_none(), "next is too young");
-    let second = again().rotated(KeyKind::Ec, 1_000 + YOUNGEST).unwrap().unwrap();
+    assert!(again().rotated(KeyKind::Ec, 1_000 + MIN_AGE_OF_NEXT_KEY - 1).unwrap().is_none(), "next is too young");
+    let second = again().rotated(KeyKind::Ec, 1_000 + MIN_AGE_OF_NEXT_KEY).unwrap().unwrap();
     let [previous, current, next] = kids(&second);
     assert_eq!((&previous, &current), (&one, &two));
-    let now = 1_000 + YOUNGEST;
-    assert!(second.follows(&again(), now) && !second.follows(&again(), now + RECENT + 1));
+    let now = 1_000 + MIN_AGE_OF_NEXT_KEY;
+    assert!(second.follows(&again(), now) && !second.follows(&again(), now + PENDING_LIFETIME + 1));
     assert!(!second.follows(&empty(), now), "of a value that was put aside");
 
-    let third = second.rotated(KeyKind::Rsa, 1_000 + 3 * YOUNGEST).unwrap().unwrap();
+    let third = second.rotated(KeyKind::Rsa, 1_000 + 3 * MIN_AGE_OF_NEXT_KEY).unwrap().unwrap();
     let [previous, current_now, _] = kids(&third);
     assert_eq!((previous, current_now), (current, next));
     assert_eq!(third.keys.len(), 3);
@@ -115,8 +116,8 @@ fn a_next_key_that_is_missing_or_of_unknown_age_begins_its_day_now() {
         assert!(after.follows(&before(), 1_000_000));
         assert_eq!(after.keys[0].kid, before().keys[0].kid, "still current");
         let again = || serde_json::from_str::<PrivateJwks>(&serde_json::to_string(&after).unwrap()).unwrap();
-        assert!(again().rotated(KeyKind::Ec, 1_000_000 + YOUNGEST - 1).unwrap().is_none());
-        assert!(again().rotated(KeyKind::Ec, 1_000_000 + YOUNGEST).unwrap().is_some());
+        assert!(again().rotated(KeyKind::Ec, 1_000_000 + MIN_AGE_OF_NEXT_KEY - 1).unwrap().is_none());
+        assert!(again().rotated(KeyKind::Ec, 1_000_000 + MIN_AGE_OF_NEXT_KEY).unwrap().is_some());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::entropy::OsEntropy;
+use crate::ids::{AppId, OpenId};
 
 const RING: &str = r#"{"current":2,"keys":{"1":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE","2":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI"}}"#;
 const CONTEXT: Context<'_> = Context { purpose: Purpose::SessionKey, appid: "wx1", owner: "oA" };
@@ -19,7 +20,7 @@ fn what_is_sealed_opens_in_the_same_context_only() {
     assert!(ring.open(Context { owner: "oB", ..CONTEXT }, &sealed).is_none());
     assert!(ring.open(Context { appid: "wx2", ..CONTEXT }, &sealed).is_none());
     assert!(ring.open(Context { appid: "wx1o", owner: "A", ..CONTEXT }, &sealed).is_none());
-    assert!(ring.open(Context { purpose: Purpose::PhoneClaim, ..CONTEXT }, &sealed).is_none());
+    assert!(ring.open(Context { purpose: Purpose::PhoneRecord, ..CONTEXT }, &sealed).is_none());
 }
 
 #[test]
@@ -176,7 +177,8 @@ fn the_empty_shape_waits_for_rotation_and_other_shapes_are_malformed() {
 fn a_pseudonym_is_one_users_until_the_next_rotation() {
     let (before, after) = (ring(&RING.replace(r#""current":2"#, r#""current":1"#)), ring(RING));
     let of = |ring: &Keyring, appid, openid| {
-        ring.pseudonym(&AppId::parse(appid).unwrap(), &OpenId::parse(openid).unwrap()).unwrap()
+        ring.pseudonym(&UserRef { appid: AppId::parse(appid).unwrap(), openid: OpenId::parse(openid).unwrap() })
+            .unwrap()
     };
 
     assert_eq!(of(&after, "wx1", "oA"), of(&after, "wx1", "oA"));

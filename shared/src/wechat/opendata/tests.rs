@@ -9,8 +9,8 @@ use serde_json::json;
 const NOUGHT: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
 const OTHER: &str = "AQEBAQEBAQEBAQEBAQEBAQ==";
 
-fn keys(current: Option<&str>, previous: Option<&str>) -> Keys {
-    Keys { current: current.map(SessionKey::new), previous: previous.map(SessionKey::new) }
+fn keys(current: Option<&str>, previous: Option<&str>) -> SessionKeys {
+    SessionKeys { current: current.map(SessionKey::new), previous: previous.map(SessionKey::new) }
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn encrypted(text: &str, key: &str) -> Ciphertext {
     let cipher = cbc::Encryptor::<Aes128>::new((&*key).into(), (&iv).into());
     let length = cipher.encrypt_padded::<Pkcs7>(&mut blocks, text.len()).unwrap().len();
     blocks.truncate(length);
-    Ciphertext { blocks, iv }
+    Ciphertext { encrypted_data: EncryptedData(blocks), iv: Iv(iv) }
 }
 
 fn number(number: &str, appid: &str) -> Value {
@@ -156,7 +156,7 @@ fn the_data_opens_with_the_key_of_the_last_login_and_with_the_one_before() {
 #[test]
 fn what_would_read_without_its_padding_is_not_read() {
     let mut data = encrypted(&format!("{:64}", "{}"), NOUGHT);
-    data.blocks.truncate(64);
+    data.encrypted_data.0.truncate(64);
 
     let read = open::<Map<String, Value>>(&data, &keys(Some(NOUGHT), None));
 
@@ -180,7 +180,7 @@ fn a_profile_is_this_apps_and_this_users_and_signed_if_it_is_said_to_be() {
     let profile = |members: &Value, signed| {
         let data = encrypted(&members.to_string(), OTHER);
         let (keys, openid) = (keys(Some(OTHER), None), OpenId::parse("oA").unwrap());
-        profile(&UserInfo { signed, data: &data }, &keys, &wx1(), &openid)
+        profile(&SignedProfile { signed, data: &data }, &keys, &wx1(), &openid)
     };
     let given = |changes: &[(&str, Value)]| {
         let mut members = json!({ "nickName": "n", "openId": "oA", "unionId": "u", "watermark": { "appid": "wx1" } });

@@ -5,20 +5,23 @@ use std::sync::Arc;
 use axum::Router;
 use serde_json::{Value, json};
 use shared::{
-    config::{Issuing, Vars},
-    http::record::Log,
+    authenticator::Authenticator,
+    http::{record::Log, stack},
+    platform_token::{PlatformTokens, TokenCache},
     secrets::Secret,
-    session::{admission::Admission, ending::Ending, memory::MemoryTable, rotation::RefreshPolicy},
-    token::{access::AccessSigner, access::AccessVerifier, jwks::PublicJwks, keyring::Keyring},
-    wechat::{
-        Apps,
-        platform_token::{Known, PlatformTokens},
+    session::refresh::RefreshPolicy,
+    token::{
+        access::{AccessSigner, AccessTokenConfig, AccessVerifier},
+        jwks::PublicJwks,
+        keyring::Keyring,
     },
+    vars::Vars,
+    wechat::app::Apps,
 };
 use tokio::sync::OnceCell;
 
 use super::{APP_SECRET, wechat::Wechat};
-use crate::{APPID, Hand, login_deps, secrets, seeded::SeededEntropy, suites::fuzz::push};
+use crate::{APPID, Hand, login_deps, secrets, seeded::SeededEntropy, suites::fuzz::push, table::memory::MemoryTable};
 
 /// Read once: making them costs more than a world.
 pub(super) struct Secrets {
@@ -70,7 +73,7 @@ pub(super) fn tokens(
         keyring: keyring.clone(),
         clock: Arc::new(clock.clone()),
         entropy: Arc::new(SeededEntropy::new(0)),
-        known: Known::default(),
+        cache: TokenCache::default(),
     })
 }
 
@@ -84,91 +87,76 @@ pub(super) struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn issuing() -> Issuing {
-        Issuing::from_vars(&Vars::from_iter([("WXAUTH_ACCESS_SECONDS", "7200")])).expect("variables")
+    fn access_tokens() -> AccessTokenConfig {
+        AccessTokenConfig::from_vars(&Vars::from_iter([("WXAUTH_ACCESS_SECONDS", "7200")])).expect("variables")
     }
 
-    fn admission(&self) -> Admission {
-        Admission {
+    fn authenticator(&self) -> Authenticator {
+        Authenticator {
             verifier: self.secrets.verifier.clone(),
             sessions: Arc::new(self.table.clone()),
-            issuing: Self::issuing(),
+            config: Self::access_tokens(),
             clock: Arc::new(self.clock.clone()),
         }
     }
 
-    fn ending(&self) -> Ending {
-        let table = Arc::new(self.table.clone());
-        Ending { items: table.clone(), sessions: table.clone(), users: table.clone(), claims: table }
-    }
-
     pub(super) fn authorizer(&self) -> authorizer::Deps {
-        authorizer::Deps { admission: self.admission(), log: self.log.clone() }
+        authorizer::Deps { authenticator: self.authenticator() }
     }
 
     /// In the order of [`Function`](super::Function).
     pub(super) async fn routers(&self) -> [Router; 7] {
-        let (table, clock, log) = (Arc::new(self.table.clone()), Arc::new(self.clock.clone()), self.log.clone());
+        let (table, clock) = (Arc::new(self.table.clone()), Arc::new(self.clock.clone()));
+        let entropy = Arc::new(SeededEntropy::new(0));
+        let (authenticator, access_tokens) = (self.authenticator(), Self::access_tokens());
         let Secrets { apps, keyring, signer, jwks, .. } = self.secrets;
-        let tokens = tokens(&table, self.wechat, keyring, self.clock);
+        let platform = tokens(&table, self.wechat, keyring, self.clock);
+        let login = login_deps(table.clone(), self.wechat.clone(), clock.clone(), entropy.clone()).await;
+        let login = login::Deps { apps: apps.clone(), access_tokens: access_tokens.clone(), ..login };
         let userinfo = userinfo::Deps {
-            admission: self.admission(),
-            keys: table.clone(),
-            unionids: table.clone(),
+            authenticator: authenticator.clone(),
+            table: table.clone(),
             keyring: keyring.clone(),
             clock: clock.clone(),
-            log: log.clone(),
         };
         let phone = phone::Deps {
-            admission: self.admission(),
-            keys: table.clone(),
-            claims: table.clone(),
-            erase: table.clone(),
-            redeem: tokens.clone(),
+            authenticator: authenticator.clone(),
+            table: table.clone(),
+            platform: platform.clone(),
             apps: apps.clone(),
             keyring: keyring.clone(),
             clock: clock.clone(),
-            entropy: Arc::new(SeededEntropy::new(0)),
-            log: log.clone(),
+            entropy: entropy.clone(),
         };
         let session = session::Deps {
-            admission: self.admission(),
-            ending: self.ending(),
-            user: table.clone(),
-            check: tokens,
+            authenticator,
+            table: table.clone(),
+            platform,
             checks: Arc::default(),
             apps: apps.clone(),
             keyring: keyring.clone(),
             clock: clock.clone(),
-            log: log.clone(),
         };
-        let push = ::push::Deps { ending: self.ending(), apps: apps.clone(), clock: clock.clone(), log: log.clone() };
-        let keys = keys::Deps { jwks: jwks.clone(), issuing: Self::issuing(), log: log.clone() };
+        let push = ::push::Deps { table: table.clone(), apps: apps.clone(), clock: clock.clone() };
+        let keys = keys::Deps { jwks: jwks.clone(), access_tokens: access_tokens.clone() };
         let refresh = refresh::Deps {
-            rotate: table.clone(),
-            end: table,
+            table,
             keyring: keyring.clone(),
             signer: signer.clone(),
-            issuing: Self::issuing(),
+            access_tokens,
             policy: RefreshPolicy::default(),
             clock,
-            entropy: Arc::new(SeededEntropy::new(0)),
-            log,
+            entropy,
         };
-        [
-            login::router(self.login().await),
+        let routers = [
+            login::router(login),
             refresh::router(refresh),
             phone::router(phone),
             userinfo::router(userinfo),
             session::router(session),
             ::push::router(push),
             keys::router(keys),
-        ]
-    }
-
-    async fn login(&self) -> login::Deps {
-        let (table, clock) = (Arc::new(self.table.clone()), Arc::new(self.clock.clone()));
-        let login = login_deps(table, self.wechat.clone(), clock, Arc::new(SeededEntropy::new(0))).await;
-        login::Deps { apps: self.secrets.apps.clone(), issuing: Self::issuing(), log: self.log.clone(), ..login }
+        ];
+        routers.map(|router| stack(router, self.log.clone()))
     }
 }

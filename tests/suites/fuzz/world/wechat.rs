@@ -6,8 +6,15 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use shared::{
     clock::{Deadline, Secs},
-    redacted::{LoginCode, PhoneCode, PlatformToken, SessionKey},
-    wechat::{App, Call, ExchangeCode, PlatformApi, Upstream, WechatSession, answer, errcode::Api, opendata::Phone},
+    secret_text::{LoginCode, PhoneCode, PlatformToken, SessionKey},
+    wechat::{
+        api::{CodeExchange, ExchangeCode, PlatformApi, PlatformCall},
+        app::App,
+        errcode::Api,
+        error::WechatError,
+        opendata::Phone,
+        response,
+    },
 };
 
 use super::{SESSION_KEY, locked};
@@ -28,10 +35,15 @@ pub(in crate::suites::fuzz) struct Wechat {
 }
 
 impl Wechat {
-    fn read<T>(&self, api: Api, good: &Value, read: impl Fn(&[u8]) -> Result<T, Upstream>) -> Result<T, Upstream> {
+    fn read<T>(
+        &self,
+        api: Api,
+        good: &Value,
+        read: impl Fn(&[u8]) -> Result<T, WechatError>,
+    ) -> Result<T, WechatError> {
         match locked(&self.given).as_ref().filter(|given| given.api == api) {
             // As the client does it.
-            Some(given) if given.status != 200 => Err(Upstream::Failed(given.status)),
+            Some(given) if given.status != 200 => Err(WechatError::Failed(given.status)),
             Some(given) => read(&given.body),
             None => read(good.to_string().as_bytes()),
         }
@@ -40,30 +52,30 @@ impl Wechat {
 
 #[async_trait]
 impl ExchangeCode for Wechat {
-    async fn exchange(&self, _: &App, code: &LoginCode, _: Deadline) -> Result<WechatSession, Upstream> {
+    async fn exchange(&self, _: &App, code: &LoginCode, _: Deadline) -> Result<CodeExchange, WechatError> {
         let good = match code.expose().get(..4) {
             Some("used") => json!({ "errcode": 40163 }),
             _ => json!({ "openid": format!("o{code:.20}", code = code.expose()), "session_key": SESSION_KEY }),
         };
-        self.read(Api::Code2Session, &good, answer::session)
+        self.read(Api::Code2Session, &good, response::code_exchange)
     }
 }
 
 #[async_trait]
 impl PlatformApi for Wechat {
-    async fn stable_token(&self, _: &App, _: Deadline) -> Result<(PlatformToken, Secs), Upstream> {
+    async fn stable_token(&self, _: &App, _: Deadline) -> Result<(PlatformToken, Secs), WechatError> {
         let mut number = locked(&self.tokens);
         *number += 1;
         let good = json!({ "access_token": format!("token-{number}"), "expires_in": 7_200 });
-        self.read(Api::StableToken, &good, answer::platform_token)
+        self.read(Api::StableToken, &good, response::platform_token)
     }
 
-    async fn phone_number(&self, call: &Call<'_>, _: &PhoneCode, _: Deadline) -> Result<Phone, Upstream> {
+    async fn phone_number(&self, call: &PlatformCall<'_>, _: &PhoneCode) -> Result<Phone, WechatError> {
         let good = json!({ "errcode": 0, "phone_info": open_data::phone_info(call.appid.as_str()) });
-        self.read(Api::PhoneNumber, &good, |body| answer::phone(body, call.appid))
+        self.read(Api::PhoneNumber, &good, |body| response::phone(body, call.appid))
     }
 
-    async fn check_session(&self, _: &Call<'_>, _: &SessionKey, _: Deadline) -> Result<bool, Upstream> {
-        self.read(Api::CheckSession, &json!({ "errcode": 0 }), answer::session_check)
+    async fn check_session(&self, _: &PlatformCall<'_>, _: &SessionKey) -> Result<bool, WechatError> {
+        self.read(Api::CheckSession, &json!({ "errcode": 0 }), response::session_check)
     }
 }

@@ -1,0 +1,78 @@
+//! Limits what strangers may cost: each code that looks like one is a call to WeChat, and the owner's quota is finite.
+//!
+//! A code that WeChat refused is not sent again for half a minute. An address may have a hundred codes refused at once and
+//! then one a second. Good codes do not count, so users behind one address do not keep each other out. A user who shares
+//! an address with an attacker is asked to try again and gets through between the attacker's codes. Each process counts
+//! for itself, and the gateway's throttle bounds all addresses together.
+
+use std::net::IpAddr;
+
+use shared::{
+    clock::Secs,
+    expiring::{ExpiringMap, LeakyBuckets},
+    ids::AppId,
+    session::idempotency::CodeHash,
+    wechat::error::WechatError,
+};
+
+use crate::error::LoginError;
+
+/// How long a refused code is not sent again.
+const REFUSED: Secs = 30;
+
+/// How many refused codes the bucket of an address holds.
+const CAPACITY: u64 = 100;
+
+/// The codes that WeChat refused to this process.
+#[derive(Debug, Default)]
+pub struct RefusedCodes {
+    codes: ExpiringMap<CodeHash, Refusal>,
+    addresses: LeakyBuckets<Address>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Refusal {
+    Invalid,
+    Used,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Address {
+    appid: AppId,
+    /// An address, or the network of one: an IPv6 customer has as many addresses as they like.
+    network: String,
+}
+
+impl Address {
+    fn new(appid: &AppId, client_ip: &str) -> Self {
+        let network = match client_ip.parse().map(|address: IpAddr| address.to_canonical()) {
+            // A /56: what a provider gives to one customer.
+            Ok(IpAddr::V6(address)) => format!("{:x?}", &address.octets()[..7]),
+            Ok(IpAddr::V4(address)) => address.to_string(),
+            Err(_) => client_ip.to_owned(),
+        };
+        Self { appid: appid.clone(), network }
+    }
+}
+
+impl RefusedCodes {
+    /// Whether WeChat may be asked about this code; the error is the response otherwise.
+    pub(crate) fn check(&self, appid: &AppId, client_ip: &str, code: &CodeHash, now: Secs) -> Result<(), LoginError> {
+        let level = self.addresses.level(&Address::new(appid, client_ip), now);
+        if level >= CAPACITY {
+            return Err(LoginError::TooManyRefusedCodes { retry_after: level - CAPACITY + 1 });
+        }
+        match self.codes.get(code, now) {
+            Some(Refusal::Used) => Err(WechatError::CodeUsed.into()),
+            Some(Refusal::Invalid) => Err(WechatError::CodeInvalid.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers a code that WeChat refused.
+    pub(crate) fn add(&self, appid: &AppId, client_ip: &str, code: &CodeHash, refusal: &WechatError, now: Secs) {
+        let refusal = if matches!(refusal, WechatError::CodeUsed) { Refusal::Used } else { Refusal::Invalid };
+        self.codes.put(code.clone(), refusal, now + REFUSED, now);
+        self.addresses.add(Address::new(appid, client_ip), now);
+    }
+}

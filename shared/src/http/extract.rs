@@ -1,0 +1,94 @@
+//! What a handler may take from a request beside its body: the caller, the host, the query, the bearer token, the deadline.
+
+use axum::extract::{FromRef, FromRequestParts};
+use http::{header, request::Parts};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    clock::Deadline,
+    problem::{Code, Problem},
+    secret_text::AccessToken,
+    token::access::AccessTokenConfig,
+};
+
+/// Lambda's id of this invocation.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+/// The address that the request came from, as the gateway saw it (`requestContext.http.sourceIp`).
+#[derive(Clone, Debug)]
+pub struct ClientIp(pub String);
+
+/// The host that the client called, as the gateway saw it (`requestContext.domainName`).
+#[derive(Clone, Debug)]
+pub struct Host(pub String);
+
+impl Host {
+    /// The `iss` of tokens that are issued to a request for this host.
+    #[must_use]
+    pub fn issuer(&self, config: &AccessTokenConfig) -> String {
+        config.issuer.clone().unwrap_or_else(|| format!("https://{}", self.0))
+    }
+}
+
+/// Declares extractors for the extensions that [`crate::lambda`] adds to each request.
+macro_rules! from_extensions {
+    ($($name:ty),*) => {$(
+        impl<S: Sync> FromRequestParts<S> for $name {
+            type Rejection = Problem;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+                parts.extensions.get::<Self>().cloned().ok_or(Problem::new(Code::Internal))
+            }
+        }
+    )*};
+}
+
+from_extensions!(ClientIp, Deadline, Host, RequestId);
+
+/// The `iss` of tokens that are issued to this request.
+#[derive(Clone, Debug)]
+pub struct Issuer(pub String);
+
+impl<S: Sync> FromRequestParts<S> for Issuer
+where
+    AccessTokenConfig: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let host = Host::from_request_parts(parts, state).await?;
+        Ok(Self(host.issuer(&AccessTokenConfig::from_ref(state))))
+    }
+}
+
+/// The query.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // The parser's own message may quote the query, so it is dropped here.
+        let query = axum::extract::Query::try_from_uri(&parts.uri);
+        query.map(|axum::extract::Query(query)| Self(query)).map_err(|_| Problem::new(Code::InvalidRequest))
+    }
+}
+
+/// The access token in the `Authorization` header (RFC 6750 section 2.1), unverified.
+#[derive(Debug)]
+pub struct Bearer(pub AccessToken);
+
+impl<S: Sync> FromRequestParts<S> for Bearer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (given.next(), given.next()) else {
+            return Err(Problem::new(Code::TokenInvalid));
+        };
+        let token = value.to_str().ok().and_then(AccessToken::from_authorization);
+        token.map(Self).ok_or(Problem::new(Code::TokenInvalid))
+    }
+}

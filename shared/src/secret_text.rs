@@ -1,0 +1,149 @@
+//! Secret texts: no `Display`, no `Serialize`, redacted `Debug`, zeroed on drop.
+//!
+//! This limits where a secret can appear. It does not erase copies in the buffers of TLS or of a JSON parser.
+
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+/// Declares secret texts. `expose` is the one way to the value, so that a search for that word finds every use.
+macro_rules! secret_text {
+    ($($(#[$meta:meta])* $name:ident;)*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        pub struct $name(SecretString);
+
+        impl $name {
+            /// Takes the value in.
+            #[must_use]
+            pub fn new(value: impl Into<String>) -> Self {
+                Self(SecretString::from(value.into()))
+            }
+
+            /// The value itself; never for a log, an error or a response that is not meant to carry it.
+            #[must_use]
+            pub fn expose(&self) -> &str {
+                self.0.expose_secret()
+            }
+        }
+    )*};
+}
+
+secret_text! {
+    /// A mini program's AppSecret.
+    AppSecret;
+    /// WeChat's `session_key`: the base64 text of a 16-byte AES key.
+    SessionKey;
+    /// What `wx.login` gave: valid once, for five minutes.
+    LoginCode;
+    /// What the phone-number button gave: valid once, for five minutes; not a login code.
+    PhoneCode;
+    /// WeChat's own `access_token` for its server API.
+    PlatformToken;
+    /// The token that signs WeChat's pushes.
+    PushToken;
+    /// One of our access tokens, signed or as it came in.
+    AccessToken;
+    /// One of our refresh tokens, encoded or as it came in.
+    RefreshTokenText;
+    /// The `Idempotency-Key` of a login.
+    IdempotencyKey;
+}
+
+/// Why a code from WeChat, or a key from the client, was refused before anybody was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("not {shortest} to {longest} printable ASCII characters")]
+pub struct NotPrintable {
+    shortest: usize,
+    longest: usize,
+}
+
+/// Declares how a secret text from a client is read: by its length and as printable ASCII.
+macro_rules! printable {
+    ($($(#[$meta:meta])* $name:ident, $shortest:literal, $longest:literal;)*) => {$(
+        impl $name {
+            $(#[$meta])*
+            pub fn parse(text: &str) -> Result<Self, NotPrintable> {
+                let fits = ($shortest..=$longest).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+                if fits { Ok(Self::new(text)) } else { Err(NotPrintable { shortest: $shortest, longest: $longest }) }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
+                Self::parse(&Zeroizing::new(String::deserialize(text)?)).map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+// WeChat does not document the inner form of its codes; the longest seen have 32 characters.
+printable! {
+    /// Takes 1 to 512 printable characters, so that nonsense never costs a call to WeChat.
+    LoginCode, 1, 512;
+    /// Takes 1 to 512 printable characters, so that nonsense never costs a call to WeChat.
+    PhoneCode, 1, 512;
+    /// Takes 16 to 128 printable characters (draft-ietf-httpapi-idempotency-key-header leaves the form to us).
+    IdempotencyKey, 16, 128;
+}
+
+impl AccessToken {
+    /// Takes the token out of an `Authorization` header's value (RFC 6750 section 2.1).
+    #[must_use]
+    pub fn from_authorization(value: &str) -> Option<Self> {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| Self::new(token.trim_start()))
+    }
+}
+
+/// The `session_key`s under which a user's data may be signed or encrypted.
+#[derive(Clone, Debug, Default)]
+pub struct SessionKeys {
+    /// The key of the last login.
+    pub current: Option<SessionKey>,
+    /// The one before it, for a while.
+    pub previous: Option<SessionKey>,
+}
+
+impl SessionKeys {
+    /// Both, in the order in which they are tried; always two, so that a missing one costs what a wrong one costs.
+    pub(crate) fn both(&self) -> [Option<&SessionKey>; 2] {
+        [self.current.as_ref(), self.previous.as_ref()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Display;
+
+    static_assertions::assert_not_impl_any!(AppSecret: Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(SessionKey: Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(LoginCode: Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(PhoneCode: Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(PlatformToken: Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(PushToken: Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(AccessToken: Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(RefreshTokenText: Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(IdempotencyKey: Display, serde::Serialize);
+
+    #[test]
+    fn debug_of_a_secret_does_not_show_it() {
+        assert!(!format!("{:?}", AppSecret::new("MARKER")).contains("MARKER"));
+    }
+
+    #[test]
+    fn a_code_is_printable_and_bounded() {
+        assert!(LoginCode::parse("0b3-Xy_9").is_ok());
+        for bad in ["", "a b", "a\n", "代码", &"x".repeat(513)] {
+            assert!(LoginCode::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_idempotency_key_has_16_to_128_characters() {
+        assert!(IdempotencyKey::parse(&"k".repeat(16)).is_ok());
+        assert!(IdempotencyKey::parse(&"k".repeat(128)).is_ok());
+        assert!(IdempotencyKey::parse(&"k".repeat(15)).is_err());
+        assert!(IdempotencyKey::parse(&"k".repeat(129)).is_err());
+    }
+}

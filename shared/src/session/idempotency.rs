@@ -1,0 +1,162 @@
+//! Idempotency records: what a single-use code gave, so that the same request again gets the same response.
+//!
+//! The table never holds a code, only its hash; the content of a record is sealed.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{self, SHA256, digest};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::{
+    clock::Secs,
+    ids::{AppId, DeviceId, Family, OpenId, UserRef},
+    secret_text::{IdempotencyKey, LoginCode, PhoneCode},
+};
+
+/// How long a login may be repeated.
+pub const LOGIN_LIFETIME: Secs = 120;
+
+/// How long a phone number may be asked for again: as long as its code lives at WeChat.
+pub const PHONE_LIFETIME: Secs = 300;
+
+/// Another request with the same code may be about to write the record: how long to wait before each look.
+pub const POLL_DELAYS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(150), Duration::from_millis(300), Duration::from_millis(600)];
+
+/// An idempotency record as the table holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyRecord {
+    /// The hash of the code.
+    pub code: CodeHash,
+    /// What the code gave, sealed.
+    pub sealed: Vec<u8>,
+    /// When it expires.
+    pub expires_at: Secs,
+}
+
+impl IdempotencyRecord {
+    /// Whether it has not expired yet.
+    #[must_use]
+    pub fn is_valid(&self, now: Secs) -> bool {
+        self.expires_at > now
+    }
+}
+
+/// A code's SHA-256, over its kind and appid too. The table holds this instead of the code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CodeHash(String);
+
+impl CodeHash {
+    /// The hash of a login code.
+    #[must_use]
+    pub fn of_login(appid: &AppId, code: &LoginCode) -> Self {
+        Self::of("login", appid, code.expose())
+    }
+
+    /// The hash of a phone code that this user sent. The openid is part of it, so nobody reaches another user's record
+    /// by sending that user's code.
+    #[must_use]
+    pub fn of_phone(user: &UserRef, code: &PhoneCode) -> Self {
+        // An openid has no blank, so no two pairs of openid and code give the same text.
+        Self::of("phone", &user.appid, &format!("{} {}", user.openid.expose(), code.expose()))
+    }
+
+    fn of(kind: &str, appid: &AppId, code: &str) -> Self {
+        let text = format!("wxauth|{kind} code|{appid}|{code}");
+        Self(URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes())))
+    }
+
+    /// The hash as the table holds it.
+    #[must_use]
+    pub fn stored(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// base64url without padding.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Names a login request: SHA-256 over its `Idempotency-Key` and its bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestHash([u8; 32]);
+
+impl RequestHash {
+    /// The hash of a request with this key and body.
+    #[must_use]
+    pub fn of(key: &IdempotencyKey, body: &[u8]) -> Self {
+        let mut digest = digest::Context::new(&SHA256);
+        // The key's length is a separator: no two pairs of key and body give the same text.
+        digest.update(&(key.expose().len() as u64).to_be_bytes());
+        digest.update(key.expose().as_bytes());
+        digest.update(body);
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest.finish().as_ref());
+        Self(hash)
+    }
+}
+
+/// The content of a login's idempotency record: the request, and the session that it was given. It holds no token: the
+/// refresh token can be made again from these.
+pub struct LoginRecord {
+    /// The request that may be repeated.
+    pub request: RequestHash,
+    /// The session's device.
+    pub device: DeviceId,
+    /// The session's family.
+    pub family: Family,
+    /// The user.
+    pub openid: OpenId,
+}
+
+impl LoginRecord {
+    /// The bytes that are sealed.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [&self.request.0[..], &self.device.0, &self.family.0, self.openid.expose().as_bytes()].concat()
+    }
+
+    /// Reads what [`Self::to_bytes`] made.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (request, rest) = bytes.split_first_chunk::<32>()?;
+        let (device, rest) = rest.split_first_chunk::<16>()?;
+        let (family, rest) = rest.split_first_chunk::<16>()?;
+        let openid = OpenId::parse(std::str::from_utf8(rest).ok()?).ok()?;
+        Some(Self { request: RequestHash(*request), device: DeviceId(*device), family: Family(*family), openid })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(appid: &str, openid: &str) -> UserRef {
+        UserRef { appid: AppId::parse(appid).unwrap(), openid: OpenId::parse(openid).unwrap() }
+    }
+
+    #[test]
+    fn the_same_text_as_another_kind_or_of_another_app_or_user_has_another_hash() {
+        let (one, two) = (user("wx1", "oA"), user("wx2", "oA"));
+        let login = |user: &UserRef| CodeHash::of_login(&user.appid, &LoginCode::new("c"));
+        let phone = |user: &UserRef| CodeHash::of_phone(user, &PhoneCode::new("c"));
+
+        assert_ne!(login(&one), login(&two));
+        assert_ne!(login(&one), phone(&one));
+        assert_ne!(phone(&one), phone(&two));
+        assert_ne!(phone(&one), phone(&user("wx1", "oB")));
+    }
+
+    #[test]
+    fn what_is_stored_of_a_code_is_its_sha_256() {
+        // printf %s 'wxauth|login code|wx1|c' | openssl dgst -sha256 -binary | basenc --base64url
+        let expected = "i0kYnINUKIBYyogRMG3xqARxuN64a58a7faQ6mm1rBY";
+
+        let hash = CodeHash::of_login(&AppId::parse("wx1").unwrap(), &LoginCode::new("c"));
+
+        assert_eq!(hash.as_str(), expected);
+        assert_eq!(CodeHash::stored(expected), hash);
+    }
+}

@@ -1,0 +1,267 @@
+//! A refresh: the one conditional write, and the verdict, a pure function of the token and of what the write did.
+//!
+//! A token never has two different successors. An honest client whose response was lost gets the same successor again.
+//! A copy of a token is noticed as soon as both sides have used it. `shared/decisions` says why each clause is there.
+
+use super::{Session, WriteResult};
+use crate::{
+    clock::Secs,
+    ids::{Family, SessionRef},
+    token::{keyring::KeyId, refresh::RefreshToken},
+};
+
+/// The times that decide what a refresh does, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshPolicy {
+    /// E: a token younger than this is given back as it is, because several requests meet a 401 at once.
+    pub min_age: Secs,
+    /// G: for this long after a refresh the replaced token still gets its successor again. It is longer than all retries
+    /// of a client take.
+    pub grace: Secs,
+    /// D: how late a duplicate of a request may arrive.
+    pub in_flight: Secs,
+    /// A session that was not used for this long is over.
+    pub idle: Secs,
+    /// A session is over this long after its login.
+    pub absolute: Secs,
+    /// The emergency brake, in Unix seconds: sessions created before are over.
+    pub not_before: Secs,
+}
+
+impl Default for RefreshPolicy {
+    fn default() -> Self {
+        Self { min_age: 120, grace: 60, in_flight: 60, idle: 7 * 86_400, absolute: 30 * 86_400, not_before: 0 }
+    }
+}
+
+impl RefreshPolicy {
+    /// The write that a token asks for; its successor is made under this key.
+    #[must_use]
+    pub fn write(&self, presented: &RefreshToken, key_id: KeyId, now: Secs) -> RefreshWrite {
+        RefreshWrite {
+            at: presented.session(),
+            family: presented.family,
+            generation: presented.generation,
+            key_id,
+            now,
+            rotated_until: now.saturating_sub(self.min_age),
+            idle: now + self.idle,
+            not_before: self.not_before,
+        }
+    }
+}
+
+/// A refresh as one conditional write.
+#[derive(Clone, Debug)]
+pub struct RefreshWrite {
+    /// The session.
+    pub at: SessionRef,
+    /// The family that the token names.
+    pub family: Family,
+    /// The generation that the token names.
+    pub generation: u32,
+    /// The key under which the successor is made.
+    pub key_id: KeyId,
+    /// The present, in Unix seconds.
+    pub now: Secs,
+    /// The session is too young to be refreshed if its last refresh was later than this.
+    pub rotated_until: Secs,
+    /// The new idle expiry.
+    pub idle: Secs,
+    /// The emergency brake.
+    pub not_before: Secs,
+}
+
+/// What a refresh comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// The successor is given.
+    Rotated,
+    /// The token is too young to be replaced: the same token is given again.
+    Echo,
+    /// The response to an earlier refresh was lost: the same successor is given again.
+    Replay,
+    /// There is no session, it is another one, or it has expired. Nothing is revoked.
+    Gone,
+    /// The token was replaced long ago, so two parties hold this family. The session is revoked.
+    Reuse {
+        /// How many generations it is behind. One is mostly an app that was killed during a refresh.
+        behind: u32,
+    },
+    /// The token is newer than the session: the table was restored, or a key leaked. Nothing is revoked.
+    Alarm,
+}
+
+impl Verdict {
+    /// Its name in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rotated => "ROTATED",
+            Self::Echo => "ECHO",
+            Self::Replay => "REPLAY",
+            Self::Gone => "GONE",
+            Self::Reuse { .. } => "REUSE",
+            Self::Alarm => "ALARM",
+        }
+    }
+}
+
+/// Judges a refresh by the token and by what the write of [`RefreshPolicy::write`] did.
+#[must_use]
+pub fn judge(presented: &RefreshToken, result: &WriteResult<Session>, policy: &RefreshPolicy, now: Secs) -> Verdict {
+    let session = match result {
+        WriteResult::Applied(_) => return Verdict::Rotated,
+        WriteResult::Refused(None) => return Verdict::Gone,
+        WriteResult::Refused(Some(session)) => session,
+    };
+    // This comes before generations are compared: nothing is revoked of a session that is over or not the token's.
+    if session.family != presented.family || !session.is_alive(now, policy.not_before) {
+        return Verdict::Gone;
+    }
+    let Some(behind) = session.generation.checked_sub(presented.generation) else {
+        return Verdict::Alarm;
+    };
+    let within_grace = now <= session.rotated_at.saturating_add(policy.grace);
+    // A client was just given its young token back (ECHO). Then a duplicate of its request, late by up to D, replaces that
+    // token, and the client does not see it. It comes back with the replaced token when its access token runs out.
+    let young_when_rotated =
+        session.rotated_at.saturating_sub(session.rotated_before) < policy.min_age + policy.in_flight;
+    match behind {
+        0 => Verdict::Echo,
+        1 if within_grace || young_when_rotated => Verdict::Replay,
+        _ => Verdict::Reuse { behind },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{AppId, DeviceId, OpenId};
+    use proptest::prelude::*;
+
+    const NOW: Secs = 1_000_000;
+
+    fn token(generation: u32) -> RefreshToken {
+        RefreshToken {
+            key_id: KeyId(1),
+            generation,
+            family: Family([1; 16]),
+            device: DeviceId([2; 16]),
+            appid: AppId::parse("wx1").unwrap(),
+            openid: OpenId::parse("oA").unwrap(),
+        }
+    }
+
+    /// A session rotated `ago` seconds ago, `age` seconds after the rotation before.
+    fn session(generation: u32, ago: Secs, age: Secs) -> Session {
+        Session {
+            device: DeviceId([2; 16]),
+            family: Family([1; 16]),
+            generation,
+            key_id: KeyId(1),
+            created_at: NOW - 10_000,
+            rotated_at: NOW - ago,
+            rotated_before: NOW - ago - age,
+            idle: NOW + 1,
+            absolute: NOW + 1,
+            unionid: None,
+        }
+    }
+
+    fn verdict(generation: u32, refused: Session) -> Verdict {
+        judge(&token(generation), &WriteResult::Refused(Some(refused)), &RefreshPolicy::default(), NOW)
+    }
+
+    #[test]
+    fn a_write_asks_for_a_token_that_is_old_enough_and_gives_the_session_its_idle_time_again() {
+        let policy = RefreshPolicy { min_age: 120, idle: 700, not_before: 5, ..RefreshPolicy::default() };
+
+        let write = policy.write(&token(3), KeyId(2), NOW);
+
+        assert_eq!((write.at, write.family, write.generation), (token(3).session(), Family([1; 16]), 3));
+        assert_eq!((write.rotated_until, write.now, write.idle), (NOW - 120, NOW, NOW + 700));
+        assert_eq!((write.key_id, write.not_before), (KeyId(2), 5));
+    }
+
+    #[test]
+    fn a_write_that_was_applied_is_a_rotation() {
+        let result = WriteResult::Applied(session(1, 0, 500));
+        assert_eq!(judge(&token(0), &result, &RefreshPolicy::default(), NOW), Verdict::Rotated);
+    }
+
+    #[test]
+    fn a_session_that_is_not_there_or_not_the_tokens_is_gone() {
+        assert_eq!(judge(&token(0), &WriteResult::Refused(None), &RefreshPolicy::default(), NOW), Verdict::Gone);
+        assert_eq!(verdict(0, Session { family: Family([9; 16]), ..session(5, 900, 900) }), Verdict::Gone);
+    }
+
+    #[test]
+    fn a_session_that_has_run_out_is_gone_whatever_the_generation() {
+        for generation in [0, 1, 2, 9] {
+            assert_eq!(verdict(generation, Session { idle: NOW, ..session(2, 900, 900) }), Verdict::Gone);
+            assert_eq!(verdict(generation, Session { absolute: NOW, ..session(2, 900, 900) }), Verdict::Gone);
+            let policy = RefreshPolicy { not_before: NOW - 9_999, ..RefreshPolicy::default() };
+            let result = WriteResult::Refused(Some(session(2, 900, 900)));
+            assert_eq!(judge(&token(generation), &result, &policy, NOW), Verdict::Gone);
+        }
+    }
+
+    #[test]
+    fn the_present_token_is_echoed_while_it_is_young() {
+        assert_eq!(verdict(3, session(3, 5, 900)), Verdict::Echo);
+        let from_a_fast_clock = Session { rotated_at: NOW + 90, ..session(3, 0, 900) };
+        assert_eq!(verdict(3, from_a_fast_clock), Verdict::Echo);
+    }
+
+    #[test]
+    fn the_parent_gets_its_successor_again_within_the_grace() {
+        assert_eq!(verdict(2, session(3, 0, 900)), Verdict::Replay);
+        assert_eq!(verdict(2, session(3, 60, 900)), Verdict::Replay);
+        assert_eq!(verdict(2, session(3, 61, 900)), Verdict::Reuse { behind: 1 });
+    }
+
+    #[test]
+    fn the_parent_of_a_token_that_was_rotated_young_gets_its_successor_until_the_next_rotation() {
+        // A request is echoed at 119 s; its delayed duplicate rotates at 121 s, unseen; the holder returns much later.
+        assert_eq!(verdict(2, session(3, 5_000, 179)), Verdict::Replay);
+        assert_eq!(verdict(2, session(3, 5_000, 180)), Verdict::Reuse { behind: 1 });
+    }
+
+    #[test]
+    fn an_older_ancestor_is_reuse_at_once() {
+        assert_eq!(verdict(1, session(3, 0, 100)), Verdict::Reuse { behind: 2 });
+        assert_eq!(verdict(0, session(9, 0, 100)), Verdict::Reuse { behind: 9 });
+    }
+
+    #[test]
+    fn a_token_from_the_future_is_an_alarm_and_revokes_nothing() {
+        assert_eq!(verdict(4, session(3, 5, 900)), Verdict::Alarm);
+    }
+
+    #[test]
+    fn each_verdict_has_its_name_in_the_log() {
+        for (verdict, name) in [
+            (Verdict::Rotated, "ROTATED"),
+            (Verdict::Echo, "ECHO"),
+            (Verdict::Replay, "REPLAY"),
+            (Verdict::Gone, "GONE"),
+            (Verdict::Reuse { behind: 2 }, "REUSE"),
+            (Verdict::Alarm, "ALARM"),
+        ] {
+            assert_eq!(verdict.as_str(), name);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_case_has_a_verdict(
+            presented: u32, generation: u32, rotated_at: u64, rotated_before: u64, idle: u64, now: u64, grace: u64
+        ) {
+            let refused = Session { generation, rotated_at, rotated_before, idle, absolute: idle, ..session(0, 0, 0) };
+            let policy = RefreshPolicy { grace, ..RefreshPolicy::default() };
+            let verdict = judge(&token(presented), &WriteResult::Refused(Some(refused)), &policy, now);
+            prop_assert_ne!(verdict, Verdict::Rotated);
+        }
+    }
+}

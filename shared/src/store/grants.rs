@@ -1,0 +1,164 @@
+//! One trait per grant on the table: what a function's `Table` names is what its role may do.
+//!
+//! The first line of each trait names the DynamoDB actions that it stands for; `tests/repository/grants.rs` compares
+//! them with the role in the template.
+
+use async_trait::async_trait;
+
+use super::{StoreError, TakeError};
+use crate::{
+    clock::Secs,
+    ids::{AppId, Family, SessionRef, UnionId, UserRef},
+    session::{
+        SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
+        idempotency::{CodeHash, IdempotencyRecord},
+        refresh::RefreshWrite,
+    },
+};
+
+/// Declares the sum of the grants that a function needs: a trait that every table with all of them has.
+#[macro_export]
+macro_rules! grants {
+    ($(#[$meta:meta])* pub trait $name:ident = $first:path $(, $more:path)* $(,)?;) => {
+        $(#[$meta])*
+        pub trait $name: $first $(+ $more)* {}
+        impl<T: $first $(+ $more)*> $name for T {}
+    };
+}
+
+/// `UpdateItem` on user items.
+#[async_trait]
+pub trait RecordLogin: Send + Sync {
+    /// Stores what a login says about its user, unless the user is blocked. No other write creates a user item.
+    async fn record_login(&self, login: &UserLogin) -> Result<UserStatus, StoreError>;
+}
+
+/// `UpdateItem` on user items.
+#[async_trait]
+pub trait RememberUnionid: Send + Sync {
+    /// Stores a unionid that became known after the login; does nothing if the user is gone.
+    async fn remember_unionid(&self, user: &UserRef, unionid: &UnionId) -> Result<(), StoreError>;
+}
+
+/// `GetItem` on user items.
+#[async_trait]
+pub trait ReadUser: Send + Sync {
+    /// The user item.
+    async fn read_user(&self, user: &UserRef) -> Result<Option<User>, StoreError>;
+}
+
+/// `UpdateItem` on user items: the count and the keys in one write.
+#[async_trait]
+pub trait TakeSessionKeys: Send + Sync {
+    /// Counts an attempt to decrypt and gives the keys for it. A phone code counts too; its idempotency record is named
+    /// in the user item.
+    async fn take_session_keys(
+        &self,
+        user: &UserRef,
+        phone_record: Option<&CodeHash>,
+        now: Secs,
+    ) -> Result<SealedSessionKeys, TakeError>;
+}
+
+/// `PutItem` on session items.
+#[async_trait]
+pub trait PutSession: Send + Sync {
+    /// Puts a new session where there is none or an older one; false if a newer one is there.
+    async fn put_session(&self, at: &SessionRef, session: &Session) -> Result<bool, StoreError>;
+}
+
+/// `UpdateItem` on session items.
+#[async_trait]
+pub trait RefreshSession: Send + Sync {
+    /// Moves a session to its next generation, in one conditional write.
+    async fn refresh_session(&self, write: &RefreshWrite) -> Result<WriteResult<Session>, StoreError>;
+}
+
+/// `GetItem` on session items.
+#[async_trait]
+pub trait ReadSession: Send + Sync {
+    /// The session item, whatever its age.
+    async fn read_session(&self, at: &SessionRef) -> Result<Option<Session>, StoreError>;
+}
+
+/// `DeleteItem` on session items.
+#[async_trait]
+pub trait RevokeSession: Send + Sync {
+    /// Deletes the session if it is still of this family.
+    async fn revoke_session(&self, at: &SessionRef, family: Family) -> Result<(), StoreError>;
+
+    /// Deletes the session if it is still the one that was created at this time.
+    async fn log_out_session(&self, at: &SessionRef, created_at: Secs) -> Result<(), StoreError>;
+}
+
+/// `Query` on a user's items.
+#[async_trait]
+pub trait ListUserItems: Send + Sync {
+    /// All items that are stored under a user's key.
+    async fn list_user_items(&self, user: &UserRef) -> Result<UserItems, StoreError>;
+}
+
+/// `UpdateItem` on user items.
+#[async_trait]
+pub trait BlockUser: Send + Sync {
+    /// Blocks a user, also one who never logged in, and gives the time of the first block.
+    async fn block_user(&self, user: &UserRef, now: Secs) -> Result<Secs, StoreError>;
+
+    /// Lifts a block; false if there was none.
+    async fn unblock_user(&self, user: &UserRef, now: Secs) -> Result<bool, StoreError>;
+}
+
+/// `DeleteItem` and `UpdateItem` on user items.
+#[async_trait]
+pub trait EraseUser: Send + Sync {
+    /// Deletes the user item. A running count of attempts and a block stay, and nothing else.
+    async fn erase_user(&self, user: &UserRef, now: Secs) -> Result<(), StoreError>;
+}
+
+/// `DeleteItem` on idempotency records.
+#[async_trait]
+pub trait EraseIdempotencyRecord: Send + Sync {
+    /// Deletes the record of a code.
+    async fn erase_idempotency_record(&self, code: &CodeHash) -> Result<(), StoreError>;
+}
+
+/// `PutItem` and `GetItem` on idempotency records.
+#[async_trait]
+pub trait KeepIdempotencyRecord: Send + Sync {
+    /// Stores a record.
+    async fn put_idempotency_record(&self, record: &IdempotencyRecord) -> Result<(), StoreError>;
+
+    /// The record of a code, whatever its age.
+    async fn get_idempotency_record(&self, code: &CodeHash) -> Result<Option<IdempotencyRecord>, StoreError>;
+}
+
+/// WeChat's `access_token` as the table holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPlatformToken {
+    /// The token, sealed.
+    pub sealed: Vec<u8>,
+    /// When another is to be fetched.
+    pub renew_at: Secs,
+    /// When it ends.
+    pub expires_at: Secs,
+}
+
+/// Who holds the right to fetch a platform token: random, so that a repeated request recognises its own lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseHolder(pub [u8; 16]);
+
+/// `GetItem` and `UpdateItem` on platform tokens.
+#[async_trait]
+pub trait KeepPlatformToken: Send + Sync {
+    /// The stored token of an app.
+    async fn stored(&self, appid: &AppId) -> Result<Option<StoredPlatformToken>, StoreError>;
+
+    /// Takes the right to fetch a new token until `until`; false if somebody else has it now.
+    async fn lease(&self, appid: &AppId, holder: LeaseHolder, now: Secs, until: Secs) -> Result<bool, StoreError>;
+
+    /// Gives the right back, if it is still the holder's.
+    async fn release(&self, appid: &AppId, holder: LeaseHolder) -> Result<(), StoreError>;
+
+    /// Stores a new token and gives the right back, if it is still the holder's.
+    async fn keep(&self, appid: &AppId, holder: LeaseHolder, token: &StoredPlatformToken) -> Result<(), StoreError>;
+}

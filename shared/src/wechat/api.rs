@@ -1,0 +1,54 @@
+//! What may be asked of WeChat: one trait for each use.
+
+use async_trait::async_trait;
+
+use super::{app::App, error::WechatError, opendata::Phone};
+use crate::{
+    clock::{Deadline, Secs},
+    ids::{AppId, OpenId, UnionId},
+    secret_text::{LoginCode, PhoneCode, PlatformToken, SessionKey},
+};
+
+/// What WeChat gives for a login code.
+#[derive(Clone, Debug)]
+pub struct CodeExchange {
+    /// The user.
+    pub openid: OpenId,
+    /// The key that signs and encrypts the user's data.
+    pub session_key: SessionKey,
+    /// The user across accounts, where the mini program is bound to an open-platform account.
+    pub unionid: Option<UnionId>,
+}
+
+/// code2Session.
+#[async_trait]
+pub trait ExchangeCode: Send + Sync {
+    /// Exchanges a login code; the first call that reaches WeChat consumes it.
+    async fn exchange(&self, app: &App, code: &LoginCode, deadline: Deadline) -> Result<CodeExchange, WechatError>;
+}
+
+/// The calls that a platform token is needed for, and the one that gives it.
+#[async_trait]
+pub trait PlatformApi: Send + Sync {
+    /// `stable_token`, never forced: the same token for everybody until it is renewed; and its remaining seconds.
+    async fn stable_token(&self, app: &App, deadline: Deadline) -> Result<(PlatformToken, Secs), WechatError>;
+
+    /// `getuserphonenumber`.
+    async fn phone_number(&self, user: &PlatformCall<'_>, code: &PhoneCode) -> Result<Phone, WechatError>;
+
+    /// `checksession`.
+    async fn check_session(&self, user: &PlatformCall<'_>, key: &SessionKey) -> Result<bool, WechatError>;
+}
+
+/// A call about a user, with a platform token.
+#[derive(Clone, Copy, Debug)]
+pub struct PlatformCall<'a> {
+    /// The mini program.
+    pub appid: &'a AppId,
+    /// Its platform token.
+    pub token: &'a PlatformToken,
+    /// The user.
+    pub openid: &'a OpenId,
+    /// When the response is of no use any more.
+    pub deadline: Deadline,
+}

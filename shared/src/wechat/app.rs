@@ -1,0 +1,136 @@
+//! The owner's mini programs.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::push;
+use crate::{
+    ids::AppId,
+    secret_text::AppSecret,
+    secrets::{FromSecret, SecretDefect},
+};
+
+/// A mini program of the owner.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Its AppID.
+    pub appid: AppId,
+    /// Its AppSecret.
+    pub secret: AppSecret,
+    /// The AppSecret before it was changed in WeChat's console: used while WeChat refuses the other.
+    pub previous_secret: Option<AppSecret>,
+    /// What was set in WeChat's console for its pushes. A mistake in it must not end every login, so it is kept here.
+    pub push: Option<Result<push::Config, push::ConfigDefect>>,
+}
+
+impl App {
+    /// What its pushes are verified and decrypted with, if it is set and well-formed.
+    #[must_use]
+    pub fn push_config(&self) -> Option<&push::Config> {
+        self.push.as_ref()?.as_ref().ok()
+    }
+}
+
+/// The owner's mini programs, as the secret that `WXAUTH_APPS` names holds them.
+#[derive(Debug)]
+pub struct Apps(BTreeMap<AppId, App>);
+
+impl Apps {
+    /// The app of this id; without an id, the only one.
+    #[must_use]
+    pub fn find(&self, appid: Option<&AppId>) -> Option<&App> {
+        match appid {
+            Some(appid) => self.0.get(appid),
+            None if self.0.len() == 1 => self.0.values().next(),
+            None => None,
+        }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &App> {
+        self.0.values()
+    }
+}
+
+#[derive(Deserialize)]
+struct StoredApps {
+    apps: BTreeMap<String, StoredApp>,
+}
+
+#[derive(Deserialize)]
+struct StoredApp {
+    secret: String,
+    previous_secret: Option<String>,
+    push: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct StoredPush {
+    token: String,
+    encoding_aes_key: Option<String>,
+}
+
+impl FromSecret for Apps {
+    const EXPECTED_FORMAT: &'static str = r#"the mini programs: {"apps": {"wx...": {"secret": "..."}}}"#;
+
+    fn from_secret(text: &str) -> Result<Self, SecretDefect> {
+        if matches!(text.trim(), "" | "{}") {
+            return Err(SecretDefect::NotFilled);
+        }
+        let stored: StoredApps = serde_json::from_str(text).map_err(|_| SecretDefect::Malformed)?;
+        let mut apps = BTreeMap::new();
+        for (appid, app) in stored.apps {
+            if app.secret.is_empty() {
+                return Err(SecretDefect::NotFilled);
+            }
+            let appid = AppId::parse(&appid).map_err(|_| SecretDefect::Malformed)?;
+            let secret = AppSecret::new(app.secret);
+            let previous_secret = app.previous_secret.filter(|text| !text.is_empty()).map(AppSecret::new);
+            let push = app.push.map(|push| {
+                let stored = StoredPush::deserialize(push).map_err(|_| push::ConfigDefect)?;
+                push::Config::parse(stored.token, stored.encoding_aes_key)
+            });
+            apps.insert(appid.clone(), App { appid, secret, previous_secret, push });
+        }
+        if apps.is_empty() { Err(SecretDefect::NotFilled) } else { Ok(Self(apps)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apps(text: &str) -> Result<Apps, SecretDefect> {
+        Apps::from_secret(text)
+    }
+
+    #[test]
+    fn an_app_is_found_by_its_id_and_the_only_one_without() {
+        let one = apps(r#"{"apps":{"wx1":{"secret":"s"}}}"#).unwrap();
+        let two = apps(r#"{"apps":{"wx1":{"secret":"s"},"wx2":{"secret":"t","previous_secret":"u"}}}"#).unwrap();
+        let wx2 = AppId::parse("wx2").unwrap();
+
+        assert!(one.find(None).is_some() && one.find(Some(&wx2)).is_none());
+        assert!(two.find(None).is_none());
+        assert_eq!(two.find(Some(&wx2)).unwrap().previous_secret.as_ref().unwrap().expose(), "u");
+    }
+
+    #[test]
+    fn a_slip_in_what_pushes_need_spoils_nothing_else() {
+        for push in ["1", "{}", r#"{"token":""}"#, r#"{"token":"t","encoding_aes_key":"short"}"#] {
+            let one = apps(&format!(r#"{{"apps":{{"wx1":{{"secret":"s","push":{push}}}}}}}"#)).unwrap();
+            assert!(matches!(one.find(None).unwrap().push, Some(Err(_))), "{push}");
+        }
+    }
+
+    #[test]
+    fn an_empty_secret_waits_for_its_owner_and_another_form_is_malformed() {
+        for empty in ["", "{}", r#"{"apps":{}}"#, r#"{"apps":{"wx1":{"secret":""}}}"#] {
+            assert_eq!(apps(empty).unwrap_err(), SecretDefect::NotFilled, "{empty}");
+        }
+        for bad in ["[]", r#"{"apps":[]}"#, r#"{"apps":{"w x":{"secret":"s"}}}"#, r#"{"apps":{"wx1":"s"}}"#] {
+            assert_eq!(apps(bad).unwrap_err(), SecretDefect::Malformed, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Claims and platform tokens.
+
+use super::{Case, NOW, Verdict, every, same};
+use shared::{
+    ids::AppId,
+    session::idempotency::IdempotencyRecord,
+    store::grants::{LeaseHolder, StoredPlatformToken},
+};
+
+every! {
+    a_claim_is_kept_until_another_or_nothing_takes_its_place,
+    one_holder_at_a_time_has_the_lease,
+    a_lease_that_ran_out_is_anybodys_and_no_more_the_holders,
+    a_token_is_stored_by_the_holder_only_and_ends_the_lease,
+}
+
+async fn a_claim_is_kept_until_another_or_nothing_takes_its_place(case: Case) -> Verdict {
+    let code = case.claim("c");
+    same!(case.table.get_idempotency_record(&code).await?, None);
+    let claim = IdempotencyRecord { code: code.clone(), sealed: vec![1, 2], expires_at: NOW };
+    case.table.put_idempotency_record(&claim).await?;
+    same!(case.table.get_idempotency_record(&code).await?, Some(claim.clone()));
+
+    let another = IdempotencyRecord { sealed: vec![3], expires_at: NOW - 1, ..claim };
+    case.table.put_idempotency_record(&another).await?;
+    // Whoever reads it looks at its time.
+    same!(case.table.get_idempotency_record(&code).await?, Some(another));
+
+    case.table.erase_idempotency_record(&case.claim("d")).await?;
+    same!(case.table.get_idempotency_record(&code).await?.is_some(), true);
+    case.table.erase_idempotency_record(&code).await?;
+    case.table.erase_idempotency_record(&code).await?;
+    same!(case.table.get_idempotency_record(&code).await?, None);
+    Ok(())
+}
+
+const ONE: LeaseHolder = LeaseHolder([1; 16]);
+const TWO: LeaseHolder = LeaseHolder([2; 16]);
+
+fn token(number: u8) -> StoredPlatformToken {
+    StoredPlatformToken { sealed: vec![number; 8], renew_at: NOW + 100, expires_at: NOW + 200 }
+}
+
+async fn one_holder_at_a_time_has_the_lease(case: Case) -> Verdict {
+    let appid = AppId::parse("wx-lease-1")?;
+    same!(case.table.stored(&appid).await?, None);
+    same!(case.table.lease(&appid, ONE, NOW, NOW + 10).await?, true);
+    same!(case.table.lease(&appid, TWO, NOW + 9, NOW + 20).await?, false);
+    // Its own repeated request.
+    same!(case.table.lease(&appid, ONE, NOW + 1, NOW + 11).await?, true);
+    same!(case.table.stored(&appid).await?, None);
+
+    case.table.release(&appid, TWO).await?;
+    same!(case.table.lease(&appid, TWO, NOW + 10, NOW + 20).await?, false);
+    case.table.release(&appid, ONE).await?;
+    same!(case.table.lease(&appid, TWO, NOW + 10, NOW + 20).await?, true);
+    Ok(())
+}
+
+async fn a_lease_that_ran_out_is_anybodys_and_no_more_the_holders(case: Case) -> Verdict {
+    let appid = AppId::parse("wx-lease-2")?;
+    same!(case.table.lease(&appid, ONE, NOW, NOW + 10).await?, true);
+    same!(case.table.lease(&appid, TWO, NOW + 10, NOW + 20).await?, true);
+
+    case.table.keep(&appid, ONE, &token(1)).await?;
+    case.table.release(&appid, ONE).await?;
+
+    same!(case.table.stored(&appid).await?, None);
+    same!(case.table.lease(&appid, ONE, NOW + 19, NOW + 30).await?, false);
+    Ok(())
+}
+
+async fn a_token_is_stored_by_the_holder_only_and_ends_the_lease(case: Case) -> Verdict {
+    let appid = AppId::parse("wx-lease-3")?;
+    case.table.keep(&appid, ONE, &token(1)).await?;
+    same!(case.table.stored(&appid).await?, None);
+    same!(case.table.lease(&appid, ONE, NOW, NOW + 10).await?, true);
+
+    case.table.keep(&appid, ONE, &token(2)).await?;
+    case.table.keep(&appid, ONE, &token(3)).await?;
+
+    same!(case.table.stored(&appid).await?, Some(token(2)));
+    same!(case.table.lease(&appid, TWO, NOW + 1, NOW + 10).await?, true);
+    same!(case.table.stored(&appid).await?, Some(token(2)));
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! Sessions: opened, rotated, ended.
+
+use super::{Case, NOW, Verdict, every, family, rotation, same, session};
+use shared::{
+    ids::{DeviceId, SessionRef, UnionId},
+    session::{Session, UserItems, WriteResult, refresh::RefreshWrite},
+    token::keyring::KeyId,
+};
+
+every! {
+    a_session_is_read_as_it_was_opened,
+    a_session_is_opened_over_none_and_over_an_older_one_only,
+    a_rotation_shifts_the_times_and_gives_the_session,
+    a_rotation_takes_its_family_and_its_generation,
+    a_rotation_takes_its_age,
+    a_rotation_takes_a_session_that_has_not_run_out,
+    a_rotation_takes_a_session_made_after_the_brake,
+    a_rotation_of_nothing_is_refused_and_makes_nothing,
+    a_session_is_ended_by_its_family_only,
+    a_logout_ends_the_session_of_its_login_only,
+    all_under_a_users_key_is_listed_and_nothing_else,
+}
+
+async fn a_session_is_read_as_it_was_opened(case: Case) -> Verdict {
+    let mut made = session(1, NOW);
+    made.unionid = Some(UnionId::parse("u1")?);
+    let at = case.at(&made);
+    same!(case.table.read_session(&at).await?, None);
+
+    same!(case.table.put_session(&at, &made).await?, true);
+
+    same!(case.table.read_session(&at).await?, Some(made));
+    Ok(())
+}
+
+async fn a_session_is_opened_over_none_and_over_an_older_one_only(case: Case) -> Verdict {
+    let made = session(1, NOW);
+    let at = case.at(&made);
+    same!(case.table.put_session(&at, &made).await?, true);
+
+    // The same second, so the SDK's repetition too.
+    let (again, older, newer) = (session(2, NOW), session(3, NOW - 1), session(4, NOW + 1));
+    same!(case.table.put_session(&at, &again).await?, true);
+    same!(case.table.put_session(&at, &older).await?, false);
+    same!(case.table.read_session(&at).await?, Some(again));
+    same!(case.table.put_session(&at, &newer).await?, true);
+    same!(case.table.read_session(&at).await?, Some(newer));
+    Ok(())
+}
+
+/// Opens a session, and gives the rotation that suits it.
+async fn opened(case: &Case) -> Result<(Session, RefreshWrite), super::Broken> {
+    let made = session(1, NOW);
+    same_open(case, &made).await?;
+    let rotation = rotation(case.at(&made), &made, 120);
+    Ok((made, rotation))
+}
+
+async fn same_open(case: &Case, made: &Session) -> Verdict {
+    same!(case.table.put_session(&case.at(made), made).await?, true);
+    Ok(())
+}
+
+/// Refused, and shown as it is.
+async fn refused(case: &Case, rotation: &RefreshWrite, session: &Session) -> Verdict {
+    same!(case.table.refresh_session(rotation).await?, WriteResult::Refused(Some(session.clone())));
+    same!(case.table.read_session(&rotation.at).await?, Some(session.clone()));
+    Ok(())
+}
+
+async fn a_rotation_shifts_the_times_and_gives_the_session(case: Case) -> Verdict {
+    let (made, rotation) = opened(&case).await?;
+    let rotated = Session {
+        generation: 1,
+        key_id: KeyId(2),
+        rotated_at: NOW + 120,
+        rotated_before: NOW,
+        idle: NOW + 120 + 604_800,
+        ..made
+    };
+
+    same!(case.table.refresh_session(&rotation).await?, WriteResult::Applied(rotated.clone()));
+
+    same!(case.table.read_session(&rotation.at).await?, Some(rotated.clone()));
+    // The SDK's repetition meets its own condition.
+    refused(&case, &rotation, &rotated).await
+}
+
+async fn a_rotation_takes_its_family_and_its_generation(case: Case) -> Verdict {
+    let (made, rotation) = opened(&case).await?;
+    refused(&case, &RefreshWrite { family: family(2), ..rotation.clone() }, &made).await?;
+    refused(&case, &RefreshWrite { generation: 1, ..rotation.clone() }, &made).await?;
+
+    let WriteResult::Applied(rotated) = case.table.refresh_session(&rotation).await? else {
+        return Err(super::Broken("refused".to_owned()));
+    };
+
+    // Long after: only the generation stands against it.
+    refused(&case, &RefreshWrite { now: NOW + 900, rotated_until: NOW + 780, ..rotation }, &rotated).await
+}
+
+async fn a_rotation_takes_its_age(case: Case) -> Verdict {
+    let (made, rotation) = opened(&case).await?;
+    refused(&case, &RefreshWrite { rotated_until: NOW - 1, ..rotation.clone() }, &made).await?;
+    same!(matches!(case.table.refresh_session(&rotation).await?, WriteResult::Applied(_)), true);
+    Ok(())
+}
+
+async fn a_rotation_takes_a_session_that_has_not_run_out(case: Case) -> Verdict {
+    let mut made = Session { idle: NOW + 200, absolute: NOW + 300, ..session(1, NOW) };
+    same_open(&case, &made).await?;
+    let at = case.at(&made);
+    refused(&case, &rotation(at.clone(), &made, 200), &made).await?;
+
+    made = Session { idle: NOW + 300, absolute: NOW + 200, ..made };
+    same_open(&case, &made).await?;
+    refused(&case, &rotation(at.clone(), &made, 200), &made).await?;
+    same!(matches!(case.table.refresh_session(&rotation(at, &made, 199)).await?, WriteResult::Applied(_)), true);
+    Ok(())
+}
+
+async fn a_rotation_takes_a_session_made_after_the_brake(case: Case) -> Verdict {
+    let (made, rotation) = opened(&case).await?;
+    refused(&case, &RefreshWrite { not_before: NOW + 1, ..rotation.clone() }, &made).await?;
+    let on_time = RefreshWrite { not_before: NOW, ..rotation };
+    same!(matches!(case.table.refresh_session(&on_time).await?, WriteResult::Applied(_)), true);
+    Ok(())
+}
+
+async fn a_rotation_of_nothing_is_refused_and_makes_nothing(case: Case) -> Verdict {
+    let made = session(1, NOW);
+    let rotation = rotation(case.at(&made), &made, 120);
+    same!(case.table.refresh_session(&rotation).await?, WriteResult::Refused(None));
+    same!(case.items().await, Vec::new());
+    Ok(())
+}
+
+async fn a_session_is_ended_by_its_family_only(case: Case) -> Verdict {
+    let (made, rotation) = opened(&case).await?;
+    case.table.revoke_session(&rotation.at, family(2)).await?;
+    same!(case.table.read_session(&rotation.at).await?, Some(made.clone()));
+
+    case.table.revoke_session(&rotation.at, made.family).await?;
+
+    same!(case.table.read_session(&rotation.at).await?, None);
+    same!(case.table.refresh_session(&rotation).await?, WriteResult::Refused(None));
+    // Of what is not there nothing is to be ended.
+    case.table.revoke_session(&rotation.at, made.family).await?;
+    Ok(())
+}
+
+async fn a_logout_ends_the_session_of_its_login_only(case: Case) -> Verdict {
+    let (made, rotation) = opened(&case).await?;
+    for other in [NOW - 1, NOW + 1] {
+        case.table.log_out_session(&rotation.at, other).await?;
+        same!(case.table.read_session(&rotation.at).await?, Some(made.clone()));
+    }
+    same!(matches!(case.table.refresh_session(&rotation).await?, WriteResult::Applied(_)), true);
+
+    // A rotation does not change when the login was.
+    case.table.log_out_session(&rotation.at, NOW).await?;
+
+    same!(case.table.read_session(&rotation.at).await?, None);
+    case.table.log_out_session(&rotation.at, NOW).await?;
+    Ok(())
+}
+
+async fn all_under_a_users_key_is_listed_and_nothing_else(case: Case) -> Verdict {
+    let neighbour = case.other(1)?;
+    let (one, two) = (session(1, NOW), Session { device: DeviceId([2; 16]), ..session(2, NOW + 5) });
+    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.put_session(&case.at(&one), &one).await?;
+    case.table.put_session(&case.at(&two), &two).await?;
+    case.table.put_session(&neighbour.at(&one), &one).await?;
+
+    let mut listed = case.table.list_user_items(&case.user).await?;
+    listed.sessions.sort_by_key(|session| session.created_at);
+    same!(listed.sessions, vec![one.clone(), two]);
+    same!(listed.user.and_then(|user| user.first_login), Some(NOW));
+    let alone = case.table.list_user_items(&neighbour.user).await?;
+    same!((alone.user, alone.sessions), (None, vec![one.clone()]));
+    let nobody = SessionRef { user: case.other(2)?.user, ..case.at(&one) };
+    same!(case.table.list_user_items(&nobody.user).await?, UserItems::default());
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! User items: keys, attempts, blocks, deletion.
+
+use super::{Case, NOW, Value, Verdict, every, same};
+use shared::{
+    ids::UnionId,
+    session::{PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus},
+    store::TakeError,
+};
+
+every! {
+    the_first_login_makes_the_user_and_its_repetition_is_the_first_still,
+    another_key_moves_the_current_one_aside_for_ten_minutes,
+    the_same_key_again_leaves_the_previous_one_where_it_is,
+    the_claims_of_the_last_two_logins_are_known,
+    a_unionid_is_remembered_of_a_user_only,
+    thirty_attempts_an_hour_and_the_hour_begins_with_the_first,
+    a_phone_claim_is_known_for_this_hour_and_the_next,
+    nobody_has_attempts_without_a_login,
+    a_blocked_user_does_not_log_in,
+    a_block_of_nobody_and_of_a_deleted_user_stays,
+    a_block_keeps_its_time_and_is_lifted_once,
+    a_deleted_user_is_gone,
+    a_running_count_outlives_its_user_for_its_hour,
+    a_block_outlives_its_user,
+}
+
+async fn the_first_login_makes_the_user_and_its_repetition_is_the_first_still(case: Case) -> Verdict {
+    let first = case.login(1, NOW);
+    same!(case.table.read_user(&case.user).await?, None);
+    same!(case.table.record_login(&first).await?, UserStatus::New);
+    same!(case.table.record_login(&first).await?, UserStatus::New);
+    same!(case.table.record_login(&case.login(1, NOW + 7)).await?, UserStatus::Known);
+
+    let expected = User {
+        first_login: Some(NOW),
+        last_login: Some(NOW + 7),
+        first_family: Some(first.family),
+        current_key: Some(vec![1; 32]),
+        ..User::default()
+    };
+    same!(case.table.read_user(&case.user).await?, Some(expected));
+    Ok(())
+}
+
+fn keys(current: u8, previous: Option<u8>) -> SealedSessionKeys {
+    SealedSessionKeys { current: Some(vec![current; 32]), previous: previous.map(|key| vec![key; 32]) }
+}
+
+async fn another_key_moves_the_current_one_aside_for_ten_minutes(case: Case) -> Verdict {
+    case.table.record_login(&case.login(1, NOW)).await?;
+    same!(case.table.take_session_keys(&case.user, None, NOW).await?, keys(1, None));
+
+    case.table.record_login(&case.login(2, NOW + 5)).await?;
+
+    let until = NOW + 5 + PREVIOUS_KEY;
+    same!(case.table.take_session_keys(&case.user, None, until - 1).await?, keys(2, Some(1)));
+    same!(case.table.take_session_keys(&case.user, None, until).await?, keys(2, None));
+    Ok(())
+}
+
+async fn the_same_key_again_leaves_the_previous_one_where_it_is(case: Case) -> Verdict {
+    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.record_login(&case.login(2, NOW + 1)).await?;
+
+    // Once as the SDK repeats it, once under another key of the ring.
+    case.table.record_login(&case.login(2, NOW + 1)).await?;
+    let mut turned = case.login(2, NOW + 2);
+    turned.fingerprints.reverse();
+    same!(case.table.record_login(&turned).await?, UserStatus::Known);
+    same!(case.table.record_login(&case.login(2, NOW + 3)).await?, UserStatus::Known);
+
+    same!(case.table.take_session_keys(&case.user, None, NOW + 4).await?, keys(2, Some(1)));
+    same!(case.table.read_user(&case.user).await?.and_then(|user| user.last_login), Some(NOW + 3));
+    Ok(())
+}
+
+async fn the_claims_of_the_last_two_logins_are_known(case: Case) -> Verdict {
+    for (at, code) in (NOW..).zip(["a", "b", "c"]) {
+        let login = UserLogin { idempotency_record: Some(case.claim(code)), ..case.login(1, at) };
+        case.table.record_login(&login).await?;
+    }
+    let claims = case.table.read_user(&case.user).await?.unwrap_or_default().login_records;
+    same!(claims, vec![case.claim("c"), case.claim("b")]);
+    Ok(())
+}
+
+async fn a_unionid_is_remembered_of_a_user_only(case: Case) -> Verdict {
+    let unionid = |text| UnionId::parse(text);
+    case.table.remember_unionid(&case.user, &unionid("u1")?).await?;
+    same!(case.table.read_user(&case.user).await?, None);
+
+    let login = UserLogin { unionid: Some(unionid("u2")?), ..case.login(1, NOW) };
+    case.table.record_login(&login).await?;
+    same!(case.table.read_user(&case.user).await?.and_then(|user| user.unionid), Some(unionid("u2")?));
+    case.table.remember_unionid(&case.user, &unionid("u3")?).await?;
+    case.table.record_login(&case.login(1, NOW)).await?;
+    same!(case.table.read_user(&case.user).await?.and_then(|user| user.unionid), Some(unionid("u3")?));
+    Ok(())
+}
+
+/// What an attempt is refused with, in seconds to wait.
+fn refused(taken: &Result<SealedSessionKeys, TakeError>) -> Option<u64> {
+    match taken {
+        Err(TakeError::RateLimited { retry_after }) => Some(*retry_after),
+        _ => None,
+    }
+}
+
+async fn thirty_attempts_an_hour_and_the_hour_begins_with_the_first(case: Case) -> Verdict {
+    case.table.record_login(&case.login(1, NOW)).await?;
+    for at in 1..=u64::from(TRIES) {
+        case.table.take_session_keys(&case.user, None, NOW + at).await?;
+    }
+    let over = NOW + 1 + TRIES_WINDOW;
+    same!(refused(&case.table.take_session_keys(&case.user, None, NOW + 31).await), Some(over - NOW - 31));
+    // A login gives no more of them.
+    case.table.record_login(&case.login(2, NOW + 32)).await?;
+    same!(refused(&case.table.take_session_keys(&case.user, None, over - 1).await), Some(1));
+
+    for (tries, at) in [(1, over), (2, over + 1)] {
+        case.table.take_session_keys(&case.user, None, at).await?;
+        same!(case.table.read_user(&case.user).await?.and_then(|user| user.tries), Some((tries, over)));
+    }
+    // An hour that was not used up is over as well.
+    case.table.take_session_keys(&case.user, None, over + TRIES_WINDOW).await?;
+    same!(case.table.read_user(&case.user).await?.and_then(|user| user.tries), Some((1, over + TRIES_WINDOW)));
+    Ok(())
+}
+
+async fn a_phone_claim_is_known_for_this_hour_and_the_next(case: Case) -> Verdict {
+    case.table.record_login(&case.login(1, NOW)).await?;
+    let known = async || {
+        let mut claims: Vec<_> = case.table.read_user(&case.user).await?.unwrap_or_default().phone_records;
+        claims.sort_by(|one, two| one.as_str().cmp(two.as_str()));
+        Ok::<_, super::Broken>(claims)
+    };
+    let sorted = |codes: &[&str]| {
+        let mut claims: Vec<_> = codes.iter().map(|code| case.claim(code)).collect();
+        claims.sort_by(|one, two| one.as_str().cmp(two.as_str()));
+        claims
+    };
+    for code in ["a", "b", "b"] {
+        case.table.take_session_keys(&case.user, Some(&case.claim(code)), NOW).await?;
+    }
+    same!(known().await?, sorted(&["a", "b"]));
+
+    case.table.take_session_keys(&case.user, Some(&case.claim("c")), NOW + TRIES_WINDOW).await?;
+    same!(known().await?, sorted(&["a", "b", "c"]));
+    case.table.take_session_keys(&case.user, None, NOW + 2 * TRIES_WINDOW).await?;
+    same!(known().await?, sorted(&["c"]));
+    case.table.take_session_keys(&case.user, None, NOW + 3 * TRIES_WINDOW).await?;
+    same!(known().await?, sorted(&[]));
+    Ok(())
+}
+
+async fn nobody_has_attempts_without_a_login(case: Case) -> Verdict {
+    same!(matches!(case.table.take_session_keys(&case.user, None, NOW).await, Err(TakeError::NoUser)), true);
+    same!(case.items().await, Vec::new());
+    Ok(())
+}
+
+async fn a_blocked_user_does_not_log_in(case: Case) -> Verdict {
+    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.block_user(&case.user, NOW + 1).await?;
+
+    let before = case.items().await;
+    same!(case.table.record_login(&case.login(1, NOW + 2)).await?, UserStatus::Blocked);
+    same!(case.table.record_login(&case.login(2, NOW + 3)).await?, UserStatus::Blocked);
+    same!(case.items().await, before);
+    Ok(())
+}
+
+/// A user would escape by deleting themselves before, and TTL would lift the block from what is left.
+async fn a_block_of_nobody_and_of_a_deleted_user_stays(case: Case) -> Verdict {
+    same!(case.table.block_user(&case.user, NOW).await?, NOW);
+    same!(case.table.record_login(&case.login(1, NOW)).await?, UserStatus::Blocked);
+    same!(case.table.unblock_user(&case.user, NOW).await?, true);
+    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.take_session_keys(&case.user, None, NOW).await?;
+    case.table.erase_user(&case.user, NOW).await?;
+
+    same!(case.table.block_user(&case.user, NOW + 1).await?, NOW + 1);
+    same!(case.table.record_login(&case.login(1, NOW + 2)).await?, UserStatus::Blocked);
+    same!(case.attribute("ttl").await, None);
+    Ok(())
+}
+
+async fn a_block_keeps_its_time_and_is_lifted_once(case: Case) -> Verdict {
+    same!(case.table.unblock_user(&case.user, NOW).await?, false);
+    same!(case.items().await, Vec::new());
+    case.table.record_login(&case.login(1, NOW)).await?;
+    same!(case.table.unblock_user(&case.user, NOW).await?, false);
+    same!(case.table.block_user(&case.user, NOW + 1).await?, NOW + 1);
+    same!(case.table.block_user(&case.user, NOW + 2).await?, NOW + 1);
+
+    same!(case.table.unblock_user(&case.user, NOW + 3).await?, true);
+    same!(case.table.unblock_user(&case.user, NOW + 3).await?, false);
+
+    same!(case.table.record_login(&case.login(1, NOW + 4)).await?, UserStatus::Known);
+    same!(case.attribute("ttl").await, None);
+    Ok(())
+}
+
+async fn a_deleted_user_is_gone(case: Case) -> Verdict {
+    case.table.erase_user(&case.user, NOW).await?;
+    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.erase_user(&case.user, NOW).await?;
+    same!(case.items().await, Vec::new());
+
+    // A count whose hour is over holds nothing.
+    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.take_session_keys(&case.user, None, NOW).await?;
+    case.table.erase_user(&case.user, NOW + TRIES_WINDOW).await?;
+    same!(case.items().await, Vec::new());
+    Ok(())
+}
+
+async fn a_running_count_outlives_its_user_for_its_hour(case: Case) -> Verdict {
+    let full = UserLogin {
+        unionid: Some(UnionId::parse("u1")?),
+        idempotency_record: Some(case.claim("l")),
+        ..case.login(1, NOW)
+    };
+    case.table.record_login(&full).await?;
+    case.table.record_login(&UserLogin { idempotency_record: Some(case.claim("m")), ..case.login(2, NOW) }).await?;
+    for _ in 0..TRIES {
+        case.table.take_session_keys(&case.user, Some(&case.claim("p")), NOW).await?;
+    }
+
+    case.table.erase_user(&case.user, NOW + 1).await?;
+
+    let left = User { tries: Some((TRIES, NOW)), ..User::default() };
+    same!(case.table.read_user(&case.user).await?, Some(left));
+    let names: Vec<_> = case.items().await.into_iter().flat_map(|(_, item)| item.into_keys()).collect();
+    same!(names, ["tries", "tries_from", "ttl"]);
+    same!(case.attribute("ttl").await, Some(Value::Number(NOW + TRIES_WINDOW)));
+    case.table.remember_unionid(&case.user, &UnionId::parse("u1")?).await?;
+    same!(case.attribute("unionid").await, None);
+
+    same!(case.table.record_login(&case.login(1, NOW + 2)).await?, UserStatus::New);
+    same!(case.attribute("ttl").await, None);
+    same!(refused(&case.table.take_session_keys(&case.user, None, NOW + 2).await), Some(TRIES_WINDOW - 2));
+    Ok(())
+}
+
+async fn a_block_outlives_its_user(case: Case) -> Verdict {
+    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.block_user(&case.user, NOW + 1).await?;
+    case.table.erase_user(&case.user, NOW + 2).await?;
+
+    let left = User { blocked_at: Some(NOW + 1), ..User::default() };
+    same!(case.table.read_user(&case.user).await?, Some(left));
+    same!(case.attribute("ttl").await, None);
+    same!(case.table.block_user(&case.user, NOW + 3).await?, NOW + 1);
+    same!(case.table.record_login(&case.login(1, NOW + 4)).await?, UserStatus::Blocked);
+
+    same!(case.table.unblock_user(&case.user, NOW + 5).await?, true);
+    same!(case.attribute("ttl").await, Some(Value::Number(NOW + 5 + TRIES_WINDOW)));
+    same!(case.table.record_login(&case.login(1, NOW + 6)).await?, UserStatus::New);
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! What is kept for a while: claims and platform tokens.
+
+use async_trait::async_trait;
+
+use super::{Clause, Item, Items, Key, MemoryTable, at_most, bytes, get_bytes, get_number, is, number};
+use shared::{
+    clock::Secs,
+    ids::AppId,
+    session::idempotency::{CodeHash, IdempotencyRecord},
+    store::{
+        StoreError,
+        grants::{EraseIdempotencyRecord, KeepIdempotencyRecord, KeepPlatformToken, LeaseHolder, StoredPlatformToken},
+    },
+};
+
+fn record_key(code: &CodeHash) -> Key {
+    (format!("code#{}", code.as_str()), "code".to_owned())
+}
+
+fn token_key(appid: &AppId) -> Key {
+    (format!("app#{appid}"), "access_token".to_owned())
+}
+
+#[async_trait]
+impl KeepIdempotencyRecord for MemoryTable {
+    async fn put_idempotency_record(&self, record: &IdempotencyRecord) -> Result<(), StoreError> {
+        let put = |items: &mut Items| {
+            let item = Item::from([
+                ("sealed", bytes(record.sealed.clone())),
+                ("until", number(record.expires_at)),
+                ("ttl", number(record.expires_at)),
+            ]);
+            items.insert(record_key(&record.code), item);
+        };
+        self.send(put).await
+    }
+
+    async fn get_idempotency_record(&self, code: &CodeHash) -> Result<Option<IdempotencyRecord>, StoreError> {
+        let get = |items: &mut Items| {
+            let item = items.get(&record_key(code))?;
+            let (sealed, expires_at) = (get_bytes(item, "sealed")?.to_vec(), get_number(item, "until")?);
+            Some(IdempotencyRecord { code: code.clone(), sealed, expires_at })
+        };
+        self.send(get).await
+    }
+}
+
+#[async_trait]
+impl EraseIdempotencyRecord for MemoryTable {
+    async fn erase_idempotency_record(&self, code: &CodeHash) -> Result<(), StoreError> {
+        self.send(|items| drop(items.remove(&record_key(code)))).await
+    }
+}
+
+impl MemoryTable {
+    /// Changes a platform token if the lease on it is the holder's.
+    async fn if_held(
+        &self,
+        (appid, holder): (&AppId, LeaseHolder),
+        clause: Clause,
+        token: Option<&StoredPlatformToken>,
+    ) -> Result<(), StoreError> {
+        let update = |items: &mut Items| {
+            let item = items.get(&token_key(appid));
+            if !self.and(clause, item.is_some_and(|item| is(item, "holder", &bytes(holder.0)))) {
+                return;
+            }
+            let item = items.entry(token_key(appid)).or_default();
+            item.retain(|name, _| !["leased_until", "holder"].contains(name));
+            if let Some(token) = token {
+                item.insert("sealed", bytes(token.sealed.clone()));
+                item.insert("renew_at", number(token.renew_at));
+                item.insert("expires_at", number(token.expires_at));
+                item.insert("ttl", number(token.expires_at + 86_400));
+            }
+        };
+        self.send(update).await
+    }
+}
+
+#[async_trait]
+impl KeepPlatformToken for MemoryTable {
+    async fn stored(&self, appid: &AppId) -> Result<Option<StoredPlatformToken>, StoreError> {
+        let get = |items: &mut Items| {
+            let item = items.get(&token_key(appid))?;
+            Some(StoredPlatformToken {
+                sealed: get_bytes(item, "sealed")?.to_vec(),
+                renew_at: get_number(item, "renew_at")?,
+                expires_at: get_number(item, "expires_at")?,
+            })
+        };
+        self.send(get).await
+    }
+
+    async fn lease(&self, appid: &AppId, holder: LeaseHolder, now: Secs, until: Secs) -> Result<bool, StoreError> {
+        let update = |items: &mut Items| {
+            let there = items.get(&token_key(appid)).cloned().unwrap_or_default();
+            let may = self.or(Clause::LeaseFree, !there.contains_key("leased_until"))
+                || self.or(Clause::LeaseOver, at_most(&there, "leased_until", now))
+                || self.or(Clause::LeaseOwn, is(&there, "holder", &bytes(holder.0)));
+            if may {
+                let item = items.entry(token_key(appid)).or_default();
+                item.insert("leased_until", number(until));
+                item.insert("holder", bytes(holder.0));
+            }
+            may
+        };
+        self.send(update).await
+    }
+
+    async fn release(&self, appid: &AppId, holder: LeaseHolder) -> Result<(), StoreError> {
+        self.if_held((appid, holder), Clause::ReleaseOwn, None).await
+    }
+
+    async fn keep(&self, appid: &AppId, holder: LeaseHolder, token: &StoredPlatformToken) -> Result<(), StoreError> {
+        self.if_held((appid, holder), Clause::KeepOwn, Some(token)).await
+    }
+}

@@ -1,0 +1,298 @@
+//! User items.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+use super::{Clause, Item, Items, Key, MemoryTable, Value, above, at_most, bytes, get_bytes, get_number, get_text};
+use super::{number, text};
+use shared::{
+    clock::Secs,
+    ids::{Family, UnionId, UserRef},
+    session::{
+        PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus, WriteResult,
+        idempotency::CodeHash,
+    },
+    store::{
+        StoreError, TakeError,
+        grants::{BlockUser, EraseUser, ReadUser, RecordLogin, RememberUnionid, TakeSessionKeys},
+    },
+};
+
+pub(super) fn partition(user: &UserRef) -> String {
+    format!("{}#{}", user.appid, user.openid.expose())
+}
+
+fn key(user: &UserRef) -> Key {
+    (partition(user), "user".to_owned())
+}
+
+pub(super) fn to_user(item: &Item) -> User {
+    let logins = ["login_claim", "login_claim_before"].into_iter().filter_map(|name| get_text(item, name));
+    let phones = ["phone_claims", "phone_claims_before"].into_iter().flat_map(|name| texts(item, name));
+    User {
+        first_login: get_number(item, "first_login"),
+        last_login: get_number(item, "last_login"),
+        first_family: first_family(item),
+        unionid: get_text(item, "unionid").and_then(|unionid| UnionId::parse(unionid).ok()),
+        blocked_at: get_number(item, "blocked_at"),
+        current_key: get_bytes(item, "current_key").map(<[u8]>::to_vec),
+        tries: tries(item).zip(get_number(item, "tries_from")),
+        login_records: logins.map(CodeHash::stored).collect(),
+        phone_records: phones.map(|hash| CodeHash::stored(&hash)).collect(),
+    }
+}
+
+fn to_keys(item: &Item, now: Secs) -> SealedSessionKeys {
+    let key = |name| get_bytes(item, name).map(<[u8]>::to_vec);
+    SealedSessionKeys {
+        current: key("current_key"),
+        previous: key("previous_key").filter(|_| above(item, "previous_until", now)),
+    }
+}
+
+fn texts(item: &Item, name: &str) -> BTreeSet<String> {
+    if let Some(Value::Texts(texts)) = item.get(name) { texts.clone() } else { BTreeSet::new() }
+}
+
+fn tries(item: &Item) -> Option<u32> {
+    get_number(item, "tries").and_then(|tries| tries.try_into().ok())
+}
+
+fn first_family(item: &Item) -> Option<Family> {
+    get_bytes(item, "first_family").and_then(|bytes| bytes.try_into().ok()).map(Family)
+}
+
+fn is_blocked(item: &Item) -> bool {
+    item.contains_key("blocked_at")
+}
+
+fn has_logged_in(item: &Item) -> bool {
+    item.contains_key("first_login")
+}
+
+/// What moves aside, or `NULL` where there was none.
+fn moved(item: &Item, name: &str) -> Value {
+    item.get(name).cloned().unwrap_or(Value::Null)
+}
+
+/// What every login writes; `shift` where its key is another one.
+fn write_login(item: &mut Item, login: &UserLogin, shift: bool) {
+    if shift {
+        item.insert("previous_key", moved(item, "current_key"));
+        item.insert("previous_until", number(login.at + PREVIOUS_KEY));
+    }
+    item.insert("current_key", bytes(login.key.clone()));
+    item.insert("fingerprint", bytes(login.fingerprints.first().copied().unwrap_or_default()));
+    item.insert("last_login", number(login.at));
+    item.entry("first_login").or_insert_with(|| number(login.at));
+    item.entry("first_family").or_insert_with(|| bytes(login.family.0));
+    if let Some(unionid) = &login.unionid {
+        item.insert("unionid", text(unionid.expose()));
+    }
+    if let Some(claim) = &login.idempotency_record {
+        item.insert("login_claim_before", moved(item, "login_claim"));
+        item.insert("login_claim", text(claim.as_str()));
+    }
+    item.remove("ttl");
+}
+
+impl MemoryTable {
+    /// Updates an item, there or not, if a condition holds.
+    async fn update(
+        &self,
+        user: &UserRef,
+        condition: impl Fn(Option<&Item>) -> bool + Send + Sync,
+        change: impl Fn(&mut Item) + Send + Sync,
+    ) -> Result<WriteResult<Item>, StoreError> {
+        let key = key(user);
+        let update = |items: &mut Items| {
+            let there = items.get(&key);
+            if !condition(there) {
+                return WriteResult::Refused(there.cloned());
+            }
+            let item = items.entry(key.clone()).or_default();
+            change(item);
+            WriteResult::Applied(item.clone())
+        };
+        self.send(update).await
+    }
+
+    /// Takes everything personal out of a user item; false if neither a count nor a block holds it.
+    async fn strip(&self, user: &UserRef) -> Result<bool, StoreError> {
+        let personal =
+            |item: &mut Item| item.retain(|name, _| ["tries", "tries_from", "blocked_at", "ttl"].contains(name));
+        let is_held = |item: Option<&Item>| self.and(Clause::StripBlocked, item.is_some_and(is_blocked));
+        if let WriteResult::Applied(_) = self.update(user, is_held, personal).await? {
+            return Ok(true);
+        }
+        let is_counted = |item: Option<&Item>| {
+            self.and(Clause::StripNotBlocked, !item.is_some_and(is_blocked))
+                && self.and(Clause::StripCounted, item.is_some_and(|item| item.contains_key("tries_from")))
+        };
+        let run_out = |item: &mut Item| {
+            personal(item);
+            item.insert("ttl", number(get_number(item, "tries_from").unwrap_or_default() + TRIES_WINDOW));
+        };
+        Ok(matches!(self.update(user, is_counted, run_out).await?, WriteResult::Applied(_)))
+    }
+}
+
+#[async_trait]
+impl RecordLogin for MemoryTable {
+    async fn record_login(&self, login: &UserLogin) -> Result<UserStatus, StoreError> {
+        let is_another_key = |item: Option<&Item>| {
+            let stored = item.and_then(|item| get_bytes(item, "fingerprint"));
+            let differs = stored.is_some_and(|stored| !login.fingerprints.iter().any(|known| known == stored));
+            self.and(Clause::LoginNotBlocked, !item.is_some_and(is_blocked))
+                && (self.or(Clause::ShiftNoKey, stored.is_none())
+                    || stored.is_some() && self.and(Clause::ShiftOtherKey, differs))
+        };
+        let shifts = self.or(Clause::ShiftKeeps, true);
+        let mut what = self.update(&login.user, is_another_key, |item| write_login(item, login, shifts)).await?;
+        if matches!(&what, WriteResult::Refused(Some(item)) if !is_blocked(item)) {
+            let not_blocked = |item: Option<&Item>| self.and(Clause::SameKeyNotBlocked, !item.is_some_and(is_blocked));
+            what = self.update(&login.user, not_blocked, |item| write_login(item, login, false)).await?;
+        }
+        Ok(match what {
+            WriteResult::Applied(item) if first_family(&item) == Some(login.family) => UserStatus::New,
+            WriteResult::Applied(_) => UserStatus::Known,
+            WriteResult::Refused(_) => UserStatus::Blocked,
+        })
+    }
+}
+
+#[async_trait]
+impl RememberUnionid for MemoryTable {
+    async fn remember_unionid(&self, user: &UserRef, unionid: &UnionId) -> Result<(), StoreError> {
+        let of_user = |item: Option<&Item>| self.and(Clause::UnionidOfUser, item.is_some_and(has_logged_in));
+        let set = |item: &mut Item| drop(item.insert("unionid", text(unionid.expose())));
+        self.update(user, of_user, set).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl ReadUser for MemoryTable {
+    async fn read_user(&self, user: &UserRef) -> Result<Option<User>, StoreError> {
+        self.send(|items| items.get(&key(user)).map(to_user)).await
+    }
+}
+
+#[async_trait]
+impl TakeSessionKeys for MemoryTable {
+    async fn take_session_keys(
+        &self,
+        user: &UserRef,
+        claim: Option<&CodeHash>,
+        now: Secs,
+    ) -> Result<SealedSessionKeys, TakeError> {
+        let hour_ago = now.saturating_sub(TRIES_WINDOW);
+        let runs = |item: Option<&Item>| {
+            item.is_some_and(|item| {
+                self.and(Clause::CountHour, above(item, "tries_from", hour_ago))
+                    && self.and(Clause::CountMost, tries(item).is_some_and(|tries| tries < TRIES))
+            })
+        };
+        let count = |item: &mut Item| {
+            item.insert("tries", number(tries(item).unwrap_or_default() + 1));
+            if let Some(claim) = claim {
+                let mut claims = texts(item, "phone_claims");
+                claims.insert(claim.as_str().to_owned());
+                item.insert("phone_claims", Value::Texts(claims));
+            }
+        };
+        let runs_not = |item: Option<&Item>| {
+            let over = |item: &Item| {
+                self.or(Clause::FirstNoHour, !item.contains_key("tries_from"))
+                    || item.contains_key("tries_from")
+                        && self.and(Clause::FirstHourOver, at_most(item, "tries_from", hour_ago))
+            };
+            item.map_or(self.and(Clause::FirstOfUser, false), over)
+        };
+        let begin = |item: &mut Item| {
+            item.insert("tries", number(1_u32));
+            item.insert("tries_from", number(now));
+            item.insert("phone_claims_before", moved(item, "phone_claims"));
+            item.remove("phone_claims");
+            if let Some(claim) = claim {
+                item.insert("phone_claims", Value::Texts([claim.as_str().to_owned()].into()));
+            }
+        };
+        for _ in 0..3 {
+            let refused = match self.update(user, runs, count).await? {
+                WriteResult::Applied(item) => return Ok(to_keys(&item, now)),
+                WriteResult::Refused(item) => item.ok_or(TakeError::NoUser)?,
+            };
+            let over = get_number(&refused, "tries_from").unwrap_or(0) + TRIES_WINDOW;
+            if over > now && tries(&refused).unwrap_or(0) >= TRIES {
+                return Err(TakeError::RateLimited { retry_after: over - now });
+            }
+            if let WriteResult::Applied(item) = self.update(user, runs_not, begin).await? {
+                return Ok(to_keys(&item, now));
+            }
+        }
+        Err(TakeError::Store(StoreError::Throttled))
+    }
+}
+
+#[async_trait]
+impl BlockUser for MemoryTable {
+    async fn block_user(&self, user: &UserRef, now: Secs) -> Result<Secs, StoreError> {
+        let block = |item: &mut Item| {
+            item.entry("blocked_at").or_insert_with(|| number(now));
+            item.remove("ttl");
+        };
+        let (WriteResult::Applied(item) | WriteResult::Refused(Some(item))) =
+            self.update(user, |_| true, block).await?
+        else {
+            return Err(StoreError::Corrupt { attribute: "blocked_at" });
+        };
+        get_number(&item, "blocked_at").ok_or(StoreError::Corrupt { attribute: "blocked_at" })
+    }
+
+    async fn unblock_user(&self, user: &UserRef, now: Secs) -> Result<bool, StoreError> {
+        let of_a_user = |item: Option<&Item>| {
+            self.and(Clause::UnblockBlocked, item.is_some_and(is_blocked))
+                && self.and(Clause::UnblockUser, item.is_some_and(has_logged_in))
+        };
+        let lift = |item: &mut Item| drop(item.remove("blocked_at"));
+        if let WriteResult::Applied(_) = self.update(user, of_a_user, lift).await? {
+            return Ok(true);
+        }
+        let bare = |item: Option<&Item>| {
+            self.and(Clause::UnblockBareBlocked, item.is_some_and(is_blocked))
+                && self.and(Clause::UnblockBareNoUser, !item.is_some_and(has_logged_in))
+        };
+        let run_out = |item: &mut Item| {
+            item.remove("blocked_at");
+            item.insert("ttl", number(now + TRIES_WINDOW));
+        };
+        Ok(matches!(self.update(user, bare, run_out).await?, WriteResult::Applied(_)))
+    }
+}
+
+#[async_trait]
+impl EraseUser for MemoryTable {
+    async fn erase_user(&self, user: &UserRef, now: Secs) -> Result<(), StoreError> {
+        let hour_ago = now.saturating_sub(TRIES_WINDOW);
+        let key = key(user);
+        let delete = |items: &mut Items| {
+            let nothing = Item::new();
+            let item = items.get(&key).unwrap_or(&nothing);
+            let may = self.and(Clause::EraseNotBlocked, !is_blocked(item))
+                && (self.or(Clause::EraseNoHour, !item.contains_key("tries_from"))
+                    || item.contains_key("tries_from")
+                        && self.and(Clause::EraseHourOver, at_most(item, "tries_from", hour_ago)));
+            if may {
+                items.remove(&key);
+            }
+            may
+        };
+        for _ in 0..3 {
+            if self.send(delete).await? || self.strip(user).await? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Throttled)
+    }
+}
