@@ -21,11 +21,6 @@ use crate::fault::Reset;
 /// How long to wait for a descriptor to come free.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
-/// The service's way to drop a connection without a byte.
-#[derive(Debug, thiserror::Error)]
-#[error("reset by script")]
-struct ResetByScript;
-
 pub(crate) async fn accept(
     listener: TcpListener,
     router: Router,
@@ -66,19 +61,20 @@ async fn outlive(error: io::Error) -> io::Result<()> {
 async fn converse(stream: TcpStream, router: Router) {
     // Best effort: without it the second half of a slow body may come later than scripted.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| answer(router.clone(), request));
+    let service = service_fn(move |request| respond(router.clone(), request));
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let ended = (&mut connection).await;
-    if ended.is_err_and(|error| error.source().is_some_and(<dyn Error>::is::<ResetByScript>)) {
-        // With nothing lingering, closing sends RST and not FIN.
+    if ended.is_err_and(|error| error.source().is_some_and(<dyn Error>::is::<Reset>)) {
+        // Without lingering, closing sends RST and not FIN.
         let _ = connection.into_parts().io.into_inner().set_zero_linger();
     }
 }
 
-async fn answer(router: Router, request: hyper::Request<Incoming>) -> Result<Response, ResetByScript> {
-    let response = match router.oneshot(request.map(Body::new)).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    };
-    if response.extensions().get::<Reset>().is_some() { Err(ResetByScript) } else { Ok(response) }
+/// An error drops the connection without a byte.
+async fn respond(router: Router, request: hyper::Request<Incoming>) -> Result<Response, Reset> {
+    let Ok(response) = router.oneshot(request.map(Body::new)).await;
+    match response.extensions().get() {
+        Some(reset) => Err(*reset),
+        None => Ok(response),
+    }
 }
