@@ -1,13 +1,12 @@
 //! The connections: HTTP/1.1 with keep-alive, and a real TCP reset where the script wants one.
 
 use std::error::Error;
-use std::io;
 use std::pin::pin;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use axum::serve::Listener;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,44 +17,21 @@ use tower::ServiceExt as _;
 
 use crate::fault::Reset;
 
-/// How long to wait for a descriptor to come free.
-const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
-
-pub(crate) async fn accept(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
+pub(crate) async fn accept(mut listener: TcpListener, router: Router, shutdown: impl Future<Output = ()> + Send) {
     let mut shutdown = pin!(shutdown);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(converse(stream, router.clone()));
-                }
-                Err(error) => outlive(error).await?,
-            },
+            // axum's own `accept` outlives clients that have left already and a shortage of file descriptors.
+            (stream, _) = Listener::accept(&mut listener) => {
+                connections.spawn(converse(stream, router.clone()));
+            }
             Some(_) = connections.join_next() => {}
         }
     }
-    // Not gracefully: a silent connection would never end by itself.
+    // Not gracefully, since a silent connection never ends by itself.
     connections.shutdown().await;
-    Ok(())
-}
-
-/// Passes over what is no fault of the listener: a client that left already, and a shortage that will end.
-async fn outlive(error: io::Error) -> io::Result<()> {
-    // ENFILE and EMFILE have no kind of their own.
-    match (error.kind(), error.raw_os_error()) {
-        (io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset, _) => Ok(()),
-        (_, Some(23 | 24)) => {
-            tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
-            Ok(())
-        }
-        _ => Err(error),
-    }
 }
 
 async fn converse(stream: TcpStream, router: Router) {

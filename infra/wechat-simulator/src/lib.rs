@@ -50,7 +50,6 @@ mod tokens;
 mod users;
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -81,8 +80,8 @@ impl Simulator {
     }
 
     /// Serves HTTP/1.1 until `shutdown` resolves, then drops every connection, the silent ones included.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
-        connection::accept(listener, routes::router(self.0), shutdown).await
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+        connection::accept(listener, routes::router(self.0), shutdown).await;
     }
 
     /// What `POST /sim/{route}` does, in process: `control("phone", json!({"user": "ada"}))`.

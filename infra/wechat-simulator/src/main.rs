@@ -36,7 +36,8 @@ async fn main() -> io::Result<()> {
     for app in &apps {
         writeln!(out, "  {}", app.appid)?;
     }
-    Simulator::new(apps).serve(listener, std::future::pending()).await
+    Simulator::new(apps).serve(listener, std::future::pending()).await;
+    Ok(())
 }
 
 fn read_apps(file: &Path) -> io::Result<Vec<App>> {

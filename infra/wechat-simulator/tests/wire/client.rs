@@ -21,7 +21,7 @@ pub(crate) struct Wire {
     pub(crate) address: SocketAddr,
     clock: Arc<AtomicU64>,
     pub(crate) app: App,
-    pub(crate) running: JoinHandle<io::Result<()>>,
+    pub(crate) running: JoinHandle<()>,
     pub(crate) stop: oneshot::Sender<()>,
 }
 

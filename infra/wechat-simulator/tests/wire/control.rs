@@ -62,6 +62,6 @@ async fn shutdown_ends_silent_connections_too() {
 
     wire.stop.send(()).unwrap();
 
-    wire.running.await.unwrap().unwrap();
+    wire.running.await.unwrap();
     assert!(matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_)));
 }
