@@ -264,7 +264,7 @@ async fn wechat(
     let url = format!("http://{}", address(&listener, settings.wechat_listen)?);
     let serving = simulator.clone();
     let serve = tokio::spawn(async move {
-        drop(serving.serve(listener, async move { drop(stopped.changed().await) }).await);
+        serving.serve(listener, async move { drop(stopped.changed().await) }).await;
     });
     Ok((url, Some(simulator), vec![serve]))
 }

@@ -5,11 +5,10 @@
 
 use serde_json::json;
 
-use crate::answer::{Outcome, Refusal};
-use crate::api::Call;
+use crate::call::{Call, Outcome, Refusal};
 use crate::state::State;
 
-pub(crate) fn answer(state: &mut State, call: &Call, now: u64) -> Outcome {
+pub(crate) fn exchange(state: &mut State, call: &Call, now: u64) -> Outcome {
     let appid = call.query("appid").ok_or(Refusal(41002))?;
     let secret = call.query("secret").ok_or(Refusal(41004))?;
     let text = call.query("js_code").ok_or(Refusal(41008))?;
@@ -28,7 +27,7 @@ pub(crate) fn answer(state: &mut State, call: &Call, now: u64) -> Outcome {
     if user.blocked {
         return Err(Refusal(40226));
     }
-    // The key of now, not of the code: with two codes in flight both exchanges get the later key.
+    // The current key, not that of the login: with two codes in flight both exchanges get the later key.
     let mut body = json!({ "openid": openid, "session_key": user.session_key });
     if let Some(unionid) = &user.unionid {
         body["unionid"] = json!(unionid);

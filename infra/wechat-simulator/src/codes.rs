@@ -1,13 +1,13 @@
 //! One-use codes of five minutes, for login and for phone numbers alike.
 //!
-//! A code that has expired is forgotten, so it cannot be told from one that never was: WeChat answers both alike.
+//! An expired code is forgotten, since WeChat answers it like one that never existed.
 
 use std::collections::{HashMap, VecDeque};
 
 /// The documents' life time of both kinds of code.
 const LIFE_SECONDS: u64 = 300;
 
-/// For whom a code was given out. The name, not the openid: that may change before the exchange.
+/// A code belongs to a user name, not to an openid, which may change before the exchange.
 pub(crate) struct Code {
     pub(crate) appid: String,
     pub(crate) user: String,
@@ -15,11 +15,10 @@ pub(crate) struct Code {
     expires_at: u64,
 }
 
-/// The codes of one kind.
 #[derive(Default)]
 pub(crate) struct Codes {
     by_text: HashMap<String, Code>,
-    /// Texts in the order of issue, which is the order of expiry: forgetting costs the same for a million logins.
+    /// In the order of issue, which is the order of expiry, so that no code is looked at before its time.
     issued: VecDeque<String>,
 }
 
@@ -31,12 +30,11 @@ impl Codes {
         self.issued.push_back(text.to_owned());
     }
 
-    /// The code, used or not, if it is within its life time. Redeeming it is setting `used`.
+    /// The code, used or not, within its life time. The caller that redeems it sets `used`.
     pub(crate) fn find(&mut self, text: &str, now: u64) -> Option<&mut Code> {
         self.by_text.get_mut(text).filter(|code| now < code.expires_at)
     }
 
-    /// All that are not forgotten.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &String> {
         self.by_text.keys()
     }

@@ -1,59 +1,34 @@
-//! The control routes: what the client, its buttons, the owner of the app and the saboteur do.
+//! The control routes: what a client, its user, the owner of the app and a test of faults can do.
 //!
-//! Every field that is not known is refused, so a misspelt one is not silently without effect.
+//! Unknown fields are refused, so that a misspelt one does not go unnoticed.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::opendata::{self, Profile, UserInfo, Watermark};
-use crate::phone_number::phone_info;
-use crate::push::{self, Wanted};
+use crate::error::ControlError;
+use crate::opendata::{self, PhoneInfo, Profile, UserInfo};
 use crate::script::{Entry, Fault};
-use crate::signature;
 use crate::state::{KeyRule, State};
 use crate::users::User;
+use crate::{push, signature};
 
-/// Why a control request had no effect.
-#[derive(Debug, thiserror::Error)]
-pub enum ControlError {
-    /// There is no such route under `/sim/`.
-    #[error("no such control route")]
-    UnknownRoute,
-    /// The body is not JSON, lacks a field, or has one too many.
-    #[error("unreadable request: {0}")]
-    Unreadable(String),
-    /// A value is out of its bounds.
-    #[error("{0}")]
-    OutOfBounds(&'static str),
-    /// The simulator does not answer for this app.
-    #[error("no such app: {0}")]
-    UnknownApp(String),
-    /// The session key that was planted is not the base64 of 16 bytes.
-    #[error("the user's session_key cannot encrypt: it is not the base64 of 16 bytes")]
-    UnusableKey,
-    /// The app has no push configuration.
-    #[error("the app has no push configuration: {{\"push\": {{\"token\": \"...\"}}}} beside its secret")]
-    NoPush,
-    /// The app's `EncodingAESKey` is missing, or does not stand for 32 bytes.
-    #[error("the app has no encoding_aes_key of 43 characters")]
-    UnusableAesKey,
-}
+type ControlResult = Result<Value, ControlError>;
 
-type Control = Result<Value, ControlError>;
-
-pub(crate) fn control(state: &mut State, route: &str, request: Value, now: u64) -> Control {
+pub(crate) fn control(state: &mut State, route: &str, request: Value, now: u64) -> ControlResult {
     match route {
         "login" => login(state, &read(request)?, now),
         "phone" => phone(state, &read(request)?, now),
         "userinfo" => userinfo(state, &read(request)?, now),
         "encrypt" => encrypt(state, &read(request)?),
-        "user" => set_user(state, read(request)?),
-        "settings" => set(state, &read(request)?),
-        "push" => push(state, &read(request)?, now),
+        "user" => change_user(state, read(request)?),
+        "settings" => change_settings(state, &read(request)?),
+        "push" => push::compose(state, &read(request)?, now),
         "script" => script(state, read(request)?),
-        "secret" => secret(state, read(request)?),
+        "secret" => change_secret(state, read(request)?),
         _ => Err(ControlError::UnknownRoute),
     }
 }
@@ -64,116 +39,97 @@ fn read<T: DeserializeOwned>(request: Value) -> Result<T, ControlError> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Who {
+struct UserRequest {
     user: String,
     appid: Option<String>,
 }
 
-/// `wx.login`. The key changes here, not at the exchange: a ciphertext fetched before it is dead from now on.
-fn login(state: &mut State, who: &Who, now: u64) -> Control {
-    let appid = appid(state, who.appid.as_deref())?;
-    let key = state.fresh_session_key();
-    let rule = state.settings.session_key;
-    let (_, user) = state.users.named(&appid, &who.user);
-    if rule == KeyRule::Replace || user.session_key.is_none() {
+/// `wx.login`. The key changes here, not at the exchange: no ciphertext from before opens with the key of this login.
+fn login(state: &mut State, request: &UserRequest, now: u64) -> ControlResult {
+    let appid = state.appid(request.appid.as_deref())?;
+    let (code, key) = (state.random.text::<24>(), state.random.session_key());
+    let (_, user) = state.users.named(&appid, &request.user);
+    if state.settings.session_key == KeyRule::Replace || user.session_key.is_none() {
         user.session_key = Some(key);
     }
-    let code = state.draws.text::<24>();
-    state.login_codes.issue(&code, &appid, &who.user, now);
+    state.login_codes.issue(&code, &appid, &request.user, now);
     Ok(json!({ "code": code }))
 }
 
-/// The phone number button: the event has the new way (`code`) and the old one beside it.
-fn phone(state: &mut State, who: &Who, now: u64) -> Control {
-    let appid = appid(state, who.appid.as_deref())?;
-    let mut sealed = sealed(state, &appid, &who.user, |user, _| json_text(&phone_info(user, &appid, now)))?;
-    // 64 characters: a phone code should not pass for a login code.
-    let code = state.draws.text::<48>();
-    state.phone_codes.issue(&code, &appid, &who.user, now);
-    sealed["code"] = json!(code);
-    Ok(sealed)
+/// The phone number button: its event has both the new way (`code`) and the old one.
+fn phone(state: &mut State, request: &UserRequest, now: u64) -> ControlResult {
+    let appid = state.appid(request.appid.as_deref())?;
+    let payload = |user: &User, _: &str| json_text(&PhoneInfo::of(user, &appid, now));
+    let mut response = encrypted(state, &appid, &request.user, payload)?;
+    // 64 characters, so that a phone code does not pass for a login code.
+    let code = state.random.text::<48>();
+    state.phone_codes.issue(&code, &appid, &request.user, now);
+    response["code"] = json!(code);
+    Ok(response)
 }
 
 /// `wx.getUserInfo`.
-fn userinfo(state: &mut State, who: &Who, now: u64) -> Control {
-    let appid = appid(state, who.appid.as_deref())?;
-    let profile = |user: &User| json_text(&Profile::anonymous_but(&user.nick_name, &user.avatar_url));
-    let mut sealed = sealed(state, &appid, &who.user, |user, openid| {
-        json_text(&UserInfo {
-            open_id: openid,
-            profile: Profile::anonymous_but(&user.nick_name, &user.avatar_url),
-            union_id: user.unionid.as_deref(),
-            watermark: Watermark { timestamp: now, appid: &appid },
-        })
-    })?;
-    let (_, user) = state.users.named(&appid, &who.user);
-    let raw_data = profile(user);
-    sealed["signature"] = json!(signature::of_raw_data(&raw_data, user.session_key.as_deref().unwrap_or_default()));
-    sealed["rawData"] = json!(raw_data);
-    Ok(sealed)
+fn userinfo(state: &mut State, request: &UserRequest, now: u64) -> ControlResult {
+    let appid = state.appid(request.appid.as_deref())?;
+    let payload = |user: &User, openid: &str| json_text(&UserInfo::of(user, openid, &appid, now));
+    let mut response = encrypted(state, &appid, &request.user, payload)?;
+    let (_, user) = state.users.named(&appid, &request.user);
+    let raw_data = json_text(&Profile::of(user));
+    response["signature"] = json!(signature::of_raw_data(&raw_data, user.session_key.as_deref().unwrap_or_default()));
+    response["rawData"] = json!(raw_data);
+    Ok(response)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Payload {
+struct EncryptRequest {
     user: String,
     appid: Option<String>,
     plaintext: String,
 }
 
 /// Any plaintext under the user's key: odd payloads for tests.
-fn encrypt(state: &mut State, request: &Payload) -> Control {
-    let appid = appid(state, request.appid.as_deref())?;
-    sealed(state, &appid, &request.user, |_, _| request.plaintext.clone())
+fn encrypt(state: &mut State, request: &EncryptRequest) -> ControlResult {
+    let appid = state.appid(request.appid.as_deref())?;
+    encrypted(state, &appid, &request.user, |_, _| request.plaintext.clone())
 }
 
-/// A message push, for the caller to send.
-fn push(state: &mut State, wanted: &Wanted, now: u64) -> Control {
-    let appid = appid(state, wanted.appid.as_deref())?;
-    push::request(state, &appid, wanted, now)
-}
-
-/// `encryptedData` and `iv` over what `plaintext` makes of the user and its openid.
-fn sealed(state: &mut State, appid: &str, name: &str, plaintext: impl FnOnce(&User, &str) -> String) -> Control {
-    let (fresh, iv) = (state.fresh_session_key(), state.draws.bytes::<16>());
+/// `encryptedData` and `iv` for the payload that is made from the user and its openid.
+fn encrypted(state: &mut State, appid: &str, name: &str, payload: impl FnOnce(&User, &str) -> String) -> ControlResult {
+    let (fresh, iv) = (state.random.session_key(), state.random.bytes::<16>());
     let (openid, user) = state.users.named(appid, name);
     let key = user.session_key.get_or_insert(fresh).clone();
-    let encrypted = opendata::encrypt(&key, iv, plaintext(user, &openid).as_bytes());
-    let encrypted = encrypted.ok_or(ControlError::UnusableKey)?;
-    Ok(json!({ "encryptedData": encrypted, "iv": opendata::iv_text(iv) }))
+    let data = opendata::encrypt(&key, iv, payload(user, &openid).as_bytes()).ok_or(ControlError::UnusableKey)?;
+    Ok(json!({ "encryptedData": data, "iv": STANDARD.encode(iv) }))
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct UserChange {
     user: String,
     appid: Option<String>,
     openid: Option<String>,
     unionid: Option<String>,
-    #[serde(rename = "phoneNumber")]
     phone_number: Option<String>,
-    #[serde(rename = "purePhoneNumber")]
     pure_phone_number: Option<String>,
-    #[serde(rename = "countryCode")]
     country_code: Option<Value>,
-    #[serde(rename = "nickName")]
     nick_name: Option<String>,
-    #[serde(rename = "avatarUrl")]
     avatar_url: Option<String>,
     blocked: Option<bool>,
+    #[serde(rename = "session_key")]
     session_key: Option<String>,
 }
 
-fn set_user(state: &mut State, change: UserChange) -> Control {
+fn change_user(state: &mut State, change: UserChange) -> ControlResult {
     if change.country_code.as_ref().is_some_and(|code| !code.is_string() && !code.is_number()) {
         return Err(ControlError::OutOfBounds("countryCode is a text or a number"));
     }
-    let appid = appid(state, change.appid.as_deref())?;
+    let appid = state.appid(change.appid.as_deref())?;
     if change.openid.is_some_and(|openid| !state.users.set_openid(&appid, &change.user, &openid)) {
         return Err(ControlError::OutOfBounds("openid is another user's in this app"));
     }
     let (openid, user) = state.users.named(&appid, &change.user);
-    // A number without its pure form is one without a prefix.
+    // A number that is given without its pure form has no prefix.
     let pure = change.pure_phone_number.or_else(|| change.phone_number.clone());
     replace(&mut user.phone_number, change.phone_number);
     replace(&mut user.pure_phone_number, pure);
@@ -204,7 +160,7 @@ struct SettingsChange {
     stale_key_errcode: Option<i64>,
 }
 
-fn set(state: &mut State, change: &SettingsChange) -> Control {
+fn change_settings(state: &mut State, change: &SettingsChange) -> ControlResult {
     if change.used_code_errcode.is_some_and(|errcode| ![40163, 40029].contains(&errcode)) {
         return Err(ControlError::OutOfBounds("used_code_errcode is 40163 or 40029"));
     }
@@ -223,7 +179,7 @@ fn set(state: &mut State, change: &SettingsChange) -> Control {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ScriptEntry {
+struct ScriptRequest {
     api: String,
     fault: Fault,
     times: Option<u32>,
@@ -231,18 +187,18 @@ struct ScriptEntry {
     after: bool,
 }
 
-fn script(state: &mut State, entry: ScriptEntry) -> Control {
-    let api = match entry.api.as_str() {
+fn script(state: &mut State, ScriptRequest { api, fault, times, after }: ScriptRequest) -> ControlResult {
+    let api = match api.as_str() {
         "*" => None,
         name => Some(Api::named(name).ok_or(ControlError::OutOfBounds("api is the name of a simulated API, or *"))?),
     };
-    if entry.times == Some(0) {
+    if times == Some(0) {
         return Err(ControlError::OutOfBounds("times is at least 1, or absent"));
     }
-    if matches!(entry.fault, Fault::Status { status, .. } if !(200..600).contains(&status)) {
+    if matches!(fault, Fault::Status { status, .. } if !(200..600).contains(&status)) {
         return Err(ControlError::OutOfBounds("status is from 200 to 599"));
     }
-    state.script.push(Entry { api, fault: entry.fault, times: entry.times, after: entry.after });
+    state.script.push(Entry { api, fault, times, after });
     Ok(json!({}))
 }
 
@@ -253,32 +209,23 @@ struct SecretChange {
     secret: String,
 }
 
-/// The owner resets the AppSecret in the console: the old one is wrong at once, tokens live on.
-fn secret(state: &mut State, change: SecretChange) -> Control {
-    let program = state.programs.get_mut(&change.appid).ok_or(ControlError::UnknownApp(change.appid))?;
-    program.secret = change.secret;
+/// The owner resets the AppSecret in the console: the old one is wrong at once, but tokens stay valid.
+fn change_secret(state: &mut State, change: SecretChange) -> ControlResult {
+    let app = state.apps.get_mut(&change.appid).ok_or(ControlError::UnknownApp(change.appid))?;
+    app.secret = change.secret;
     Ok(json!({}))
 }
 
-fn appid(state: &State, given: Option<&str>) -> Result<String, ControlError> {
-    let appid = given.or(state.default_appid.as_deref()).unwrap_or_default();
-    if state.programs.contains_key(appid) {
-        Ok(appid.to_owned())
-    } else {
-        Err(ControlError::UnknownApp(appid.to_owned()))
-    }
-}
-
-/// The exact text matters: `rawData` is signed as it stands, in WeChat's order of fields.
+/// The text and not a [`Value`], which sorts its fields: `rawData` is signed byte for byte in WeChat's order.
 fn json_text(payload: &impl serde::Serialize) -> String {
-    // Structs of texts and numbers always serialize.
+    // It cannot fail for structs of texts and numbers.
     serde_json::to_string(payload).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::App;
+    use crate::app::App;
 
     fn state() -> State {
         State::new(vec![App::demo()])

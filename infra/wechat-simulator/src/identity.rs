@@ -1,28 +1,29 @@
-//! Who a user name is: the openid in one mini program, and a phone number until another is set.
+//! What follows from a name: a user's openid in one mini program, the phone number until another is set, an app's ids.
 //!
-//! Both are functions of their arguments alone, so a database written before a restart still fits.
+//! All are functions of their arguments alone, so a database written before a restart still fits.
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::signature::lower_hex;
 
 /// 28 characters of `[A-Za-z0-9_-]`: `o`, five that the app's openids have in common, 22 of the user.
 pub(crate) fn openid(appid: &str, user: &str) -> String {
     format!("{}{}", prefix(appid), &text(&["openid", appid, user])[..22])
 }
 
-/// Whether the app could have given out this openid, be its user known to this process or not.
+/// Whether the app could have given out this openid, also to a user whom this process has not met.
 pub(crate) fn is_openid_of(appid: &str, openid: &str) -> bool {
     openid.len() == 28 && openid.starts_with(&prefix(appid))
 }
 
-/// What the app is called in pushes: `gh_` and twelve hex digits.
+/// The app's name in pushes: `gh_` and twelve hex digits.
 pub(crate) fn original_id(appid: &str) -> String {
-    let hash = sha256(&["original id", appid]);
-    hash.as_ref().iter().take(6).fold("gh_".to_owned(), |id, byte| format!("{id}{byte:02x}"))
+    format!("gh_{}", lower_hex(&sha256(&["original id", appid]).as_ref()[..6]))
 }
 
-/// Who sends an app its events: the platform, under an openid in that app.
+/// The sender of an app's events: the platform itself, which has an openid in that app.
 pub(crate) fn push_service(appid: &str) -> String {
     format!("{}{}", prefix(appid), &text(&["push service", appid])[..22])
 }

@@ -11,11 +11,11 @@ use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD};
 
 const BLOCK: usize = 32;
 
-/// 43 characters are two bits more than 32 bytes, and the console does not care what those two are.
+/// 43 characters have two bits more than 32 bytes, and the console accepts any value of those two.
 const ENCODING_AES_KEY: GeneralPurpose =
     GeneralPurpose::new(&alphabet::STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
 
-/// `Encrypt`; nothing if the key does not stand for 32 bytes.
+/// The field `Encrypt`; nothing if the key does not decode to 32 bytes.
 pub(crate) fn encrypt(encoding_aes_key: &str, random: [u8; 16], message: &str, appid: &str) -> Option<String> {
     let key = ENCODING_AES_KEY.decode(encoding_aes_key).ok()?;
     let length = u32::try_from(message.len()).ok()?.to_be_bytes();

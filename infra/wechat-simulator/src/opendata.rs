@@ -10,34 +10,42 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::Value;
 
-/// `encryptedData`; nothing if the key (a test may plant any) is not the base64 of 16 bytes.
+use crate::users::User;
+
+/// `encryptedData`; nothing if the key (a control request may set any) is not the base64 of 16 bytes.
 pub(crate) fn encrypt(session_key: &str, iv: [u8; 16], plaintext: &[u8]) -> Option<String> {
     let key = STANDARD.decode(session_key).ok()?;
     let cipher = cbc::Encryptor::<Aes128>::new_from_slices(&key, &iv).ok()?;
     Some(STANDARD.encode(cipher.encrypt_padded_vec::<Pkcs7>(plaintext)))
 }
 
-/// An iv as the client gets it.
-pub(crate) fn iv_text(iv: [u8; 16]) -> String {
-    STANDARD.encode(iv)
-}
-
 /// When and for which app the data was made; real data always has it.
 #[derive(Serialize)]
-pub(crate) struct Watermark<'a> {
-    pub(crate) timestamp: u64,
-    pub(crate) appid: &'a str,
+struct Watermark<'a> {
+    timestamp: u64,
+    appid: &'a str,
 }
 
 /// The payload of `getPhoneNumber`, and the `phone_info` of `getuserphonenumber`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PhoneInfo<'a> {
-    pub(crate) phone_number: &'a str,
-    pub(crate) pure_phone_number: &'a str,
+    phone_number: &'a str,
+    pure_phone_number: &'a str,
     /// Text in real answers, a number in the documents' sample: whatever the user was given.
-    pub(crate) country_code: &'a Value,
-    pub(crate) watermark: Watermark<'a>,
+    country_code: &'a Value,
+    watermark: Watermark<'a>,
+}
+
+impl<'a> PhoneInfo<'a> {
+    pub(crate) fn of(user: &'a User, appid: &'a str, timestamp: u64) -> Self {
+        Self {
+            phone_number: &user.phone_number,
+            pure_phone_number: &user.pure_phone_number,
+            country_code: &user.country_code,
+            watermark: Watermark { timestamp, appid },
+        }
+    }
 }
 
 /// The `rawData` of `getUserInfo`: what is left of a profile since 2022.
@@ -54,7 +62,8 @@ pub(crate) struct Profile<'a> {
 }
 
 impl<'a> Profile<'a> {
-    pub(crate) fn anonymous_but(nick_name: &'a str, avatar_url: &'a str) -> Self {
+    pub(crate) fn of(user: &'a User) -> Self {
+        let User { nick_name, avatar_url, .. } = user;
         Self { nick_name, gender: 0, language: "", city: "", province: "", country: "", avatar_url }
     }
 }
@@ -63,12 +72,23 @@ impl<'a> Profile<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserInfo<'a> {
-    pub(crate) open_id: &'a str,
+    open_id: &'a str,
     #[serde(flatten)]
-    pub(crate) profile: Profile<'a>,
+    profile: Profile<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) union_id: Option<&'a str>,
-    pub(crate) watermark: Watermark<'a>,
+    union_id: Option<&'a str>,
+    watermark: Watermark<'a>,
+}
+
+impl<'a> UserInfo<'a> {
+    pub(crate) fn of(user: &'a User, open_id: &'a str, appid: &'a str, timestamp: u64) -> Self {
+        Self {
+            open_id,
+            profile: Profile::of(user),
+            union_id: user.unionid.as_deref(),
+            watermark: Watermark { timestamp, appid },
+        }
+    }
 }
 
 #[cfg(test)]

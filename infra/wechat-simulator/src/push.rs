@@ -2,38 +2,21 @@
 //!
 //! The simulator calls nobody. A push is given to the caller of the control route, who sends it.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::control::ControlError;
+use crate::error::ControlError;
 use crate::state::State;
 use crate::{identity, msg_crypt, signature};
 
-/// What the console has of a mini program's push, but for the address: in the form of `WXAUTH_APPS`.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Push {
-    /// The Token; not shown by `Debug`.
-    pub token: String,
-    /// The `EncodingAESKey`, 43 characters; not shown by `Debug`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub encoding_aes_key: Option<String>,
-}
-
-impl fmt::Debug for Push {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("[redacted]")
-    }
-}
-
-/// Which push is asked for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Wanted {
-    /// Nobody is needed for `verify`.
+pub(crate) struct PushRequest {
+    /// Every event is about a user; `verify` is about nobody.
     user: Option<String>,
-    pub(crate) appid: Option<String>,
+    appid: Option<String>,
     event: Event,
     mode: Option<Mode>,
     #[serde(default)]
@@ -57,7 +40,7 @@ enum Event {
 #[serde(rename_all = "lowercase")]
 enum Mode {
     Plain,
-    /// Both at once: the fields, and `Encrypt` beside them.
+    /// The fields and `Encrypt`.
     Compatible,
     Secure,
 }
@@ -74,24 +57,25 @@ enum Format {
 type Fields = Vec<(&'static str, Value)>;
 
 /// The request that WeChat would send: method, query, content type and body.
-pub(crate) fn request(state: &mut State, appid: &str, wanted: &Wanted, now: u64) -> Result<Value, ControlError> {
-    let push = state.programs.get(appid).and_then(|program| program.push.clone()).ok_or(ControlError::NoPush)?;
-    let (timestamp, nonce) = (now.to_string(), (number(state) % 10_000_000_000).to_string());
+pub(crate) fn compose(state: &mut State, request: &PushRequest, now: u64) -> Result<Value, ControlError> {
+    let appid = state.appid(request.appid.as_deref())?;
+    let push = state.apps.get(&appid).and_then(|app| app.push.clone()).ok_or(ControlError::NoPush)?;
+    let (timestamp, nonce) = (now.to_string(), (state.random.number() % 10_000_000_000).to_string());
     // An empty text changes nothing of a concatenation.
     let sign = |encrypted: &str| signature::of_push([&push.token, &timestamp, &nonce, encrypted]);
     let mut query = vec![("signature", sign("")), ("timestamp", timestamp.clone()), ("nonce", nonce.clone())];
-    if wanted.event == Event::Verify {
-        query.push(("echostr", wanted.echostr.clone().unwrap_or_else(|| number(state).to_string())));
+    if request.event == Event::Verify {
+        query.push(("echostr", request.echostr.clone().unwrap_or_else(|| state.random.number().to_string())));
         return Ok(json!({ "method": "GET", "query": query_text(&query) }));
     }
 
-    let mut fields = fields(state, appid, wanted, now)?;
-    query.push(("openid", identity::push_service(appid)));
+    let mut fields = fields(state, &appid, request, now)?;
+    query.push(("openid", identity::push_service(&appid)));
     let usual = if push.encoding_aes_key.is_some() { Mode::Secure } else { Mode::Plain };
-    let mode = wanted.mode.unwrap_or(usual);
+    let mode = request.mode.unwrap_or(usual);
     if mode != Mode::Plain {
-        let (key, random) = (push.encoding_aes_key.as_deref().unwrap_or_default(), state.draws.bytes());
-        let encrypted = msg_crypt::encrypt(key, random, &wanted.format.text(&fields), appid);
+        let (key, random) = (push.encoding_aes_key.as_deref().unwrap_or_default(), state.random.bytes());
+        let encrypted = msg_crypt::encrypt(key, random, &request.format.text(&fields), &appid);
         let encrypted = encrypted.ok_or(ControlError::UnusableAesKey)?;
         query.extend([("encrypt_type", "aes".to_owned()), ("msg_signature", sign(&encrypted))]);
         if mode == Mode::Secure {
@@ -99,29 +83,26 @@ pub(crate) fn request(state: &mut State, appid: &str, wanted: &Wanted, now: u64)
         }
         fields.push(("Encrypt", Value::from(encrypted)));
     }
-    let (content_type, body) = (wanted.format.content_type(), wanted.format.text(&fields));
+    let (content_type, body) = (request.format.content_type(), request.format.text(&fields));
     Ok(json!({ "method": "POST", "query": query_text(&query), "content_type": content_type, "body": body }))
 }
 
-fn number(state: &mut State) -> u64 {
-    u64::from_be_bytes(state.draws.bytes())
-}
-
-fn fields(state: &mut State, appid: &str, wanted: &Wanted, now: u64) -> Result<Fields, ControlError> {
-    let name = wanted.user.as_deref().ok_or(ControlError::OutOfBounds("user is missing: every event is somebody's"))?;
+fn fields(state: &mut State, appid: &str, request: &PushRequest, now: u64) -> Result<Fields, ControlError> {
+    let name =
+        request.user.as_deref().ok_or(ControlError::OutOfBounds("user is missing: every event is somebody's"))?;
     let (openid, user) = state.users.named(appid, name);
     let mut fields = vec![
         ("ToUserName", json!(identity::original_id(appid))),
-        // Not the user, whom OpenID names: in these events the sender is the platform itself.
+        // In these events the sender is the platform itself; OpenID is the user.
         ("FromUserName", json!(identity::push_service(appid))),
         ("CreateTime", json!(now)),
         ("MsgType", json!("event")),
-        ("Event", json!(wanted.event)),
+        ("Event", json!(request.event)),
         ("OpenID", json!(openid)),
     ];
     fields.extend(user.unionid.as_ref().map(|unionid| ("UnionID", json!(unionid))));
     fields.push(("AppID", json!(appid)));
-    fields.extend(wanted.revoke_info.as_ref().map(|info| ("RevokeInfo", json!(info))));
+    fields.extend(request.revoke_info.as_ref().map(|info| ("RevokeInfo", json!(info))));
     Ok(fields)
 }
 
@@ -135,9 +116,7 @@ impl Format {
 
     fn text(self, fields: &Fields) -> String {
         match self {
-            Self::Json => {
-                fields.iter().cloned().map(|(name, value)| (name.to_owned(), value)).collect::<Value>().to_string()
-            }
+            Self::Json => fields.iter().cloned().collect::<Value>().to_string(),
             Self::Xml => format!("<xml>{}</xml>", fields.iter().map(element).collect::<String>()),
         }
     }
@@ -145,7 +124,7 @@ impl Format {
 
 fn element((name, value): &(&'static str, Value)) -> String {
     match value.as_str() {
-        // The end of a CDATA section cannot stand in one.
+        // The end of a CDATA section may not occur inside one.
         Some(text) => format!("<{name}><![CDATA[{}]]></{name}>", text.replace("]]>", "]]]]><![CDATA[>")),
         None => format!("<{name}>{value}</{name}>"),
     }
@@ -171,11 +150,10 @@ fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::App;
+    use crate::app::{App, Push};
 
-    fn pushed(app: App, wanted: Value) -> Result<Value, ControlError> {
-        let appid = app.appid.clone();
-        request(&mut State::new(vec![app]), &appid, &serde_json::from_value(wanted).unwrap(), 1_700_000_000)
+    fn pushed(app: App, request: Value) -> Result<Value, ControlError> {
+        compose(&mut State::new(vec![app]), &serde_json::from_value(request).unwrap(), 1_700_000_000)
     }
 
     fn demo_but(change: impl FnOnce(&mut Push)) -> App {
@@ -187,12 +165,12 @@ mod tests {
     #[test]
     fn the_mode_follows_the_configuration_unless_asked_for() {
         let unkeyed = || demo_but(|push| push.encoding_aes_key = None);
-        let wanted = json!({ "user": "ada", "event": "user_info_modified" });
+        let plain = json!({ "user": "ada", "event": "user_info_modified" });
         let secure = json!({ "user": "ada", "event": "user_info_modified", "mode": "secure" });
         let has_encrypt = |pushed: Value| pushed["body"].as_str().unwrap().contains("Encrypt");
 
-        assert!(has_encrypt(pushed(App::demo(), wanted.clone()).unwrap()));
-        assert!(!has_encrypt(pushed(unkeyed(), wanted).unwrap()));
+        assert!(has_encrypt(pushed(App::demo(), plain.clone()).unwrap()));
+        assert!(!has_encrypt(pushed(unkeyed(), plain).unwrap()));
         assert!(matches!(pushed(unkeyed(), secure), Err(ControlError::UnusableAesKey)));
     }
 

@@ -12,16 +12,19 @@ use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use crate::Simulator;
-use crate::answer::Answer;
-use crate::api::{Api, Call};
-use crate::control::ControlError;
-use crate::fault::{self, Answers};
+use crate::api::Api;
+use crate::call::Call;
+use crate::control;
+use crate::dispatch::Exchange;
+use crate::error::ControlError;
+use crate::fault;
+use crate::state::SharedState;
 
 /// Well above any body that WeChat's documents have.
 const BODY_LIMIT: usize = 64 * 1024;
 
-pub(crate) fn router(simulator: Simulator) -> Router {
+pub(crate) fn router(state: SharedState) -> Router {
+    let script = |state, body| control(state, Path("script".to_owned()), body);
     let mut router = Router::new()
         .route("/", get(page))
         .route("/sim", get(page))
@@ -32,31 +35,19 @@ pub(crate) fn router(simulator: Simulator) -> Router {
         .route_layer(middleware::from_fn(from_here));
     for api in Api::ALL {
         // Any method: WeChat answers a wrong one with an errcode, not with 405.
-        let handler = move |State(simulator): State<Simulator>, request: Request| wechat(simulator, api, request);
+        let handler = move |State(state): State<SharedState>, request: Request| wechat(state, api, request);
         router = router.route(api.path(), any(handler));
     }
-    router.with_state(simulator)
+    router.with_state(state)
 }
 
-async fn wechat(simulator: Simulator, api: Api, request: Request) -> Response {
-    let entry = simulator.with(|state, _| {
+async fn wechat(state: SharedState, api: Api, request: Request) -> Response {
+    let entry = state.with(|state, _| {
         state.count(api);
         state.script.take(api)
     });
     let call = read(request).await;
-    let truth = || {
-        simulator.with(|state, now| {
-            let outcome = api.answer(state, &call, now);
-            Answer::new(api, state, outcome, now)
-        })
-    };
-    let errcode = |number: i64, errmsg: Option<&str>| {
-        simulator.with(|state, now| Answer::scripted(api, state, (number, errmsg), now))
-    };
-    match entry {
-        None => fault::respond(truth()),
-        Some(entry) => fault::play(entry, api.content_type(), Answers { truth, errcode }).await,
-    }
+    fault::respond(&Exchange { state, api, call }, entry).await
 }
 
 /// A query or body that cannot be read counts as absent: the API then misses what it needs.
@@ -67,7 +58,7 @@ async fn read(request: Request<Body>) -> Call {
     Call { is_post, query: query.unwrap_or_default(), body: body.to_vec() }
 }
 
-/// The control routes log in as anyone: only who calls this machine by an address or name of its own is heard.
+/// The control routes log in as anyone: only callers that use an address or a name of this machine are admitted.
 async fn from_here(request: Request, next: Next) -> Response {
     if is_from_here(request.headers()) {
         return next.run(request).await;
@@ -75,8 +66,8 @@ async fn from_here(request: Request, next: Next) -> Response {
     (StatusCode::FORBIDDEN, Json(json!({ "error": "only from this machine, by a name of its own" }))).into_response()
 }
 
-/// Not a page of another origin, nor a name that a stranger's DNS points here ("DNS rebinding"): an address is no such
-/// name, and neither is one without a dot.
+/// Refuses pages of other origins, and names that a stranger's DNS points at this machine ("DNS rebinding"). An address
+/// or a name without a dot cannot be such a name.
 fn is_from_here(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let host = text(header::HOST).unwrap_or_default();
@@ -85,21 +76,13 @@ fn is_from_here(headers: &HeaderMap) -> bool {
     !is_strangers && text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://") == Some(host))
 }
 
-async fn control(State(simulator): State<Simulator>, Path(route): Path<String>, body: Bytes) -> Response {
-    answer_control(&simulator, &route, &body)
-}
-
-async fn script(State(simulator): State<Simulator>, body: Bytes) -> Response {
-    answer_control(&simulator, "script", &body)
-}
-
 /// The content type of a control request does not matter: `curl -d` sends a form's.
-fn answer_control(simulator: &Simulator, route: &str, body: &[u8]) -> Response {
-    let answer = serde_json::from_slice(body)
+async fn control(State(state): State<SharedState>, Path(route): Path<String>, body: Bytes) -> Response {
+    let result = serde_json::from_slice(&body)
         .map_err(|error| ControlError::Unreadable(error.to_string()))
-        .and_then(|request| simulator.control(route, request));
-    match answer {
-        Ok(answer) => Json(answer).into_response(),
+        .and_then(|request| state.with(|state, now| control::control(state, &route, request, now)));
+    match result {
+        Ok(body) => Json(body).into_response(),
         Err(error) => {
             let status = match error {
                 ControlError::UnknownRoute => StatusCode::NOT_FOUND,
@@ -110,14 +93,13 @@ fn answer_control(simulator: &Simulator, route: &str, body: &[u8]) -> Response {
     }
 }
 
-async fn clear_script(State(simulator): State<Simulator>) -> Json<Value> {
-    simulator.clear_script();
+async fn clear_script(State(state): State<SharedState>) -> Json<Value> {
+    state.with(|state, _| state.script.clear());
     Json(json!({}))
 }
 
-async fn calls(State(simulator): State<Simulator>) -> Json<Value> {
-    let calls: serde_json::Map<_, _> =
-        Api::ALL.into_iter().map(|api| (api.name().to_owned(), json!(simulator.calls(api.name())))).collect();
+async fn calls(State(state): State<SharedState>) -> Json<Value> {
+    let calls: Value = state.with(|state, _| Api::ALL.into_iter().map(|api| (api.name(), state.calls(api))).collect());
     Json(json!({ "calls": calls }))
 }
 

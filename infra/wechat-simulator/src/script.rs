@@ -6,13 +6,12 @@ use serde::Deserialize;
 
 use crate::api::Api;
 
-/// What goes wrong with one call.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Fault {
     /// HTTP 200 with this errcode.
     Errcode { errcode: i64, errmsg: Option<String> },
-    /// This HTTP status; without a body, a gateway's HTML page.
+    /// This HTTP status; a gateway's HTML page if there is no body.
     Status { status: u16, body: Option<String> },
     /// HTTP 200 with a gateway's HTML page.
     Html,
@@ -20,30 +19,29 @@ pub(crate) enum Fault {
     Empty,
     /// HTTP 200 with the first half of the JSON, as a complete message.
     Truncated,
-    /// TCP reset before any byte of an answer.
+    /// TCP reset before any byte of a response.
     Reset,
     /// Headers and half of the body, then the connection is closed.
     Cut,
-    /// No answer, ever; the connection stays open.
+    /// No response, ever; the connection stays open.
     Silence,
-    /// The true answer, late.
+    /// The true response, late.
     Latency { ms: u64 },
-    /// The true answer: headers and half of the body at once, the rest late.
+    /// The true response: headers and half of the body at once, the rest late.
     SlowBody { ms: u64 },
 }
 
-/// A fault for the next calls of one API, or of any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
+    /// Any API, if absent.
     pub(crate) api: Option<Api>,
     pub(crate) fault: Fault,
     /// Until cleared, if absent.
     pub(crate) times: Option<u32>,
-    /// Whether the call takes effect before its answer is lost.
+    /// Whether the call takes effect before its response is lost.
     pub(crate) after: bool,
 }
 
-/// Entries in the order they were scripted.
 #[derive(Default)]
 pub(crate) struct Script(VecDeque<Entry>);
 

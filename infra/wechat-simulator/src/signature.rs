@@ -1,13 +1,13 @@
 //! The two signatures that a `session_key` makes, and the one of a push: all in lower-case hex.
 //!
-//! The two take the key as its base64 text, not as the 16 bytes it stands for: the official samples in the tests
-//! below settle that.
+//! The first two take the key as its base64 text, not as the 16 bytes behind it, as the official samples in the tests
+//! below show.
 
 use std::fmt::Write as _;
 
 use aws_lc_rs::{digest, hmac};
 
-/// What the client gets beside `rawData`: SHA-1 over the text and the key behind it.
+/// What the client gets with `rawData`: SHA-1 over the text and then the key.
 pub(crate) fn of_raw_data(raw_data: &str, session_key: &str) -> String {
     let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
     hash.update(raw_data.as_bytes());
@@ -27,7 +27,7 @@ pub(crate) fn of_push<const N: usize>(mut texts: [&str; N]) -> String {
     lower_hex(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, texts.concat().as_bytes()).as_ref())
 }
 
-fn lower_hex(bytes: &[u8]) -> String {
+pub(crate) fn lower_hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");

@@ -1,30 +1,45 @@
-//! All that the simulator remembers, behind the one lock of [`Simulator`](crate::Simulator).
+//! All that the simulator remembers, behind one lock.
 //!
-//! Plain data and its few shared steps; what an API does with it stands in the module of that API.
+//! Plain data and the steps that several modules share; what an API does with it is in the module of that API.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::answer::Refusal;
 use crate::api::Api;
+use crate::app::App;
+use crate::call::Refusal;
 use crate::codes::Codes;
-use crate::draws::Draws;
-use crate::platform_token::{Issued, Tokens};
+use crate::error::ControlError;
+use crate::random::Random;
 use crate::script::Script;
+use crate::tokens::Tokens;
 use crate::users::Users;
-use crate::{App, Push};
 
-/// A mini program and the platform tokens it may use.
-pub(crate) struct Program {
-    pub(crate) secret: String,
-    pub(crate) push: Option<Push>,
-    pub(crate) issued: Issued,
+/// Unix seconds; tests advance it.
+pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// The state and the clock; clones share both.
+#[derive(Clone)]
+pub(crate) struct SharedState {
+    state: Arc<Mutex<State>>,
+    clock: Clock,
 }
 
-/// What `wx.login` does to the user's key. WeChat *may* replace it: the harsher truth is the default.
+impl SharedState {
+    pub(crate) fn new(apps: Vec<App>, clock: Clock) -> Self {
+        Self { state: Arc::new(Mutex::new(State::new(apps))), clock }
+    }
+
+    /// Every read and write of the state goes through here; `act` may neither wait nor panic.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut State, u64) -> T) -> T {
+        let now = (self.clock)();
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner), now)
+    }
+}
+
+/// What `wx.login` does to the user's key. WeChat *may* replace it, so a client has to expect that: it is the default.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum KeyRule {
@@ -44,9 +59,8 @@ pub(crate) struct Settings {
     pub(crate) stale_key_errcode: i64,
 }
 
-/// Everything.
 pub(crate) struct State {
-    pub(crate) programs: BTreeMap<String, Program>,
+    pub(crate) apps: BTreeMap<String, App>,
     pub(crate) default_appid: Option<String>,
     pub(crate) users: Users,
     pub(crate) login_codes: Codes,
@@ -54,17 +68,15 @@ pub(crate) struct State {
     pub(crate) tokens: Tokens,
     pub(crate) settings: Settings,
     pub(crate) script: Script,
-    pub(crate) draws: Draws,
+    pub(crate) random: Random,
     calls: BTreeMap<Api, u64>,
 }
 
 impl State {
     pub(crate) fn new(apps: Vec<App>) -> Self {
-        let default_appid = apps.first().map(|app| app.appid.clone());
-        let program = |App { appid, secret, push }| (appid, Program { secret, push, issued: Issued::default() });
         Self {
-            programs: apps.into_iter().map(program).collect(),
-            default_appid,
+            default_appid: apps.first().map(|app| app.appid.clone()),
+            apps: apps.into_iter().map(|app| (app.appid.clone(), app)).collect(),
             users: Users::default(),
             login_codes: Codes::default(),
             phone_codes: Codes::default(),
@@ -78,34 +90,34 @@ impl State {
                 stale_key_errcode: 87009,
             },
             script: Script::default(),
-            draws: Draws::new(),
+            random: Random::new(),
             calls: BTreeMap::new(),
         }
     }
 
-    /// The base64 of 16 bytes that were never a key before.
-    pub(crate) fn fresh_session_key(&mut self) -> String {
-        STANDARD.encode(self.draws.bytes::<16>())
-    }
-
     /// Whether appid and secret are right: 40013 before 40125.
     pub(crate) fn authenticate(&self, appid: &str, secret: &str) -> Result<(), Refusal> {
-        let program = self.programs.get(appid).ok_or(Refusal(40013))?;
-        if program.secret == secret { Ok(()) } else { Err(Refusal(40125)) }
+        let app = self.apps.get(appid).ok_or(Refusal(40013))?;
+        if app.secret == secret { Ok(()) } else { Err(Refusal(40125)) }
     }
 
-    /// See [`Simulator::secrets`](crate::Simulator::secrets).
+    /// The app that a control request means: the first one if it names none.
+    pub(crate) fn appid(&self, named: Option<&str>) -> Result<String, ControlError> {
+        let appid = named.or(self.default_appid.as_deref()).unwrap_or_default().to_owned();
+        if self.apps.contains_key(&appid) { Ok(appid) } else { Err(ControlError::UnknownApp(appid)) }
+    }
+
+    /// Every secret and every personal value that the simulator knows now, each after its kind.
     pub(crate) fn secrets(&self) -> Vec<(&'static str, String)> {
         let mut secrets = self.users.secrets();
-        for program in self.programs.values() {
-            secrets.push(("AppSecret", program.secret.clone()));
-            let push = program.push.iter().flat_map(|push| [Some(&push.token), push.encoding_aes_key.as_ref()]);
+        for app in self.apps.values() {
+            secrets.push(("AppSecret", app.secret.clone()));
+            let push = app.push.iter().flat_map(|push| [Some(&push.token), push.encoding_aes_key.as_ref()]);
             secrets.extend(push.flatten().map(|text| ("push secret", text.clone())));
         }
-        let codes = self.login_codes.texts().map(|text| ("login code", text));
-        let codes = codes.chain(self.phone_codes.texts().map(|text| ("phone code", text)));
-        let tokens = self.tokens.texts().map(|text| ("platform token", text));
-        secrets.extend(codes.chain(tokens).map(|(kind, text)| (kind, text.clone())));
+        secrets.extend(self.login_codes.texts().map(|text| ("login code", text.clone())));
+        secrets.extend(self.phone_codes.texts().map(|text| ("phone code", text.clone())));
+        secrets.extend(self.tokens.texts().map(|text| ("platform token", text.clone())));
         secrets
     }
 

@@ -6,10 +6,9 @@ use serde_json::Value;
 
 use crate::identity;
 
-/// The grey figure that every user has had since 2022.
+/// The grey silhouette that WeChat gives for every user since 2022.
 const ANONYMOUS_AVATAR: &str = "https://thirdwx.qlogo.cn/mmopen/vi_32/POgEwh4mIHO4nibH0KlMECNjjGxQUq24ZEaGT4poC6icRiccVGKSyXwibcPq4BWmiaIGuG1icwxaQX6grC9VemZoJ8rg/132";
 
-/// A user of one mini program.
 pub(crate) struct User {
     pub(crate) unionid: Option<String>,
     pub(crate) phone_number: String,
@@ -18,7 +17,7 @@ pub(crate) struct User {
     pub(crate) nick_name: String,
     pub(crate) avatar_url: String,
     pub(crate) blocked: bool,
-    /// The one valid key; none before the first login.
+    /// The only valid key; none before the first login.
     pub(crate) session_key: Option<String>,
 }
 
@@ -38,17 +37,17 @@ impl User {
     }
 }
 
-/// Everybody. Two apps may have the same openid text for different people.
+/// The users of all apps. Two apps may have the same openid text for different people.
 #[derive(Default)]
 pub(crate) struct Users {
     /// By appid and openid.
     users: HashMap<(String, String), User>,
-    /// By appid and user name: the openids that were set. All others follow from appid and name.
+    /// By appid and user name: the openids that a control request set. All others follow from appid and name.
     set_openids: HashMap<(String, String), String>,
 }
 
 impl Users {
-    /// The user of this name, made on first sight, with its openid.
+    /// The user of this name, who is made if there is none yet, with its openid.
     pub(crate) fn named(&mut self, appid: &str, name: &str) -> (String, &mut User) {
         let openid = self.openid(appid, name);
         let user = self.users.entry(key(appid, &openid)).or_insert_with(|| User::named(name));
@@ -59,17 +58,17 @@ impl Users {
         self.users.get_mut(&key(appid, openid))
     }
 
-    /// Whether the app could have given out this openid, be its user known to this process or not.
+    /// Whether the app has given out this openid or could have, also to a user whom this process has not met.
     pub(crate) fn is_openid_of(&self, appid: &str, openid: &str) -> bool {
         self.users.contains_key(&key(appid, openid)) || identity::is_openid_of(appid, openid)
     }
 
-    /// Gives the user this openid from now on, `""` the one it had at first; `false` if it is not free in the app.
+    /// Changes the user's openid, `""` to the one it had at first; `false` if the new one is not free in the app.
     #[must_use]
     pub(crate) fn set_openid(&mut self, appid: &str, name: &str, openid: &str) -> bool {
         let (before, first) = (self.openid(appid, name), identity::openid(appid, name));
         let openid = if openid.is_empty() { &first } else { openid };
-        // One that this app could have given out belongs to whoever's name leads to it, seen yet or not.
+        // An openid that this app could have given out belongs to the user name it follows from, met or not.
         if openid != before && openid != first && self.is_openid_of(appid, openid) {
             return false;
         }
@@ -80,18 +79,18 @@ impl Users {
         true
     }
 
-    /// The key of a user who was seen.
     pub(crate) fn session_key(&self, appid: &str, name: &str) -> Option<&String> {
         self.users.get(&key(appid, &self.openid(appid, name)))?.session_key.as_ref()
     }
 
-    /// What is personal or secret of everybody, each behind its kind.
+    /// All personal and secret values, each after its kind.
     pub(crate) fn secrets(&self) -> Vec<(&'static str, String)> {
         let of_user = |((_, openid), user): (&(String, String), &User)| {
-            let numbers = [&user.phone_number, &user.pure_phone_number].map(|number| ("phone number", number.clone()));
-            let unionid = user.unionid.clone().map(|text| ("unionid", text));
-            let key = user.session_key.clone().map(|text| ("session_key", text));
-            [("openid", openid.clone())].into_iter().chain(numbers).chain(unionid).chain(key).collect::<Vec<_>>()
+            let User { phone_number, pure_phone_number, unionid, session_key, .. } = user;
+            let always = [("openid", openid), ("phone number", phone_number), ("phone number", pure_phone_number)];
+            let optional = [("unionid", unionid), ("session_key", session_key)];
+            let optional = optional.into_iter().filter_map(|(kind, text)| Some((kind, text.clone()?)));
+            always.map(|(kind, text)| (kind, text.clone())).into_iter().chain(optional).collect::<Vec<_>>()
         };
         self.users.iter().flat_map(of_user).collect()
     }
@@ -101,8 +100,8 @@ impl Users {
     }
 }
 
-fn key(appid: &str, of_app: &str) -> (String, String) {
-    (appid.to_owned(), of_app.to_owned())
+fn key(appid: &str, openid_or_name: &str) -> (String, String) {
+    (appid.to_owned(), openid_or_name.to_owned())
 }
 
 #[cfg(test)]

@@ -3,42 +3,31 @@
 use serde_json::{Value, json};
 
 use crate::api::Api;
+use crate::call::{Outcome, Refusal};
 use crate::state::State;
 
-/// An errcode. Its text follows from it and is for people: nobody may match on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal(pub(crate) i64);
-
-/// What an API made of a call: a JSON object, or an errcode.
-pub(crate) type Outcome = Result<Value, Refusal>;
-
-/// A body and the content type it goes under.
-pub(crate) struct Answer {
-    pub(crate) content_type: &'static str,
-    pub(crate) body: String,
+/// The outcome in the shape that the settings ask for.
+pub(crate) fn body(api: Api, state: &mut State, outcome: Outcome, now: u64) -> String {
+    match outcome {
+        Ok(body) => text(state, success(api, state, body)),
+        Err(refusal) => refusal_body(state, refusal, None, now),
+    }
 }
 
-impl Answer {
-    /// The outcome in the shape that the settings ask for.
-    pub(crate) fn new(api: Api, state: &mut State, outcome: Outcome, now: u64) -> Self {
-        let mut body = match outcome {
-            Ok(body) => success(api, state, body),
-            Err(Refusal(errcode)) => refusal(state, errcode, None, now),
-        };
-        if state.settings.errcode_as_text {
-            write_errcode_as_text(&mut body);
-        }
-        Self { content_type: api.content_type(), body: body.to_string() }
-    }
+/// An errcode with the given text or, without one, the usual text and a request id.
+pub(crate) fn refusal_body(state: &mut State, refusal: Refusal, errmsg: Option<String>, now: u64) -> String {
+    let Refusal(errcode) = refusal;
+    let errmsg = errmsg.unwrap_or_else(|| format!("{}, {}", usual_text(errcode), rid(state, now)));
+    text(state, json!({ "errcode": errcode, "errmsg": errmsg }))
+}
 
-    /// An errcode by script, with a text of its own or the usual one.
-    pub(crate) fn scripted(api: Api, state: &mut State, (errcode, errmsg): (i64, Option<&str>), now: u64) -> Self {
-        let mut body = refusal(state, errcode, errmsg, now);
-        if state.settings.errcode_as_text {
-            write_errcode_as_text(&mut body);
-        }
-        Self { content_type: api.content_type(), body: body.to_string() }
+fn text(state: &State, mut body: Value) -> String {
+    if state.settings.errcode_as_text
+        && let Some(errcode) = body.get_mut("errcode")
+    {
+        *errcode = Value::from(errcode.to_string());
     }
+    body.to_string()
 }
 
 fn success(api: Api, state: &State, mut body: Value) -> Value {
@@ -49,28 +38,17 @@ fn success(api: Api, state: &State, mut body: Value) -> Value {
     if state.settings.extra_fields {
         body["in_no_document"] = json!({ "list": [1, null, "x"], "flag": true });
         if body.get("expires_in").is_none() {
-            // Old answers of code2Session carried it; it never was a promise about session_key.
+            // code2Session once had this field; it never was a promise about session_key.
             body["expires_in"] = json!(7200);
         }
     }
     body
 }
 
-fn refusal(state: &mut State, errcode: i64, errmsg: Option<&str>, now: u64) -> Value {
-    let text = errmsg.map_or_else(|| format!("{}, {}", usual_text(errcode), rid(state, now)), str::to_owned);
-    json!({ "errcode": errcode, "errmsg": text })
-}
-
 /// WeChat's request id in the newer of its two spellings: time, then two numbers, in hex.
 fn rid(state: &mut State, now: u64) -> String {
-    let number = u64::from_be_bytes(state.draws.bytes());
+    let number = state.random.number();
     format!("rid: {now:08x}-{:08x}-{:08x}", number >> 32, number & 0xffff_ffff)
-}
-
-fn write_errcode_as_text(body: &mut Value) {
-    if let Some(errcode) = body.get_mut("errcode") {
-        *errcode = Value::from(errcode.to_string());
-    }
 }
 
 fn usual_text(errcode: i64) -> &'static str {
@@ -117,19 +95,19 @@ mod tests {
         State::new(Vec::new())
     }
 
-    fn body(answer: &Answer) -> Value {
-        serde_json::from_str(&answer.body).unwrap()
+    fn json(api: Api, state: &mut State, outcome: Outcome) -> Value {
+        serde_json::from_str(&body(api, state, outcome, 0)).unwrap()
     }
 
     #[test]
     fn a_success_of_code2session_has_no_errcode_unless_asked_for() {
         let mut state = state();
-        let plain = Answer::new(Api::Jscode2session, &mut state, Ok(json!({ "openid": "o" })), 0);
+        let plain = json(Api::Jscode2session, &mut state, Ok(json!({ "openid": "o" })));
         state.settings.success_errcode = true;
-        let with_errcode = Answer::new(Api::Jscode2session, &mut state, Ok(json!({ "openid": "o" })), 0);
+        let with_errcode = json(Api::Jscode2session, &mut state, Ok(json!({ "openid": "o" })));
 
-        assert_eq!(body(&plain), json!({ "openid": "o" }));
-        assert_eq!(body(&with_errcode), json!({ "openid": "o", "errcode": 0, "errmsg": "ok" }));
+        assert_eq!(plain, json!({ "openid": "o" }));
+        assert_eq!(with_errcode, json!({ "openid": "o", "errcode": 0, "errmsg": "ok" }));
     }
 
     #[test]
@@ -137,9 +115,9 @@ mod tests {
         let mut state = state();
         state.settings.errcode_as_text = true;
 
-        let answer = Answer::new(Api::Jscode2session, &mut state, Err(Refusal(40029)), 0);
+        let response = json(Api::Jscode2session, &mut state, Err(Refusal(40029)));
 
-        assert_eq!(body(&answer)["errcode"], "40029");
+        assert_eq!(response["errcode"], "40029");
     }
 
     #[test]
@@ -147,9 +125,9 @@ mod tests {
         let mut state = state();
         state.settings.extra_fields = true;
 
-        let answer = Answer::new(Api::StableToken, &mut state, Ok(json!({ "expires_in": 31 })), 0);
+        let response = json(Api::StableToken, &mut state, Ok(json!({ "expires_in": 31 })));
 
-        assert_eq!(body(&answer)["expires_in"], 31);
-        assert!(body(&answer)["in_no_document"].is_object());
+        assert_eq!(response["expires_in"], 31);
+        assert!(response["in_no_document"].is_object());
     }
 }

@@ -1,0 +1,64 @@
+//! The mini programs that the simulator knows, as WeChat's console has them. `Debug` shows none of their secrets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Deserialize)]
+pub struct App {
+    /// `wx` and 16 hex digits.
+    #[serde(skip)]
+    pub appid: String,
+    pub secret: String,
+    /// Absent where no message push is configured.
+    pub push: Option<Push>,
+}
+
+/// The message push of an app without its address, in the form of `WXAUTH_APPS`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Push {
+    pub token: String,
+    /// 43 characters; absent where pushes are not encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding_aes_key: Option<String>,
+}
+
+impl App {
+    /// The app of a simulator that was given no other.
+    #[must_use]
+    pub fn demo() -> Self {
+        Self {
+            appid: "wx0123456789abcdef".to_owned(),
+            secret: "0123456789abcdef0123456789abcdef".to_owned(),
+            push: Some(Push {
+                token: "demoPushToken".to_owned(),
+                // As in most keys of the console, the last character is not canonical base64.
+                encoding_aes_key: Some("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG".to_owned()),
+            }),
+        }
+    }
+
+    /// Reads `{"apps":{"wx...":{"secret":"..."}}}`. Unknown fields are ignored: the backend's own file has more of them.
+    pub fn read_all(json: &[u8]) -> serde_json::Result<Vec<Self>> {
+        #[derive(Deserialize)]
+        struct File {
+            apps: BTreeMap<String, App>,
+        }
+        let File { apps } = serde_json::from_slice(json)?;
+        Ok(apps.into_iter().map(|(appid, app)| Self { appid, ..app }).collect())
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = out.debug_struct("App");
+        shown.field("appid", &self.appid).field("secret", &"[redacted]").field("push", &self.push).finish()
+    }
+}
+
+impl fmt::Debug for Push {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("[redacted]")
+    }
+}

@@ -1,0 +1,12 @@
+//! The simulator over TCP, as the backend meets it: WeChat's rules, the control routes, every fault.
+
+#![expect(clippy::unwrap_used, reason = "clippy lets tests unwrap, but not the helpers outside of them")]
+
+mod client;
+mod codes;
+mod control;
+mod faults;
+mod phone_numbers;
+mod platform_tokens;
+mod pushes;
+mod session_keys;
