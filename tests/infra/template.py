@@ -113,7 +113,7 @@ def admin_and_platform_are_reached_by_identity_policies_alone(partition):
         function = f"{name.capitalize()}Function"
         # No route, permission, function URL, schedule or event source: what names it only watches it.
         naming = {it["Type"] for it in resources.values() if support.references(it, {function})}
-        assert naming == {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"}, name
+        assert naming == {"AWS::CloudWatch::Alarm"}, name
         assert "Events" not in support.source()["Resources"][function]["Properties"]
         assert deployed.outputs[output] == f"${{{function}.Arn}}"
 
