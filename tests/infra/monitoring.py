@@ -5,21 +5,11 @@ import json
 import re
 
 import support
-import template
 
-ALARMS = {
-    "ReuseAlarm",
-    "ReuseManyAlarm",
-    "ReuseParentAlarm",
-    "GenerationAlarm",
-    "ServerErrorAlarm",
-    "MisconfiguredAlarm",
-    "BreakerAlarm",
-    "ThrottleAlarm",
-    "ThrottleInvokedAlarm",
-    "LatencyAlarm",
-    "RotationAlarm",
-}
+# A search in a widget, which draws one line for each function of the stack.
+SEARCH = re.compile(
+    r"SEARCH\('\{([\w/]+),(\w+)\} MetricName=\"(\w+)\" (\w+)=([\w-]+)', '(?:Sum|p\d\d)', 300\)"
+)
 
 
 def _alarms(**parameters):
@@ -41,26 +31,49 @@ def _dashboard():
     return json.loads(dashboard["DashboardBody"])["widgets"]
 
 
+def _drawn(widget):
+    """Namespace, name and dimensions of every metric that a widget draws, those that its searches find included."""
+    drawn = []
+    for metric in widget["properties"].get("metrics", []):
+        if isinstance(metric[0], str):
+            drawn.append((metric[0], metric[1], {(metric[2], metric[3])}))
+            continue
+        namespace, dimension, name, where, stack = SEARCH.fullmatch(metric[0]["expression"]).groups()
+        for function, properties in support.Deployed().functions().items():
+            if where == dimension and properties["FunctionName"].startswith(f"{stack}-"):
+                drawn.append((namespace, name, {(dimension, f"${{{function.capitalize()}Function}}")}))
+    return drawn
+
+
 def _written_by_the_functions():
     """All texts in the source from which log lines and metrics are made."""
     files = (support.ROOT / "shared" / "src").rglob("*.rs")
     return set(re.findall(r'"([a-z_.]+)"', "\n".join(file.read_text() for file in files)))
 
 
-def _anchors():
-    headings = re.findall(r"^#+ (.+)$", (support.ROOT / "infra" / "OPERATE.md").read_text(), re.MULTILINE)
+def _anchors(document):
+    headings = re.findall(r"^#+ (.+)$", (support.ROOT / document).read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def _remedies():
+    """The heading that each alarm points at: document and anchor."""
+    pointer = re.compile(r"See (infra/\w+\.md)#([\w-]+)$")
+    return {name: pointer.search(alarm["AlarmDescription"]).groups() for name, alarm in _alarms().items()}
+
+
 def there_is_an_alarm_for_each_thing_that_needs_a_person():
-    assert set(_alarms()) == ALARMS
+    documents = {document for document, _ in _remedies().values()}
+
+    told = {anchor for document in documents for anchor in _anchors(document) if anchor.endswith("alarm")}
+
+    assert told == {name.lower() for name in _alarms()}
 
 
 def every_alarm_points_at_a_heading_that_says_what_to_do():
-    for name, alarm in _alarms().items():
-        anchor = re.search(r"See infra/OPERATE\.md#([\w-]+)$", alarm["AlarmDescription"]).group(1)
+    for name, (document, anchor) in _remedies().items():
         assert anchor == name.lower()
-        assert anchor in _anchors(), name
+        assert anchor in _anchors(document), name
 
 
 def an_alarm_is_silent_until_an_address_is_given_and_no_traffic_is_no_alarm():
@@ -86,11 +99,6 @@ def an_alarms_expression_names_its_own_metrics_and_gives_one_line():
 
 def alarms_and_dashboard_watch_metrics_that_are_written():
     functions = {f"${{{name.capitalize()}Function}}" for name in support.Deployed().functions()}
-    drawn = [
-        (metric[0], metric[1], {(metric[2], metric[3])})
-        for widget in _dashboard()
-        for metric in widget["properties"].get("metrics", [])
-    ]
     known = {
         "wxauth": ("function", functions, _written_by_the_functions()),
         "AWS/Lambda": ("FunctionName", functions, {"Errors", "Invocations", "Throttles"}),
@@ -98,7 +106,7 @@ def alarms_and_dashboard_watch_metrics_that_are_written():
         "AWS/DynamoDB": ("TableName", {"${Table}"}, {"ReadThrottleEvents", "WriteThrottleEvents"}),
     }
 
-    for namespace, name, dimensions in itertools.chain(drawn, *map(_metrics, _alarms().values())):
+    for namespace, name, dimensions in itertools.chain(*map(_drawn, _dashboard()), *map(_metrics, _alarms().values())):
         dimension, values, names = known[namespace]
         assert name in names, name
         ((named, value),) = dimensions
@@ -109,7 +117,7 @@ def the_dashboard_shows_every_alarm_and_no_widget_covers_another():
     widgets = _dashboard()
 
     (shown,) = [widget["properties"]["alarms"] for widget in widgets if widget["type"] == "alarm"]
-    assert {text[2:].removesuffix(".Arn}") for text in shown} == ALARMS
+    assert {text[2:].removesuffix(".Arn}") for text in shown} == set(_alarms())
     covered = set()
     for widget in widgets:
         across = range(widget["x"], widget["x"] + widget["width"])
@@ -121,27 +129,35 @@ def the_dashboard_shows_every_alarm_and_no_widget_covers_another():
 
 
 def every_function_is_watched():
-    deployed, alarms, widgets = support.Deployed(), _alarms(), _dashboard()
+    deployed = support.Deployed()
     functions = set(deployed.functions())
     # What serves somebody; rotation has an alarm and a widget of its own.
     serving = functions - {"rotation"}
     named = lambda kind, names: {f"${{{name.capitalize()}{kind}}}" for name in names}
-    watched = lambda *names: {value for name in names for *_, it in _metrics(alarms[name]) for _, value in it}
-    drawn = {
-        widget["properties"]["title"]: {metric[3] for metric in widget["properties"].get("metrics", [])}
-        for widget in widgets
-    }
+    watched = {}
+    for namespace, metric, dimensions in itertools.chain(*map(_metrics, _alarms().values())):
+        watched.setdefault((namespace, metric), set()).update(value for _, value in dimensions)
     saved = {query["Name"]: query for query in deployed.of_type("AWS::Logs::QueryDefinition").values()}
 
-    assert named("Function", functions) <= watched("ThrottleAlarm", "ThrottleInvokedAlarm")
-    assert named("Function", serving) == watched("LatencyAlarm")
-    # The gateway's answers stand for the others.
-    assert named("Function", serving - set(template.ROUTES.values())) | {"${Api}"} == watched("ServerErrorAlarm")
-    for title in ("Requests by function", "Errors by function", "Cold starts", "Throttles"):
-        assert drawn[title] - {"${Table}"} == named("Function", serving), title
+    assert watched["AWS/Lambda", "Throttles"] == named("Function", functions)
+    assert watched["wxauth", "duration_ms"] == named("Function", serving)
+    # The gateway's answers stand for the functions with a route.
+    assert watched["AWS/ApiGateway", "5xx"] == {"${Api}"}
+    assert watched["AWS/Lambda", "Errors"] == named("Function", deployed.invoked() | {"rotation"})
+    for title in ("Requests by function", "Errors by function", "Latency: p50 and p99", "Cold starts", "Throttles"):
+        (widget,) = [it for it in _dashboard() if it["properties"]["title"] == title]
+        drawn = {value for *_, dimensions in _drawn(widget) for _, value in dimensions}
+        assert drawn - {"${Table}"} == named("Function", functions), title
     for query in ("wxauth/slowest requests", "wxauth/one request"):
         assert named("LogGroup", serving) <= set(saved[query]["LogGroupNames"]), query
     assert set(deployed.outputs["LogGroups"].split()) == named("LogGroup", functions) | {"${AccessLogGroup}"}
+
+
+def what_an_alarm_watches_is_on_the_dashboard():
+    drawn = {(namespace, name) for widget in _dashboard() for namespace, name, _ in _drawn(widget)}
+
+    for alarm, properties in _alarms().items():
+        assert {(namespace, name) for namespace, name, _ in _metrics(properties)} <= drawn, alarm
 
 
 def queries_search_groups_that_are_there_for_fields_that_are_written():

@@ -153,7 +153,8 @@ class Deployed:
             name = match.group(1)
             return str(names.get(name, self.values.get(name, match.group(0))))
 
-        return re.sub(r"\$\{([^!}]+)\}", replaced, text)
+        # What begins with "${!" is no name: CloudFormation writes it without the mark.
+        return re.sub(r"\$\{([^!}]+)\}", replaced, text).replace("${!", "${")
 
     def of_type(self, kind):
         """Properties of all resources of a type, by name."""
@@ -164,6 +165,20 @@ class Deployed:
         found = self.of_type("AWS::Lambda::Function")
         return {name.removesuffix("Function").lower(): function for name, function in found.items()}
 
+    def routes(self):
+        """The routes of the API: the function behind each, and how the gateway calls it."""
+        found = {}
+        for path, methods in self.resources["Api"]["Properties"]["Body"]["paths"].items():
+            for method, operation in methods.items():
+                integration = operation["x-amazon-apigateway-integration"]
+                function = re.search(r"\$\{(\w+)Function\.Arn\}", integration["uri"]).group(1).lower()
+                found[f"{method.upper()} {path}"] = (function, integration)
+        return found
+
+    def invoked(self):
+        """The functions that no route leads to and that are called by name. Secrets Manager calls rotation."""
+        return set(self.functions()) - {function for function, _ in self.routes().values()} - {"rotation"}
+
     def statements(self, function):
         """What a function's role allows: pairs of actions and resources."""
         role = self.resources[f"{function.capitalize()}Role"]["Properties"]
@@ -173,6 +188,11 @@ class Deployed:
             for policy in role["Policies"]
             for statement in policy["PolicyDocument"]["Statement"]
         ]
+
+    def secrets(self, function):
+        """The secrets that a function's role names."""
+        named = {resource for _, resources in self.statements(function) for resource in resources}
+        return named & {f"${{{name}}}" for name in self.of_type("AWS::SecretsManager::Secret")}
 
 
 def references(node, names):

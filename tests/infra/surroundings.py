@@ -4,7 +4,6 @@ import json
 import tomllib
 
 import support
-import template
 
 
 def _events():
@@ -19,17 +18,19 @@ def every_folder_of_functions_is_deployed_and_has_an_example_event():
 
 
 def an_example_event_is_what_its_function_gets():
+    routes, invoked = support.Deployed().routes(), support.Deployed().invoked()
+
     for name, event in _events().items():
         if name == "rotation":
             assert event["Step"] == "createSecret" and {"SecretId", "ClientRequestToken"} <= set(event)
         elif name == "authorizer":
             assert (event["version"], event["type"]) == ("2.0", "REQUEST")
-        elif name in template.INVOKED:
+        elif name in invoked:
             # The payload of an invocation, as the owner's service sends it.
             assert set(event) <= {"operation", "appid", "openid", "device"} and "appid" in event
         else:
             route = event["routeKey"]
-            assert template.ROUTES[route] == name
+            assert routes[route][0] == name
             context = event["requestContext"]
             assert route == f"{context['http']['method']} {event['rawPath']}" == context["routeKey"]
             assert event["version"] == "2.0"
@@ -60,4 +61,4 @@ def cargo_lambda_watch_has_the_routes_of_the_template():
     router = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"]
 
     routes = {f"{entry['method']} {path}": entry["function"] for path, entries in router.items() for entry in entries}
-    assert routes == template.ROUTES
+    assert routes == {route: function for route, (function, _) in support.Deployed().routes().items()}
