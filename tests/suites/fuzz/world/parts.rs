@@ -18,7 +18,7 @@ use shared::{
 use tokio::sync::OnceCell;
 
 use super::{APP_SECRET, wechat::Wechat};
-use crate::{APPID, Hand, login_deps, secrets, seeded::SeededEntropy, suites::fuzz::push};
+use crate::{APPID, ManualClock, login_deps, secrets, seeded::SeededEntropy, suites::fuzz::push};
 
 /// Read once: making them costs more than a world.
 pub(super) struct Secrets {
@@ -62,7 +62,7 @@ pub(super) fn tokens(
     table: &Arc<MemoryTable>,
     wechat: &Arc<Wechat>,
     keyring: &Arc<Secret<Keyring>>,
-    clock: &Hand,
+    clock: &ManualClock,
 ) -> Arc<PlatformTokens> {
     Arc::new(PlatformTokens {
         wechat: wechat.clone(),
@@ -79,7 +79,7 @@ pub(super) struct Parts<'a> {
     pub(super) table: &'a MemoryTable,
     pub(super) wechat: &'a Arc<Wechat>,
     pub(super) secrets: &'a Secrets,
-    pub(super) clock: &'a Hand,
+    pub(super) clock: &'a ManualClock,
     pub(super) log: Log,
 }
 
