@@ -1,5 +1,6 @@
-//! The whole application for tests: helpers at the root, and the suites, each of which the program `figures` runs at a size that
-//! means something and `cargo test` runs at a small one.
+//! The whole application for tests: helpers at the root, and the suites.
+//!
+//! `cargo test` runs a small size of each suite, `cargo figures` one that is large enough to claim something.
 
 #![expect(
     clippy::expect_used,

@@ -8,7 +8,7 @@
 use http::{Method, StatusCode};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
-use tests::{Answer, public_client, send};
+use tests::{Response, public_client, send};
 
 #[expect(clippy::disallowed_methods, reason = "what is tested here is no part of this process")]
 fn given(name: &str) -> Option<String> {
@@ -21,7 +21,7 @@ fn url() -> String {
     url.trim_end_matches('/').to_owned()
 }
 
-async fn get(address: &str) -> Answer {
+async fn get(address: &str) -> Response {
     send(public_client().get(address)).await
 }
 

@@ -1,4 +1,4 @@
-//! The figures that the project stands by, measured: `cargo figures`, or `cargo figures --long` for the full size; with
+//! The figures that the README claims, measured: `cargo figures`, or `cargo figures --long` for the full size; with
 //! the names of suites, only these.
 //!
 //! `cargo test` runs a small size of each suite; here it is run at a size that means something, and a line says what came

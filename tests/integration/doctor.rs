@@ -1,4 +1,4 @@
-//! The doctor beside a running laptop: it finds what is broken, one line each, and shows nothing that is secret.
+//! The doctor, run against a running laptop: it finds what is broken, one line each, and shows nothing that is secret.
 
 use std::{fs, sync::Arc};
 

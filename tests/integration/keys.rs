@@ -2,9 +2,9 @@
 
 use http::Method;
 use serde_json::json;
-use tests::{Answer, Folder, Laptop, Start, send};
+use tests::{Folder, Laptop, Response, Start, send};
 
-async fn fetch(laptop: &Laptop, path: &str) -> Answer {
+async fn fetch(laptop: &Laptop, path: &str) -> Response {
     send(laptop.method(Method::GET, path)).await
 }
 

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
-use tests::{APPID, BEGIN, Hand, Laptop, Start, jwt_claims, send};
+use tests::{APPID, BEGIN, Laptop, ManualClock, Start, jwt_claims, send};
 
 const KEY: &str = "one-login-one-key";
 
@@ -484,7 +484,7 @@ async fn issuer_and_audience_come_from_the_environment() {
 #[tokio::test]
 async fn a_login_is_repeated_though_another_by_a_slower_clock_was_recorded_after_it() {
     let laptop = Laptop::start().await;
-    let slower = laptop.beside_with(&[], &Hand::at(BEGIN - 2)).await;
+    let slower = laptop.beside_with(&[], &ManualClock::at(BEGIN - 2)).await;
     let body = json!({ "code": laptop.code("alice") });
     let first = laptop.login_with_key(KEY, &body).await;
     slower.login("alice").await;

@@ -29,8 +29,6 @@ mod watch;
 
 #[path = "../suites/attackers/tests.rs"]
 mod attackers;
-#[path = "../suites/canary/tests.rs"]
-mod canary;
 #[path = "../suites/faults/tests.rs"]
 mod faults;
 #[path = "../suites/fuzz/tests.rs"]
@@ -39,3 +37,5 @@ mod fuzz;
 mod histories;
 #[path = "../suites/kill/tests.rs"]
 mod kill;
+#[path = "../suites/canary/tests.rs"]
+mod secrecy;

@@ -14,7 +14,7 @@ fn log() -> (Log, Arc<Mutex<Vec<Value>>>) {
     (log.of_function("wxauth-test"), lines)
 }
 
-/// The metrics of a line by name, each with a unit and a value beside.
+/// The metrics of a line by name, each with its unit and its value.
 #[track_caller]
 fn metrics(line: &Value) -> Vec<(String, u64)> {
     let directive = &line["_aws"]["CloudWatchMetrics"][0];

@@ -2,9 +2,9 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Laptop, Start, Tokens, send, wire};
+use tests::{Laptop, Response, Start, Tokens, send, wire};
 
-async fn phone(laptop: &Laptop, user: &Tokens, body: &Value) -> Answer {
+async fn phone(laptop: &Laptop, user: &Tokens, body: &Value) -> Response {
     laptop.post_as(&user.access, "/v1/phone", body).await
 }
 

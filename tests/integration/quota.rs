@@ -1,4 +1,4 @@
-//! What strangers may cost: refused codes and WeChat's quota, floods and the users beside them.
+//! What strangers may cost: refused codes and WeChat's quota, and floods while users go on.
 //!
 //! A process of Lambda has one request at a time, and so have the routers here, called one after the other.
 
@@ -24,13 +24,13 @@ async fn process(laptop: &Laptop) -> Router {
 }
 
 /// What the function answers.
-struct Answer {
+struct Response {
     status: u64,
     body: Value,
     headers: Value,
 }
 
-impl Answer {
+impl Response {
     fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
     }
@@ -43,21 +43,21 @@ impl Answer {
 }
 
 /// A login from this address, with or without a key.
-async fn login_by(process: &Router, source: &str, key: Option<&str>, body: &Value) -> Answer {
+async fn login_by(process: &Router, source: &str, key: Option<&str>, body: &Value) -> Response {
     let mut event = event("POST", "/v1/login", &body.to_string());
     event["requestContext"]["http"]["sourceIp"] = source.into();
     if let Some(key) = key {
         event["headers"]["idempotency-key"] = key.into();
     }
     let answer = lambda::call(process, event, "lambda-1").await.unwrap();
-    Answer {
+    Response {
         status: answer["statusCode"].as_u64().unwrap(),
         body: serde_json::from_str(answer["body"].as_str().unwrap()).unwrap(),
         headers: answer["headers"].clone(),
     }
 }
 
-async fn login(process: &Router, source: &str, code: &str) -> Answer {
+async fn login(process: &Router, source: &str, code: &str) -> Response {
     login_by(process, source, None, &json!({ "code": code })).await
 }
 
@@ -341,7 +341,7 @@ async fn a_login_is_repeated_though_its_code_is_remembered_as_used() {
     }
 }
 
-/// Bound: as for any other code. A claim that answers somebody else's request is a refused code like any other.
+/// Bound: as for any other code. An idempotency record of somebody else's request is a refused code like any other.
 #[tokio::test]
 async fn a_used_code_under_other_keys_is_remembered_and_counted() {
     let laptop = Laptop::start().await;

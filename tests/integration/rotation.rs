@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use tests::{
-    BEGIN, Hand,
+    BEGIN, ManualClock,
     rotation::{DAY, EMPTY, STEPS, deps, laptop, rotate, step},
     secrets_manager::SecretsManager,
 };
@@ -25,7 +25,7 @@ fn kids(set: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn the_first_rotation_makes_current_and_next_of_both_secrets() {
-    let (manager, clock) = (SecretsManager::start(&EMPTY).await, Hand::at(BEGIN));
+    let (manager, clock) = (SecretsManager::start(&EMPTY).await, ManualClock::at(BEGIN));
 
     rotate(&manager, &deps(&manager, &clock).await, "version-1").await;
 
@@ -42,7 +42,7 @@ async fn the_first_rotation_makes_current_and_next_of_both_secrets() {
 
 #[tokio::test]
 async fn a_second_rotation_within_a_day_leaves_everything_as_it_is() {
-    let (manager, clock) = (SecretsManager::start(&EMPTY).await, Hand::at(BEGIN));
+    let (manager, clock) = (SecretsManager::start(&EMPTY).await, ManualClock::at(BEGIN));
     let deps = deps(&manager, &clock).await;
     rotate(&manager, &deps, "version-1").await;
     let before = ["keyring", "signing", "jwks"].map(|secret| manager.current(secret));
@@ -62,7 +62,7 @@ async fn a_second_rotation_within_a_day_leaves_everything_as_it_is() {
 
 #[tokio::test]
 async fn each_step_can_be_repeated() {
-    let (manager, clock) = (SecretsManager::start(&EMPTY).await, Hand::at(BEGIN));
+    let (manager, clock) = (SecretsManager::start(&EMPTY).await, ManualClock::at(BEGIN));
     let deps = deps(&manager, &clock).await;
     for secret in ["keyring", "signing"] {
         manager.begin_rotation(secret, "version-1");
@@ -83,7 +83,7 @@ async fn each_step_can_be_repeated() {
 
 #[tokio::test]
 async fn the_public_half_is_known_before_the_private_half_counts() {
-    let (manager, clock) = (SecretsManager::start(&EMPTY).await, Hand::at(BEGIN));
+    let (manager, clock) = (SecretsManager::start(&EMPTY).await, ManualClock::at(BEGIN));
     let deps = deps(&manager, &clock).await;
     rotate(&manager, &deps, "version-1").await;
     clock.advance(30 * DAY);
@@ -99,7 +99,7 @@ async fn the_public_half_is_known_before_the_private_half_counts() {
 
 #[tokio::test]
 async fn what_a_failed_rotation_left_pending_never_comes_to_use_later() {
-    let (manager, clock) = (SecretsManager::start(&EMPTY).await, Hand::at(BEGIN));
+    let (manager, clock) = (SecretsManager::start(&EMPTY).await, ManualClock::at(BEGIN));
     let deps = deps(&manager, &clock).await;
     rotate(&manager, &deps, "version-1").await;
     clock.advance(30 * DAY);
@@ -128,7 +128,7 @@ async fn what_a_failed_rotation_left_pending_never_comes_to_use_later() {
 
 #[tokio::test]
 async fn keys_that_the_owner_put_aside_do_not_come_back() {
-    let (manager, clock) = (SecretsManager::start(&EMPTY).await, Hand::at(BEGIN));
+    let (manager, clock) = (SecretsManager::start(&EMPTY).await, ManualClock::at(BEGIN));
     let deps = deps(&manager, &clock).await;
     rotate(&manager, &deps, "version-1").await;
     clock.advance(30 * DAY);
@@ -155,7 +155,7 @@ async fn keys_that_the_owner_put_aside_do_not_come_back() {
 
 #[tokio::test]
 async fn a_public_half_that_was_overwritten_is_noticed_before_the_private_half_counts() {
-    let (manager, clock) = (SecretsManager::start(&EMPTY).await, Hand::at(BEGIN));
+    let (manager, clock) = (SecretsManager::start(&EMPTY).await, ManualClock::at(BEGIN));
     let deps = deps(&manager, &clock).await;
     rotate(&manager, &deps, "version-1").await;
     let published = manager.current("jwks");
@@ -173,7 +173,7 @@ async fn a_public_half_that_was_overwritten_is_noticed_before_the_private_half_c
 #[tokio::test]
 async fn steps_out_of_order_and_foreign_secrets_fail() {
     let secrets = [EMPTY[0], EMPTY[1], EMPTY[2], ("foreign", r#"{"password":"MARKER"}"#)];
-    let (manager, clock) = (SecretsManager::start(&secrets).await, Hand::at(BEGIN));
+    let (manager, clock) = (SecretsManager::start(&secrets).await, ManualClock::at(BEGIN));
     let deps = deps(&manager, &clock).await;
 
     for name in &STEPS[1..] {

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;
 use serde_json::{Value, json};
-use tests::{APPID, Answer, Laptop, Start, Tokens, send};
+use tests::{APPID, Laptop, Response, Start, Tokens, send};
 
-async fn userinfo(laptop: &Laptop, user: &Tokens, body: &Value) -> Answer {
+async fn userinfo(laptop: &Laptop, user: &Tokens, body: &Value) -> Response {
     laptop.post_as(&user.access, "/v1/userinfo", body).await
 }
 

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
-use tests::{APPID, Answer, Laptop, Start};
+use tests::{APPID, Laptop, Response, Start};
 
 fn vectors() -> Vec<Value> {
     let file: Value = serde_json::from_str(include_str!("../fixtures/wechat-decrypt.json")).unwrap();
@@ -24,7 +24,7 @@ async fn laptop(vectors: &[Value]) -> Laptop {
 }
 
 /// Plants the vector's key as the session key of a new user.
-async fn login(laptop: &Laptop, vector: &Value, user_info: Option<Value>) -> Answer {
+async fn login(laptop: &Laptop, vector: &Value, user_info: Option<Value>) -> Response {
     let (user, appid) = (vector["id"].as_str().unwrap(), appid(vector));
     let _ = laptop.sim("user", json!({ "user": user, "appid": appid, "session_key": vector["session_key"] }));
     let code = laptop.sim("login", json!({ "user": user, "appid": appid }))["code"].clone();

@@ -10,7 +10,7 @@ use http::Method;
 use serde_json::{Value, json};
 use shared::token::jwks::KeyKind;
 use tests::{
-    Answer, Folder, Laptop, authorizer_event, event, jwt_claims,
+    Folder, Laptop, Response, authorizer_event, event, jwt_claims,
     runtime_api::{Process, binaries, function},
     send,
 };
@@ -59,7 +59,7 @@ impl Emulator {
     }
 
     /// A request by the routes in `Cargo.toml`.
-    async fn request(&self, method: Method, path: &str) -> Answer {
+    async fn request(&self, method: Method, path: &str) -> Response {
         let request = self.http.request(method, format!("http://{}{path}", self.address));
         send(request.header("content-type", "application/json").body("{}")).await
     }

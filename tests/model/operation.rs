@@ -68,7 +68,7 @@ impl Outcome {
     }
 }
 
-/// The claims of a user are a set.
+/// The idempotency records of a user are a set.
 fn sorted(mut user: User) -> User {
     user.phone_records.sort_by(|one, two| one.as_str().cmp(two.as_str()));
     user

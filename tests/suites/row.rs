@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How much is done.
+/// How much a suite does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// Minutes on two cores.
@@ -12,7 +12,6 @@ pub enum Size {
 }
 
 impl Size {
-    /// One of two sizes.
     pub fn of<T>(self, short: T, long: T) -> T {
         match self {
             Self::Short => short,
@@ -21,7 +20,7 @@ impl Size {
     }
 }
 
-/// So many reasons are told.
+/// At most so many reasons are printed for a figure.
 const REASONS: usize = 20;
 
 /// A figure, its bar, and what was measured.
@@ -30,40 +29,36 @@ pub struct Row {
     pub what: String,
     /// What it has to be.
     pub bar: String,
-    /// What it is.
     pub measured: String,
     /// Whether that is enough.
     pub is_met: bool,
 }
 
 impl Row {
-    /// A count that has to be nought.
+    /// The bar is 0.
     pub fn none(what: impl Into<String>, count: u64) -> Self {
         Self { what: what.into(), bar: "0".to_owned(), measured: grouped(count), is_met: count == 0 }
     }
 
-    /// A count that has to reach this one.
     pub fn at_least(what: impl Into<String>, bar: u64, count: u64) -> Self {
         Self { what: what.into(), bar: format!("≥ {}", grouped(bar)), measured: grouped(count), is_met: count >= bar }
     }
 
-    /// A count that may not exceed this one.
     pub fn at_most(what: impl Into<String>, bar: u64, count: u64) -> Self {
         Self { what: what.into(), bar: format!("≤ {}", grouped(bar)), measured: grouped(count), is_met: count <= bar }
     }
 
-    /// A count that has to be this one.
     pub fn exactly(what: impl Into<String>, bar: u64, count: u64) -> Self {
         Self { what: what.into(), bar: grouped(bar), measured: grouped(count), is_met: count == bar }
     }
 
-    /// So many of so many: all of them have to be.
+    /// `count` of `of` cases; the bar is all of them, and at least one.
     pub fn all(what: impl Into<String>, count: u64, of: u64) -> Self {
         let measured = format!("{} of {}", grouped(count), grouped(of));
         Self { what: what.into(), bar: "all".to_owned(), measured, is_met: count == of && of > 0 }
     }
 
-    /// Prints what there is against a figure, so that whoever reads the table need not run it again.
+    /// Prints why a figure is short, so that the reader of the table need not run the suite again.
     pub fn because(reasons: &[impl fmt::Debug]) {
         for reason in reasons.iter().take(REASONS) {
             eprintln!("{reason:#?}");
@@ -81,7 +76,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// A number with its thousands apart.
+/// A number with commas between thousands.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let apart = |(at, digit): (usize, char)| {

@@ -15,18 +15,18 @@ use base64::{
 };
 use serde_json::Value;
 
-use crate::{Answer, Lines, Simulator};
+use crate::{Lines, Response, Simulator};
 
-/// A shorter text stands in others by chance.
+/// Shorter texts occur in other texts by chance, so they are not searched for.
 const SHORTEST: usize = 8;
 
-/// How much of a test is remembered: the last of very many requests stand for the others.
+/// So many secrets and so many responses of a test are kept; older ones are dropped.
 const MEMORY: usize = 2_000;
 
-/// What the contract lets an answer of success carry.
+/// The secrets that a successful response may carry by the contract.
 const ANSWERED: [&str; 5] = ["access token", "refresh token", "openid", "unionid", "phone number"];
 
-/// The ways in which a secret may be written down.
+/// The secret in hex, percent-encoding, base64 and as `Debug` prints bytes.
 #[must_use]
 pub fn spellings(secret: &str) -> Vec<String> {
     let bytes = secret.as_bytes();
@@ -52,7 +52,7 @@ pub fn spellings(secret: &str) -> Vec<String> {
     spellings
 }
 
-/// What is to be seen of a secret in the base64 of a longer text, with so many bytes before it, modulo 3.
+/// The part of the base64 of a longer text that depends on the secret alone, when `before` bytes (modulo 3) precede it.
 fn within(base64: &impl Engine, secret: &[u8], before: usize) -> String {
     let text = base64.encode([&[0; 3][..before], secret].concat());
     // The characters at both ends are made of other bytes, too.
@@ -67,7 +67,7 @@ pub struct Canary {
 }
 
 impl Canary {
-    /// Adds a secret; one that is so short that it stands anywhere by chance is left out.
+    /// Adds a secret, unless it is so short that other texts contain it by chance.
     pub fn add(&mut self, kind: &'static str, secret: &str) {
         if secret.len() < SHORTEST {
             return;
@@ -92,11 +92,11 @@ impl Canary {
     }
 }
 
-/// What went over the wire in a test.
+/// What the requests and responses of a test carried.
 #[derive(Default)]
 struct Heard {
     secrets: VecDeque<(&'static str, String)>,
-    answers: VecDeque<Answer>,
+    answers: VecDeque<Response>,
 }
 
 thread_local! {
@@ -115,7 +115,7 @@ fn hear(kind: &'static str, secret: &str) {
     HEARD.with_borrow_mut(|heard| remember(&mut heard.secrets, (kind, secret.to_owned())));
 }
 
-/// Hears the `session_key` that a user has before a control request: a login replaces it.
+/// Remembers the `session_key` that a user has before a control request, because a login replaces it.
 pub(crate) fn hear_session_key(simulator: &Simulator, request: &Value) {
     let key = request["user"].as_str().and_then(|user| simulator.session_key(request["appid"].as_str(), user));
     if let Some(key) = key {
@@ -123,15 +123,15 @@ pub(crate) fn hear_session_key(simulator: &Simulator, request: &Value) {
     }
 }
 
-/// Hears what a request carries and no answer ever does.
+/// Remembers the secrets that only requests carry.
 pub(crate) fn hear_request(request: &reqwest::Request) {
     if let Some(Ok(key)) = request.headers().get("idempotency-key").map(http::HeaderValue::to_str) {
         hear("idempotency key", key);
     }
 }
 
-/// Hears an answer of the API, and the tokens in it.
-pub(crate) fn hear_answer(path: &str, answer: &Answer) {
+/// Remembers a response of the API, and the tokens in it.
+pub(crate) fn hear_response(path: &str, answer: &Response) {
     if !path.starts_with("/v1/") {
         return;
     }
@@ -144,7 +144,7 @@ pub(crate) fn hear_answer(path: &str, answer: &Answer) {
     HEARD.with_borrow_mut(|heard| remember(&mut heard.answers, answer.clone()));
 }
 
-/// The log of a laptop; it is searched when the laptop goes, and so is what was answered until then.
+/// The log of a laptop. When it is dropped, the log and all responses so far are searched for secrets.
 pub(crate) struct Watched {
     lines: Lines,
     simulator: Simulator,

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use wechat_simulator::Simulator;
 
 use crate::{
-    Answer, BEGIN, Folder, Hand, Lines,
+    BEGIN, Folder, Lines, ManualClock, Response,
     canary::{self, Watched},
     client, send,
 };
@@ -66,7 +66,7 @@ impl Start {
 
     pub async fn go(self) -> Laptop {
         let scratch = Folder::new();
-        let (clock, lines) = (Hand::at(self.begin.unwrap_or(BEGIN)), Lines::default());
+        let (clock, lines) = (ManualClock::at(self.begin.unwrap_or(BEGIN)), Lines::default());
         let world = start(self.settings(&scratch, &clock, &lines)).await;
         let simulator = world.simulator.clone().expect("the simulator runs");
         let log = Watched::new(lines, &simulator);
@@ -75,11 +75,11 @@ impl Start {
 
     /// Starts everything where a variable points to another WeChat.
     pub async fn without_simulator(self) -> World {
-        let (clock, lines) = (Hand::at(BEGIN), Lines::default());
+        let (clock, lines) = (ManualClock::at(BEGIN), Lines::default());
         start(self.settings(&Folder::new(), &clock, &lines)).await
     }
 
-    fn settings(self, scratch: &Folder, clock: &Hand, lines: &Lines) -> Settings {
+    fn settings(self, scratch: &Folder, clock: &ManualClock, lines: &Lines) -> Settings {
         let written = Arc::clone(lines);
         let apps = self.apps.map(|apps| {
             let path = scratch.0.join("given-apps.json");
@@ -113,18 +113,17 @@ async fn start(settings: Settings) -> World {
     World::start(settings).await.expect("the laptop starts")
 }
 
-/// The application, running, and what stands around it.
+/// The running application, its WeChat and its clock.
 pub struct Laptop {
     pub world: World,
     pub simulator: Simulator,
     /// The clock of functions and simulator.
-    pub clock: Hand,
+    pub clock: ManualClock,
     log: Watched,
     http: reqwest::Client,
     scratch: Folder,
 }
 
-/// What a login gave.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     pub access: String,
@@ -134,10 +133,10 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// What a login gave that must have succeeded.
+    /// The tokens in the response to a login; panics unless that is 200.
     #[track_caller]
     #[must_use]
-    pub fn of(login: &Answer) -> Self {
+    pub fn of(login: &Response) -> Self {
         assert_eq!(login.status, StatusCode::OK, "{login:?}");
         Self {
             access: login.text_of("access_token"),
@@ -154,18 +153,17 @@ pub type Item = HashMap<String, AttributeValue>;
 pub type Items = BTreeMap<(String, String), Item>;
 
 impl Laptop {
-    /// A laptop as it comes.
     pub async fn start() -> Self {
         Start::default().go().await
     }
 
-    /// Another process beside this one: the same table, WeChat, keys and clock.
+    /// Another process with the same table, WeChat, keys and clock.
     pub async fn beside(&self) -> Self {
         self.beside_with(&[], &self.clock).await
     }
 
-    /// Another process beside this one, where these variables say something else, and with a clock of its own.
-    pub async fn beside_with(&self, vars: &[(&str, &str)], clock: &Hand) -> Self {
+    /// Another process with the same table, WeChat and keys, with these variables and this clock.
+    pub async fn beside_with(&self, vars: &[(&str, &str)], clock: &ManualClock) -> Self {
         let file = |name: &str| format!("file:{}", self.scratch.0.join(name).display());
         let start = Start::default()
             .var("WXAUTH_WECHAT_URL", &self.world.wechat_url)
@@ -181,59 +179,55 @@ impl Laptop {
         Self { world, simulator: self.simulator.clone(), clock: clock.clone(), log, http: client(), scratch }
     }
 
-    /// A request to post to a path of the API.
     pub fn request(&self, path: &str) -> reqwest::RequestBuilder {
         self.http.post(format!("{}{path}", self.world.url))
     }
 
-    /// Any request to the API.
     pub fn method(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.world.url))
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub async fn post(&self, path: &str, body: &Value) -> Response {
         send(self.request(path).json(body)).await
     }
 
-    pub async fn post_as(&self, access: &str, path: &str, body: &Value) -> Answer {
+    pub async fn post_as(&self, access: &str, path: &str, body: &Value) -> Response {
         send(self.request(path).bearer_auth(access).json(body)).await
     }
 
-    /// Gets a path with an access token.
-    pub async fn get(&self, access: &str, path: &str) -> Answer {
+    pub async fn get(&self, access: &str, path: &str) -> Response {
         send(self.method(Method::GET, path).bearer_auth(access)).await
     }
 
-    /// Deletes what is at a path with an access token.
-    pub async fn delete(&self, access: &str, path: &str) -> Answer {
+    pub async fn delete(&self, access: &str, path: &str) -> Response {
         send(self.method(Method::DELETE, path).bearer_auth(access)).await
     }
 
-    /// What WeChat says of the `session_key` of a user.
+    /// Whether WeChat still accepts the `session_key` of a user: `ok`, `stale` or `unknown`.
     pub async fn checked(&self, user: &Tokens) -> String {
         let session = self.get(&user.access, "/v1/session?wechat=check").await.ok();
         session["wechat_session"].as_str().expect("text").to_owned()
     }
 
-    /// What `wx.login` gives a user.
+    /// A login code, as `wx.login` returns it for this user.
     #[must_use]
     pub fn code(&self, user: &str) -> String {
         self.sim("login", json!({ "user": user }))["code"].as_str().expect("a code").to_owned()
     }
 
-    /// A control route of the simulator.
+    /// Calls a control route of the simulator.
     #[must_use]
     pub fn sim(&self, route: &str, request: Value) -> Value {
         canary::hear_session_key(&self.simulator, &request);
         self.simulator.control(route, request).unwrap_or_else(|error| panic!("{route}: {error}"))
     }
 
-    /// Lets the simulator fail.
+    /// Makes calls to this API of the simulator fail.
     pub fn script(&self, api: &str, fault: &Value, times: Option<u32>) {
         let _ = self.sim("script", json!({ "api": api, "fault": fault, "times": times, "after": false }));
     }
 
-    /// Lets the simulator do its work and then lose the answer.
+    /// The same, but the simulator does its work before it fails: WeChat has used a code, and nobody gets its response.
     pub fn script_after(&self, api: &str, fault: &Value, times: Option<u32>) {
         let _ = self.sim("script", json!({ "api": api, "fault": fault, "times": times, "after": true }));
     }
@@ -247,12 +241,12 @@ impl Laptop {
         Tokens::of(&self.post("/v1/login", body).await)
     }
 
-    /// Logs in so that it can be repeated.
-    pub async fn login_with_key(&self, key: &str, body: &Value) -> Answer {
+    /// Logs in with an idempotency key, so that the same request can be sent again.
+    pub async fn login_with_key(&self, key: &str, body: &Value) -> Response {
         send(self.request("/v1/login").header("idempotency-key", key).json(body)).await
     }
 
-    pub async fn refresh(&self, token: &str) -> Answer {
+    pub async fn refresh(&self, token: &str) -> Response {
         self.post("/v1/refresh", &json!({ "refresh_token": token })).await
     }
 
@@ -261,9 +255,9 @@ impl Laptop {
         self.log.lines()
     }
 
-    /// The line of the log about the request that was answered so.
+    /// The log line of the request that this is the response to.
     #[must_use]
-    pub fn line(&self, answer: &Answer) -> String {
+    pub fn line(&self, answer: &Response) -> String {
         let id = answer.header("x-request-id").expect("a request ID");
         self.log().into_iter().find(|line| line.contains(&id)).unwrap_or_default()
     }
@@ -275,7 +269,7 @@ impl Laptop {
         items.into_iter().map(|item| (key(&item).into(), item)).collect()
     }
 
-    /// The client for the table, and its name.
+    /// The client for the table, and the name of the table.
     #[must_use]
     pub fn dynamodb(&self) -> (aws_sdk_dynamodb::Client, String) {
         self.world.env.dynamodb().expect("a client")

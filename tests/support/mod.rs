@@ -1,4 +1,4 @@
-//! Helpers: the application in one process, with a clock and a log in the test's hand, and what stands around it.
+//! Helpers: the application in one process with a clock and a log that a test controls, and stand-ins for AWS.
 
 pub mod canary;
 pub mod contract;
@@ -37,11 +37,11 @@ pub const KEY: &str = "one-login-one-key";
 /// The mini program of the demo.
 pub const APPID: &str = "wx0123456789abcdef";
 
-/// A clock that stands still until it is told to go.
+/// A clock that goes only when a test advances it.
 #[derive(Clone, Debug)]
-pub struct Hand(Arc<AtomicU64>);
+pub struct ManualClock(Arc<AtomicU64>);
 
-impl Hand {
+impl ManualClock {
     #[must_use]
     pub fn at(begin: Secs) -> Self {
         Self(Arc::new(AtomicU64::new(begin)))
@@ -52,7 +52,7 @@ impl Hand {
     }
 }
 
-impl Clock for Hand {
+impl Clock for ManualClock {
     fn now(&self) -> Secs {
         self.0.load(Ordering::SeqCst)
     }
@@ -60,13 +60,13 @@ impl Clock for Hand {
 
 pub(crate) type Lines = Arc<Mutex<Vec<String>>>;
 
-/// A client for loopback, where tests speak plain HTTP: it trusts nobody.
+/// A client for plain HTTP on loopback: it trusts no certificate.
 #[must_use]
 pub fn client() -> reqwest::Client {
     client_that_trusts(rustls::RootCertStore::empty())
 }
 
-/// A client for the world outside: it trusts the public roots.
+/// A client for deployments: it trusts the public roots.
 #[must_use]
 pub fn public_client() -> reqwest::Client {
     client_that_trusts(rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
@@ -83,7 +83,7 @@ fn client_that_trusts(roots: rustls::RootCertStore) -> reqwest::Client {
     client.timeout(std::time::Duration::from_secs(20)).build().expect("a client")
 }
 
-/// A folder that is deleted at the end.
+/// A temporary folder, deleted on drop.
 #[derive(Debug)]
 pub struct Folder(pub PathBuf);
 
@@ -111,32 +111,32 @@ impl Drop for Folder {
 }
 
 #[derive(Clone)]
-pub struct Answer {
+pub struct Response {
     pub status: StatusCode,
     pub headers: http::HeaderMap,
     /// The body as it came.
     pub text: String,
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for Response {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} {}", self.status, self.text)
     }
 }
 
-impl Answer {
+impl Response {
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
-    /// A member of the body that is text.
+    /// A text member of the body.
     #[must_use]
     pub fn text_of(&self, member: &str) -> String {
         self.json()[member].as_str().unwrap_or_else(|| panic!("no {member}: {self:?}")).to_owned()
     }
 
-    /// The body of an answer that must be 200.
+    /// The body; panics unless the status is 200.
     #[track_caller]
     pub fn ok(&self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{self:?}");
@@ -167,16 +167,16 @@ impl Answer {
     }
 }
 
-/// Sends a request and reads the answer; the [`canary`] hears both.
-pub async fn send(request: reqwest::RequestBuilder) -> Answer {
+/// Sends a request and reads the response; the [`canary`] remembers the secrets in both.
+pub async fn send(request: reqwest::RequestBuilder) -> Response {
     let (client, request) = request.build_split();
     let request = request.expect("a request");
     let path = request.url().path().to_owned();
     canary::hear_request(&request);
     let response = client.execute(request).await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
-    let answer = Answer { status, headers, text: response.text().await.expect("a body") };
-    canary::hear_answer(&path, &answer);
+    let answer = Response { status, headers, text: response.text().await.expect("a body") };
+    canary::hear_response(&path, &answer);
     answer
 }
 

@@ -6,7 +6,7 @@ use ::rotation::{Deps, flow::RotationError};
 use serde_json::json;
 use shared::{entropy::OsEntropy, env::Env, http::record::Log, vars::Vars};
 
-use crate::{Hand, Laptop, Start, secrets_manager::SecretsManager};
+use crate::{Laptop, ManualClock, Start, secrets_manager::SecretsManager};
 
 /// A day in seconds: what `next` must be old before it becomes `current`.
 pub const DAY: u64 = 86_400;
@@ -18,12 +18,12 @@ pub const EMPTY: [(&str, &str); 3] =
 pub const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
 /// The rotation function, which makes keys for ES256.
-pub async fn deps(manager: &SecretsManager, clock: &Hand) -> Deps {
+pub async fn deps(manager: &SecretsManager, clock: &ManualClock) -> Deps {
     deps_for("ES256", manager, clock).await
 }
 
 /// The rotation function, which makes keys for this algorithm.
-pub async fn deps_for(algorithm: &str, manager: &SecretsManager, clock: &Hand) -> Deps {
+pub async fn deps_for(algorithm: &str, manager: &SecretsManager, clock: &ManualClock) -> Deps {
     let vars: Vars = [
         ("WXAUTH_JWKS", "jwks"),
         ("WXAUTH_SIGNING_ALGORITHM", algorithm),

@@ -22,10 +22,10 @@ use tokio::{
 
 use crate::{Folder, Laptop};
 
-/// How long an answer may take.
+/// The longest time to wait for a function.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A process; it is killed at the end.
+/// A process that is killed on drop.
 pub struct Process(pub Child);
 
 impl Drop for Process {
@@ -118,18 +118,17 @@ impl Function {
         Self { process: Process::start(command), events, answers, serving }
     }
 
-    /// Hands an event over and waits for nothing.
+    /// Queues an event and does not wait for the response.
     pub fn give(&self, event: &Value) {
         self.events.send(event.clone()).expect("the Runtime API is there");
     }
 
-    /// What the function answers next.
+    /// The next response of the function.
     pub async fn answer(&mut self) -> Value {
         let answer = tokio::time::timeout(PATIENCE, self.answers.recv()).await;
         answer.expect("an answer in time").expect("the Runtime API is there")
     }
 
-    /// What the function answers to this event.
     pub async fn invoke(&mut self, event: &Value) -> Value {
         self.give(event);
         self.answer().await

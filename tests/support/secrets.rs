@@ -9,7 +9,7 @@ use shared::{
     token::jwks::{KeyKind, PrivateJwks},
 };
 
-use crate::{BEGIN, Hand};
+use crate::{BEGIN, ManualClock};
 
 struct Fixed(String);
 
@@ -21,8 +21,8 @@ impl ReadSecret for Fixed {
 }
 
 pub(crate) async fn secret<T: FromSecret>(text: String) -> Arc<Secret<T>> {
-    // By a clock that stands it never has to be read again.
-    Secret::open("WXAUTH_GIVEN", Box::new(Fixed(text)), Arc::new(Hand::at(0))).await.expect("a secret")
+    // The clock does not move, so the secret is never read again.
+    Secret::open("WXAUTH_GIVEN", Box::new(Fixed(text)), Arc::new(ManualClock::at(0))).await.expect("a secret")
 }
 
 /// A ring of two keys.
@@ -31,7 +31,7 @@ pub(crate) fn ring(current: usize) -> String {
     json!({ "current": current, "keys": { "1": key("A"), "2": key("Q") } }).to_string()
 }
 
-/// Making keys costs more than a world.
+/// Made once, because making a key takes longer than all the rest.
 pub(crate) fn signing_keys() -> &'static PrivateJwks {
     static KEYS: OnceLock<PrivateJwks> = OnceLock::new();
     KEYS.get_or_init(|| PrivateJwks { keys: Vec::new() }.rotated(KeyKind::Ec, BEGIN).ok().flatten().expect("keys"))

@@ -62,7 +62,7 @@ impl SecretsManager {
         secret.texts.get(secret.stages.get(stage)?).cloned()
     }
 
-    /// Puts a new current version, as an owner does by hand.
+    /// Puts a new current version, as an owner does in the console.
     pub fn put_current(&self, secret: &str, text: &str) {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let version = format!("by-hand-{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -79,7 +79,7 @@ impl SecretsManager {
         }
     }
 
-    /// Stops answering, or answers again.
+    /// While it is down, every request fails.
     pub fn set_down(&self, down: bool) {
         *self.down.lock().unwrap_or_else(PoisonError::into_inner) = down;
     }

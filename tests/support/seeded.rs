@@ -29,12 +29,12 @@ impl Seeded {
         usize::try_from(self.below(length as u64)).expect("an index")
     }
 
-    /// True once in so many times.
+    /// True once in this many times, on average.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// True so often in ten thousand times.
+    /// True with this probability, in ten-thousandths.
     pub fn chance(&mut self, in_ten_thousand: u64) -> bool {
         self.below(10_000) < in_ten_thousand
     }

@@ -25,12 +25,12 @@ use tokio::{
 
 use crate::{Laptop, seeded::Seeded};
 
-/// When nothing has arrived for so long, all that can be under way at once is waiting.
+/// After this time without a new request, every request that can be under way is waiting.
 const QUIET: Duration = Duration::from_millis(4);
 
-/// A request that waits.
+/// A request that waits until a test decides what becomes of it.
 pub struct Waiting {
-    /// `UpdateItem` and the like; of WeChat's the path.
+    /// The operation of DynamoDB, such as `UpdateItem`, or the path of a request to WeChat.
     pub operation: String,
     pub body: Value,
     word: oneshot::Sender<Word>,
@@ -46,19 +46,19 @@ enum Word {
 }
 
 impl Waiting {
-    /// Lets the table answer it, and waits until it has.
+    /// Forwards the request and its response.
     pub async fn pass(self) {
         let _ = self.word.send(Word::Pass);
         drop(self.done.await);
     }
 
-    /// Lets the table do it, waits until it has, and gives the answer to nobody.
+    /// Forwards the request and drops the response.
     pub async fn keep(self) {
         let _ = self.word.send(Word::Keep);
         drop(self.done.await);
     }
 
-    /// Fails it, in a way that is not tried again.
+    /// Fails the request with an error that the SDK does not retry.
     pub fn fail(self) {
         let _ = self.word.send(Word::Fail);
     }
@@ -75,9 +75,9 @@ impl Waiting {
     }
 }
 
-/// The way of one process to the table, or to others too.
+/// A relay between one process and its servers. It can hold each request until a test lets it go.
 pub struct Wire {
-    /// What stands for each of them.
+    /// The address of the relay for each server.
     pub urls: Vec<String>,
     held: Arc<AtomicBool>,
     arrivals: mpsc::UnboundedReceiver<Waiting>,
@@ -91,7 +91,7 @@ struct Relay {
     arrived: mpsc::UnboundedSender<Waiting>,
 }
 
-/// Another process beside this one, and its way to the table.
+/// Another process, with a relay between it and the table.
 pub async fn beside(laptop: &mut Laptop) -> (Laptop, Wire) {
     let table = laptop.world.dynamodb_url.clone();
     let wire = Wire::to(&[&table]).await;
@@ -137,7 +137,7 @@ async fn relayed(
 }
 
 impl Wire {
-    /// A way to each of these.
+    /// A relay to each of these addresses.
     pub async fn to(origins: &[&str]) -> Self {
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let (held, mut urls) = (Arc::new(AtomicBool::new(false)), Vec::new());
@@ -162,7 +162,7 @@ impl Wire {
         self.arrivals.recv().await.expect("the relay is there")
     }
 
-    /// Does the work, and hands over each of its requests.
+    /// Runs the work and hands each of its requests to `each`.
     pub async fn step<T>(&mut self, work: impl Future<Output = T>, mut each: impl AsyncFnMut(Waiting)) -> T {
         self.held.store(true, Ordering::SeqCst);
         let mut work = pin!(work);
@@ -176,7 +176,7 @@ impl Wire {
         done
     }
 
-    /// Does the work, and lets its requests through one at a time in an order that the seed chooses.
+    /// Runs the work and lets its requests through one at a time, in an order that the seed decides.
     pub async fn shuffle<T>(&mut self, seed: u64, work: impl Future<Output = T>, mut watch: impl FnMut(&Waiting)) -> T {
         self.held.store(true, Ordering::SeqCst);
         let (mut queue, mut random) = (Vec::new(), Seeded::new(seed));

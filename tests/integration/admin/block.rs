@@ -188,7 +188,7 @@ async fn a_login_that_cannot_look_for_a_block_does_not_outlive_it() {
             waiting.pass().await;
             passed += 1;
         }
-        // User and claim are written; the session is not.
+        // User and idempotency record are written; the session is not.
         if passed == 2
             && let Some(session) = late.take()
         {

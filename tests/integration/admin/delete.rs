@@ -49,7 +49,7 @@ async fn delete_leaves_nothing_of_the_user() {
     assert_eq!(again["new_user"], true);
 }
 
-/// A login's claim holds the openid, sealed, and lies in the table until DynamoDB's TTL comes by.
+/// The idempotency record of a login has the openid, sealed. It stays in the table until DynamoDB's TTL deletes it.
 #[tokio::test]
 async fn delete_finds_the_claims_of_logins_whose_session_is_over() {
     for over in ["same device", "ended", "refused"] {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use admin::Deps;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use tests::{APPID, Answer, BEGIN, Item, KEY, Laptop, Start, Tokens, wire};
+use tests::{APPID, BEGIN, Item, KEY, Laptop, Response, Start, Tokens, wire};
 
 async fn deps(laptop: &Laptop) -> Deps {
     Deps::from_env(laptop.world.env.clone()).await.unwrap()
@@ -38,17 +38,17 @@ fn request(operation: &str, user: &Tokens) -> Value {
 
 const OPERATIONS: [&str; 7] = ["read", "end_session", "end_sessions", "block", "unblock", "export", "delete"];
 
-async fn get_session(laptop: &Laptop, user: &Tokens) -> Answer {
+async fn get_session(laptop: &Laptop, user: &Tokens) -> Response {
     laptop.get(&user.access, "/v1/session").await
 }
 
-async fn redeem(laptop: &Laptop, user: &Tokens, name: &str) -> Answer {
+async fn redeem(laptop: &Laptop, user: &Tokens, name: &str) -> Response {
     let code = laptop.sim("phone", json!({ "user": name }))["code"].clone();
     laptop.post_as(&user.access, "/v1/phone", &json!({ "code": code })).await
 }
 
 /// An attempt to decrypt that is counted and comes to nothing.
-async fn attempt(laptop: &Laptop, user: &Tokens) -> Answer {
+async fn attempt(laptop: &Laptop, user: &Tokens) -> Response {
     let garbage = json!({ "encryptedData": "AAAAAAAAAAAAAAAAAAAAAA==", "iv": "AAAAAAAAAAAAAAAAAAAAAA==" });
     laptop.post_as(&user.access, "/v1/phone", &garbage).await
 }

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode};
 use local::World;
 use serde_json::{Value, json};
-use tests::{APPID, Answer, BEGIN, Folder, Items, KEY, Laptop, Start, Tokens, jwt_claims, send};
+use tests::{APPID, BEGIN, Folder, Items, KEY, Laptop, Response, Start, Tokens, jwt_claims, send};
 use tokio::sync::Notify;
 
 const ONE: &str = "wx0000000000000001";
@@ -41,7 +41,7 @@ fn same_openid(laptop: &Laptop) -> String {
 }
 
 /// The phone number of a user by a new phone code.
-async fn phone_by_code(laptop: &Laptop, appid: &str, user: &str, tokens: &Tokens) -> Answer {
+async fn phone_by_code(laptop: &Laptop, appid: &str, user: &str, tokens: &Tokens) -> Response {
     let code = laptop.sim("phone", json!({ "user": user, "appid": appid }))["code"].clone();
     laptop.post_as(&tokens.access, "/v1/phone", &json!({ "code": code })).await
 }

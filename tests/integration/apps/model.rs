@@ -98,7 +98,7 @@ struct Model {
     now: u64,
     users: Vec<User>,
     before: Items,
-    /// Who made each claim.
+    /// Who made each idempotency record.
     claims: HashMap<String, usize>,
     /// What was done, for the message of a failure.
     story: String,
@@ -154,7 +154,7 @@ impl Model {
     }
 
     /// What a request of `who` has answered and done: nothing of anybody else is in it.
-    async fn settle(&mut self, who: usize, answer: &Answer, touches: Touches) {
+    async fn settle(&mut self, who: usize, answer: &Response, touches: Touches) {
         for (at, other) in self.users.iter().enumerate().filter(|(at, _)| *at != who) {
             let openid = Some(&other.openid).filter(|openid| **openid != self.users[who].openid);
             let secrets = [&other.number, &other.nick, &other.unionid].into_iter().chain(&other.devices).chain(openid);
@@ -198,7 +198,7 @@ impl Model {
 
     /// Checks a refusal of the token; true if the request should have been admitted.
     #[track_caller]
-    fn is_admitted(admitted: Admitted, answer: &Answer) -> bool {
+    fn is_admitted(admitted: Admitted, answer: &Response) -> bool {
         match admitted {
             Admitted::Yes => return true,
             Admitted::Expired => answer.is_problem(401, "token_expired", "refresh"),
@@ -250,7 +250,7 @@ impl Model {
     }
 
     /// Keeps the access token of an answer.
-    fn hold(&mut self, who: usize, answer: &Answer, device: &str) {
+    fn hold(&mut self, who: usize, answer: &Response, device: &str) {
         let (user, access) = (&mut self.users[who], answer.text_of("access_token"));
         let claims = jwt_claims(&access);
         assert_eq!((&claims["sub"], &claims["client_id"]), (&json!(user.openid), &json!(user.appid)));

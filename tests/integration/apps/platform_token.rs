@@ -81,7 +81,7 @@ async fn one_apps_refused_token_leaves_the_others_alone() {
 
 /// A hundred requests over four processes, half to the phone and half to the session, all of them while WeChat takes
 /// its time to give a platform token.
-async fn a_hundred_at_once(processes: &[Laptop; 4], users: &[(String, Tokens)]) -> Vec<Answer> {
+async fn a_hundred_at_once(processes: &[Laptop; 4], users: &[(String, Tokens)]) -> Vec<Response> {
     processes[0].script("stable_token", &json!({ "kind": "latency", "ms": 1_000 }), Some(1));
     let taps: Vec<_> = (0..100)
         .map(|at| {
@@ -123,7 +123,7 @@ async fn four_processes(seconds: u64) -> ([Laptop; 4], Vec<(String, Tokens)>) {
 }
 
 #[track_caller]
-fn all_are_good(answers: &[Answer]) {
+fn all_are_good(answers: &[Response]) {
     let checks = answers.iter().filter(|answer| answer.ok()["wechat_session"] == "ok").count();
     let numbers = answers.iter().filter(|answer| answer.ok()["phoneNumber"].is_string()).count();
     assert_eq!((checks, numbers), (52, 48));
@@ -149,7 +149,7 @@ async fn a_hundred_requests_of_four_processes_before_its_end_cost_one_call() {
     assert_eq!(processes[0].simulator.calls("stable_token"), 2);
 }
 
-/// A process beside the laptop of this folder, whose table is reached through `dynamodb_url`.
+/// Another process with the keys in this folder, which reaches the table through `dynamodb_url`.
 async fn process(laptop: &Laptop, folder: &Folder, dynamodb_url: &str) -> World {
     let file = |name: &str| format!("file:{}", folder.0.join(name).display());
     Start::default()

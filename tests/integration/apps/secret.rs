@@ -18,7 +18,7 @@ fn only_one() -> Value {
     json!({ "apps": { ONE: { "secret": "secret one" } } })
 }
 
-async fn try_login(laptop: &Laptop, appid: &str) -> Answer {
+async fn try_login(laptop: &Laptop, appid: &str) -> Response {
     laptop.post("/v1/login", &json!({ "code": code(laptop, appid, "alice"), "appid": appid })).await
 }
 

@@ -15,7 +15,7 @@ fn phone_code(laptop: &Laptop, user: &str) -> Value {
     json!({ "code": laptop.sim("phone", json!({ "user": user }))["code"] })
 }
 
-async fn phone(laptop: &Laptop, user: &Tokens, body: &Value) -> Answer {
+async fn phone(laptop: &Laptop, user: &Tokens, body: &Value) -> Response {
     laptop.post_as(&user.access, "/v1/phone", body).await
 }
 

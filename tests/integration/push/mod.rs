@@ -8,7 +8,7 @@ mod vectors;
 use http::{Method, StatusCode};
 use local::template;
 use serde_json::{Value, json};
-use tests::{APPID, Answer, BEGIN, Items, KEY, Laptop, Start, Tokens, send, wire};
+use tests::{APPID, BEGIN, Items, KEY, Laptop, Response, Start, Tokens, send, wire};
 
 const OTHER: &str = "wx0000000000000002";
 
@@ -47,7 +47,7 @@ fn event(user: &str, event: &str) -> Value {
     json!({ "user": user, "event": event })
 }
 
-async fn send_push(laptop: &Laptop, push: &Value) -> Answer {
+async fn send_push(laptop: &Laptop, push: &Value) -> Response {
     let method = push["method"].as_str().unwrap().parse().unwrap();
     let mut request = laptop.method(method, &format!("/v1/push?{}", push["query"].as_str().unwrap()));
     if let Some(content_type) = push["content_type"].as_str() {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::*;
 
 /// Sends a vector as WeChat would.
-async fn send_vector(laptop: &Laptop, vector: &Value) -> Answer {
+async fn send_vector(laptop: &Laptop, vector: &Value) -> Response {
     let query: Vec<_> =
         vector["query"].as_object().unwrap().iter().map(|(name, value)| (name, value.as_str().unwrap())).collect();
     let mut request = laptop.method(vector["method"].as_str().unwrap().parse().unwrap(), "/v1/push").query(&query);

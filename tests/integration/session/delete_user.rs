@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Alice with two devices, claims of both logins, a unionid and a profile; no attempt made.
+/// Alice with two devices, idempotency records of both logins and a unionid; she has not tried to decrypt anything.
 async fn settled(laptop: &Laptop) -> [Tokens; 2] {
     let code = laptop.code("alice");
     let _ = laptop.sim("user", json!({ "user": "alice", "unionid": "uAlice" }));

@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::http::record::Log;
-use tests::{APPID, Answer, BEGIN, Item, Items, KEY, Laptop, Start, Tokens, authorizer_event, event, send};
+use tests::{APPID, BEGIN, Item, Items, KEY, Laptop, Response, Start, Tokens, authorizer_event, event, send};
 
 const IDLE: u64 = 604_800;
 const ABSOLUTE: u64 = 2_592_000;
@@ -41,7 +41,7 @@ fn tapped(laptop: &Laptop, user: &str) -> (Value, Value) {
     (json!({ "encryptedData": event["encryptedData"], "iv": event["iv"] }), json!({ "code": event["code"] }))
 }
 
-fn is_empty_204(answer: &Answer) {
+fn is_empty_204(answer: &Response) {
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""));
     assert_eq!(answer.header("cache-control").unwrap(), "no-store");
     assert_eq!(answer.header("content-type"), None);

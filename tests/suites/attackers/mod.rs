@@ -8,10 +8,10 @@ pub mod phone_numbers;
 pub mod refresh_tokens;
 pub mod timing;
 
-use crate::Answer;
+use crate::Response;
 
-/// All that a client can compare of an answer: what stands in every answer anew is left out.
-fn comparable(answer: &Answer) -> String {
+/// All that a client can compare of two responses: without what differs in every response.
+fn comparable(answer: &Response) -> String {
     let mut body: serde_json::Value = serde_json::from_str(&answer.text).unwrap_or_default();
     if let Some(members) = body.as_object_mut() {
         members.remove("request_id");

@@ -13,7 +13,7 @@ use super::{
     cbc_r::{Data, forge, wanted},
     comparable,
 };
-use crate::{APPID, Answer, Laptop, Tokens, seeded::Seeded, send};
+use crate::{APPID, Laptop, Response, Tokens, seeded::Seeded, send};
 
 const USER: &str = "mallory";
 const HOUR: Secs = 3_600;
@@ -87,7 +87,7 @@ impl Forger<'_> {
         }
     }
 
-    async fn post(&mut self, data: &Data) -> Answer {
+    async fn post(&mut self, data: &Data) -> Response {
         self.asked += 1;
         let (process, device) = (self.process(), &self.devices[self.asked % self.devices.len()]);
         process.post_as(&device.access, "/v1/phone", &data.body()).await
@@ -98,7 +98,7 @@ impl Forger<'_> {
         &self.processes[self.asked / self.devices.len() % self.processes.len()]
     }
 
-    fn looked_at(&mut self, answer: &Answer) -> String {
+    fn looked_at(&mut self, answer: &Response) -> String {
         let now = self.processes[0].clock.now();
         self.hour.retain(|at| at + HOUR > now);
         self.hour.push_back(now);

@@ -39,7 +39,7 @@ use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
 use super::comparable;
-use crate::{APPID, Answer, BEGIN, Folder, Hand, seeded::Seeded};
+use crate::{APPID, BEGIN, Folder, ManualClock, Response, seeded::Seeded};
 
 const PREFIX: &str = "wxr1_";
 const TAG: usize = 32;
@@ -82,14 +82,14 @@ impl Endpoint {
         .into_iter()
         .collect();
         let log = Log::new(|_| ());
-        let env = Env::new(vars, Arc::new(Hand::at(BEGIN)), Arc::new(OsEntropy), log).expect("an environment");
+        let env = Env::new(vars, Arc::new(ManualClock::at(BEGIN)), Arc::new(OsEntropy), log).expect("an environment");
         let deps = refresh::Deps::from_env(env).await.expect("the function starts");
         let keyring = Keyring::from_secret(&keyring).expect("a keyring");
         Self { router: stack(refresh::router(deps), Log::new(|_| {})), keyring, calls, _scratch: scratch }
     }
 
     /// Presents a token, as the gateway would.
-    pub async fn present(&self, token: &str) -> Answer {
+    pub async fn present(&self, token: &str) -> Response {
         let request = Request::post("/v1/refresh")
             .header("content-type", "application/json")
             .extension(Host("api.example.com".to_owned()))
@@ -101,7 +101,7 @@ impl Endpoint {
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 1 << 16).await.expect("a body");
-        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(body.into()).expect("text") }
+        Response { status: parts.status, headers: parts.headers, text: String::from_utf8(body.into()).expect("text") }
     }
 
     /// How often the table was asked so far.

@@ -10,7 +10,7 @@ use base64::{
 use serde_json::{Value, json};
 use shared::{env::Env, http::stack, vars::ConfigError};
 use tests::{
-    APPID, Answer, Folder, Laptop, Start,
+    APPID, Folder, Laptop, Response, Start,
     canary::{Canary, spellings},
     event,
     runtime_api::{Function, build, function},
@@ -42,8 +42,8 @@ fn absent(value: &str, texts: &[String]) {
 /// Everything that is secret, and every refusal on the way.
 struct Journey {
     secrets: Vec<String>,
-    refusals: Vec<Answer>,
-    login: Answer,
+    refusals: Vec<Response>,
+    login: Response,
 }
 
 /// Every route, with a marker for every kind of secret.
@@ -224,7 +224,7 @@ async fn itself(test: &str, event: &Value) -> Option<(Value, String)> {
 #[track_caller]
 fn only_says_where(said: &str) {
     let line = said.lines().find(|line| line.contains(r#""message":"panic""#));
-    assert!(line.is_some_and(|line| line.contains("secrecy.rs:")), "{said}");
+    assert!(line.is_some_and(|line| line.contains("canary/tests.rs:")), "{said}");
     absent(SECRET, &[said.to_owned()]);
 }
 

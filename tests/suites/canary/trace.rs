@@ -177,7 +177,7 @@ impl<'a> Traced<'a> {
         let mut pushed = request("/v1/push", &Value::Null, None);
         pushed["rawQueryString"] = push["query"].clone();
         pushed["body"] = push["body"].clone();
-        // The time of its signature is the laptop's, which stands still: it is refused, after it was read.
+        // Its signature has the time of the laptop, whose clock does not move: the request is read and then refused.
         assert_eq!(self.ask("push", &pushed).await["statusCode"], 400);
     }
 

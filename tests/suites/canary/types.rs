@@ -110,7 +110,7 @@ pub const HOLDERS: &[Holder] = holders![
     admin::DeviceKey,
 ];
 
-/// What is made to be sent, so that it has to be `Serialize`: the answers of the contract, the claims of a token, and keys
+/// What is made to be sent, so that it has to be `Serialize`: the responses of the contract, the claims of a token, and keys
 /// in the form that Secrets Manager keeps.
 pub const ANSWERS: &[Holder] = holders![
     token::TokenResponse,

@@ -43,14 +43,13 @@ pub(super) enum Action {
     /// A family that was found reused is ended.
     End(Sent),
     /// An answer arrives.
-    Answer(Sent),
+    Response(Sent),
     /// A logout arrives.
     LoggedOut(Sent),
     /// A minute goes by.
     Wait,
 }
 
-/// The machine.
 pub(super) struct Machine {
     setup: Setup,
     token: RefreshToken,
@@ -120,7 +119,7 @@ impl Machine {
         }
         let message = match verdict {
             Verdict::Reuse { .. } => Message::Ending(token, verdict),
-            _ => Message::Answer(token, verdict, given),
+            _ => Message::Response(token, verdict, given),
         };
         state.sent.insert(Sent { message, ..sent });
     }
@@ -200,7 +199,7 @@ impl Model for Machine {
                 Message::Refresh(_) => actions.extend(KEYS.map(|key| Action::Refresh(sent, key))),
                 Message::Seen(..) => actions.extend(KEYS.map(|key| Action::Write(sent, key))),
                 Message::Ending(..) => actions.push(Action::End(sent)),
-                Message::Answer(..) => actions.push(Action::Answer(sent)),
+                Message::Response(..) => actions.push(Action::Response(sent)),
                 Message::LogOut(_) => actions.push(Action::LoggedOut(sent)),
             }
         }
@@ -249,10 +248,10 @@ impl Model for Machine {
                 state.sent.remove(&sent);
                 state.item = state.item.filter(|item| item.token.login != token.login);
                 state.end(token.login);
-                state.sent.insert(Sent { message: Message::Answer(token, verdict, None), ..sent });
+                state.sent.insert(Sent { message: Message::Response(token, verdict, None), ..sent });
             }
-            Action::Answer(sent) => {
-                let Message::Answer(_, verdict, given) = sent.message else { return None };
+            Action::Response(sent) => {
+                let Message::Response(_, verdict, given) = sent.message else { return None };
                 state.sent.remove(&sent);
                 self.answer(&mut state, sent, verdict, given);
             }

@@ -15,7 +15,6 @@ use crate::table::memory::MemoryTable;
 use shared::session::refresh::RefreshPolicy;
 use stateright::{Checker as _, Expectation, HasDiscoveries, Model as _};
 
-/// How the device behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Habit {
     /// It asks until it is answered, which takes no longer than G, and asks for more when nothing of that is under way.
@@ -39,7 +38,6 @@ impl Habit {
 /// What is explored.
 #[derive(Clone)]
 pub struct Setup {
-    /// How the device behaves.
     pub habit: Habit,
     /// Whether somebody else has a copy of its token.
     pub thief: bool,

@@ -51,7 +51,7 @@ pub(super) enum Message {
     /// A reuse was found; its family is about to be ended.
     Ending(Token, Verdict),
     /// The answer to a refresh, and the token in it.
-    Answer(Token, Verdict, Option<Token>),
+    Response(Token, Verdict, Option<Token>),
     /// A logout, to the server.
     LogOut(Token),
 }
@@ -77,7 +77,7 @@ pub(super) enum Broken {
     HonestRefused,
 }
 
-/// All of it.
+/// A state of the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
     pub(super) item: Option<Item>,
@@ -140,8 +140,8 @@ impl State {
     pub(super) fn tidied(mut self) -> Self {
         let (device, thief) = (self.device.held, self.thief.held);
         self.sent.retain(|sent| match (sent.message, sent.party) {
-            (Message::Answer(to, ..), Party::Device) => device == Some(to),
-            (Message::Answer(to, ..), Party::Thief) => thief == Some(to),
+            (Message::Response(to, ..), Party::Device) => device == Some(to),
+            (Message::Response(to, ..), Party::Thief) => thief == Some(to),
             _ => true,
         });
         self
@@ -170,7 +170,7 @@ impl State {
     /// Whether an answer of this kind is on its way to this party.
     pub(super) fn answers(&self, party: Party, is: impl Fn(Verdict) -> bool) -> bool {
         self.sent.iter().any(|sent| {
-            let verdict = if let Message::Answer(_, verdict, _) = sent.message { Some(verdict) } else { None };
+            let verdict = if let Message::Response(_, verdict, _) = sent.message { Some(verdict) } else { None };
             sent.party == party && verdict.is_some_and(&is)
         })
     }

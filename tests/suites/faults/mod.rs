@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 use shared::{ids::AppId, secret_text::LoginCode, session::idempotency::CodeHash};
 use tokio::sync::Semaphore;
 
-use crate::{APPID, Answer, Laptop, Tokens, send};
+use crate::{APPID, Laptop, Response, Tokens, send};
 
 /// So many things are done at once where nothing is waited for: more would only wait for the machine, past every limit.
 static AT_ONCE: Semaphore = Semaphore::const_new(4);
 
-/// What came of one fault.
+/// The results of one fault.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub fault: &'static str,
@@ -84,13 +84,13 @@ struct Case {
 
 impl Case {
     /// A case in which every failure was ours.
-    fn of(answer: &Answer, result: Result<(), String>) -> Self {
+    fn of(answer: &Response, result: Result<(), String>) -> Self {
         let is_verdict = matches!(answer.status.as_u16(), 400 | 401);
         Self { answer: said(answer), is_met: true, is_verdict, result }
     }
 
     /// A case in which the credential is over in truth.
-    fn of_what_is_over(answer: &Answer, result: Result<(), String>) -> Self {
+    fn of_what_is_over(answer: &Response, result: Result<(), String>) -> Self {
         Self { is_verdict: false, ..Self::of(answer, result) }
     }
 
@@ -101,7 +101,7 @@ impl Case {
 }
 
 /// An answer in two words.
-fn said(answer: &Answer) -> String {
+fn said(answer: &Response) -> String {
     let status = answer.status.as_u16();
     if status == 200 { "200".to_owned() } else { format!("{status} {}", answer.json()["code"].as_str().unwrap_or("-")) }
 }
@@ -170,7 +170,7 @@ impl Login {
         laptop.request("/v1/login").header("idempotency-key", &self.key).json(&self.body)
     }
 
-    async fn send(&self, laptop: &Laptop) -> Answer {
+    async fn send(&self, laptop: &Laptop) -> Response {
         send(self.request(laptop)).await
     }
 }
@@ -181,7 +181,7 @@ fn count(user: &Tokens, login: Option<&Login>, of: impl Fn(&str) -> u32) -> u32 
 }
 
 /// Goes on from the answer to a login as its `action` says, until there are tokens.
-async fn settle_login(laptop: &Laptop, user: &str, mut login: Login, mut answer: Answer) -> Result<Tokens, String> {
+async fn settle_login(laptop: &Laptop, user: &str, mut login: Login, mut answer: Response) -> Result<Tokens, String> {
     for _ in 0..4 {
         match answer.json()["action"].as_str() {
             None => return Ok(Tokens::of(&answer)),
@@ -195,7 +195,7 @@ async fn settle_login(laptop: &Laptop, user: &str, mut login: Login, mut answer:
 }
 
 /// Goes on from the answer to a refresh: the same token again must give the successor, and again the same.
-async fn settle_refresh(laptop: &Laptop, before: &Tokens, answer: Answer) -> Result<(), String> {
+async fn settle_refresh(laptop: &Laptop, before: &Tokens, answer: Response) -> Result<(), String> {
     let mut answers = vec![answer];
     answers.push(laptop.refresh(&before.refresh).await);
     answers.push(laptop.refresh(&before.refresh).await);

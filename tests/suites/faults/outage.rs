@@ -8,7 +8,7 @@ use super::{
     each,
     proxy::{Fault, Proxy, Then},
 };
-use crate::{Answer, Laptop, Tokens, send};
+use crate::{Laptop, Response, Tokens, send};
 
 /// How WeChat is not there.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ pub async fn outage(outage: Outage, users: usize, rounds: usize) -> Served {
 }
 
 /// Everything that is said of a user without WeChat, and then the logout.
-async fn ask(process: &Laptop, tokens: &Tokens, profile: &Value) -> Vec<Answer> {
+async fn ask(process: &Laptop, tokens: &Tokens, profile: &Value) -> Vec<Response> {
     let with = |method: Method, path: &str| send(process.method(method, path).bearer_auth(&tokens.access));
     let read = [
         with(Method::GET, "/v1/session"),

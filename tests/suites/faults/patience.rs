@@ -14,7 +14,7 @@ use super::{
     said,
 };
 use crate::{
-    BEGIN, Hand, Laptop, Tokens,
+    BEGIN, Laptop, ManualClock, Tokens,
     rotation::{self, EMPTY},
     secrets_manager::SecretsManager,
     send,
@@ -128,7 +128,7 @@ pub async fn patience() -> Vec<Waited> {
 /// A user for each request, and one process for all of them.
 async fn of(weather: &Weather) -> Vec<Waited> {
     let manager = SecretsManager::start(&EMPTY).await;
-    rotation::rotate(&manager, &rotation::deps(&manager, &Hand::at(BEGIN)).await, "version-1").await;
+    rotation::rotate(&manager, &rotation::deps(&manager, &ManualClock::at(BEGIN)).await, "version-1").await;
     let laptop = rotation::laptop(&manager).await;
     let ends = [&laptop.world.wechat_url, &laptop.world.dynamodb_url, &manager.url];
     let mut ways = join_all(ends.map(|end| Proxy::to(end))).await;

@@ -13,7 +13,7 @@ use super::{
     table::write_of_a_login,
 };
 use crate::{
-    Answer, BEGIN, Hand, Laptop, Tokens,
+    BEGIN, Laptop, ManualClock, Response, Tokens,
     rotation::{self, DAY, EMPTY},
     secrets_manager::SecretsManager,
     wire::{Waiting, Wire},
@@ -122,7 +122,7 @@ async fn clock_off(times: u64) -> Outcome {
     let mut outcome = Outcome::of("Process: clock +5 s and -5 s");
     for at in [BEGIN + 5, BEGIN - 5] {
         let laptop = Laptop::start().await;
-        let process = laptop.beside_with(&[], &Hand::at(at)).await;
+        let process = laptop.beside_with(&[], &ManualClock::at(at)).await;
         let names: Vec<_> = (0..times).map(|user| format!("user-{user}")).collect();
         let theirs = each(&names, |name| process.login(name)).await;
         let ours = each(&names, |name| laptop.login(name)).await;
@@ -145,7 +145,7 @@ async fn clock_off(times: u64) -> Outcome {
 }
 
 /// A user who refreshes, or another who logs in: whoever is at an odd place.
-async fn step(process: &Laptop, at: usize, (name, before): (&String, &Tokens)) -> Answer {
+async fn step(process: &Laptop, at: usize, (name, before): (&String, &Tokens)) -> Response {
     match at % 2 {
         0 => process.refresh(&before.refresh).await,
         _ => Login::new(process, name).send(process).await,
@@ -153,7 +153,7 @@ async fn step(process: &Laptop, at: usize, (name, before): (&String, &Tokens)) -
 }
 
 /// Both sides of a rotation, or of an outage, take what [`step`] gave.
-async fn settle(process: &Laptop, at: usize, before: &Tokens, answer: &Answer) -> Result<(), String> {
+async fn settle(process: &Laptop, at: usize, before: &Tokens, answer: &Response) -> Result<(), String> {
     must(said(answer) == "200", || format!("{answer:?}"))?;
     match at % 2 {
         0 => settle_refresh(process, before, answer.clone()).await,
@@ -166,7 +166,7 @@ async fn secrets_down(times: u64) -> Outcome {
     let mut outcome = Outcome::of("Process: Secrets Manager down on a warm instance");
     for is_silent in [false, true] {
         let mut manager = SecretsManager::start(&EMPTY).await;
-        rotation::rotate(&manager, &rotation::deps(&manager, &Hand::at(BEGIN)).await, "version-1").await;
+        rotation::rotate(&manager, &rotation::deps(&manager, &ManualClock::at(BEGIN)).await, "version-1").await;
         let way = Proxy::to(&manager.url).await;
         manager.url.clone_from(&way.url);
         let laptop = rotation::laptop(&manager).await;
@@ -193,7 +193,7 @@ async fn secrets_down(times: u64) -> Outcome {
 /// Table and Secrets Manager answer nobody until signing keys and keyring have moved on by one.
 async fn key_rotated(times: u64) -> Outcome {
     let mut outcome = Outcome::of("Process: key rotated mid-request");
-    let (manager, clock) = (SecretsManager::start(&EMPTY).await, Hand::at(BEGIN));
+    let (manager, clock) = (SecretsManager::start(&EMPTY).await, ManualClock::at(BEGIN));
     let deps = rotation::deps(&manager, &clock).await;
     rotation::rotate(&manager, &deps, "version-1").await;
     let laptop = rotation::laptop(&manager).await;
@@ -206,7 +206,7 @@ async fn key_rotated(times: u64) -> Outcome {
         let mut wire = Wire::to(&[&laptop.world.dynamodb_url, &manager.url]).await;
         let process = beside(&wire.urls[0], &wire.urls[1]).await;
         let before = each(&names, |name| process.login(name)).await;
-        // So old that keys are read again beside a request.
+        // So old that keys are read again in parallel to a request.
         laptop.clock.advance(301);
 
         let steps = names.iter().zip(&before).enumerate().map(|(at, of)| step(&process, at, of));

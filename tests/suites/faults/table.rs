@@ -10,7 +10,7 @@ use super::{
     proxy::{Fault, Proxy, Then},
     said, settle_login, settle_refresh,
 };
-use crate::{Answer, Laptop, Tokens};
+use crate::{Laptop, Response, Tokens};
 
 /// As many as the SDK's own budget for repetitions lets a process have at once.
 const USERS: usize = 8;
@@ -51,7 +51,7 @@ fn broken() -> Fault {
     exception("500 Internal Server Error", "InternalServerError")
 }
 
-/// Bytes of the request that writes the user item, the session item or the claim of a login.
+/// Bytes of the request that writes the user item, the session item or the idempotency record of a login.
 pub(super) fn write_of_a_login(at: usize) -> &'static str {
     [r#""sk":{"S":"user"}"#, r#""sk":{"S":"session#"#, r#""sk":{"S":"code"}"#][at % 3]
 }
@@ -175,7 +175,7 @@ async fn settle(
     process: &Laptop,
     end: End,
     ((name, before), step): (&(String, Tokens), Step),
-    answer: &Answer,
+    answer: &Response,
 ) -> Result<(), String> {
     let told = match (end, &step) {
         (End::Hidden, _) => "200",

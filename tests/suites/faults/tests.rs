@@ -17,7 +17,7 @@ use tokio::time::Instant;
 /// What differs from process to process does so in threes, and of two users one refreshes and the other logs in.
 const TIMES: u64 = 6;
 
-/// A laptop, and a process beside it whose way to the table may fail.
+/// A laptop, another process with the same table, and the proxy between that process and the table.
 async fn with_a_way_to_the_table() -> (Laptop, Laptop, Proxy) {
     let laptop = Laptop::start().await;
     let table = Proxy::to(&laptop.world.dynamodb_url).await;

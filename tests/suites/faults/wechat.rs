@@ -9,7 +9,7 @@ use super::{
     proxy::{Fault, Proxy, Then},
     said, settle_login,
 };
-use crate::{Answer, Laptop, Tokens};
+use crate::{Laptop, Response, Tokens};
 
 /// More failures in a row, and the breaker answers in place of WeChat.
 const USERS: u64 = 2;
@@ -169,7 +169,7 @@ struct User {
     before: Tokens,
     login: Login,
     /// What the same login gave a moment ago.
-    lost: Option<Answer>,
+    lost: Option<Response>,
 }
 
 impl<'a> Process<'a> {
@@ -200,7 +200,7 @@ impl<'a> Process<'a> {
         if self.is_tls { self.healthy } else { &self.laptop }
     }
 
-    async fn strike(mut self, way: Way) -> (Self, Vec<Answer>) {
+    async fn strike(mut self, way: Way) -> (Self, Vec<Response>) {
         match way {
             Way::Refused => self.way.close().await,
             Way::Meets(fault) => self.way.fail(fault(self.at)),
@@ -210,7 +210,7 @@ impl<'a> Process<'a> {
         (self, answers)
     }
 
-    async fn settle(mut self, plan: &Plan, answers: Vec<Answer>) -> Vec<Case> {
+    async fn settle(mut self, plan: &Plan, answers: Vec<Response>) -> Vec<Case> {
         let each = match plan.way {
             Way::Meets(fault) => fault(self.at).each,
             Way::Refused | Way::Nameless | Way::NoTls | Way::Used => 0,
@@ -226,7 +226,7 @@ impl<'a> Process<'a> {
             let result = async {
                 must(said(&answer) == plan.answer, || format!("{answer:?}"))?;
                 must(sent == plan.sent, || format!("a code was sent {sent} times"))?;
-                let token = |answer: &Answer| answer.text_of("refresh_token");
+                let token = |answer: &Response| answer.text_of("refresh_token");
                 let is_same = user.lost.is_none_or(|lost| token(&lost) == token(&answer));
                 must(is_same, || "the repetition gave another token".to_owned())?;
                 let after = settle_login(self.next(), &user.name, user.login, answer.clone()).await?;

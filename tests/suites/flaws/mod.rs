@@ -15,13 +15,11 @@ use crate::{
 
 /// A change for the worse.
 pub struct Flaw {
-    /// What is changed.
     pub what: &'static str,
     is_noticed: fn() -> bool,
 }
 
 impl Flaw {
-    /// Whether a suite notices.
     #[must_use]
     pub fn is_noticed(&self) -> bool {
         (self.is_noticed)()

@@ -62,7 +62,7 @@ fn authorize(world: &World, event: Value) -> &'static str {
     }
 }
 
-/// Whether one of our access tokens stands in the event, at the end of a text.
+/// Whether a text in the event ends with one of our access tokens.
 fn carries_a_token(world: &World, event: &Value) -> bool {
     match event {
         Value::String(text) => world.users.iter().any(|user| text.ends_with(&user.access)),

@@ -87,7 +87,7 @@ impl Mutator {
                 input.splice(at..at, deep.repeat(times).into_bytes());
             }
             8 => {
-                // A number where one stands.
+                // Replaces a number by another.
                 let digits = |byte: &u8| byte.is_ascii_digit();
                 if let Some(from) = input.iter().skip(at).position(digits).map(|from| at + from) {
                     let to = from + input[from..].iter().take_while(|byte| digits(byte)).count();

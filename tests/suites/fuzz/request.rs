@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     Outcome,
-    world::{Answer, Function, World},
+    world::{Function, Response, World},
 };
 
 pub(super) fn take(world: &World, input: &[u8]) -> Outcome {
@@ -30,7 +30,7 @@ pub(super) fn take(world: &World, input: &[u8]) -> Outcome {
 }
 
 /// A refresh token is answered only with its own successor, and only if it was given by us.
-fn refreshed(world: &World, body: &[u8], answer: &Answer) {
+fn refreshed(world: &World, body: &[u8], answer: &Response) {
     let asked: Value = serde_json::from_slice(body).expect("JSON");
     let mut given = world.given.lock().expect("no panic");
     let asked = asked["refresh_token"].as_str().expect("a text");

@@ -28,7 +28,7 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
 use super::{open_data, push};
-use crate::{APPID, BEGIN, Hand, table::memory::MemoryTable};
+use crate::{APPID, BEGIN, ManualClock, table::memory::MemoryTable};
 use parts::{Parts, Secrets, tokens};
 pub(super) use wechat::Given;
 use wechat::Wechat;
@@ -79,14 +79,14 @@ impl Function {
     }
 }
 
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) code: Option<Code>,
     pub(super) body: Vec<u8>,
     headers: HeaderMap,
 }
 
-impl Answer {
+impl Response {
     pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("JSON")
     }
@@ -102,12 +102,12 @@ pub(super) struct User {
     profile: String,
 }
 
-/// One process, and what stands around it.
+/// One process with its clock, its WeChat and its users.
 pub struct World {
     pub(super) users: Vec<User>,
     /// The refresh tokens that were given.
     pub(super) given: Mutex<Vec<String>>,
-    pub(super) clock: Hand,
+    pub(super) clock: ManualClock,
     pub(super) keyring: Arc<Keyring>,
     pub(super) authorizer: authorizer::Deps,
     wechat: Arc<Wechat>,
@@ -127,7 +127,7 @@ impl World {
         let (table, wechat) = (MemoryTable::default(), Arc::<Wechat>::default());
         let secrets = runtime.block_on(Secrets::get());
         let keyring = runtime.block_on(secrets.keyring.get()).expect("a ring");
-        let (clock, line) = (Hand::at(BEGIN), Arc::<Mutex<String>>::default());
+        let (clock, line) = (ManualClock::at(BEGIN), Arc::<Mutex<String>>::default());
         let written = line.clone();
         let log = Log::new(move |text| text.clone_into(&mut locked(&written)));
         let parts = Parts { table: &table, wechat: &wechat, secrets, clock: &clock, log };
@@ -227,7 +227,7 @@ impl World {
     }
 
     /// The answer of a function.
-    pub(super) fn send(&self, function: Function, request: Builder, body: Vec<u8>) -> Answer {
+    pub(super) fn send(&self, function: Function, request: Builder, body: Vec<u8>) -> Response {
         let _entered = self.runtime.enter();
         let request = request
             .extension(Host(HOST.to_owned()))
@@ -241,7 +241,7 @@ impl World {
             let (parts, body) = router.oneshot(request).await.unwrap_or_else(|never| match never {}).into_parts();
             let code = parts.extensions.get::<Problem>().map(Problem::code);
             let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body").into();
-            Answer { status: parts.status, code, body, headers: parts.headers }
+            Response { status: parts.status, code, body, headers: parts.headers }
         })
     }
 
@@ -251,7 +251,7 @@ impl World {
     }
 
     /// What all answers have in common, and its name. A 5xx is right only if it is among the excused.
-    pub(super) fn judge(&self, answer: &Answer, excused: &[Code]) -> &'static str {
+    pub(super) fn judge(&self, answer: &Response, excused: &[Code]) -> &'static str {
         let (status, body) = (answer.status, String::from_utf8_lossy(&answer.body));
         let is_excused = answer.code.is_some_and(|code| excused.contains(&code));
         assert!(!status.is_server_error() || is_excused, "{status} {body}");

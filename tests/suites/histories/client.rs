@@ -10,7 +10,7 @@ use super::{
     Event, History,
     register::{Operation, Seen, Told},
 };
-use crate::{Answer, Laptop, jwt_claims, seeded::Seeded};
+use crate::{Laptop, Response, jwt_claims, seeded::Seeded};
 
 /// An access token is not used longer than this: a history is about sessions.
 const FRESH: Secs = 800;
@@ -72,7 +72,7 @@ impl<'a> Client<'a> {
     }
 
     /// Keeps the tokens of an answer.
-    fn keep(&self, answer: &Answer) -> Told {
+    fn keep(&self, answer: &Response) -> Told {
         let (refresh, text) = (answer.text_of("refresh_token"), answer.text_of("access_token"));
         let made_at = jwt_claims(&text)["auth_time"].as_u64().expect("a time");
         let mut storage = self.device.storage();

@@ -188,7 +188,7 @@ impl Device {
         }
     }
 
-    /// Forgets at once and then tells the server, as often beside a refresh as not.
+    /// Forgets at once and then tells the server, half the time in parallel to a refresh.
     async fn log_out(&mut self, held: Held) {
         if self.random(2) == 0 {
             send(&self.world, &Ask::Refresh(held.refresh.clone()), None);

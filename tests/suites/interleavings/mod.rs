@@ -155,7 +155,7 @@ pub fn history(seed: u64, setup: &Setup) -> (Figures, Vec<String>) {
 }
 
 fn play(number: u64, setup: &Setup, record: bool) -> (Figures, Vec<String>) {
-    // A login that is repeated waits by tokio's clock, which stands still but for that; all else by the schedule's.
+    // A repeated login waits by tokio's clock, which moves for nothing else; everything else waits by the schedule's.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async {

@@ -90,7 +90,7 @@ impl Schedule {
         state.turn(now, task);
     }
 
-    /// Ends the task that runs, where it stands.
+    /// Ends the running task at this point.
     pub(super) async fn kill(&self) {
         self.state().killed = true;
         pending::<()>().await;

@@ -57,11 +57,11 @@ impl<'a> House<'a> {
     }
 
     /// What a process of its own answers.
-    async fn ask(&self, name: &str, event: &Value) -> Answer {
-        Answer::read(&self.function(name).await.invoke(event).await)
+    async fn ask(&self, name: &str, event: &Value) -> Response {
+        Response::read(&self.function(name).await.invoke(event).await)
     }
 
-    async fn log_in(&self) -> Answer {
+    async fn log_in(&self) -> Response {
         self.ask("login", &login(&self.laptop.code(USER))).await
     }
 
@@ -73,13 +73,13 @@ impl<'a> House<'a> {
     }
 
     /// A phone code of the user's, as the client sends it.
-    fn tap(&self, tokens: &Answer) -> Value {
+    fn tap(&self, tokens: &Response) -> Value {
         let tap = self.laptop.sim("phone", json!({ "user": USER }));
         with_bearer(tokens, &json!({ "code": tap["code"] }))
     }
 
     /// Whether these tokens are good for a refresh and for what is encrypted with the `session_key` of their login.
-    async fn are_alive(&self, tokens: &Answer) -> bool {
+    async fn are_alive(&self, tokens: &Response) -> bool {
         let tap = self.laptop.sim("phone", json!({ "user": USER }));
         let data = json!({ "encryptedData": tap["encryptedData"], "iv": tap["iv"] });
         let phone = self.ask("phone", &with_bearer(tokens, &data)).await;
@@ -98,19 +98,19 @@ fn refresh(token: &str) -> Value {
     event("POST", "/v1/refresh", &json!({ "refresh_token": token }).to_string())
 }
 
-fn with_bearer(tokens: &Answer, body: &Value) -> Value {
+fn with_bearer(tokens: &Response, body: &Value) -> Value {
     let mut event = event("POST", "/v1/phone", &body.to_string());
     event["headers"]["authorization"] = format!("Bearer {}", tokens.text("access_token")).into();
     event
 }
 
 /// What a client gets.
-struct Answer {
+struct Response {
     status: u64,
     body: Value,
 }
 
-impl Answer {
+impl Response {
     fn read(answer: &Value) -> Self {
         let body = serde_json::from_str(answer["body"].as_str().unwrap_or_default());
         Self { status: answer["statusCode"].as_u64().expect("a status"), body: body.expect("JSON") }
@@ -159,8 +159,8 @@ pub async fn refreshes(binaries: &Path, count: u64) -> Refreshes {
         kill_after(&mut doomed, write).await;
         let written = house.generation().await;
 
-        let first = Answer::read(&other.invoke(&refresh(&token)).await);
-        let again = Answer::read(&other.invoke(&refresh(&token)).await);
+        let first = Response::read(&other.invoke(&refresh(&token)).await);
+        let again = Response::read(&other.invoke(&refresh(&token)).await);
 
         refreshes.killed += 1;
         let unwritten = house.generation().await == written;
@@ -168,7 +168,7 @@ pub async fn refreshes(binaries: &Path, count: u64) -> Refreshes {
             continue;
         }
         let successor = first.text("refresh_token");
-        let alive = Answer::read(&other.invoke(&refresh(&successor)).await);
+        let alive = Response::read(&other.invoke(&refresh(&successor)).await);
         refreshes.replayed +=
             u64::from(successor != token && successor == again.text("refresh_token") && alive.is_ok());
         if alive.is_ok() {
@@ -183,7 +183,7 @@ pub async fn refreshes(binaries: &Path, count: u64) -> Refreshes {
 enum Step {
     BeforeWechat,
     AfterWechat,
-    /// After these of the three writes: user, session, claim.
+    /// After these of the three writes: user, session, idempotency record.
     Writes([bool; 3]),
     BeforeTheLook,
     AfterTheLook,

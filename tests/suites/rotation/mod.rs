@@ -43,7 +43,7 @@ fn in_use(manager: &SecretsManager) -> (Value, Value) {
     (ring["current"].clone(), current["kid"].clone())
 }
 
-/// A process: its routes, and the authorizer beside them.
+/// A process: its routes and the authorizer.
 struct Process {
     routes: Vec<(&'static str, Router)>,
     authorizer: authorizer::Deps,

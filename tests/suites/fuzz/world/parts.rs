@@ -21,7 +21,7 @@ use shared::{
 use tokio::sync::OnceCell;
 
 use super::{APP_SECRET, wechat::Wechat};
-use crate::{APPID, Hand, login_deps, secrets, seeded::SeededEntropy, suites::fuzz::push, table::memory::MemoryTable};
+use crate::{APPID, ManualClock, login_deps, secrets, seeded::SeededEntropy, suites::fuzz::push, table::memory::MemoryTable};
 
 /// Read once: making them costs more than a world.
 pub(super) struct Secrets {
@@ -65,7 +65,7 @@ pub(super) fn tokens(
     table: &Arc<MemoryTable>,
     wechat: &Arc<Wechat>,
     keyring: &Arc<Secret<Keyring>>,
-    clock: &Hand,
+    clock: &ManualClock,
 ) -> Arc<PlatformTokens> {
     Arc::new(PlatformTokens {
         wechat: wechat.clone(),
@@ -82,7 +82,7 @@ pub(super) struct Parts<'a> {
     pub(super) table: &'a MemoryTable,
     pub(super) wechat: &'a Arc<Wechat>,
     pub(super) secrets: &'a Secrets,
-    pub(super) clock: &'a Hand,
+    pub(super) clock: &'a ManualClock,
     pub(super) log: Log,
 }
 
