@@ -1,4 +1,4 @@
-//! The table in DynamoDB: expressions, and the one place that turns items into ours and back ([`item`]).
+//! The table in DynamoDB: expressions, and the one place that turns items into ours and back (`item`).
 //!
 //! Every write is one conditional request on one item. A repetition by the SDK after a lost acknowledgement meets its own
 //! condition and is answered like the first.
