@@ -3,7 +3,9 @@
 //!
 //! `cargo test` runs a small size of each suite; here it is run at a size that means something, and a line says what came
 //! of it. With `--write` the table goes into `README.md` of this package.
-//! The exit status is 1 if a figure is short of its bar.
+//!
+//! The exit status is 1 if a count is short of its bar. A figure that is marked as taken by the clock depends on how busy
+//! the machine is, so it changes the exit status only with `--strict`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what this program is for")]
 
@@ -17,7 +19,7 @@ use tests::suites::{
     row::{Row, Size},
 };
 
-const FLAGS: [&str; 2] = ["--long", "--write"];
+const FLAGS: [&str; 3] = ["--long", "--strict", "--write"];
 
 /// In the order of the table.
 const SUITES: [&str; 11] = [
@@ -79,5 +81,5 @@ async fn main() -> ExitCode {
         eprintln!("tests/README.md: {error}");
         return ExitCode::FAILURE;
     }
-    if table.is_short() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if table.is_short(asked("--strict")) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

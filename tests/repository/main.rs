@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
+mod constant_time;
 mod documents;
 mod grants;
 mod layers;
 mod secrets;
+mod toolchain;
 mod tree;
 
 use std::path::{Path, PathBuf};

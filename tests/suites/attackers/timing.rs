@@ -28,6 +28,10 @@ pub const TELLS: f64 = 4.5;
 const PREFIX: &str = "wxr1_";
 const TAG: usize = 32;
 
+/// So many inputs are ready before the first of them is timed: to make one differs from kind to kind, and what the processor
+/// did last shows in the next time.
+const BATCH: usize = 500;
+
 /// Which byte of the right value is changed.
 #[derive(Clone, Copy)]
 enum Wrong {
@@ -94,7 +98,9 @@ pub fn of_an_early_exit(comparisons: usize, seed: u64) -> f64 {
     })
 }
 
-/// Makes an input of one kind or the other, and times what is done with it.
+/// Makes inputs of both kinds in an order that the seed draws, times what is done with each, and compares the kinds.
+///
+/// How many there are, which of them are left out and what is counted is fixed before the first is timed.
 fn measured<T>(
     comparisons: usize,
     seed: u64,
@@ -102,17 +108,28 @@ fn measured<T>(
     work: impl Fn(&T) -> bool,
 ) -> f64 {
     let (mut random, mut first, mut last) = (Seeded::new(seed), Vec::new(), Vec::new());
-    for _ in 0..comparisons {
-        let (wrong, times) = if random.one_in(2) { (Wrong::First, &mut first) } else { (Wrong::Last, &mut last) };
-        let input = make(&mut random, wrong);
-        let began = Instant::now();
-        let found = work(black_box(&input));
-        let took = began.elapsed();
-        assert!(!black_box(found), "a wrong value is not the right one");
-        times.push(took.as_secs_f64() * 1e9);
+    for _ in 0..comparisons.div_ceil(BATCH) {
+        let wrong = [(); BATCH].map(|()| if random.one_in(2) { Wrong::First } else { Wrong::Last });
+        let inputs = wrong.map(|wrong| make(&mut random, wrong));
+        let times = inputs.each_ref().map(|input| time(|| work(black_box(input))));
+        for (wrong, time) in wrong.into_iter().zip(times) {
+            match wrong {
+                Wrong::First => first.push(time),
+                Wrong::Last => last.push(time),
+            }
+        }
     }
     crop(&mut first, &mut last);
     welch(&first, &last)
+}
+
+/// How long it takes to see that an input is wrong, in nanoseconds.
+fn time(work: impl Fn() -> bool) -> f64 {
+    let began = Instant::now();
+    let found = work();
+    let took = began.elapsed();
+    assert!(!black_box(found), "a wrong value is not the right one");
+    took.as_secs_f64() * 1e9
 }
 
 /// Leaves out the slowest tenth: interrupts, and other programs' turns.

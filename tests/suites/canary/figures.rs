@@ -18,15 +18,15 @@ pub async fn rows() -> Vec<Row> {
     let searched = search(&build()).await;
     let (lines, bytes) = (grouped(searched.lines as u64), grouped(searched.bytes as u64));
     Row::because(&searched.found);
-    let written = Row {
-        what: format!(
+    let written = Row::new(
+        format!(
             "secrets in what the binaries write, told to log at TRACE (no listener is linked): {} spellings each",
             searched.spellings
         ),
-        bar: format!("0 in > {LINES} lines, of ≥ {KINDS} kinds"),
-        measured: format!("{} in {lines} lines ({bytes} bytes), of {} kinds", searched.found.len(), searched.kinds),
-        is_met: searched.found.is_empty() && searched.lines > LINES && searched.kinds >= KINDS,
-    };
+        format!("0 in > {LINES} lines, of ≥ {KINDS} kinds"),
+        format!("{} in {lines} lines ({bytes} bytes), of {} kinds", searched.found.len(), searched.kinds),
+        searched.found.is_empty() && searched.lines > LINES && searched.kinds >= KINDS,
+    );
     let held = HOLDERS.iter().filter(|holder| holder.is_shown || holder.is_sent);
     let answers = ANSWERS.iter().filter(|answer| answer.is_shown);
     let wrong: Vec<_> = held.chain(answers).collect();

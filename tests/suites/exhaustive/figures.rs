@@ -10,10 +10,10 @@ pub fn rows(size: Size) -> Vec<Row> {
     let states: u64 = explored.iter().map(|one| one.states).sum();
     let broken: usize = explored.iter().map(|one| one.broken.len()).sum();
     let unseen: usize = explored.iter().map(|one| one.unseen.len()).sum();
-    vec![Row {
-        what: "rules broken in any state of the exhaustive model, to generation 3".to_owned(),
-        bar: "0, and every verdict seen".to_owned(),
-        measured: format!("{broken} in {} states, {unseen} verdicts not seen", grouped(states)),
-        is_met: broken == 0 && unseen == 0,
-    }]
+    vec![Row::new(
+        "rules broken in any state of the exhaustive model, to generation 3",
+        "0, and every verdict seen",
+        format!("{broken} in {} states, {unseen} verdicts not seen", grouped(states)),
+        broken == 0 && unseen == 0,
+    )]
 }

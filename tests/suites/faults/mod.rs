@@ -27,24 +27,37 @@ static AT_ONCE: Semaphore = Semaphore::const_new(4);
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub fault: &'static str,
-    /// How often it was met, by the one who is asked after.
+    /// How many cases there were.
+    pub cases: u64,
+    /// In how many of them the fault was met, by the one who is asked after. A slow machine may keep it from being met.
     pub times: u64,
-    /// How often the answer was one of the allowed ones, and all was well after the next step.
+    /// In how many cases all was well after the next step and, where the fault was met, the answer was an allowed one.
     pub survived: u64,
     /// How often a failure of ours was answered as a verdict on a credential: 400 or 401.
     pub verdicts: u64,
-    /// The answers, counted.
+    /// The answers to those who met it, counted.
     pub answers: BTreeMap<String, u64>,
+    /// The answers to those who did not meet it.
+    pub unmet: Vec<String>,
     /// What went wrong.
     pub failures: Vec<String>,
 }
 
 impl Outcome {
     fn of(fault: &'static str) -> Self {
-        Self { fault, times: 0, survived: 0, verdicts: 0, answers: BTreeMap::new(), failures: Vec::new() }
+        Self {
+            fault,
+            cases: 0,
+            times: 0,
+            survived: 0,
+            verdicts: 0,
+            answers: BTreeMap::new(),
+            unmet: Vec::new(),
+            failures: Vec::new(),
+        }
     }
 
-    /// Whether it was met, and survived each time.
+    /// Whether it was met, and survived each time. Nobody may have lost anything, whether they met it or not.
     #[must_use]
     pub fn is_survived(&self) -> bool {
         self.times > 0 && self.failures.is_empty() && self.verdicts == 0
@@ -52,14 +65,17 @@ impl Outcome {
 
     fn add(&mut self, cases: impl IntoIterator<Item = Case>) {
         for case in cases {
-            if !case.is_met {
-                self.failures.push(format!("nothing was met: {}", case.answer));
-                continue;
-            }
-            self.times += 1;
+            self.cases += 1;
             self.verdicts += u64::from(case.is_verdict);
-            *self.answers.entry(case.answer).or_default() += 1;
-            match case.result {
+            let result = if case.is_met {
+                self.times += 1;
+                *self.answers.entry(case.answer).or_default() += 1;
+                case.told.and(case.after)
+            } else {
+                self.unmet.push(case.answer);
+                case.after
+            };
+            match result {
                 Ok(()) => self.survived += 1,
                 Err(failure) => self.failures.push(failure),
             }
@@ -69,7 +85,9 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {} of {} survived; {:?}", self.fault, self.survived, self.times, self.answers)?;
+        let Self { fault, cases, times, survived, verdicts, answers, .. } = self;
+        write!(out, "{fault}: met in {times} of {cases}, {survived} survived, {verdicts} verdicts; {answers:?}")?;
+        self.unmet.iter().take(3).try_for_each(|answer| write!(out, "\n    not met: {answer}"))?;
         self.failures.iter().take(3).try_for_each(|failure| write!(out, "\n    {failure}"))
     }
 }
@@ -79,22 +97,25 @@ struct Case {
     answer: String,
     is_met: bool,
     is_verdict: bool,
-    result: Result<(), String>,
+    /// Whether the answer to the fault is an allowed one; nobody else is owed this answer.
+    told: Result<(), String>,
+    /// Whether all was well after the next step.
+    after: Result<(), String>,
 }
 
 impl Case {
     /// A case in which every failure was ours.
-    fn of(answer: &Response, result: Result<(), String>) -> Self {
+    fn of(answer: &Response, told: Result<(), String>, after: Result<(), String>) -> Self {
         let is_verdict = matches!(answer.status.as_u16(), 400 | 401);
-        Self { answer: said(answer), is_met: true, is_verdict, result }
+        Self { answer: said(answer), is_met: true, is_verdict, told, after }
     }
 
     /// A case in which the credential is over in truth.
-    fn of_what_is_over(answer: &Response, result: Result<(), String>) -> Self {
-        Self { is_verdict: false, ..Self::of(answer, result) }
+    fn of_what_is_over(answer: &Response, told: Result<(), String>, after: Result<(), String>) -> Self {
+        Self { is_verdict: false, ..Self::of(answer, told, after) }
     }
 
-    /// The case counts only if this user met the fault.
+    /// What the user was told counts only if this user met the fault.
     fn if_met(self, is_met: bool) -> Self {
         Self { is_met, ..self }
     }

@@ -75,9 +75,9 @@ async fn dropped_before_the_answer(times: u64) -> Outcome {
 
         let cases = each(&before, async |before| {
             let answer = laptop.refresh(&before.refresh).await;
-            let result = must(said(&answer) == "200", || format!("{answer:?}"));
-            let settled = settle_refresh(&laptop, before, answer.clone()).await;
-            Case::of(&answer, result.and(settled))
+            let told = must(said(&answer) == "200", || format!("{answer:?}"));
+            let after = settle_refresh(&laptop, before, answer.clone()).await;
+            Case::of(&answer, told, after)
         });
         outcome.add(cases.await);
     }
@@ -104,13 +104,13 @@ async fn dropped_between_the_writes(times: u64) -> Outcome {
 
         let cases = each(names.iter().zip(logins).zip(before), async |((name, login), before)| {
             let answer = login.send(&laptop).await;
-            let result = async {
-                must(said(&answer) == "400 code_used", || format!("{answer:?}"))?;
+            let told = must(said(&answer) == "400 code_used", || format!("{answer:?}"));
+            let after = async {
                 is_alive(&laptop, &settle_login(&laptop, name, login, answer.clone()).await?).await?;
                 is_alive(&laptop, &before).await
             };
-            let result = result.await;
-            Case::of_what_is_over(&answer, result)
+            let after = after.await;
+            Case::of_what_is_over(&answer, told, after)
         });
         outcome.add(cases.await);
     }
@@ -131,13 +131,13 @@ async fn clock_off(times: u64) -> Outcome {
 
         let cases = each(theirs.iter().zip(&ours), async |(theirs, ours)| {
             let (answer, other) = (process.refresh(&theirs.refresh).await, laptop.refresh(&ours.refresh).await);
-            let result = async {
-                must(said(&answer) == "200" && said(&other) == "200", || format!("{answer:?}, {other:?}"))?;
+            let told = must(said(&answer) == "200" && said(&other) == "200", || format!("{answer:?}, {other:?}"));
+            let after = async {
                 settle_refresh(&laptop, theirs, answer.clone()).await?;
                 settle_refresh(&process, ours, other).await
             };
-            let result = result.await;
-            Case::of(&answer, result)
+            let after = after.await;
+            Case::of(&answer, told, after)
         });
         outcome.add(cases.await);
     }
@@ -179,8 +179,9 @@ async fn secrets_down(times: u64) -> Outcome {
 
         let cases = each(names.iter().zip(&before).enumerate(), async |(at, (name, before))| {
             let answer = step(&laptop, at, (name, before)).await;
-            let result = settle(&laptop, at, before, &answer).await;
-            Case::of(&answer, result)
+            // Everybody is to be served, who meets it and who does not.
+            let after = settle(&laptop, at, before, &answer).await;
+            Case::of(&answer, Ok(()), after)
         });
         let cases = cases.await;
         // Whoever comes first meets it, and for a while nobody asks again.
@@ -237,9 +238,11 @@ async fn key_rotated(times: u64) -> Outcome {
         let cases = each(before.iter().zip(&answers).zip(settled), async |((before, answer), settled)| {
             let key = |access: &str| access.split('.').next().map(str::to_owned);
             let later = process.refresh(answer.json()["refresh_token"].as_str().unwrap_or_default()).await;
-            let result = settled.and(must(said(&later) == "200", || format!("{later:?}")));
             let [now, then] = [answer, &later].map(|answer| answer.json()["access_token"].as_str().and_then(key));
-            Case::of(answer, result).if_met(now == key(&before.access) && now != then)
+            let after = settled
+                .and(must(said(&later) == "200", || format!("{later:?}")))
+                .and(must(now != then, || "the key from before still signs".to_owned()));
+            Case::of(answer, Ok(()), after).if_met(now == key(&before.access))
         });
         outcome.add(cases.await);
     }

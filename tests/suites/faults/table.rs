@@ -165,24 +165,24 @@ async fn process(laptop: &Laptop, plan: &Plan, at: usize, users: &[(String, Toke
     way.open();
     let cases = users.iter().zip(steps).zip(answers).zip(met);
     each(cases, async |(((user, step), answer), is_met)| {
-        let result = settle(&process, end, (user, step), &answer).await;
-        Case::of(&answer, result).if_met(is_met)
+        let expected = match (end, &step) {
+            (End::Hidden, _) => "200",
+            (End::Told, Step::Refresh) => "503 unavailable",
+            (End::Told, Step::Login(_)) => "503 retry_login",
+        };
+        let told = must(said(&answer) == expected, || format!("{answer:?}"));
+        let after = settle(&process, user, step, &answer).await;
+        Case::of(&answer, told, after).if_met(is_met)
     })
     .await
 }
 
 async fn settle(
     process: &Laptop,
-    end: End,
-    ((name, before), step): (&(String, Tokens), Step),
+    (name, before): &(String, Tokens),
+    step: Step,
     answer: &Response,
 ) -> Result<(), String> {
-    let told = match (end, &step) {
-        (End::Hidden, _) => "200",
-        (End::Told, Step::Refresh) => "503 unavailable",
-        (End::Told, Step::Login(_)) => "503 retry_login",
-    };
-    must(said(answer) == told, || format!("{answer:?}"))?;
     match step {
         Step::Refresh => settle_refresh(process, before, answer.clone()).await,
         Step::Login(login) => {
@@ -209,14 +209,14 @@ async fn over(fault: &'static str, times: u64, is_swept: bool) -> Outcome {
         }
         let access = laptop.get(&before.access, "/v1/session").await;
         let answer = laptop.refresh(&before.refresh).await;
-        let result = async {
-            must(access.status == 401, || format!("{access:?}"))?;
-            must(said(&answer) == "400 login_required", || format!("{answer:?}"))?;
+        let told = must(access.status == 401, || format!("{access:?}"))
+            .and(must(said(&answer) == "400 login_required", || format!("{answer:?}")));
+        let after = async {
             let after = settle_login(&laptop, name, Login::new(&laptop, name), answer.clone()).await?;
             is_alive(&laptop, &after).await
         };
-        let result = result.await;
-        Case::of_what_is_over(&answer, result).if_met(sessions.len() == 1)
+        let after = after.await;
+        Case::of_what_is_over(&answer, told, after).if_met(sessions.len() == 1)
     });
     outcome.add(cases.await);
     outcome

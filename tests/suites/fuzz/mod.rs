@@ -69,6 +69,9 @@ pub const INPUTS: u64 = 100;
 /// An input that takes longer is a finding.
 const SLOW: Duration = Duration::from_millis(100);
 
+/// How such a finding begins.
+const TOOK: &str = "it took ";
+
 impl Target {
     /// Takes one input in a world of its own: what it finds, it finds again alone.
     ///
@@ -112,7 +115,7 @@ impl Target {
             // A machine may have been busy; code is not slow only once.
             let result = self.timed(&world, &input).and_then(|(outcome, took)| {
                 let again = if took > SLOW { self.again(number, index, mutator)? } else { took };
-                if again > SLOW { Err(format!("it took {} ms", again.as_millis())) } else { Ok(outcome) }
+                if again > SLOW { Err(format!("{TOOK}{} ms", again.as_millis())) } else { Ok(outcome) }
             });
             tally.inputs += 1;
             match result {
@@ -183,6 +186,14 @@ pub struct Finding {
     pub what: String,
     /// The input.
     pub input: Vec<u8>,
+}
+
+impl Finding {
+    /// Whether the input only took too long, which may be the machine's doing.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        self.what.starts_with(TOOK)
+    }
 }
 
 impl fmt::Debug for Finding {

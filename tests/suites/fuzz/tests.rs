@@ -2,7 +2,7 @@
 
 use std::{future::pending, thread, time::Duration};
 
-use tests::suites::fuzz::{GATEWAY, INPUTS, OPEN_DATA, Outcome, PUSH, REFRESH_TOKEN, REQUEST, Target, WECHAT_ANSWER};
+use tests::suites::fuzz::{Finding, GATEWAY, INPUTS, OPEN_DATA, Outcome, PUSH, REFRESH_TOKEN, REQUEST, Target, WECHAT_ANSWER};
 
 /// Each makes a hundred inputs.
 const NUMBERS: u64 = 15;
@@ -163,6 +163,7 @@ fn a_panic_is_found_with_the_number_and_the_input_that_caused_it() {
 
     let finding = tally.findings.first().expect("a long input");
     assert!(finding.input.len() >= 400 && finding.what.contains("index out of bounds"), "{finding:?}");
+    assert!(!finding.is_slow(), "{finding:?}");
     let again = cautious.run(finding.number..finding.number + 1);
     assert!(again.findings.iter().any(|found| found.input == finding.input));
     assert_eq!(tally.outcomes.values().sum::<u64>() + tally.findings.len() as u64, tally.inputs);
@@ -182,7 +183,7 @@ fn an_input_that_takes_longer_than_100_ms_is_found() {
 
     let findings = slow.run(0..2).findings;
 
-    assert!(findings.iter().any(|finding| finding.what.starts_with("it took ")), "{findings:?}");
+    assert!(findings.iter().any(Finding::is_slow), "{findings:?}");
 }
 
 #[test]

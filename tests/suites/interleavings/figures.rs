@@ -19,12 +19,12 @@ fn worlds(count: u64, setup: &Setup) -> Figures {
 /// In a hundred thousand refreshes, with a decimal.
 fn rate(what: &str, bar: u64, count: u64, figures: &Figures) -> Row {
     let tenths = count * 1_000_000 / figures.refreshes.max(1);
-    Row {
-        what: what.to_owned(),
-        bar: format!("≤ {bar} in 100,000"),
-        measured: format!("{}.{} ({} of {})", tenths / 10, tenths % 10, grouped(count), grouped(figures.refreshes)),
-        is_met: count * 100_000 <= bar * figures.refreshes,
-    }
+    Row::new(
+        what,
+        format!("≤ {bar} in 100,000"),
+        format!("{}.{} ({} of {})", tenths / 10, tenths % 10, grouped(count), grouped(figures.refreshes)),
+        count * 100_000 <= bar * figures.refreshes,
+    )
 }
 
 /// Thefts that are noticed within a day; `median` is the bar of the time that it takes, in minutes.
@@ -32,14 +32,12 @@ fn thefts(what: &str, thief: Thief, median: Option<u64>, size: Size, all: &mut F
     let figures = worlds(size.of(THEFTS.0, THEFTS.1), &Setup::theft(Network::LIGHTER, thief));
     let noticed = figures.noticed.iter().filter(|seconds| **seconds <= 86_400).count() as u64;
     let took = figures.median().unwrap_or(u64::MAX) / 60;
-    let row = Row {
-        what: format!("thefts noticed within a day, {what}"),
-        bar: median.map_or_else(|| "≥ 97 %".to_owned(), |median| format!("≥ 97 %, median ≤ {median} min")),
-        measured: format!("{} of {}, median {took} min", grouped(noticed), grouped(figures.thefts)),
-        is_met: figures.thefts > 0
-            && noticed * 100 >= figures.thefts * 97
-            && median.is_none_or(|median| took <= median),
-    };
+    let row = Row::new(
+        format!("thefts noticed within a day, {what}"),
+        median.map_or_else(|| "≥ 97 %".to_owned(), |median| format!("≥ 97 %, median ≤ {median} min")),
+        format!("{} of {}, median {took} min", grouped(noticed), grouped(figures.thefts)),
+        figures.thefts > 0 && noticed * 100 >= figures.thefts * 97 && median.is_none_or(|median| took <= median),
+    );
     *all += figures;
     row
 }
