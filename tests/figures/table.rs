@@ -42,7 +42,7 @@ impl Table {
 
     /// Whether a figure is short of its bar; what the clock decides is asked for only if it is `strict`.
     pub(crate) fn is_short(&self, strict: bool) -> bool {
-        self.rows.iter().any(|row| !row.is_met && (strict || row.kind == Kind::Count))
+        self.rows.iter().any(|row| row.is_short(strict))
     }
 
     /// Puts the table where the README has the one before.

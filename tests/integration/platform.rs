@@ -133,7 +133,8 @@ async fn a_failure_is_a_sentence_without_address_secret_or_token() {
         let laptop = Laptop::start().await;
         laptop.script("stable_token", &fault, None);
 
-        let sentence = tried(&deps(&laptop).await, json!({})).await.unwrap_err();
+        let handled = platform::handle(deps(&laptop).await, serde_json::from_value(json!({})).unwrap());
+        let sentence = laptop.logged(handled).await.map(drop).unwrap_err().to_string();
 
         let line = laptop.log().pop().unwrap();
         assert!(!sentence.is_empty() && sentence.lines().count() == 1, "{sentence}");

@@ -11,7 +11,8 @@ fn traits() -> BTreeMap<String, BTreeSet<String>> {
     let mut traits = BTreeMap::new();
     let mut actions = BTreeSet::new();
     let is_action = |part: &&str| part.ends_with("Item") || part.contains("Secret") || *part == "Query";
-    for line in format!("{}{}", read("shared/src/store/grants.rs"), read("shared/src/secrets/key_rotation.rs")).lines() {
+    for line in format!("{}{}", read("shared/src/store/grants.rs"), read("shared/src/secrets/key_rotation.rs")).lines()
+    {
         if let Some(said) = line.strip_prefix("/// `") {
             actions = said.split('`').filter(is_action).map(str::to_owned).collect();
         } else if let Some(rest) = line.strip_prefix("pub trait ") {
@@ -42,7 +43,12 @@ fn named(function: &str) -> BTreeSet<String> {
     let text = read(&path);
     let parts = [("env.platform_tokens(", "KeepPlatformToken"), ("Authenticator {", "ReadSession")];
     named.extend(parts.into_iter().filter(|(part, _)| text.contains(part)).map(|(_, grant)| grant.to_owned()));
-    named.extend(["RotateSecret", "WriteSecret"].into_iter().filter(|name| text.contains(&format!("dyn {name}>"))).map(str::to_owned));
+    named.extend(
+        ["RotateSecret", "WriteSecret"]
+            .into_iter()
+            .filter(|name| text.contains(&format!("dyn {name}>")))
+            .map(str::to_owned),
+    );
     named
 }
 

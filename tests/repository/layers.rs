@@ -47,20 +47,16 @@ fn name(path: &Path) -> String {
 }
 
 /// The paths that a text imports or names, as segments from the root of the crate: `use` trees are spread out.
-fn paths(text: &str, module: &[&str]) -> Vec<Vec<String>> {
-    let code: String = text
-        .lines()
-        .take_while(|line| *line != "#[cfg(test)]")
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .map(|line| format!("{line}\n"))
-        .collect();
+fn paths(text: &str, importer: &[&str]) -> Vec<Vec<String>> {
+    let deployed = text.lines().take_while(|line| *line != "#[cfg(test)]");
+    let code = deployed.filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut found = Vec::new();
     for (start, base) in [("crate::", 0), ("super::", 1)] {
         for (at, _) in code.match_indices(start) {
             let is_whole = !code[..at].ends_with(|before: char| before.is_alphanumeric() || "_:$".contains(before));
             let prefix: Vec<_> = match base {
                 0 => Vec::new(),
-                _ => module[..module.len().saturating_sub(1)].iter().map(|part| (*part).to_owned()).collect(),
+                _ => importer[..importer.len().saturating_sub(1)].iter().map(|part| (*part).to_owned()).collect(),
             };
             if is_whole {
                 spread(&code[at + start.len()..], &prefix, &mut found);
@@ -102,11 +98,11 @@ fn file_of(path: &[String], lines: &BTreeMap<String, usize>) -> Option<String> {
 }
 
 /// Imports that do not lead downwards.
-fn wrong_imports(importer: &str, text: &str, lines: &BTreeMap<String, usize>) -> Vec<String> {
-    let module: Vec<_> = importer.split('/').collect();
-    let imported = paths(text, &module).into_iter().filter_map(|path| file_of(&path, lines));
-    let upward = imported.filter(|file| file != importer && lines[file] <= lines[importer]);
-    let mut wrong: Vec<_> = upward.map(|file| format!("{importer} imports {file}")).collect();
+fn wrong_imports(file: &str, text: &str, lines: &BTreeMap<String, usize>) -> Vec<String> {
+    let segments: Vec<_> = file.split('/').collect();
+    let imported = paths(text, &segments).into_iter().filter_map(|path| file_of(&path, lines));
+    let upward = imported.filter(|imported| imported != file && lines[imported] <= lines[file]);
+    let mut wrong: Vec<_> = upward.map(|imported| format!("{file} imports {imported}")).collect();
     wrong.sort();
     wrong.dedup();
     wrong
@@ -131,8 +127,8 @@ fn files_of_shared_import_only_from_layers_below_their_own() {
 
 #[test]
 fn an_import_that_leads_upwards_is_noticed() {
-    let lines = lines();
-    let wrong = |importer: &str, text: &str| wrong_imports(importer, text, &lines);
+    let order = lines();
+    let wrong = |importer: &str, text: &str| wrong_imports(importer, text, &order);
 
     assert_eq!(wrong("ids", "use crate::session::Session;"), ["ids imports session"]);
     assert_eq!(
@@ -141,7 +137,10 @@ fn an_import_that_leads_upwards_is_noticed() {
     );
     assert_eq!(wrong("problem", "use crate::{clock::Secs, vars::{ConfigError as E, *}};"), ["problem imports vars"]);
     assert_eq!(wrong("secrets", "fn f() -> crate::env::Env {}"), ["secrets imports env"]);
-    assert_eq!(wrong("store", "pub mod dynamo;\nuse dynamo::X;\nuse crate::store::dynamo::X;"), ["store imports store/dynamo"]);
+    assert_eq!(
+        wrong("store", "pub mod dynamo;\nuse dynamo::X;\nuse crate::store::dynamo::X;"),
+        ["store imports store/dynamo"]
+    );
     assert_eq!(wrong("env", "use crate::{clock::Secs, config, store::dynamo::DynamoTable};"), [""; 0]);
     assert_eq!(wrong("ids", "#[cfg(test)]\nuse crate::session::Session;"), [""; 0]);
     assert_eq!(wrong("ids", "// use crate::session::Session;"), [""; 0]);

@@ -106,9 +106,7 @@ fn files_stay_readable() {
             let text = fs::read_to_string(&path).unwrap();
             let is_test = path.strip_prefix(root()).unwrap().components().any(|part| part.as_os_str() == "tests");
             let all = text.lines().count();
-            // Too long until it is split by topic.
-            let is_excused = path.ends_with("infra/wechat-simulator/tests/wire.rs");
-            assert!(all <= 500 || is_excused, "{}: {all} lines", path.display());
+            assert!(all <= 500, "{}: {all} lines", path.display());
             let own = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
             assert!(own <= 400 || is_test, "{}: {own} lines without its tests", path.display());
             assert!(text.starts_with("//! "), "{} does not say what it is", path.display());

@@ -1,8 +1,8 @@
-//! A line of the table of figures, and how much is measured for it.
+//! A line of the table of figures.
 
 use std::fmt;
 
-/// How much a suite does.
+/// How much is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// Minutes on two cores.
@@ -12,6 +12,7 @@ pub enum Size {
 }
 
 impl Size {
+    /// One of two sizes.
     pub fn of<T>(self, short: T, long: T) -> T {
         match self {
             Self::Short => short,
@@ -20,45 +21,76 @@ impl Size {
     }
 }
 
-/// At most so many reasons are printed for a figure.
+/// So many reasons are told.
 const REASONS: usize = 20;
+
+/// What a figure depends on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The code alone: a figure that is short is a fault of the code, and the exit status says so.
+    Count,
+    /// Also how busy the machine is: only `--strict` lets it decide the exit status.
+    Clock,
+}
 
 /// A figure, its bar, and what was measured.
 pub struct Row {
-    /// What is counted, and of how many.
-    pub what: String,
-    /// What it has to be.
-    pub bar: String,
-    pub measured: String,
-    /// Whether that is enough.
-    pub is_met: bool,
+    what: String,
+    bar: String,
+    measured: String,
+    is_met: bool,
+    kind: Kind,
 }
 
 impl Row {
-    /// The bar is 0.
+    /// A count: `what` is counted, `bar` is what it has to be, `measured` is what it is.
+    pub fn new(what: impl Into<String>, bar: impl Into<String>, measured: impl Into<String>, is_met: bool) -> Self {
+        Self { what: what.into(), bar: bar.into(), measured: measured.into(), is_met, kind: Kind::Count }
+    }
+
+    /// The same figure as one that the machine's speed decides too.
+    #[must_use]
+    pub fn by_the_clock(self) -> Self {
+        Self { kind: Kind::Clock, ..self }
+    }
+
+    /// The same figure, short unless this holds too.
+    #[must_use]
+    pub fn and(self, holds: bool) -> Self {
+        Self { is_met: self.is_met && holds, ..self }
+    }
+
+    /// A count that has to be nought.
     pub fn none(what: impl Into<String>, count: u64) -> Self {
-        Self { what: what.into(), bar: "0".to_owned(), measured: grouped(count), is_met: count == 0 }
+        Self::new(what, "0", grouped(count), count == 0)
     }
 
+    /// A count that has to reach this one.
     pub fn at_least(what: impl Into<String>, bar: u64, count: u64) -> Self {
-        Self { what: what.into(), bar: format!("≥ {}", grouped(bar)), measured: grouped(count), is_met: count >= bar }
+        Self::new(what, format!("≥ {}", grouped(bar)), grouped(count), count >= bar)
     }
 
+    /// A count that may not exceed this one.
     pub fn at_most(what: impl Into<String>, bar: u64, count: u64) -> Self {
-        Self { what: what.into(), bar: format!("≤ {}", grouped(bar)), measured: grouped(count), is_met: count <= bar }
+        Self::new(what, format!("≤ {}", grouped(bar)), grouped(count), count <= bar)
     }
 
+    /// A count that has to be this one.
     pub fn exactly(what: impl Into<String>, bar: u64, count: u64) -> Self {
-        Self { what: what.into(), bar: grouped(bar), measured: grouped(count), is_met: count == bar }
+        Self::new(what, grouped(bar), grouped(count), count == bar)
     }
 
-    /// `count` of `of` cases; the bar is all of them, and at least one.
+    /// So many of so many: all of them have to be.
     pub fn all(what: impl Into<String>, count: u64, of: u64) -> Self {
-        let measured = format!("{} of {}", grouped(count), grouped(of));
-        Self { what: what.into(), bar: "all".to_owned(), measured, is_met: count == of && of > 0 }
+        Self::new(what, "all", format!("{} of {}", grouped(count), grouped(of)), count == of && of > 0)
     }
 
-    /// Prints why a figure is short, so that the reader of the table need not run the suite again.
+    /// Whether it is short of its bar; a figure that the clock decides too is short only for the strict.
+    pub fn is_short(&self, strict: bool) -> bool {
+        !self.is_met && (strict || self.kind == Kind::Count)
+    }
+
+    /// Prints what there is against a figure, so that whoever reads the table need not run it again.
     pub fn because(reasons: &[impl fmt::Debug]) {
         for reason in reasons.iter().take(REASONS) {
             eprintln!("{reason:#?}");
@@ -66,7 +98,12 @@ impl Row {
     }
 
     fn verdict(&self) -> &'static str {
-        if self.is_met { "ok" } else { "**short**" }
+        match (self.is_met, self.kind) {
+            (true, Kind::Count) => "ok",
+            (true, Kind::Clock) => "ok, by the clock",
+            (false, Kind::Count) => "**short**",
+            (false, Kind::Clock) => "**short**, by the clock",
+        }
     }
 }
 
@@ -76,7 +113,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// A number with commas between thousands.
+/// A number with its thousands apart.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let apart = |(at, digit): (usize, char)| {

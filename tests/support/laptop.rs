@@ -250,6 +250,11 @@ impl Laptop {
         self.post("/v1/refresh", &json!({ "refresh_token": token })).await
     }
 
+    /// Handles an event as Lambda does, with a log line.
+    pub async fn logged<T, E: std::error::Error>(&self, handled: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        shared::http::record::event(&self.world.env.log(), handled).await
+    }
+
     #[must_use]
     pub fn log(&self) -> Vec<String> {
         self.log.lines()

@@ -117,7 +117,7 @@ struct LoginRequest {
 
 /// What `wx.getUserInfo` gave. Only its verification decides whether it is used, so any text is accepted here.
 #[derive(Deserialize)]
-#[cfg_attr(feature = "contract", derive(schemars::JsonSchema), schemars(rename = "GivenUserInfo"))]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct UserInfo {
     #[serde(rename = "rawData")]
     raw_data: String,

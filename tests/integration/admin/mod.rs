@@ -19,7 +19,7 @@ async fn deps(laptop: &Laptop) -> Deps {
 /// What the invocation answers, or the sentence with which it fails.
 async fn tried(laptop: &Laptop, request: Value) -> Result<Value, String> {
     let request = serde_json::from_value(request).map_err(|defect| defect.to_string())?;
-    let answer = admin::handle(deps(laptop).await, request).await;
+    let answer = laptop.logged(admin::handle(deps(laptop).await, request)).await;
     answer.map(|answer| serde_json::to_value(answer).unwrap()).map_err(|error| error.to_string())
 }
 

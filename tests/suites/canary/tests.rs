@@ -8,7 +8,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use serde_json::{Value, json};
-use shared::{env::Env, http::stack, vars::ConfigError};
+use shared::{env::Env, vars::ConfigError};
 use tests::{
     APPID, Folder, Laptop, Response, Start,
     canary::{Canary, spellings},
@@ -130,11 +130,12 @@ async fn no_log_line_and_no_failure_of_an_invoked_function_holds_a_secret() {
     let mut failures = Vec::new();
     for operation in ["read", "end_sessions", "block", "unblock", "export", "delete"] {
         let request = json!({ "operation": operation, "appid": APPID, "openid": login.openid });
-        let done = admin::handle(deps.clone(), serde_json::from_value(request).unwrap()).await;
+        let done = laptop.logged(admin::handle(deps.clone(), serde_json::from_value(request).unwrap())).await;
         failures.extend(done.err().map(|error| error.to_string()));
     }
     let platform = platform::Deps::from_env(laptop.world.env.clone()).await.unwrap();
-    let give = || platform::handle(platform.clone(), serde_json::from_value(json!({ "appid": APPID })).unwrap());
+    let request = || serde_json::from_value(json!({ "appid": APPID })).unwrap();
+    let give = || laptop.logged(platform::handle(platform.clone(), request()));
     laptop.script("stable_token", &json!({ "kind": "errcode", "errcode": 40125, "errmsg": SECRET }), Some(1));
     failures.push(give().await.err().unwrap().to_string());
     let token = serde_json::to_value(give().await.unwrap()).unwrap()["access_token"].as_str().unwrap().to_owned();
@@ -235,8 +236,8 @@ async fn a_panic_over_a_request_says_where_it_was_and_nothing_of_what_it_was_abo
         let panics = post(async |body: String| {
             assert_ne!(body, SECRET, "{body}");
         });
-        let router = |log| stack(Router::new().route("/v1/login", panics), log);
-        return shared::lambda::serve(async |env| Ok::<_, ConfigError>(env.log()), router).await.unwrap();
+        let router = |()| Router::new().route("/v1/login", panics);
+        return shared::lambda::serve(async |_| Ok::<_, ConfigError>(()), router).await.unwrap();
     };
 
     assert_eq!(answer["statusCode"], 500);

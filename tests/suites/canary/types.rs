@@ -92,6 +92,7 @@ pub const HOLDERS: &[Holder] = holders![
     session::WriteResult<session::Session>,
     store::grants::StoredPlatformToken,
     session::idempotency::IdempotencyRecord,
+    session::idempotency::LoginRecord,
     secrets::Secret<Apps>,
     secrets::Secret<token::keyring::Keyring>,
     secrets::Secret<token::access::AccessSigner>,

@@ -2,7 +2,9 @@
 
 use std::{future::pending, thread, time::Duration};
 
-use tests::suites::fuzz::{Finding, GATEWAY, INPUTS, OPEN_DATA, Outcome, PUSH, REFRESH_TOKEN, REQUEST, Target, WECHAT_ANSWER};
+use tests::suites::fuzz::{
+    Finding, GATEWAY, INPUTS, OPEN_DATA, Outcome, PUSH, REFRESH_TOKEN, REQUEST, Target, WECHAT_ANSWER,
+};
 
 /// Each makes a hundred inputs.
 const NUMBERS: u64 = 15;

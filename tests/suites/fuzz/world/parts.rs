@@ -21,7 +21,9 @@ use shared::{
 use tokio::sync::OnceCell;
 
 use super::{APP_SECRET, wechat::Wechat};
-use crate::{APPID, ManualClock, login_deps, secrets, seeded::SeededEntropy, suites::fuzz::push, table::memory::MemoryTable};
+use crate::{
+    APPID, ManualClock, login_deps, secrets, seeded::SeededEntropy, suites::fuzz::push, table::memory::MemoryTable,
+};
 
 /// Read once: making them costs more than a world.
 pub(super) struct Secrets {
