@@ -38,6 +38,12 @@ pub fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Resul
     T::deserialize(serde_json::Value::Object(members)).map_err(de::Error::custom)
 }
 
+/// The same for a member that may be absent or `null`.
+pub fn optional_object<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Result<Option<T>, D::Error> {
+    let Some(members) = Option::<serde_json::Map<_, _>>::deserialize(value)? else { return Ok(None) };
+    T::deserialize(serde_json::Value::Object(members)).map(Some).map_err(de::Error::custom)
+}
+
 /// Walks a value that may nest this many levels deeper, keeping nothing of it.
 #[derive(Clone, Copy)]
 struct Level(usize);

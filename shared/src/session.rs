@@ -51,6 +51,23 @@ pub struct Session {
 }
 
 impl Session {
+    /// The session of a login that arrived at this time, for these lifetimes in seconds.
+    #[must_use]
+    pub fn new(device: DeviceId, family: Family, key_id: KeyId, created_at: Secs, idle: Secs, absolute: Secs) -> Self {
+        Self {
+            device,
+            family,
+            generation: 0,
+            key_id,
+            created_at,
+            rotated_at: created_at,
+            rotated_before: 0,
+            idle: created_at + idle,
+            absolute: created_at + absolute,
+            unionid: None,
+        }
+    }
+
     /// Whether it has neither run out nor been put aside by the emergency brake.
     #[must_use]
     pub fn is_alive(&self, now: Secs, not_before: Secs) -> bool {

@@ -9,21 +9,21 @@ use crate::clock::Secs;
 /// Every variable of ours that a function may read. Documents, template and doctor are checked against this list.
 pub const VARIABLES: &[&str] = &[
     "WXAUTH_TABLE",
+    "WXAUTH_WECHAT_URL",
+    "WXAUTH_ISSUER",
+    "WXAUTH_AUDIENCE",
+    "WXAUTH_ACCESS_SECONDS",
+    "WXAUTH_IDLE_SECONDS",
+    "WXAUTH_ABSOLUTE_SECONDS",
+    "WXAUTH_GRACE_SECONDS",
+    "WXAUTH_MIN_AGE_SECONDS",
+    "WXAUTH_NOT_BEFORE",
+    "WXAUTH_UNIONID_CLAIM",
+    "WXAUTH_SIGNING_ALGORITHM",
     "WXAUTH_APPS",
     "WXAUTH_KEYRING",
     "WXAUTH_SIGNING_KEYS",
     "WXAUTH_JWKS",
-    "WXAUTH_SIGNING_ALGORITHM",
-    "WXAUTH_ISSUER",
-    "WXAUTH_AUDIENCE",
-    "WXAUTH_WECHAT_URL",
-    "WXAUTH_ACCESS_SECONDS",
-    "WXAUTH_IDLE_SECONDS",
-    "WXAUTH_ABSOLUTE_SECONDS",
-    "WXAUTH_MIN_AGE_SECONDS",
-    "WXAUTH_GRACE_SECONDS",
-    "WXAUTH_NOT_BEFORE",
-    "WXAUTH_UNIONID_CLAIM",
 ];
 
 /// Which variable is wrong and what it should be; never the value it has.

@@ -8,12 +8,13 @@ use std::time::Duration;
 use shared::{
     clock::{Deadline, Secs},
     entropy,
-    ids::{DeviceId, Family, SessionRef, UnionId, UserRef},
+    ids::{DeviceId, Family, SessionRef, UserRef},
     request_log,
     session::{
         Session, UserLogin, UserStatus, beyond_the_cap,
         idempotency::{CodeHash, IdempotencyRecord},
         issue::TokenIssuer,
+        refresh::RefreshPolicy,
     },
     token::{
         TokenResponse,
@@ -55,7 +56,7 @@ pub async fn login(
 ) -> Result<LoginResponse, LoginError> {
     let arrived_at = deps.clock.now();
     let (apps, keyring, signer) = tokio::try_join!(deps.apps.get(), deps.keyring.get(), deps.signer.get())?;
-    let app = apps.find(presented.appid.as_ref()).ok_or(LoginError::AppUnknown)?;
+    let app = apps.find(presented.request.appid.as_ref()).ok_or(LoginError::AppUnknown)?;
     let tokens = TokenIssuer {
         keyring: &keyring,
         signer: &signer,
@@ -63,7 +64,7 @@ pub async fn login(
         issuer,
         entropy: &*deps.entropy,
     };
-    let code = CodeHash::of_login(&app.appid, &presented.code);
+    let code = CodeHash::of_login(&app.appid, &presented.request.code);
     let login = Login { deps, presented, app, tokens, code, arrived_at, deadline };
 
     match login.exchange().await {
@@ -84,25 +85,18 @@ struct PreparedLogin {
     tokens: TokenResponse,
 }
 
-/// What the writes of a login found.
-struct StoredLogin {
-    user_status: UserStatus,
-    profile: Option<Profile>,
-    sessions_beyond_the_cap: Vec<Session>,
-}
-
 impl Login<'_> {
     /// WeChat's answer to the code, unless it refused the code a moment ago.
     async fn exchange(&self) -> Result<CodeExchange, LoginError> {
-        let Presented { client_ip, code, .. } = self.presented;
+        let Presented { client_ip, request, .. } = self.presented;
         self.deps.refused_codes.check(&self.app.appid, client_ip, &self.code, self.arrived_at)?;
         let deadline = self.deadline.before(RESERVED_FOR_WRITES);
-        Ok(self.deps.wechat.exchange(self.app, code, deadline).await?)
+        Ok(self.deps.wechat.exchange(self.app, &request.code, deadline).await?)
     }
 
     /// The response to a request whose code WeChat refuses: it may be one whose response was lost.
     async fn repeat(&self, refusal: WechatError) -> Result<LoginResponse, LoginError> {
-        let result = match &self.presented.request_hash {
+        let result = match &self.presented.hash {
             Some(request) => {
                 let deadline = self.deadline.before(LAST_MOMENT);
                 let replay = Box::pin(replay::replay(self, request, refusal.clone(), deadline));
@@ -120,17 +114,13 @@ impl Login<'_> {
 
     /// The first request with this code: everything is made and signed, then stored.
     async fn complete(&self, exchange: CodeExchange) -> Result<LoginResponse, LoginError> {
-        let known_unionid = exchange.unionid.clone();
         let prepared = self.prepare(exchange)?;
         let deadline = self.deadline.before(LAST_MOMENT);
-        let store = Box::pin(self.store(&prepared, known_unionid.as_ref(), deadline));
+        let store = Box::pin(self.store(&prepared, deadline));
         match deadline.limit(store).await.unwrap_or(Err(LoginError::OutOfTime)) {
-            Ok(StoredLogin { user_status, profile, sessions_beyond_the_cap }) => {
-                // If this does not end in time, the user has one device too many until the next login.
-                let revocation = self.revoke(&prepared.at.user, sessions_beyond_the_cap);
-                let _ = deadline.optional(OPTIONAL_WORK_LIMIT, revocation).await;
-                let (user, device) = (&prepared.at.user, prepared.session.device);
-                Ok(response(prepared.tokens, user, device, user_status == UserStatus::New, profile))
+            Ok((user_status, profile)) => {
+                let new_user = user_status == UserStatus::New;
+                Ok(response(prepared.tokens, &prepared.at.user, prepared.session.device, new_user, profile))
             }
             // What is stored belongs to the newer login.
             Err(LoginError::SupersededByNewerLogin) => Err(LoginError::SupersededByNewerLogin),
@@ -146,20 +136,15 @@ impl Login<'_> {
         let Self { deps, tokens: TokenIssuer { keyring, .. }, arrived_at, .. } = *self;
         let user = UserRef { appid: self.app.appid.clone(), openid: exchange.openid };
         request_log::record(|fields| fields.user = keyring.pseudonym(&user));
+        let device = self.presented.request.device.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
+        let family = Family(entropy::bytes(&*deps.entropy));
+        let RefreshPolicy { idle, absolute, .. } = deps.policy;
         let session = Session {
-            device: self.presented.device.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy))),
-            family: Family(entropy::bytes(&*deps.entropy)),
-            generation: 0,
-            key_id: keyring.current(),
-            created_at: arrived_at,
-            rotated_at: arrived_at,
-            rotated_before: 0,
-            idle: arrived_at + deps.policy.idle,
-            absolute: arrived_at + deps.policy.absolute,
             unionid: exchange.unionid.clone().filter(|_| deps.access_tokens.unionid),
+            ..Session::new(device, family, keyring.current(), arrived_at, idle, absolute)
         };
         let tokens = self.issue(&user, &session)?;
-        let request = self.presented.request_hash.as_ref();
+        let request = self.presented.hash.as_ref();
         let record = request.map(|request| replay::record(self, request, &user, &session)).transpose()?;
         let session_key = exchange.session_key.expose().as_bytes();
         let user_login = UserLogin {
@@ -183,9 +168,8 @@ impl Login<'_> {
     async fn store(
         &self,
         prepared: &PreparedLogin,
-        known_unionid: Option<&UnionId>,
         deadline: Deadline,
-    ) -> Result<StoredLogin, LoginError> {
+    ) -> Result<(UserStatus, Option<Profile>), LoginError> {
         let table = &self.deps.table;
         let PreparedLogin { at, session, record, user_login, .. } = prepared;
         let user_and_profile = async {
@@ -193,9 +177,8 @@ impl Login<'_> {
             if user_status == UserStatus::Blocked {
                 return Err(LoginError::Blocked);
             }
-            let user_info = self.presented.user_info.as_ref();
-            let profile = profile::read(self.deps, self.tokens.keyring, &at.user, user_info, known_unionid);
-            Ok((user_status, deadline.optional(OPTIONAL_WORK_LIMIT, profile).await.flatten()))
+            let profile = profile::read(self, &at.user, user_login.unionid.as_ref(), deadline).await;
+            Ok((user_status, profile))
         };
         let record = async {
             match record {
@@ -205,13 +188,15 @@ impl Login<'_> {
         };
         let (user_and_profile, is_put, recorded) =
             tokio::join!(user_and_profile, table.put_session(at, session), record);
-        let (user_status, profile) = user_and_profile?;
+        let user_and_profile = user_and_profile?;
         recorded.map_err(LoginError::NotStored)?;
         if !is_put.map_err(LoginError::NotStored)? {
             return Err(LoginError::SupersededByNewerLogin);
         }
-        let sessions_beyond_the_cap = self.check_block_and_device_cap(&at.user, session.device).await?;
-        Ok(StoredLogin { user_status, profile, sessions_beyond_the_cap })
+        let beyond_the_cap = self.check_block_and_device_cap(&at.user, session.device).await?;
+        // If this does not end in time, the user has one device too many until the next login.
+        let _ = deadline.optional(OPTIONAL_WORK_LIMIT, self.revoke(&at.user, &beyond_the_cap)).await;
+        Ok(user_and_profile)
     }
 
     /// The sessions beyond the device cap, unless the user was blocked or deleted in the meantime.
@@ -234,7 +219,7 @@ impl Login<'_> {
         Ok(beyond_the_cap(items.sessions, just_made))
     }
 
-    async fn revoke(&self, user: &UserRef, sessions: Vec<Session>) {
+    async fn revoke(&self, user: &UserRef, sessions: &[Session]) {
         for session in sessions {
             drop(self.deps.table.revoke_session(&user.session(session.device), session.family).await);
         }
@@ -247,7 +232,7 @@ impl Login<'_> {
                 drop(self.deps.table.erase_idempotency_record(&record.code).await);
             }
         };
-        drop(tokio::join!(self.deps.table.revoke_session(&prepared.at, prepared.session.family), erase));
+        tokio::join!(self.revoke(&prepared.at.user, std::slice::from_ref(&prepared.session)), erase);
     }
 }
 

@@ -12,7 +12,6 @@ use axum::{
     Router,
     extract::{FromRef, State},
 };
-use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use shared::{
     clock::{Clock, Deadline},
@@ -26,7 +25,7 @@ use shared::{
     },
     ids::{AppId, DeviceId},
     json,
-    problem::{Code, Problem},
+    problem::Problem,
     secret_text::{IdempotencyKey, LoginCode},
     secrets::Secret,
     session::{idempotency::RequestHash, refresh::RefreshPolicy},
@@ -103,7 +102,7 @@ pub fn router(deps: Deps) -> Router {
 
 #[derive(Deserialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
-struct LoginRequest {
+pub(crate) struct LoginRequest {
     /// What `wx.login` gave: valid once, for five minutes.
     code: LoginCode,
     /// The mini program; needed where the owner has several.
@@ -111,7 +110,7 @@ struct LoginRequest {
     /// The `device` of an earlier answer, kept in the client's storage; made here where there is none yet.
     device: Option<DeviceId>,
     /// One that does not verify never refuses a login: the answer lacks `userInfo` then.
-    #[serde(default, rename = "userInfo", deserialize_with = "user_info")]
+    #[serde(default, rename = "userInfo", deserialize_with = "json::optional_object")]
     user_info: Option<UserInfo>,
 }
 
@@ -127,22 +126,12 @@ pub struct UserInfo {
     iv: String,
 }
 
-/// An object, or nothing: some clients send `null` for a profile that they do not have.
-fn user_info<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<UserInfo>, D::Error> {
-    #[derive(Deserialize)]
-    struct Object(#[serde(deserialize_with = "json::object")] UserInfo);
-    Ok(Option::<Object>::deserialize(value)?.map(|object| object.0))
-}
-
-/// What the client sent.
+/// A login request, where it came from, and what makes it repeatable.
 pub struct Presented {
-    client_ip: String,
-    code: LoginCode,
-    appid: Option<AppId>,
-    device: Option<DeviceId>,
-    user_info: Option<UserInfo>,
+    client_ip: ClientIp,
+    request: LoginRequest,
     /// Names this very request, by its `Idempotency-Key` and its bytes. Without a key it cannot be repeated.
-    request_hash: Option<RequestHash>,
+    hash: Option<RequestHash>,
 }
 
 /// The answer to a login.
@@ -164,25 +153,16 @@ pub struct LoginResponse {
     user_info: Option<Profile>,
 }
 
-/// The key of a header that may be absent, but not malformed or given twice.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
-    let mut values = headers.get_all("idempotency-key").iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let key = value.to_str().ok().and_then(|text| IdempotencyKey::parse(text).ok());
-    key.filter(|_| values.next().is_none()).map(Some).ok_or(Problem::new(Code::InvalidRequest))
-}
-
 async fn login(
     State(deps): State<Deps>,
-    ClientIp(client_ip): ClientIp,
+    client_ip: ClientIp,
     Issuer(issuer): Issuer,
     deadline: Deadline,
-    headers: HeaderMap,
-    JsonBody { value, bytes }: JsonBody<LoginRequest>,
+    key: Option<IdempotencyKey>,
+    JsonBody { value: request, bytes }: JsonBody<LoginRequest>,
 ) -> Result<JsonResponse<LoginResponse>, Problem> {
-    let LoginRequest { code, appid, device, user_info } = value;
-    let request_hash = idempotency_key(&headers)?.map(|key| RequestHash::of(&key, &bytes));
-    let presented = Presented { client_ip, code, appid, device, user_info, request_hash };
+    let hash = key.map(|key| RequestHash::of(&key, &bytes));
+    let presented = Presented { client_ip, request, hash };
     Ok(JsonResponse(flow::login(&deps, &presented, &issuer, deadline).await?))
 }
 
@@ -190,7 +170,10 @@ async fn login(
 #[cfg(feature = "contract")]
 #[must_use]
 pub fn operations() -> Vec<shared::contract::Operation> {
-    use shared::{contract::Operation, problem::Action};
+    use shared::{
+        contract::Operation,
+        problem::{Action, Code},
+    };
     vec![
         Operation::new(LOGIN, "login", "A code of `wx.login` for tokens")
             .header::<IdempotencyKey>(

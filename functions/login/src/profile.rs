@@ -1,26 +1,30 @@
 //! The optional `userInfo` of a login: verified, or left out. It never refuses the login.
 
 use shared::{
+    clock::Deadline,
     ids::{UnionId, UserRef},
-    token::keyring::Keyring,
     wechat::opendata::{self, Ciphertext, Profile, SignedProfile},
 };
 
-use crate::{Deps, UserInfo};
+use crate::flow::{Login, OPTIONAL_WORK_LIMIT};
 
-/// The profile, if signature, data, app and user are right and the user has an attempt left. A unionid other than the
-/// `known` one is stored.
+/// The profile, if signature, data, app and user are right, the user has an attempt left, and there is time. A unionid other
+/// than the `known` one is stored.
 pub(crate) async fn read(
-    deps: &Deps,
-    keyring: &Keyring,
+    login: &Login<'_>,
     user: &UserRef,
-    sent: Option<&UserInfo>,
     known: Option<&UnionId>,
+    deadline: Deadline,
 ) -> Option<Profile> {
-    let sent = sent?;
+    deadline.optional(OPTIONAL_WORK_LIMIT, verified(login, user, known)).await.flatten()
+}
+
+async fn verified(login: &Login<'_>, user: &UserRef, known: Option<&UnionId>) -> Option<Profile> {
+    let (deps, sent) = (login.deps, login.presented.request.user_info.as_ref()?);
     let data = Ciphertext::parse(&sent.encrypted_data, &sent.iv).ok()?;
-    let keys = deps.table.take_session_keys(user, None, deps.clock.now()).await.ok()?.open(user, keyring);
+    let sealed = deps.table.take_session_keys(user, None, deps.clock.now()).await.ok()?;
     let signed = SignedProfile { signed: Some((&sent.raw_data, &sent.signature)), data: &data };
+    let keys = sealed.open(user, login.tokens.keyring);
     let profile = opendata::profile(&signed, &keys, &user.appid, &user.openid).ok()?;
     if let Some(unionid) = profile.unionid().filter(|unionid| Some(*unionid) != known) {
         // If this fails, the next login's profile brings it again.

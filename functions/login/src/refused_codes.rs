@@ -5,11 +5,10 @@
 //! an address with an attacker is asked to try again and gets through between the attacker's codes. Each process counts
 //! for itself, and the gateway's throttle bounds all addresses together.
 
-use std::net::IpAddr;
-
 use shared::{
     clock::Secs,
     expiring::{ExpiringMap, LeakyBuckets},
+    http::extract::ClientIp,
     ids::AppId,
     session::idempotency::CodeHash,
     wechat::error::WechatError,
@@ -27,7 +26,8 @@ const CAPACITY: u64 = 100;
 #[derive(Debug, Default)]
 pub struct RefusedCodes {
     codes: ExpiringMap<CodeHash, Refusal>,
-    addresses: LeakyBuckets<Address>,
+    /// By app and network: an IPv6 customer has as many addresses as they like.
+    networks: LeakyBuckets<(AppId, String)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,29 +36,16 @@ enum Refusal {
     Used,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Address {
-    appid: AppId,
-    /// An address, or the network of one: an IPv6 customer has as many addresses as they like.
-    network: String,
-}
-
-impl Address {
-    fn new(appid: &AppId, client_ip: &str) -> Self {
-        let network = match client_ip.parse().map(|address: IpAddr| address.to_canonical()) {
-            // A /56: what a provider gives to one customer.
-            Ok(IpAddr::V6(address)) => format!("{:x?}", &address.octets()[..7]),
-            Ok(IpAddr::V4(address)) => address.to_string(),
-            Err(_) => client_ip.to_owned(),
-        };
-        Self { appid: appid.clone(), network }
-    }
-}
-
 impl RefusedCodes {
     /// Whether WeChat may be asked about this code; the error is the response otherwise.
-    pub(crate) fn check(&self, appid: &AppId, client_ip: &str, code: &CodeHash, now: Secs) -> Result<(), LoginError> {
-        let level = self.addresses.level(&Address::new(appid, client_ip), now);
+    pub(crate) fn check(
+        &self,
+        appid: &AppId,
+        client_ip: &ClientIp,
+        code: &CodeHash,
+        now: Secs,
+    ) -> Result<(), LoginError> {
+        let level = self.networks.level(&(appid.clone(), client_ip.network()), now);
         if level >= CAPACITY {
             return Err(LoginError::TooManyRefusedCodes { retry_after: level - CAPACITY + 1 });
         }
@@ -70,9 +57,9 @@ impl RefusedCodes {
     }
 
     /// Remembers a code that WeChat refused.
-    pub(crate) fn add(&self, appid: &AppId, client_ip: &str, code: &CodeHash, refusal: &WechatError, now: Secs) {
+    pub(crate) fn add(&self, appid: &AppId, client_ip: &ClientIp, code: &CodeHash, refusal: &WechatError, now: Secs) {
         let refusal = if matches!(refusal, WechatError::CodeUsed) { Refusal::Used } else { Refusal::Invalid };
         self.codes.put(code.clone(), refusal, now + REFUSED, now);
-        self.addresses.add(Address::new(appid, client_ip), now);
+        self.networks.add((appid.clone(), client_ip.network()), now);
     }
 }

@@ -19,7 +19,7 @@ use shared::{
 use crate::{
     LoginResponse,
     error::LoginError,
-    flow::{Login, OPTIONAL_WORK_LIMIT, response},
+    flow::{Login, response},
     profile,
 };
 
@@ -110,9 +110,7 @@ async fn respond_again(
         return Ok(None);
     }
     request_log::record(|fields| fields.verdict = Some("LOGIN_REPLAY"));
-    let user_info = login.presented.user_info.as_ref();
-    let profile = profile::read(deps, login.tokens.keyring, user, user_info, None);
-    let profile = deadline.optional(OPTIONAL_WORK_LIMIT, profile).await.flatten();
+    let profile = profile::read(login, user, None, deadline).await;
     let new_user = item.first_family == Some(session.family);
     Ok(Some(response(login.issue(user, session)?, user, session.device, new_user, profile)))
 }

@@ -1,13 +1,15 @@
 //! What a handler may take from a request beside its body: the caller, the host, the query, the bearer token, the deadline.
 
-use axum::extract::{FromRef, FromRequestParts};
+use std::net::IpAddr;
+
+use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use http::{header, request::Parts};
 use serde::de::DeserializeOwned;
 
 use crate::{
     clock::Deadline,
     problem::{Code, Problem},
-    secret_text::AccessToken,
+    secret_text::{AccessToken, IdempotencyKey},
     token::access::AccessTokenConfig,
 };
 
@@ -18,6 +20,18 @@ pub struct RequestId(pub String);
 /// The address that the request came from, as the gateway saw it (`requestContext.http.sourceIp`).
 #[derive(Clone, Debug)]
 pub struct ClientIp(pub String);
+
+impl ClientIp {
+    /// The network of one customer: an IPv4 address, or an IPv6 /56, which is what a provider gives to one customer.
+    #[must_use]
+    pub fn network(&self) -> String {
+        match self.0.parse().map(|address: IpAddr| address.to_canonical()) {
+            Ok(IpAddr::V6(address)) => format!("{:x?}", &address.octets()[..7]),
+            Ok(IpAddr::V4(address)) => address.to_string(),
+            Err(_) => self.0.clone(),
+        }
+    }
+}
 
 /// The host that the client called, as the gateway saw it (`requestContext.domainName`).
 #[derive(Clone, Debug)]
@@ -73,6 +87,18 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         // The parser's own message may quote the query, so it is dropped here.
         let query = axum::extract::Query::try_from_uri(&parts.uri);
         query.map(|axum::extract::Query(query)| Self(query)).map_err(|_| Problem::new(Code::InvalidRequest))
+    }
+}
+
+/// The `Idempotency-Key` header, which may be absent but not malformed or given twice.
+impl<S: Sync> OptionalFromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
+        let mut given = parts.headers.get_all("idempotency-key").iter();
+        let Some(value) = given.next() else { return Ok(None) };
+        let key = value.to_str().ok().and_then(|text| Self::parse(text).ok());
+        key.filter(|_| given.next().is_none()).map(Some).ok_or(Problem::new(Code::InvalidRequest))
     }
 }
 
