@@ -10,7 +10,6 @@ use shared::{
     wechat::error::WechatError,
 };
 
-/// Why a login gives no tokens.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     #[error(transparent)]
@@ -20,7 +19,6 @@ pub enum LoginError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Issue(#[from] IssueError),
-    /// The session key could not be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
     /// The code is spent, and the session is not stored.
@@ -35,10 +33,8 @@ pub enum LoginError {
     /// The mini program is not one of the owner's, or must be named.
     #[error("the appid is not configured, or is missing")]
     AppUnknown,
-    /// WeChat refused or failed.
     #[error(transparent)]
     Wechat(#[from] WechatError),
-    /// The owner has blocked the user.
     #[error("the user is blocked")]
     Blocked,
     /// The user was deleted during the login.
@@ -56,32 +52,28 @@ pub enum LoginError {
 
 impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
-        let problem = match error {
+        let code = match error {
             LoginError::Secret(error) => return error.into(),
             LoginError::Store(error) => return error.into(),
             LoginError::Issue(error) => return error.into(),
-            LoginError::Wechat(error) => return of_code2session(error),
-            LoginError::Seal(_) => Self::new(Code::Internal),
+            // Where the code may be spent, the client logs in with a new one, which costs the user nothing.
+            LoginError::Wechat(
+                error @ (WechatError::Unreachable(_) | WechatError::NoAnswer(_) | WechatError::Failed(_)),
+            ) => return Self::from(error).action(Action::Relogin),
+            LoginError::Wechat(WechatError::WrongUser) => Code::WechatError,
+            LoginError::Wechat(error) => return error.into(),
+            LoginError::TooManyRefusedCodes { retry_after } => {
+                return Self::new(Code::RateLimited).retry_after(retry_after).because(error);
+            }
+            LoginError::Seal(_) => Code::Internal,
             LoginError::NotStored(_)
             | LoginError::OutOfTime
             | LoginError::SupersededByNewerLogin
-            | LoginError::Erased => Self::new(Code::RetryLogin),
-            LoginError::AppUnknown => Self::new(Code::InvalidRequest),
-            LoginError::CodeUsed => Self::new(Code::CodeUsed),
-            LoginError::Blocked => Self::new(Code::UserBlocked),
-            LoginError::TooManyRefusedCodes { retry_after } => Self::new(Code::RateLimited).retry_after(retry_after),
+            | LoginError::Erased => Code::RetryLogin,
+            LoginError::AppUnknown => Code::InvalidRequest,
+            LoginError::CodeUsed => Code::CodeUsed,
+            LoginError::Blocked => Code::UserBlocked,
         };
-        problem.because(error)
-    }
-}
-
-/// Where the code may be spent, the client logs in with a new one, which costs the user nothing.
-fn of_code2session(error: WechatError) -> Problem {
-    match error {
-        WechatError::Unreachable(_) | WechatError::NoAnswer(_) | WechatError::Failed(_) => {
-            Problem::from(error).action(Action::Relogin)
-        }
-        WechatError::WrongUser => Problem::new(Code::WechatError).because(error),
-        error => error.into(),
+        Self::new(code).because(error)
     }
 }

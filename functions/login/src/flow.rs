@@ -12,7 +12,7 @@ use shared::{
     request_log,
     session::{
         Session, UserLogin, UserStatus, beyond_the_cap,
-        idempotency::{CodeHash, IdempotencyRecord},
+        idempotency::{CodeHash, IdempotencyRecord, LoginRecord},
         issue::TokenIssuer,
         refresh::RefreshPolicy,
     },
@@ -38,7 +38,6 @@ pub(crate) const OPTIONAL_WORK_LIMIT: Duration = Duration::from_millis(1_500);
 /// A login in progress, with everything that it needs before its code is spent.
 pub(crate) struct Login<'a> {
     pub deps: &'a Deps,
-    /// What the client sent.
     pub presented: &'a Presented,
     pub app: &'a App,
     pub tokens: TokenIssuer<'a>,
@@ -144,8 +143,12 @@ impl Login<'_> {
             ..Session::new(device, family, keyring.current(), arrived_at, idle, absolute)
         };
         let tokens = self.issue(&user, &session)?;
-        let request = self.presented.hash.as_ref();
-        let record = request.map(|request| replay::record(self, request, &user, &session)).transpose()?;
+        let content = |request| LoginRecord { request, device, family, openid: user.openid.clone() };
+        let record = |content| {
+            let appid = &self.app.appid;
+            IdempotencyRecord::of_login(self.code.clone(), appid, &content, arrived_at, keyring, &*deps.entropy)
+        };
+        let record = self.presented.hash.map(content).map(record).transpose()?;
         let session_key = exchange.session_key.expose().as_bytes();
         let user_login = UserLogin {
             key: keyring.seal(Context::of_user(&user, Purpose::SessionKey), session_key, &*deps.entropy)?,

@@ -39,12 +39,15 @@ use shared::{
         keyring::Keyring,
     },
     vars::ConfigError,
-    wechat::{api::ExchangeCode, app::Apps, opendata::Profile},
+    wechat::{
+        api::ExchangeCode,
+        app::Apps,
+        opendata::{Profile, UserInfo},
+    },
 };
 
 pub use refused_codes::RefusedCodes;
 
-/// The route.
 pub const LOGIN: Route = Route::post("/v1/login");
 
 /// What the template routes here.
@@ -114,18 +117,6 @@ pub(crate) struct LoginRequest {
     user_info: Option<UserInfo>,
 }
 
-/// What `wx.getUserInfo` gave. Only its verification decides whether it is used, so any text is accepted here.
-#[derive(Deserialize)]
-#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
-pub struct UserInfo {
-    #[serde(rename = "rawData")]
-    raw_data: String,
-    signature: String,
-    #[serde(rename = "encryptedData")]
-    encrypted_data: String,
-    iv: String,
-}
-
 /// A login request, where it came from, and what makes it repeatable.
 pub struct Presented {
     client_ip: ClientIp,
@@ -170,10 +161,10 @@ async fn login(
 #[cfg(feature = "contract")]
 #[must_use]
 pub fn operations() -> Vec<shared::contract::Operation> {
-    use shared::{
-        contract::Operation,
-        problem::{Action, Code},
+    use shared::problem::Code::{
+        CodeInvalid, CodeUsed, RateLimited, RetryLogin, UserBlocked, WechatBusy, WechatError, WechatTimeout,
     };
+    use shared::{contract::Operation, problem::Action};
     vec![
         Operation::new(LOGIN, "login", "A code of `wx.login` for tokens")
             .header::<IdempotencyKey>(
@@ -182,16 +173,8 @@ pub fn operations() -> Vec<shared::contract::Operation> {
             )
             .takes::<LoginRequest>()
             .gives::<LoginResponse>()
-            .refuses(&[
-                Code::CodeInvalid,
-                Code::CodeUsed,
-                Code::UserBlocked,
-                Code::RateLimited,
-                Code::WechatError,
-                Code::RetryLogin,
-                Code::WechatBusy,
-            ])
-            .refuses_to(Code::WechatError, Action::Relogin)
-            .refuses_to(Code::WechatTimeout, Action::Relogin),
+            .refuses(&[CodeInvalid, CodeUsed, UserBlocked, RateLimited, WechatError, RetryLogin, WechatBusy])
+            .refuses_to(WechatError, Action::Relogin)
+            .refuses_to(WechatTimeout, Action::Relogin),
     ]
 }

@@ -3,7 +3,7 @@
 use shared::{
     clock::Deadline,
     ids::{UnionId, UserRef},
-    wechat::opendata::{self, Ciphertext, Profile, SignedProfile},
+    wechat::opendata::{self, Profile},
 };
 
 use crate::flow::{Login, OPTIONAL_WORK_LIMIT};
@@ -21,11 +21,10 @@ pub(crate) async fn read(
 
 async fn verified(login: &Login<'_>, user: &UserRef, known: Option<&UnionId>) -> Option<Profile> {
     let (deps, sent) = (login.deps, login.presented.request.user_info.as_ref()?);
-    let data = Ciphertext::parse(&sent.encrypted_data, &sent.iv).ok()?;
+    let data = sent.ciphertext().ok()?;
     let sealed = deps.table.take_session_keys(user, None, deps.clock.now()).await.ok()?;
-    let signed = SignedProfile { signed: Some((&sent.raw_data, &sent.signature)), data: &data };
     let keys = sealed.open(user, login.tokens.keyring);
-    let profile = opendata::profile(&signed, &keys, &user.appid, &user.openid).ok()?;
+    let profile = opendata::profile(&sent.signed(&data), &keys, &user.appid, &user.openid).ok()?;
     if let Some(unionid) = profile.unionid().filter(|unionid| Some(*unionid) != known) {
         // If this fails, the next login's profile brings it again.
         drop(deps.table.remember_unionid(user, unionid).await);

@@ -28,7 +28,6 @@ use shared::{
     },
 };
 
-/// The route.
 pub const PHONE: Route = Route::post("/v1/phone");
 
 /// What the template routes here.

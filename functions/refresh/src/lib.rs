@@ -26,7 +26,6 @@ use shared::{
     vars::ConfigError,
 };
 
-/// The route.
 pub const REFRESH: Route = Route::post("/v1/refresh");
 
 /// What the template routes here.

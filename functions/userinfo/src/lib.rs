@@ -25,7 +25,6 @@ use shared::{
     wechat::opendata::{Ciphertext, EncryptedData, Iv, Profile, SignedProfile},
 };
 
-/// The route.
 pub const USERINFO: Route = Route::post("/v1/userinfo");
 
 /// What the template routes here.

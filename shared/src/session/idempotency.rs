@@ -9,8 +9,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
     clock::Secs,
+    entropy::Entropy,
     ids::{AppId, DeviceId, Family, OpenId, UserRef},
     secret_text::{IdempotencyKey, LoginCode, PhoneCode},
+    token::keyring::{Context, Keyring, Purpose, SealError},
 };
 
 /// How long a login may be repeated.
@@ -35,11 +37,41 @@ pub struct IdempotencyRecord {
 }
 
 impl IdempotencyRecord {
+    /// The record of a login, which can be repeated for [`LOGIN_LIFETIME`].
+    pub fn of_login(
+        code: CodeHash,
+        appid: &AppId,
+        login: &LoginRecord,
+        logged_in_at: Secs,
+        keyring: &Keyring,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, SealError> {
+        let sealed = keyring.seal(context(appid, &code), &login.to_bytes(), entropy)?;
+        Ok(Self { code, sealed, expires_at: logged_in_at + LOGIN_LIFETIME })
+    }
+
+    /// The content of a login's record; `None` if it is another's, or its key has left the ring.
+    #[must_use]
+    pub fn open_login(&self, appid: &AppId, keyring: &Keyring) -> Option<LoginRecord> {
+        LoginRecord::from_bytes(&keyring.open(context(appid, &self.code), &self.sealed)?)
+    }
+
+    /// When the login of a login's record arrived.
+    #[must_use]
+    pub fn logged_in_at(&self) -> Secs {
+        self.expires_at.saturating_sub(LOGIN_LIFETIME)
+    }
+
     /// Whether it has not expired yet.
     #[must_use]
     pub fn is_valid(&self, now: Secs) -> bool {
         self.expires_at > now
     }
+}
+
+/// Whoever opens a login's record does not know its openid yet, so the hash of the code is the owner.
+fn context<'a>(appid: &'a AppId, code: &'a CodeHash) -> Context<'a> {
+    Context { purpose: Purpose::LoginRecord, appid: appid.as_str(), owner: code.as_str() }
 }
 
 /// A code's SHA-256, over its kind and appid too. The table holds this instead of the code.
@@ -112,15 +144,11 @@ pub struct LoginRecord {
 }
 
 impl LoginRecord {
-    /// The bytes that are sealed.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    fn to_bytes(&self) -> Vec<u8> {
         [&self.request.0[..], &self.device.0, &self.family.0, self.openid.expose().as_bytes()].concat()
     }
 
-    /// Reads what [`Self::to_bytes`] made.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (request, rest) = bytes.split_first_chunk::<32>()?;
         let (device, rest) = rest.split_first_chunk::<16>()?;
         let (family, rest) = rest.split_first_chunk::<16>()?;

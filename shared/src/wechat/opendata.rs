@@ -278,7 +278,32 @@ impl Profile {
     }
 }
 
-/// What `wx.getUserInfo` gave.
+/// What `wx.getUserInfo` gave, as it was sent. Only its verification decides whether it is used, so any text is accepted.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+pub struct UserInfo {
+    #[serde(rename = "rawData")]
+    raw_data: String,
+    signature: String,
+    #[serde(rename = "encryptedData")]
+    encrypted_data: String,
+    iv: String,
+}
+
+impl UserInfo {
+    /// The encrypted part.
+    pub fn ciphertext(&self) -> Result<Ciphertext, FormDefect> {
+        Ciphertext::parse(&self.encrypted_data, &self.iv)
+    }
+
+    /// All of it, with the encrypted part as it was read.
+    #[must_use]
+    pub fn signed<'a>(&'a self, data: &'a Ciphertext) -> SignedProfile<'a> {
+        SignedProfile { signed: Some((&self.raw_data, &self.signature)), data }
+    }
+}
+
+/// What `wx.getUserInfo` gave, read.
 pub struct SignedProfile<'a> {
     /// `rawData` and its `signature`, if they were sent.
     pub signed: Option<(&'a str, &'a str)>,

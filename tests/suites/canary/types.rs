@@ -103,7 +103,7 @@ pub const HOLDERS: &[Holder] = holders![
     http::body::JsonBody<String>,
     http::body::RawBody,
     login::Presented,
-    login::UserInfo,
+    opendata::UserInfo,
     authorizer::Event,
     platform::PlatformTokenRequest,
     admin::Request,
