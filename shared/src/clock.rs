@@ -1,4 +1,4 @@
-//! Time as an argument: whole Unix seconds for what is stored, a [`Deadline`] for what is waited for.
+//! Time as an argument: whole Unix seconds for stored times, a [`Deadline`] for waiting.
 
 use std::time::{Duration, UNIX_EPOCH};
 

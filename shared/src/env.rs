@@ -34,7 +34,7 @@ use crate::{
     wechat::{app::Apps, client::HttpWechat},
 };
 
-/// Everything a function may be given, built once.
+/// Everything that a function may be given.
 #[derive(Clone)]
 pub struct Env {
     vars: Vars,
@@ -90,19 +90,19 @@ impl Env {
         Ok(Self { vars, clock, entropy, log, roots, aws_http })
     }
 
-    /// The clock.
+    /// Tells the time for everything that is built here.
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
     }
 
-    /// The randomness.
+    /// Randomness for everything that is built here.
     #[must_use]
     pub fn entropy(&self) -> Arc<dyn Entropy> {
         Arc::clone(&self.entropy)
     }
 
-    /// The log.
+    /// Where log lines are written.
     #[must_use]
     pub fn log(&self) -> Log {
         self.log.clone()
@@ -118,7 +118,7 @@ impl Env {
         RefreshPolicy::from_vars(&self.vars)
     }
 
-    /// The table.
+    /// The table that `WXAUTH_TABLE` names.
     pub fn table(&self) -> Result<Arc<DynamoTable>, ConfigError> {
         let (client, name) = self.dynamodb()?;
         Ok(Arc::new(DynamoTable::new(client, name)))
@@ -161,12 +161,12 @@ impl Env {
         }))
     }
 
-    /// The mini programs.
+    /// The mini programs, from the secret that `WXAUTH_APPS` names.
     pub async fn apps(&self) -> Result<Arc<Secret<Apps>>, ConfigError> {
         self.secret("WXAUTH_APPS").await
     }
 
-    /// The keyring.
+    /// The keyring, from the secret that `WXAUTH_KEYRING` names.
     pub async fn keyring(&self) -> Result<Arc<Secret<Keyring>>, ConfigError> {
         self.secret("WXAUTH_KEYRING").await
     }
@@ -201,7 +201,7 @@ impl Env {
         Ok(Arc::new(WrittenSecret { client: self.secrets_manager()?, id }))
     }
 
-    /// What new signing keys are.
+    /// The kind of new signing keys.
     pub fn signing_algorithm(&self) -> Result<KeyKind, ConfigError> {
         config::signing_algorithm(&self.vars)
     }
@@ -256,7 +256,7 @@ impl Env {
     }
 }
 
-/// The SDK's own first back-off is a second.
+/// Retries of the AWS clients. The SDK's own first back-off would be a second.
 fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(3)
@@ -264,13 +264,13 @@ fn retries() -> RetryConfig {
         .with_max_backoff(Duration::from_millis(200))
 }
 
-/// The SDK lets all clients of a process share what repetitions may cost. On Lambda a process is one function; where
-/// several run in one, the failures of one must not keep another from trying again.
+/// A retry budget for each client. The SDK lets all clients of a process share one; where several functions run in one
+/// process, the failures of one would keep the others from trying again.
 fn budget() -> RetryPartition {
     RetryPartition::custom("wxauth").build()
 }
 
-/// The SDK sets no limit to an attempt or an operation by itself.
+/// Time limits, because the SDK has none of its own for an attempt or an operation.
 fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_millis(500))

@@ -72,7 +72,7 @@ impl<K: Eq + Hash> LeakyBuckets<K> {
     }
 }
 
-/// Drops what has expired. If nothing has, everything is dropped: a longer list would not stop somebody who has so many
+/// Drops expired entries. If none has expired, all are dropped: a longer list would not stop an attacker with this many
 /// keys.
 fn make_room<K, V>(entries: &mut HashMap<K, Entry<V>>, now: Secs) {
     if entries.len() >= CAPACITY {

@@ -63,7 +63,7 @@ impl Route {
 
 /// Puts handlers on named [`Route`]s.
 pub trait RouterExt<S> {
-    /// Adds a route, whose method and path cannot disagree with what the template is compared with.
+    /// Adds a route. The template is compared with the same constant, so method and path cannot disagree.
     #[must_use]
     fn on<H: Handler<T, S>, T: 'static>(self, route: Route, handler: H) -> Self;
 }

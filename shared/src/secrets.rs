@@ -57,7 +57,7 @@ pub enum SecretDefect {
     NotFilled,
 }
 
-/// Why a secret's value cannot be had now.
+/// Why a secret cannot be read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SecretError {
     /// Its source does not answer, or refuses.
@@ -91,10 +91,10 @@ impl From<SecretError> for Problem {
     }
 }
 
-/// Where the text of a secret lies.
+/// A source of a secret's text.
 #[async_trait]
 pub trait ReadSecret: Send + Sync {
-    /// The text as it is now; the error says why not, in words of ours.
+    /// The present text. The error says why there is none, without quoting anything.
     async fn read(&self) -> Result<String, &'static str>;
 }
 

@@ -1,4 +1,4 @@
-//! Users and their sessions: what is remembered about them, and the rules that need no I/O.
+//! Users and their sessions: what the table holds about them, and the rules that need no I/O.
 
 pub mod idempotency;
 pub mod issue;

@@ -63,7 +63,7 @@ impl Value {
         text.map(Zeroizing::new).map_err(|_| RotationError::Foreign)
     }
 
-    /// The value after a rotation; `None` while it must stay as it is.
+    /// The value after a rotation; `None` while the next key is too young.
     fn rotated(self, deps: &Deps) -> Result<Option<Self>, RotationError> {
         let now = deps.clock.now();
         Ok(match self {
@@ -82,8 +82,8 @@ impl Value {
     }
 }
 
-/// Makes the pending version from the current one. It is never made from what an earlier rotation left pending: that may
-/// hold keys which the owner has put aside since, or of an age that nobody has known them for.
+/// Makes the pending version from the current one, never from one that an earlier rotation left pending. Such a version may
+/// hold keys that the owner has replaced since, or keys that look old enough but were never published.
 pub async fn create(deps: &Deps, secret: &str, version: &str, current: &Version) -> Result<(), RotationError> {
     if deps.secrets.pending(secret, version).await?.is_some() {
         return pending(deps, secret, version, current).await.map(drop);
@@ -95,7 +95,7 @@ pub async fn create(deps: &Deps, secret: &str, version: &str, current: &Version)
     Ok(deps.secrets.put_pending(secret, version, &text).await?)
 }
 
-/// Writes the public half of signing keys, before the private half counts.
+/// Writes the public half of signing keys, before the private half becomes current.
 pub async fn set(deps: &Deps, pending: &Value) -> Result<(), RotationError> {
     match pending {
         Value::Keyring(_) => Ok(()),
@@ -106,7 +106,7 @@ pub async fn set(deps: &Deps, pending: &Value) -> Result<(), RotationError> {
     }
 }
 
-/// Reads the pending version, and what was published of it, as the functions will.
+/// Reads the pending version and its published half, as the functions will.
 pub async fn test(deps: &Deps, pending: &Value) -> Result<(), RotationError> {
     let text = pending.text()?;
     match pending {
@@ -127,8 +127,8 @@ pub async fn finish(deps: &Deps, secret: &str, version: &str, current: &Version)
     Ok(deps.secrets.finish(secret, version, &current.id).await?)
 }
 
-/// The pending version, if it may still come to use: it is the current value again, or what a rotation of it has given
-/// just now. Another one loses its stage, so that the next rotation starts anew.
+/// The pending version, if it may still become current: it is a copy of the current value, or was made from it a moment
+/// ago. Any other one loses its stage, so that the next rotation starts anew.
 pub async fn pending(deps: &Deps, secret: &str, version: &str, current: &Version) -> Result<Value, RotationError> {
     let text = deps.secrets.pending(secret, version).await?.ok_or(RotationError::NothingPending)?;
     let value = Value::read(&text)?;

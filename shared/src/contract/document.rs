@@ -1,4 +1,4 @@
-//! The OpenAPI document: what all routes owe to the client, and what each says of itself.
+//! The OpenAPI document: what all routes have in common, and what each route says about itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::operation::{Gives, Operation, SchemaOf, Takes};
 use crate::problem::{Action, Body, Code};
 
-/// What routes refer to, as it is met: schemas of what is read and of what is written, and refusals.
+/// What routes refer to, collected on the way: schemas of requests and of responses, and refusals.
 struct Components {
     read: SchemaGenerator,
     written: SchemaGenerator,
@@ -32,7 +32,7 @@ impl Components {
         Self { read: of(Contract::Deserialize), written: of(Contract::Serialize), refusals: Map::new() }
     }
 
-    /// A name stands for one type: nothing of ours is both read and written in two forms.
+    /// A name is of one type: no type of ours is read in one form and written in another.
     fn all(mut self) -> Value {
         let mut schemas = self.read.take_definitions(true);
         schemas.extend(self.written.take_definitions(true));

@@ -30,7 +30,7 @@ macro_rules! forms {
     )*};
 }
 
-// Where base64 ends within a group, the bits beyond the last byte are zero: few characters can stand there.
+// Where base64 ends within a group, the bits beyond the last byte are zero, so only few characters are possible there.
 forms! {
     AppId, "^[A-Za-z0-9_-]{1,64}$";
     DeviceId, "^[A-Za-z0-9_-]{21}[AQgw]$";

@@ -18,16 +18,16 @@ pub(super) enum Takes {
     Anything(&'static [&'static str]),
 }
 
-/// What a route gives where nothing is refused.
+/// What a route gives on success.
 pub(super) enum Gives {
     Nothing,
     Json(SchemaOf),
     Text,
 }
 
-/// What the contract says of one route.
+/// What the contract says about one route.
 pub struct Operation {
-    /// The route.
+    /// Its method and path.
     pub route: Route,
     /// Its name: the `operationId`, and the folder of its examples.
     pub name: &'static str,
@@ -82,7 +82,7 @@ impl Operation {
         self.refuses(&[Code::InvalidRequest, Code::PayloadTooLarge, Code::UnsupportedMediaType])
     }
 
-    /// It takes a body of another's making, which comes as one of these media types.
+    /// It takes a body that is not ours to describe, of one of these media types.
     #[must_use]
     pub fn takes_anything(mut self, media_types: &'static [&'static str]) -> Self {
         self.takes = Takes::Anything(media_types);
@@ -103,7 +103,7 @@ impl Operation {
         self
     }
 
-    /// What it gives may be kept for five minutes.
+    /// Its response may be cached for five minutes.
     #[must_use]
     pub fn cached(mut self) -> Self {
         self.cached = true;
@@ -116,7 +116,7 @@ impl Operation {
         codes.iter().fold(self, |operation, code| operation.refuses_to(*code, code.action()))
     }
 
-    /// It may refuse with this code, and says this action.
+    /// It may refuse with this code and this action.
     #[must_use]
     pub fn refuses_to(mut self, code: Code, action: Action) -> Self {
         if !self.refusals.contains(&(code, action)) {

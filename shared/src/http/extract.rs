@@ -1,4 +1,4 @@
-//! What a handler may take from a request beside its body: the caller, the host, the query, the bearer token, the deadline.
+//! Extractors for everything of a request but its body: client, host, issuer, query, bearer token, deadline.
 
 use std::net::IpAddr;
 

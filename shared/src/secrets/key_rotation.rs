@@ -1,4 +1,4 @@
-//! Secrets as the `rotation` function handles them: versions, and the stage that makes one current.
+//! Secrets as the `rotation` function handles them: their versions, and the stage that makes one current.
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::{
@@ -10,42 +10,42 @@ use zeroize::Zeroizing;
 const CURRENT: &str = "AWSCURRENT";
 const PENDING: &str = "AWSPENDING";
 
-/// Secrets Manager refused or failed, in its own word for it.
+/// Secrets Manager refused or failed, with its own error code.
 #[derive(Debug, thiserror::Error)]
 #[error("Secrets Manager: {0}")]
 pub struct ManageError(String);
 
-/// The version of a secret that counts.
+/// The current version of a secret.
 pub struct Version {
-    /// Its id.
+    /// Secrets Manager's `VersionId`.
     pub id: String,
-    /// Its text.
+    /// Secrets Manager's `SecretString`.
     pub text: Zeroizing<String>,
 }
 
 /// `GetSecretValue`, `PutSecretValue` and `UpdateSecretVersionStage` on a rotated secret.
 #[async_trait]
 pub trait RotateSecret: Send + Sync {
-    /// The version that counts.
+    /// The version at `AWSCURRENT`.
     async fn current(&self, secret: &str) -> Result<Version, ManageError>;
 
     /// The text of this version, if it is the pending one and has a text.
     async fn pending(&self, secret: &str, version: &str) -> Result<Option<Zeroizing<String>>, ManageError>;
 
-    /// Takes the pending stage from a version that must not come to use.
+    /// Takes the pending stage from a version that must not become current.
     async fn discard(&self, secret: &str, version: &str) -> Result<(), ManageError>;
 
-    /// Makes a pending version.
+    /// Makes a version at `AWSPENDING`.
     async fn put_pending(&self, secret: &str, version: &str, text: &str) -> Result<(), ManageError>;
 
     /// Makes a version current in place of another.
     async fn finish(&self, secret: &str, version: &str, instead_of: &str) -> Result<(), ManageError>;
 }
 
-/// `GetSecretValue` and `PutSecretValue` on a secret that is written whole.
+/// `GetSecretValue` and `PutSecretValue` on a secret that has no rotation of its own.
 #[async_trait]
 pub trait WriteSecret: Send + Sync {
-    /// The text as it is.
+    /// The present text.
     async fn read(&self) -> Result<String, ManageError>;
 
     /// Replaces the text, unless it is this one already.
@@ -86,7 +86,7 @@ impl RotateSecret for SecretsManager {
     }
 
     async fn pending(&self, secret: &str, version: &str) -> Result<Option<Zeroizing<String>>, ManageError> {
-        // By its stage alone: what is answered to an id and a stage that do not belong together is not documented.
+        // Only the stage is asked for: AWS does not document the response to a version and a stage that do not match.
         let request = self.0.get_secret_value().secret_id(secret).version_stage(PENDING);
         match request.send().await {
             Ok(value) if value.version_id.as_deref() == Some(version) => Ok(value.secret_string.map(Zeroizing::new)),

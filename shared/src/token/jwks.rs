@@ -1,4 +1,4 @@
-//! Signing keys as JWK sets (RFC 7517): the private set that signs, the public half that everybody verifies with.
+//! Signing keys as JWK sets (RFC 7517): the private set signs, and its public half verifies.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -27,7 +27,7 @@ use crate::{
     secrets::{FromSecret, SecretDefect},
 };
 
-/// What a signing key may be: RS256 by default, as API Gateway's JWT authorizer takes only RSA.
+/// The kinds of signing keys. RS256 is the default, because API Gateway's JWT authorizer takes only RSA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
     /// RSA of 2048 bits, RS256.
@@ -36,7 +36,7 @@ pub enum KeyKind {
     Ec,
 }
 
-/// Where a signing key stands in its life.
+/// The phase of a signing key's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
@@ -54,7 +54,7 @@ pub struct PrivateJwk {
     state: KeyState,
     kid: String,
     alg: String,
-    /// When it was made.
+    /// Unix seconds; 0 if it is not known.
     #[serde(default)]
     made_at: Secs,
     #[serde(flatten)]
@@ -67,14 +67,14 @@ impl fmt::Debug for PrivateJwk {
     }
 }
 
-/// A private JWK set: what `WXAUTH_SIGNING_KEYS` names.
+/// A private JWK set, as the secret that `WXAUTH_SIGNING_KEYS` names holds it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PrivateJwks {
     /// The keys, at most one of them current.
     pub keys: Vec<PrivateJwk>,
 }
 
-/// A key that could not be made.
+/// A key could not be made.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("no signing key could be made")]
 pub struct MakeError;
@@ -160,7 +160,7 @@ impl PrivateJwk {
 impl PrivateJwks {
     /// The set after a rotation: `previous` goes, `current` becomes `previous`, `next` becomes `current`, a new `next` is
     /// made. An empty set gets `current` and `next`. `None` while `next` is so young that a verifier may not know it yet.
-    /// One that is missing, or of unknown age, begins its day now, and nothing else changes.
+    /// If `next` is missing or of unknown age, its day begins now, and nothing else changes.
     pub fn rotated(mut self, kind: KeyKind, now: Secs) -> Result<Option<Self>, MakeError> {
         if self.keys.is_empty() {
             self.keys.push(PrivateJwk::make(kind, KeyState::Current, now)?);
@@ -181,8 +181,8 @@ impl PrivateJwks {
         Ok(Some(self))
     }
 
-    /// Whether this set is what a rotation of `before` has given within the last hour: what was made long ago, or from
-    /// another value, must not come to use.
+    /// Whether this set is the result of rotating `before` within the last hour. A value that was made earlier, or from another
+    /// one, must not become current.
     #[must_use]
     pub fn follows(&self, before: &Self, now: Secs) -> bool {
         let kids = |set: &Self| {
@@ -286,7 +286,7 @@ pub struct PublicJwk {
     members: BTreeMap<String, String>,
 }
 
-/// A public JWK set: what `WXAUTH_JWKS` names.
+/// A public JWK set, as the secret that `WXAUTH_JWKS` names holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct PublicJwks {

@@ -1,7 +1,7 @@
 //! The keyring: one random key per id, and per purpose a key derived from it (HKDF-SHA256, RFC 5869).
 //!
-//! It guarantees that no derived key serves two purposes, and that what was sealed for one user, app or purpose does
-//! not open as another's. It does not promise to open what an id gone from the ring sealed: that counts as absent.
+//! No derived key serves two purposes, and a value that was sealed for one user, app or purpose does not open as
+//! another's. A value that was sealed by a key which has left the ring counts as absent.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -21,7 +21,7 @@ use crate::{
     secrets::{FromSecret, SecretDefect},
 };
 
-/// The number of a key in the ring; it only ever grows.
+/// The number of a key in the ring. A new key gets a higher one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(pub u32);
 
@@ -33,7 +33,7 @@ struct Derived {
     seal: LessSafeKey,
 }
 
-/// All keys that are still accepted, and which of them makes new things.
+/// All keys that are still accepted, and the current one, which makes new tokens and seals.
 pub struct Keyring {
     current: KeyId,
     keys: BTreeMap<KeyId, Derived>,
@@ -70,7 +70,7 @@ impl Purpose {
     }
 }
 
-/// What a sealed value belongs to: it opens only where all of this is the same.
+/// What a sealed value belongs to. It opens only in the same context.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// What it is for.
@@ -89,7 +89,7 @@ impl<'a> Context<'a> {
         Self { purpose, appid: user.appid.as_str(), owner: user.openid.expose() }
     }
 
-    /// The additional data: each part behind its length, so that no two contexts give the same bytes.
+    /// The additional data. The length before each part keeps two contexts from giving the same bytes.
     fn aad(self) -> Vec<u8> {
         let mut aad = b"wxauth|seal|1".to_vec();
         for part in [self.purpose.as_str(), self.appid, self.owner] {
@@ -117,8 +117,8 @@ impl Keyring {
         self.keys.get(&id).map(|derived| &derived.refresh)
     }
 
-    /// Keyed fingerprints of a value, one for each key of the ring, the current one's first: whoever holds the ring can
-    /// tell whether two values are the same, also across a rotation; nobody else learns anything.
+    /// Keyed fingerprints of a value, one for each key of the ring, the current one's first. They tell whether two values
+    /// are the same, also across a key rotation, and tell nothing without the ring.
     #[must_use]
     pub fn fingerprints(&self, value: &[u8]) -> Vec<[u8; 16]> {
         let others = self.keys.iter().filter(|(id, _)| **id != self.current);
@@ -147,7 +147,7 @@ impl Keyring {
         Ok([&self.current.0.to_be_bytes()[..], &nonce, &text, tag.as_ref()].concat())
     }
 
-    /// Opens what [`Self::seal`] made in the same context; anything else is absent.
+    /// Opens what [`Self::seal`] made in the same context; `None` for anything else.
     #[must_use]
     pub fn open(&self, context: Context<'_>, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (id, rest) = sealed.split_first_chunk::<4>()?;
@@ -182,8 +182,8 @@ impl fmt::Debug for StoredKeyring {
 impl StoredKeyring {
     /// The ring after a rotation: the key after the current one becomes current, and a new one is made to follow it. An
     /// empty ring gets both. A key stays for `keep` seconds after it was current. `None` while the key to become current
-    /// is so young that a warm function may not have read it yet. One that is missing, or of unknown age, begins its day
-    /// now, and nothing else changes.
+    /// is so young that a warm function may not have read it yet. If it is missing or of unknown age, its day begins now,
+    /// and nothing else changes.
     #[must_use]
     pub fn rotated(mut self, now: Secs, keep: Secs, entropy: &dyn Entropy) -> Option<Self> {
         let Some(before) = self.current else {
@@ -223,8 +223,8 @@ impl StoredKeyring {
         self.made_at.insert(id, now);
     }
 
-    /// Whether this ring is what a rotation of `before` has given within the last hour: what was made long ago, or from
-    /// another value, must not come to use.
+    /// Whether this ring is the result of rotating `before` within the last hour. A value that was made earlier, or from another
+    /// one, must not become current.
     #[must_use]
     pub fn follows(&self, before: &Self, now: Secs) -> bool {
         let (Some(current), before_current) = (self.current, before.current.unwrap_or(0)) else { return false };

@@ -50,7 +50,7 @@ pub struct HttpWechat {
 }
 
 impl HttpWechat {
-    /// A client for the API at `base`, an origin; `roots` are trusted beside the public ones.
+    /// A client for the API at `base`, an origin. It trusts `roots` in addition to the compiled-in ones.
     pub fn new(base: String, roots: &[CertificateDer<'static>]) -> Result<Self, ConfigError> {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client_config(roots)?)

@@ -43,7 +43,7 @@ pub struct Config {
     aes_key: Option<AesKey>,
 }
 
-/// The 32 bytes that an `EncodingAESKey` stands for.
+/// The 32 bytes that an `EncodingAESKey` encodes.
 #[derive(Clone)]
 struct AesKey(Zeroizing<[u8; 32]>);
 
@@ -107,7 +107,7 @@ pub struct Push {
 pub enum Event {
     /// `user_info_modified`: WeChat has cleaned nickname or avatar.
     UserInfoModified,
-    /// `user_authorization_revoke`: the user took back what was granted.
+    /// `user_authorization_revoke`: the user has revoked an authorization.
     UserAuthorizationRevoke {
         /// Whether the phone number is among it (`RevokeInfo` 8).
         phone: bool,
@@ -202,7 +202,7 @@ impl Members {
     }
 
     fn push(&self) -> Push {
-        // Several numbers may stand there, separated by commas.
+        // `RevokeInfo` may hold several numbers, separated by commas.
         let revoked =
             |what: &str| self.get("RevokeInfo").is_some_and(|info| info.split(',').any(|at| at.trim() == what));
         let event = match self.get("Event") {
