@@ -91,3 +91,70 @@ where
         Ok(authenticator.subject(&token, Some(&issuer)).await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+
+    use crate::{
+        clock::Secs,
+        ids::{AppId, DeviceId, Family, OpenId, SessionRef, UserRef},
+        secrets::SecretFile,
+        token::keyring::KeyId,
+    };
+
+    struct At(Secs);
+
+    impl Clock for At {
+        fn now(&self) -> Secs {
+            self.0
+        }
+    }
+
+    /// A table with one session.
+    struct One(SessionRef, Session);
+
+    #[async_trait]
+    impl ReadSession for One {
+        async fn read_session(&self, at: &SessionRef) -> Result<Option<Session>, StoreError> {
+            Ok((*at == self.0).then(|| self.1.clone()))
+        }
+    }
+
+    /// An authenticator at this time. It needs no key here, as only the session is asked for.
+    async fn authenticator(sessions: &Arc<One>, not_before: Secs, now: Secs) -> Authenticator {
+        let clock = Arc::new(At(now));
+        let config = AccessTokenConfig { issuer: None, audience: None, access: 900, unionid: false, not_before };
+        let verifier = Secret::open("WXAUTH_JWKS", Box::new(SecretFile("none".into())), clock.clone()).await.unwrap();
+        Authenticator { verifier, sessions: sessions.clone(), config, clock }
+    }
+
+    #[tokio::test]
+    async fn a_token_speaks_for_the_very_session_that_it_was_made_for_while_that_lives() {
+        let user = UserRef { appid: AppId::parse("wx1").unwrap(), openid: OpenId::parse("oA").unwrap() };
+        let device = DeviceId([1; 16]);
+        let session = Session::new(device, Family([1; 16]), KeyId(1), 50, 50, 150);
+        let table = Arc::new(One(user.session(device), session.clone()));
+        let token = |device, auth_time| Subject {
+            appid: user.appid.clone(),
+            openid: user.openid.clone(),
+            sid: user.sid(device),
+            auth_time,
+            unionid: None,
+        };
+        let (now, late) = (authenticator(&table, 50, 99).await, authenticator(&table, 50, 100).await);
+        let braked = authenticator(&table, 51, 99).await;
+
+        assert_eq!(now.session(&token(device, 50)).await.unwrap(), session);
+        for (authenticator, token) in [
+            (&now, token(device, 49)),
+            (&now, token(device, 51)),
+            (&now, token(DeviceId([2; 16]), 50)),
+            (&late, token(device, 50)),
+            (&braked, token(device, 50)),
+        ] {
+            assert!(matches!(authenticator.session(&token).await, Err(AuthError::SessionGone)), "{token:?}");
+        }
+    }
+}

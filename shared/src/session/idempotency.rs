@@ -160,6 +160,7 @@ impl LoginRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{entropy::OsEntropy, secrets::FromSecret as _};
 
     fn user(appid: &str, openid: &str) -> UserRef {
         UserRef { appid: AppId::parse(appid).unwrap(), openid: OpenId::parse(openid).unwrap() }
@@ -186,5 +187,42 @@ mod tests {
 
         assert_eq!(hash.as_str(), expected);
         assert_eq!(CodeHash::stored(expected), hash);
+    }
+
+    #[test]
+    fn a_record_is_valid_until_it_expires() {
+        let record = IdempotencyRecord { code: CodeHash::stored("hash"), sealed: vec![1], expires_at: 100 };
+
+        assert!(record.is_valid(99));
+        assert!(!record.is_valid(100));
+    }
+
+    #[test]
+    fn a_logins_record_opens_for_its_own_code_and_app_alone() {
+        let ring = r#"{"current":1,"keys":{"1":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"}}"#;
+        let ring = Keyring::from_secret(ring).unwrap();
+        let (appid, openid) = (AppId::parse("wx1").unwrap(), OpenId::parse("oA").unwrap());
+        let request = RequestHash::of(&IdempotencyKey::new("k"), b"body");
+        let login = LoginRecord { request, device: DeviceId([2; 16]), family: Family([3; 16]), openid };
+
+        let code = CodeHash::stored("hash");
+        let record = IdempotencyRecord::of_login(code, &appid, &login, 1_000, &ring, &OsEntropy).unwrap();
+
+        let content = record.open_login(&appid, &ring).unwrap();
+        assert!(content.request == request && content.device == login.device && content.family == login.family);
+        assert_eq!((content.openid, record.logged_in_at(), record.expires_at), (login.openid, 1_000, 1_120));
+        assert!(record.open_login(&AppId::parse("wx2").unwrap(), &ring).is_none());
+        let of_another_code = IdempotencyRecord { code: CodeHash::stored("other"), ..record };
+        assert!(of_another_code.open_login(&appid, &ring).is_none());
+    }
+
+    #[test]
+    fn a_request_is_named_by_its_key_and_its_bytes() {
+        let hash = |key: &str, body: &[u8]| RequestHash::of(&IdempotencyKey::new(key), body);
+
+        assert!(hash("k", b"body") == hash("k", b"body"));
+        assert!(hash("k", b"body") != hash("l", b"body"));
+        assert!(hash("k", b"body") != hash("k", b"bodz"));
+        assert!(hash("kb", b"ody") != hash("k", b"body"));
     }
 }
