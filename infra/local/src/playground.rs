@@ -118,7 +118,7 @@ impl Playground {
     }
 
     /// The front with the page before it. Without a simulator its buttons have nobody to talk to, and say so.
-    pub fn before(self, front: Router, simulator: Option<Simulator>) -> Router {
+    pub fn in_front_of(self, front: Router, simulator: Option<Simulator>) -> Router {
         let mounted = Mounted { playground: Arc::new(self), simulator };
         front.layer(middleware::from_fn_with_state(mounted, answer))
     }

@@ -1,4 +1,4 @@
-//! The laptop's secrets: files in its data folder, made once, in the forms that Secrets Manager holds on AWS.
+//! The laptop's secrets: files in its data folder, with the same content that Secrets Manager has on AWS.
 
 use std::{
     fs::OpenOptions,
@@ -16,25 +16,20 @@ use shared::{
         keyring::StoredKeyring,
     },
 };
-use wechat_simulator::{App, Push};
+use wechat_simulator::App;
 
-use crate::StartError;
+use crate::error::StartError;
 
-/// The files, by the variable that names each.
 #[derive(Clone, Debug)]
 pub struct SecretFiles {
-    /// `WXAUTH_APPS`.
     pub apps: PathBuf,
-    /// `WXAUTH_KEYRING`.
     pub keyring: PathBuf,
-    /// `WXAUTH_SIGNING_KEYS`.
     pub signing_keys: PathBuf,
-    /// `WXAUTH_JWKS`.
     pub jwks: PathBuf,
 }
 
 impl SecretFiles {
-    /// The files in `folder`; those that are not there are made.
+    /// The files in `folder`. A file that does not exist is made.
     pub fn in_folder(folder: &Path, signing: KeyKind) -> Result<Self, StartError> {
         let files = Self {
             apps: folder.join("apps.json"),
@@ -57,7 +52,7 @@ impl SecretFiles {
         })?;
         let keys = std::fs::read_to_string(&files.signing_keys);
         let keys = keys.map_err(|cause| StartError::Data { path: files.signing_keys.clone(), cause })?;
-        // What is wrong with keys that somebody else put there is said by the functions that read them.
+        // Keys that somebody else put there may be malformed: the functions report it when they read them.
         if let Ok(keys) = serde_json::from_str::<PrivateJwks>(&keys) {
             write_new(&files.jwks, || serde_json::to_string(&keys.public()).map_err(|_| StartError::Keys))?;
         }
@@ -65,7 +60,7 @@ impl SecretFiles {
     }
 }
 
-/// Writes a file that only its owner may read, unless it is there: whole or not at all.
+/// Writes a file that only its owner may read, unless it exists. After a crash no half of it has this name.
 fn write_new(path: &Path, text: impl FnOnce() -> Result<String, StartError>) -> Result<(), StartError> {
     if path.exists() {
         return Ok(());
@@ -78,18 +73,8 @@ fn write_new(path: &Path, text: impl FnOnce() -> Result<String, StartError>) -> 
     std::fs::rename(&half_written, path).map_err(failed)
 }
 
-/// The apps of a file in the form of `WXAUTH_APPS`, for the simulator to answer for.
+/// The mini programs of a file in the form of `WXAUTH_APPS`, as the simulator knows them.
 pub fn simulated_apps(path: &Path) -> Result<Vec<App>, StartError> {
-    #[derive(serde::Deserialize)]
-    struct Apps {
-        apps: std::collections::BTreeMap<String, Stored>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Stored {
-        secret: String,
-        push: Option<Push>,
-    }
-    let text = std::fs::read_to_string(path).map_err(|_| StartError::Apps)?;
-    let apps: Apps = serde_json::from_str(&text).map_err(|_| StartError::Apps)?;
-    Ok(apps.apps.into_iter().map(|(appid, Stored { secret, push })| App { appid, secret, push }).collect())
+    let json = std::fs::read(path).map_err(|_| StartError::Apps)?;
+    App::read_all(&json).map_err(|_| StartError::Apps)
 }
