@@ -48,7 +48,7 @@ impl fmt::Display for Report {
 }
 
 pub struct Options {
-    /// A deployment to check, too.
+    /// The URL of a deployment that is checked as well.
     pub url: Option<String>,
     /// It is compared with the clocks of other hosts.
     pub clock: Arc<dyn Clock>,
@@ -82,7 +82,7 @@ pub async fn examine(vars: Vec<(String, String)>, options: Options) -> Report {
 }
 
 struct Examination {
-    /// Without a file of certificates that cannot be used: it has its own line and must not hide the other checks.
+    /// Without `SSL_CERT_FILE` if its file is wrong: that has its own line and must not prevent the other checks.
     vars: Vars,
     clock: Arc<dyn Clock>,
     findings: Vec<Finding>,
@@ -92,7 +92,7 @@ struct Examination {
 
 struct RemoteClock {
     host: String,
-    /// By how many seconds it is ahead of ours; absent if the host does not tell.
+    /// By how many seconds it is ahead of ours; absent if the response has no `Date`.
     skew: Option<i64>,
 }
 
@@ -110,7 +110,7 @@ impl Examination {
         Self { vars: usable, clock, findings: Vec::new(), remote_clock: None }
     }
 
-    /// Checks secrets, table and WeChat, except for those whose variable is missing or wrong: its own line says so.
+    /// Checks secrets, table and WeChat. A check is left out if its variable is missing or wrong, which has its own line.
     async fn check_configuration(&mut self) {
         let Self { vars, clock, findings, remote_clock } = self;
         let Ok(env) = Env::new(vars.clone(), Arc::clone(clock), Arc::new(OsEntropy), Log::new(|_| ())) else { return };
@@ -124,7 +124,7 @@ impl Examination {
 
         let (Ok(wechat), Ok(base)) = (env.wechat(), config::wechat_url(vars)) else { return };
         let fetched = gather::fetch(&base, vars, clock.as_ref()).await;
-        findings.push(wechat::reached(&base, &fetched));
+        findings.push(wechat::base_url(&base, &fetched));
         let Ok(response) = fetched else { return };
         for app in secrets::apps(&texts) {
             findings.extend(wechat::appid_form(app.appid.as_str()));

@@ -1,8 +1,8 @@
 //! The playground: the page at `GET /`, where phones in the browser run the client package against the laptop.
 //!
-//! It responds only to requests of its own page on this machine and passes all others on to the front, which knows none
-//! of its routes. The page controls the simulated WeChat and the clock. Therefore the requests of other pages end in the
-//! gateway's 404, also of pages whose DNS name points at loopback ("DNS rebinding").
+//! The page controls the simulated WeChat and the clock, so no other page may: the playground responds only to requests of
+//! its own page on this machine. All other requests go on to the front, which responds with 404 to the routes of the
+//! playground. Pages whose DNS name points at loopback ("DNS rebinding") are among the others.
 
 use std::{
     collections::VecDeque,

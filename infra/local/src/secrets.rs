@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 use shared::{
-    clock::{Clock as _, SystemClock},
+    clock::{Clock as _, Secs, SystemClock},
     entropy::OsEntropy,
     token::{
         jwks::{KeyKind, PrivateJwks},
@@ -20,6 +20,7 @@ use wechat_simulator::App;
 
 use crate::error::StartError;
 
+/// The paths of the files.
 #[derive(Clone, Debug)]
 pub struct SecretFiles {
     pub apps: PathBuf,
@@ -41,15 +42,8 @@ impl SecretFiles {
         let App { appid, secret, push } = App::demo();
         write_new(&files.apps, || Ok(json!({ "apps": { appid: { "secret": secret, "push": push } } }).to_string()))?;
         let now = SystemClock.now();
-        write_new(&files.keyring, || {
-            let ring = serde_json::from_str::<StoredKeyring>(r#"{"keys":{}}"#).map_err(|_| StartError::Keys)?;
-            let ring = ring.rotated(now, 0, &OsEntropy).ok_or(StartError::Keys)?;
-            serde_json::to_string(&ring).map_err(|_| StartError::Keys)
-        })?;
-        write_new(&files.signing_keys, || {
-            let keys = PrivateJwks { keys: Vec::new() }.rotated(signing, now).ok().flatten();
-            serde_json::to_string(&keys.ok_or(StartError::Keys)?).map_err(|_| StartError::Keys)
-        })?;
+        write_new(&files.keyring, || new_keyring(now))?;
+        write_new(&files.signing_keys, || new_signing_keys(signing, now))?;
         let keys = std::fs::read_to_string(&files.signing_keys);
         let keys = keys.map_err(|cause| StartError::Data { path: files.signing_keys.clone(), cause })?;
         // Keys that somebody else put there may be malformed: the functions report it when they read them.
@@ -60,7 +54,18 @@ impl SecretFiles {
     }
 }
 
-/// Writes a file that only its owner may read, unless it exists. After a crash no half of it has this name.
+fn new_keyring(now: Secs) -> Result<String, StartError> {
+    let empty = serde_json::from_str::<StoredKeyring>(r#"{"keys":{}}"#).map_err(|_| StartError::Keys)?;
+    let keyring = empty.rotated(now, 0, &OsEntropy).ok_or(StartError::Keys)?;
+    serde_json::to_string(&keyring).map_err(|_| StartError::Keys)
+}
+
+fn new_signing_keys(kind: KeyKind, now: Secs) -> Result<String, StartError> {
+    let keys = PrivateJwks { keys: Vec::new() }.rotated(kind, now).ok().flatten().ok_or(StartError::Keys)?;
+    serde_json::to_string(&keys).map_err(|_| StartError::Keys)
+}
+
+/// Writes a file that only its owner may read, unless it exists. It is complete as soon as it has its name.
 fn write_new(path: &Path, text: impl FnOnce() -> Result<String, StartError>) -> Result<(), StartError> {
     if path.exists() {
         return Ok(());
@@ -71,10 +76,4 @@ fn write_new(path: &Path, text: impl FnOnce() -> Result<String, StartError>) -> 
     let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half_written);
     open.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
     std::fs::rename(&half_written, path).map_err(failed)
-}
-
-/// The mini programs of a file in the form of `WXAUTH_APPS`, as the simulator knows them.
-pub fn simulated_apps(path: &Path) -> Result<Vec<App>, StartError> {
-    let json = std::fs::read(path).map_err(|_| StartError::Apps)?;
-    App::read_all(&json).map_err(|_| StartError::Apps)
 }

@@ -10,13 +10,13 @@ use std::{
 use dynoxide::Database;
 use shared::env::Env;
 use tokio::net::TcpListener;
-use wechat_simulator::Simulator;
+use wechat_simulator::{App, Simulator};
 
 use crate::{
     error::StartError,
     front::Front,
     mounts,
-    secrets::{self, SecretFiles},
+    secrets::SecretFiles,
     settings::{Data, Settings, Urls},
     tasks::Tasks,
     template,
@@ -111,7 +111,8 @@ impl Wechat {
         if let Some(url) = &settings.wechat_url {
             return Ok(Self { url: url.clone(), simulator: None });
         }
-        let apps = secrets::simulated_apps(settings.apps.as_deref().unwrap_or(&secrets.apps))?;
+        let apps = std::fs::read(settings.apps.as_ref().unwrap_or(&secrets.apps)).ok();
+        let apps = apps.and_then(|json| App::read_all(&json).ok()).ok_or(StartError::Apps)?;
         let clock = Arc::clone(&settings.clock);
         let simulator = Simulator::with_clock(apps, Arc::new(move || clock.now()));
         let Listener { socket, url } = Listener::bind(settings.wechat_listen).await?;

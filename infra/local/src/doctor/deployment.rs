@@ -7,7 +7,7 @@ use url::{Host, Url};
 use super::{
     finding::{Finding, ok, warn, wrong},
     gather::{FetchError, Response},
-    wechat::{CONSOLE, unreached},
+    wechat::{CONSOLE, unreachable},
 };
 
 /// The advice for a deployment that does not respond.
@@ -86,7 +86,7 @@ pub(super) fn discovery(
 ) -> Vec<Finding> {
     let response = match fetched {
         Ok(response) => response,
-        Err(error) => return vec![unreached(&origin.host, *error, WHAT_TO_CHECK)],
+        Err(error) => return vec![unreachable(&origin.host, *error, WHAT_TO_CHECK)],
     };
     let tls = origin.is_https.then(|| ok(format!("the certificate of {} is accepted", origin.host)));
     let document = match read::<Discovery>(response, "the discovery document") {
@@ -116,7 +116,7 @@ fn issuer(document: &Discovery, origin: &Origin, configured: Option<&str>) -> Fi
 pub(super) fn jwks(fetched: &Result<Response, FetchError>) -> Finding {
     let response = match fetched {
         Ok(response) => response,
-        Err(error) => return unreached("the JWKS", *error, WHAT_TO_CHECK),
+        Err(error) => return unreachable("the JWKS", *error, WHAT_TO_CHECK),
     };
     match read::<PublicJwks>(response, "the JWKS") {
         Ok(set) if set.keys.is_empty() => {

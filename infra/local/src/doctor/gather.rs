@@ -62,7 +62,7 @@ pub(super) async fn secrets(vars: &Vars, env: &Env) -> SecretTexts {
     SecretTexts { apps, keyring, signing_keys, jwks }
 }
 
-/// One secret, or `None` if the variables that a client needs are missing: they have their own lines.
+/// One secret, or `None` if a variable that the client needs is missing: that has its own line.
 async fn secret(source: &str, env: &Env) -> Option<SecretText> {
     if let Some(path) = source.strip_prefix("file:") {
         return (!path.is_empty()).then(|| std::fs::read_to_string(path).map_or(SecretText::NoFile, SecretText::Read));
@@ -202,7 +202,7 @@ fn reason(error: &reqwest::Error) -> FetchError {
     }
 }
 
-/// The TLS error among the causes. `source` does not return the inner error of an I/O error, so it is asked for as well.
+/// The TLS error among the causes. `source` skips the error inside an I/O error, so `get_ref` is used for that.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {

@@ -1,9 +1,6 @@
 //! Checks of the four secrets: whether they can be read, are filled and well-formed, and whether the public keys include
 //! every key that signs.
 
-use std::collections::BTreeSet;
-
-use serde::Deserialize;
 use shared::{
     secrets::{FromSecret, SecretDefect},
     token::{
@@ -22,10 +19,10 @@ use super::{
 /// A line for each secret whose variable is set, and one that compares private and public keys.
 pub(super) fn findings(texts: &SecretTexts) -> Vec<Finding> {
     let lines = [
-        texts.apps.as_ref().map(|text| one::<Apps>("WXAUTH_APPS", text)),
-        texts.keyring.as_ref().map(|text| one::<Keyring>("WXAUTH_KEYRING", text)),
-        texts.signing_keys.as_ref().map(|text| one::<AccessSigner>("WXAUTH_SIGNING_KEYS", text)),
-        texts.jwks.as_ref().map(|text| one::<PublicJwks>("WXAUTH_JWKS", text)),
+        texts.apps.as_ref().map(|text| secret::<Apps>("WXAUTH_APPS", text)),
+        texts.keyring.as_ref().map(|text| secret::<Keyring>("WXAUTH_KEYRING", text)),
+        texts.signing_keys.as_ref().map(|text| secret::<AccessSigner>("WXAUTH_SIGNING_KEYS", text)),
+        texts.jwks.as_ref().map(|text| secret::<PublicJwks>("WXAUTH_JWKS", text)),
         both_halves(texts),
     ];
     lines.into_iter().flatten().chain(pushes(texts)).collect()
@@ -50,7 +47,7 @@ pub(super) fn apps(texts: &SecretTexts) -> Vec<App> {
     apps.map(|apps| apps.all().cloned().collect()).unwrap_or_default()
 }
 
-fn one<T: FromSecret>(name: &str, text: &SecretText) -> Finding {
+fn secret<T: FromSecret>(name: &str, text: &SecretText) -> Finding {
     let defect = match text {
         SecretText::Read(text) => match T::from_secret(text) {
             Ok(_) => return ok(format!("{name} is filled")),
@@ -109,30 +106,15 @@ pub(super) fn aws(refusal: &Refusal, action: &str) -> (String, String) {
     (format!("AWS says {code}"), advice)
 }
 
-#[derive(Deserialize)]
-struct Kids {
-    keys: Vec<Kid>,
-}
-
-#[derive(Deserialize)]
-struct Kid {
-    kid: String,
-}
-
-fn kids(set: &PublicJwks) -> BTreeSet<String> {
-    let kids = serde_json::to_value(set).and_then(serde_json::from_value::<Kids>);
-    kids.map(|set| set.keys.into_iter().map(|key| key.kid).collect()).unwrap_or_default()
-}
-
 /// Whether every signing key has its public half in the JWKS: without it, all verifiers refuse the key's tokens.
 fn both_halves(texts: &SecretTexts) -> Option<Finding> {
     let (Some(SecretText::Read(private)), Some(SecretText::Read(public))) = (&texts.signing_keys, &texts.jwks) else {
         return None;
     };
     AccessSigner::from_secret(private).ok()?;
-    let signing = kids(&serde_json::from_str::<PrivateJwks>(private).ok()?.public());
-    let known = kids(&PublicJwks::from_secret(public).ok()?);
-    let missing: Vec<_> = signing.difference(&known).map(String::as_str).collect();
+    let private = serde_json::from_str::<PrivateJwks>(private).ok()?;
+    let public = PublicJwks::from_secret(public).ok()?;
+    let missing: Vec<_> = private.kids().difference(&public.kids()).copied().collect();
     if missing.is_empty() {
         return Some(ok("WXAUTH_JWKS holds the public half of every signing key"));
     }
@@ -215,13 +197,12 @@ mod tests {
         let mut public = keys.public();
         assert!(halves(&keys, &public).iter().all(|finding| finding.level == Level::Ok));
 
-        let all = kids(&public);
         public.keys.remove(0);
-        let missing = all.difference(&kids(&public)).next().unwrap().clone();
+        let missing = keys.kids().difference(&public.kids()).next().copied().unwrap();
 
         let finding = halves(&keys, &public).pop().unwrap();
         assert_eq!(finding.level, Level::Wrong);
-        assert!(finding.text.contains(&missing), "{finding}");
+        assert!(finding.text.contains(missing), "{finding}");
     }
 
     #[test]

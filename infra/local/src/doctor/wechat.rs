@@ -8,8 +8,8 @@ use super::{
     gather::{AppSecretCheck, FetchError, Response},
 };
 
-/// Beyond this, tokens made on one side look too young or too old on the other.
-const SKEW: i64 = 5;
+/// In seconds. With a larger difference, tokens made on one side look too young or too old on the other.
+const MAX_SKEW: i64 = 5;
 
 /// The page of WeChat's console with the settings of a mini program.
 pub(super) const CONSOLE: &str = "公众平台 → 开发管理 → 开发设置";
@@ -19,16 +19,16 @@ pub(super) fn host(origin: &str) -> String {
 }
 
 /// Whether WeChat's base URL responds. Any status will do, because the root is no API.
-pub(super) fn reached(base: &str, fetched: &Result<Response, FetchError>) -> Finding {
+pub(super) fn base_url(base: &str, fetched: &Result<Response, FetchError>) -> Finding {
     let host = host(base);
     match fetched {
         Ok(_) => ok(format!("WeChat answers at {host}")),
-        Err(error) => unreached(&format!("WeChat at {host}"), *error, "WXAUTH_WECHAT_URL, SSL_CERT_FILE and proxies"),
+        Err(error) => unreachable(&format!("WeChat at {host}"), *error, "WXAUTH_WECHAT_URL, SSL_CERT_FILE and proxies"),
     }
 }
 
 /// The line for a host that cannot be reached. `what_to_check` follows "look at".
-pub(super) fn unreached(who: &str, error: FetchError, what_to_check: &str) -> Finding {
+pub(super) fn unreachable(who: &str, error: FetchError, what_to_check: &str) -> Finding {
     let fact = match error {
         FetchError::Tls(reason) => {
             return wrong(format_args!("TLS with {who} fails, {reason}"), format_args!("look at {what_to_check}"));
@@ -44,7 +44,7 @@ pub(super) fn unreached(who: &str, error: FetchError, what_to_check: &str) -> Fi
 pub(super) fn clock(host: &str, skew: Option<i64>) -> Finding {
     match skew {
         None => warn(format_args!("{host} says no time"), "compare this machine's clock with another one"),
-        Some(skew) if skew.abs() <= SKEW => ok(format!("this machine's clock agrees with that of {host}")),
+        Some(skew) if skew.abs() <= MAX_SKEW => ok(format!("this machine's clock agrees with that of {host}")),
         Some(skew) => {
             let direction = if skew > 0 { "behind" } else { "ahead of" };
             wrong(
@@ -99,7 +99,7 @@ fn refused(appid: &str, error: &WechatError) -> Finding {
     warn(fact, advice)
 }
 
-/// The meaning of an errcode, and advice. They hold for `stable_token` only; other calls use the same numbers otherwise.
+/// The meaning of an errcode, and advice. Both hold for `stable_token` only: another call may use the same errcode with another meaning.
 fn misconfigured(appid: &str, errcode: i64) -> Finding {
     let (fact, advice) = match errcode {
         40001 | 40125 => ("WeChat refuses the AppSecret of", "copy it again, or reset it, and fill WXAUTH_APPS again"),
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_base_url_that_is_not_reached_says_why() {
-        let line = |error| reached("https://api.example.com", &Err(error));
+        let line = |error| base_url("https://api.example.com", &Err(error));
         let tls = line(FetchError::Tls("its certificate has expired")).text;
         assert!(tls.starts_with("TLS with WeChat at api.example.com fails, its certificate has expired: "), "{tls}");
         for error in [FetchError::NoConnection, FetchError::TooLate, FetchError::Lost] {
