@@ -1,10 +1,13 @@
-//! An API-Gateway-like front: each HTTP request becomes an event of payload 2.0 for the service that Lambda gets.
+//! A front like API Gateway: it calls a function with an event of payload format 2.0 for each HTTP request.
 //!
-//! A request that matches no route never reaches a function and is answered as the gateway answers it.
+//! A request that matches no route reaches no function and gets the response that the gateway gives.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use axum::{
@@ -19,47 +22,46 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use shared::{clock::SystemClock, lambda};
 
-/// The gateway's own limit; ours is smaller and answered by the function.
-const LONGEST_PAYLOAD: usize = 10 * 1024 * 1024;
+/// The gateway's own limit. Below it the function applies its own, which is smaller.
+const MAX_PAYLOAD: usize = 10 * 1024 * 1024;
 
-/// The routes, each with the function mounted on it.
+/// The routers of the functions, by route key (`METHOD /path`).
 #[derive(Clone)]
 pub struct Front {
-    routes: Arc<Vec<(String, Router)>>,
+    routers: Arc<HashMap<String, Router>>,
     requests: Arc<AtomicU64>,
 }
 
 impl Front {
-    /// A front whose route keys are `METHOD /path`.
     #[must_use]
-    pub fn new(routes: Vec<(String, Router)>) -> Self {
-        Self { routes: Arc::new(routes), requests: Arc::default() }
+    pub fn new(routers: HashMap<String, Router>) -> Self {
+        Self { routers: Arc::new(routers), requests: Arc::default() }
     }
 
-    /// The front as a router that answers every request.
+    /// A router that responds to every request.
     pub fn router(self) -> Router {
-        Router::new().fallback(answer).with_state(self)
+        Router::new().fallback(respond).with_state(self)
     }
 }
 
-async fn answer(State(front): State<Front>, request: Request) -> Response {
+async fn respond(State(front): State<Front>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let key = format!("{} {}", parts.method, parts.uri.path());
-    let Some((_, function)) = front.routes.iter().find(|(route, _)| *route == key) else {
-        return gateway(StatusCode::NOT_FOUND, "Not Found");
+    let Some(function) = front.routers.get(&key) else {
+        return gateway_response(StatusCode::NOT_FOUND, "Not Found");
     };
-    let Ok(body) = axum::body::to_bytes(body, LONGEST_PAYLOAD).await else {
-        return gateway(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long");
+    let Ok(body) = axum::body::to_bytes(body, MAX_PAYLOAD).await else {
+        return gateway_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long");
     };
     let id = format!("local-{:08}", front.requests.fetch_add(1, Ordering::Relaxed));
     match lambda::call(function, event(&parts, &body, &key, &id), &id).await {
-        Ok(answer) => from_lambda(answer),
-        Err(_) => gateway(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+        Ok(response) => from_lambda(response),
+        Err(_) => gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
     }
 }
 
-/// An answer of the gateway itself: it has no `code`.
-fn gateway(status: StatusCode, message: &str) -> Response {
+/// A response of the gateway itself: it has no `code`.
+fn gateway_response(status: StatusCode, message: &str) -> Response {
     let body = json!({ "message": message }).to_string();
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
@@ -103,7 +105,7 @@ fn event(parts: &Parts, body: &[u8], route_key: &str, id: &str) -> Value {
     event
 }
 
-/// Names in lower case; the values of a name that stands more than once are joined by commas.
+/// Names are in lower case. A header that is sent more than once becomes one, its values separated by commas.
 fn headers(headers: &HeaderMap) -> Map<String, Value> {
     headers
         .keys()
@@ -116,7 +118,7 @@ fn headers(headers: &HeaderMap) -> Map<String, Value> {
         .collect()
 }
 
-/// The gateway hands text on as it is, and everything else in base64.
+/// The body as the gateway passes it on: text unchanged, everything else in base64.
 fn encode(content_type: &str, body: &[u8]) -> (Option<String>, bool) {
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_text = media_type.starts_with("text/")
@@ -128,10 +130,10 @@ fn encode(content_type: &str, body: &[u8]) -> (Option<String>, bool) {
     }
 }
 
-/// What a function answers to an event.
+/// The response of a function to an event.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct FromLambda {
+struct LambdaResponse {
     status_code: u16,
     #[serde(default)]
     headers: Map<String, Value>,
@@ -141,15 +143,15 @@ struct FromLambda {
     is_base64_encoded: bool,
 }
 
-fn from_lambda(answer: Value) -> Response {
-    let built = serde_json::from_value::<FromLambda>(answer).ok().and_then(|answer| {
-        let text = answer.body.unwrap_or_default();
-        let body = if answer.is_base64_encoded { STANDARD.decode(text).ok()? } else { text.into_bytes() };
-        let mut response = Response::builder().status(answer.status_code);
-        for (name, value) in &answer.headers {
-            response = response.header(name, value.as_str()?);
+fn from_lambda(response: Value) -> Response {
+    let built = serde_json::from_value::<LambdaResponse>(response).ok().and_then(|response| {
+        let text = response.body.unwrap_or_default();
+        let body = if response.is_base64_encoded { STANDARD.decode(text).ok()? } else { text.into_bytes() };
+        let mut built = Response::builder().status(response.status_code);
+        for (name, value) in &response.headers {
+            built = built.header(name, value.as_str()?);
         }
-        response.body(Body::from(body)).ok()
+        built.body(Body::from(body)).ok()
     });
-    built.unwrap_or_else(|| gateway(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"))
+    built.unwrap_or_else(|| gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"))
 }

@@ -1,4 +1,4 @@
-//! `cargo run`: everything on loopback, and lines to paste. `cargo run -- doctor`: what is wrong, and how to mend it.
+//! The command line: `cargo run` starts the laptop, `cargo run -- doctor` checks a configuration or a deployment.
 
 use std::{net::SocketAddr, os::unix::fs::DirBuilderExt as _, path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -54,24 +54,23 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let flags = Flags::parse();
-    let done = match flags.command {
+    let result = match flags.command {
         Some(Command::Doctor { url }) => examine(url).await,
         None => run(flags).await.map(|()| ExitCode::SUCCESS),
     };
-    match done {
+    match result {
         Ok(code) => code,
         Err(error) => {
-            say_wrong(&error);
+            print_error(&error);
             ExitCode::FAILURE
         }
     }
 }
 
 async fn run(flags: Flags) -> Result<(), StartError> {
-    let throwaway = if flags.memory { Some(Throwaway::new()?) } else { None };
-    let data = throwaway.as_ref().map_or(Data::Folder(flags.data), |folder| Data::Memory(folder.0.clone()));
-    let (Data::Folder(folder) | Data::Memory(folder)) = &data;
-    let playground = Playground::new(Arc::new(SystemClock), folder);
+    let temporary = if flags.memory { Some(TemporaryFolder::new()?) } else { None };
+    let data = temporary.as_ref().map_or(Data::Folder(flags.data), |folder| Data::Memory(folder.0.clone()));
+    let playground = Playground::new(Arc::new(SystemClock), data.folder());
     let ahead = playground.ahead();
     let settings = Settings {
         listen: flags.listen,
@@ -88,40 +87,40 @@ async fn run(flags: Flags) -> Result<(), StartError> {
         playground: Some(playground),
     };
     let world = World::start(settings).await?;
-    say_ready(&world, ahead);
-    until_told_to_stop().await;
+    print_ready(&world, ahead);
+    stop_signal().await;
     world.stop().await;
     Ok(())
 }
 
-/// Fails if anything has to be mended.
+/// The exit code says whether something is wrong.
 async fn examine(url: Option<String>) -> Result<ExitCode, StartError> {
     let options = doctor::Options { url, clock: Arc::new(SystemClock) };
     let report = doctor::examine(Env::process_vars()?, options).await;
-    say_report(&report);
+    print_report(&report);
     Ok(if report.is_wrong() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// A folder for keys that nobody else may read, under a name that nobody can foresee; gone at the end.
-struct Throwaway(PathBuf);
+/// A folder for keys: nobody else may read it, its name is random, and it is deleted at the end.
+struct TemporaryFolder(PathBuf);
 
-impl Throwaway {
+impl TemporaryFolder {
     fn new() -> Result<Self, StartError> {
         let name: String = entropy::bytes::<16>(&OsEntropy).iter().map(|byte| char::from(b'a' + byte % 26)).collect();
         let path = std::env::temp_dir().join(format!("wxauth-{name}"));
-        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
-        made.map(|()| Self(path.clone())).map_err(|cause| StartError::Data { path, cause })
+        let created = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        created.map(|()| Self(path.clone())).map_err(|cause| StartError::Data { path, cause })
     }
 }
 
-impl Drop for Throwaway {
+impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.0));
     }
 }
 
-/// Ctrl-C, or what a supervisor sends.
-async fn until_told_to_stop() {
+/// Waits for Ctrl-C, or for the signal that a supervisor sends.
+async fn stop_signal() {
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => {
             tokio::select! {
@@ -134,18 +133,18 @@ async fn until_told_to_stop() {
 }
 
 #[expect(clippy::print_stderr, reason = "a command speaks to whoever started it")]
-fn say_wrong(error: &StartError) {
+fn print_error(error: &StartError) {
     eprintln!("wxauth: {error}");
 }
 
 #[expect(clippy::print_stdout, reason = "a command speaks to whoever started it")]
-fn say_report(report: &doctor::Report) {
+fn print_report(report: &doctor::Report) {
     println!("{report}");
 }
 
-/// The URL, the page, and lines that do login, refresh and phone when pasted one after the other into a shell.
+/// Prints the URL and the page, and lines for a shell that call login, refresh and phone.
 #[expect(clippy::print_stdout, reason = "a command speaks to whoever started it")]
-fn say_ready(world: &World, ahead: Secs) {
+fn print_ready(world: &World, ahead: Secs) {
     let api = &world.url;
     println!("wxauth is ready at {api}\n");
     if ahead > 0 {
@@ -164,7 +163,7 @@ fn say_ready(world: &World, ahead: Secs) {
          LOGIN=$(curl -s {api}/v1/login -H 'content-type: application/json' -d \"{{\\\"code\\\":\\\"$CODE\\\"}}\"); echo \"$LOGIN\"\n\
          ACCESS=$(echo \"$LOGIN\" | sed -E 's/.*\"access_token\":\"([^\"]*)\".*/\\1/')\n\
          REFRESH=$(echo \"$LOGIN\" | sed -E 's/.*\"refresh_token\":\"([^\"]*)\".*/\\1/')\n\n\
-         # refresh\n\
+         # refresh: a token younger than two minutes comes back unchanged, as it is meant to\n\
          curl -s {api}/v1/refresh -H 'content-type: application/json' -d \"{{\\\"refresh_token\\\":\\\"$REFRESH\\\"}}\"; echo\n\n\
          # phone, by encryptedData and by code: what the button gives\n\
          PHONE=$(curl -s {wechat}/sim/phone -d '{{\"user\":\"alice\"}}')\n\

@@ -1,4 +1,6 @@
-//! Every function of the project: the one list that laptop, contract and tests read. A new function is one word here.
+//! All functions of the project. Laptop, contract and tests read this list; a new function adds one word to it.
+
+use std::collections::HashMap;
 
 use axum::Router;
 #[cfg(feature = "contract")]
@@ -9,20 +11,20 @@ use shared::{
     vars::ConfigError,
 };
 
-use crate::{StartError, template};
+use crate::{error::StartError, template};
 
-/// A function.
+/// A function of the project.
 pub struct Mount {
-    /// Its package.
+    /// The name of its package.
     pub name: &'static str,
     pub entry_point: EntryPoint,
 }
 
-/// What reaches a function.
+/// How a function is called.
 pub enum EntryPoint {
     /// Requests to these routes, answered by the router that Lambda serves.
     Routes(&'static [Route], Router),
-    /// Events that no gateway sends, so there is nothing to route on the laptop.
+    /// AWS sends it other events than requests, so the laptop routes nothing to it.
     Events,
 }
 
@@ -53,9 +55,9 @@ mounts! {
     events: authorizer, rotation, admin, platform;
 }
 
-/// The router of each route of the template.
-pub fn routed(mounts: &[Mount]) -> Result<Vec<(String, Router)>, StartError> {
-    let router = |function: &str| {
+/// The router for each route key (`METHOD /path`) of the template.
+pub fn routers(mounts: &[Mount]) -> Result<HashMap<String, Router>, StartError> {
+    let find = |function: &str| {
         mounts.iter().find(|mount| mount.name == function).and_then(|mount| match &mount.entry_point {
             EntryPoint::Routes(_, router) => Some(router.clone()),
             EntryPoint::Events => None,
@@ -64,7 +66,7 @@ pub fn routed(mounts: &[Mount]) -> Result<Vec<(String, Router)>, StartError> {
     template::routes(template::TEXT)?
         .into_iter()
         .map(|route| {
-            let router = router(&route.function);
+            let router = find(&route.function);
             let router = router.ok_or_else(|| StartError::Template(format!("no {} is mounted", route.function)))?;
             Ok((format!("{} {}", route.method, route.path), router))
         })

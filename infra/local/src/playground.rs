@@ -1,8 +1,8 @@
 //! The playground: the page at `GET /`, where phones in the browser run the client package against the laptop.
 //!
-//! It stands before the front and answers only what comes from its own page on this machine; everything else goes on
-//! to the front, which knows none of these routes. The page commands the simulated WeChat and the clock, so a name
-//! that a stranger's DNS points at loopback ("DNS rebinding") and a page of another origin get the gateway's 404.
+//! The page controls the simulated WeChat and the clock, so no other page may: the playground responds only to requests of
+//! its own page on this machine. All other requests go on to the front, which responds with 404 to the routes of the
+//! playground. Pages whose DNS name points at loopback ("DNS rebinding") are among the others.
 
 use std::{
     collections::VecDeque,
@@ -31,26 +31,25 @@ use shared::{
 };
 use wechat_simulator::{ControlError, Simulator};
 
-/// Log lines that are kept for the page: some runs of its largest button.
-const KEPT_LINES: usize = 500;
+/// How many log lines the page can read: enough for several runs of the button that sends the most requests.
+const MAX_LINES: usize = 500;
 
 /// Well above any body that the page sends.
-const LONGEST_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 
-/// As far as one request may move the clock: past the end of every session.
-const LONGEST_STEP: Secs = 40 * 24 * 60 * 60;
+/// How far one request may move the clock: past the end of every session.
+const MAX_STEP: Secs = 40 * 24 * 60 * 60;
 
-/// The file of the data folder that holds how far the clock is ahead.
+/// The file in the data folder with the number of seconds that the clock is ahead.
 const CLOCK_FILE: &str = "clock";
 
-/// Nothing inline, nothing from elsewhere, no `eval`.
+/// The content security policy: no inline scripts or styles, nothing of another origin, no `eval`.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
 
 /// A file of the page: its name below `/playground/`, and its text.
 type Asset = (&'static str, &'static str);
 
-/// The page itself.
 const PAGE: &str = include_str!("../playground/index.html");
 
 /// What the page loads.
@@ -72,7 +71,7 @@ const ASSETS: &[Asset] = &[
     ("wx.js", include_str!("../playground/wx.js")),
 ];
 
-/// The client package as mini programs get it.
+/// The client package that mini programs use.
 const PACKAGE: &[Asset] = &[
     ("index.js", include_str!("../../../shared/miniprogram/index.js")),
     ("lib/guard.js", include_str!("../../../shared/miniprogram/lib/guard.js")),
@@ -81,17 +80,17 @@ const PACKAGE: &[Asset] = &[
     ("lib/wire.js", include_str!("../../../shared/miniprogram/lib/wire.js")),
 ];
 
-/// What the page sees of the laptop, and what it moves.
+/// The log lines that the page shows, and the clock that it moves.
 pub struct Playground {
     lines: Arc<Lines>,
-    clock: Arc<MovedClock>,
+    clock: Arc<AdjustableClock>,
 }
 
 impl Playground {
-    /// A playground over this clock; how far it was moved is kept in the data folder, beside the sessions that know it.
+    /// A playground whose clock is `clock` plus the seconds in the data folder, which also has the sessions of that time.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, data: &Path) -> Self {
-        Self { lines: Arc::default(), clock: Arc::new(MovedClock::over(clock, data.join(CLOCK_FILE))) }
+        Self { lines: Arc::default(), clock: Arc::new(AdjustableClock::new(clock, data.join(CLOCK_FILE))) }
     }
 
     /// The clock that the page moves, for functions and simulator.
@@ -100,37 +99,37 @@ impl Playground {
         Arc::clone(&self.clock) as Arc<dyn Clock>
     }
 
-    /// How far that clock is ahead.
+    /// How many seconds that clock is ahead.
     #[must_use]
     pub fn ahead(&self) -> Secs {
         self.clock.ahead()
     }
 
-    /// A log that writes to standard output and keeps its last lines for the page.
+    /// A log that writes to standard output and remembers its last lines for the page.
     #[must_use]
     pub fn log(&self) -> Log {
         let lines = Arc::clone(&self.lines);
         Log::new(move |line| {
-            // A log that nobody takes must not fail a request.
+            // A closed standard output must not fail a request.
             drop(writeln!(std::io::stdout().lock(), "{line}"));
-            lines.keep(line);
+            lines.push(line);
         })
     }
 
-    /// The front with the page before it. Without a simulator its buttons have nobody to talk to, and say so.
-    pub fn before(self, front: Router, simulator: Option<Simulator>) -> Router {
-        let mounted = Mounted { playground: Arc::new(self), simulator };
-        front.layer(middleware::from_fn_with_state(mounted, answer))
+    /// The front, and the page at its own routes. Without a simulator, the buttons of the page report that it is missing.
+    pub fn in_front_of(self, front: Router, simulator: Option<Simulator>) -> Router {
+        let page = Page { playground: Arc::new(self), simulator };
+        front.layer(middleware::from_fn_with_state(page, respond))
     }
 }
 
 #[derive(Clone)]
-struct Mounted {
+struct Page {
     playground: Arc<Playground>,
     simulator: Option<Simulator>,
 }
 
-async fn answer(State(mounted): State<Mounted>, request: Request, next: Next) -> Response {
+async fn respond(State(page): State<Page>, request: Request, next: Next) -> Response {
     if !is_from_the_page(request.headers()) {
         return next.run(request).await;
     }
@@ -138,13 +137,11 @@ async fn answer(State(mounted): State<Mounted>, request: Request, next: Next) ->
     let rest = path.strip_prefix("/playground/").unwrap_or_default();
     match (method, rest) {
         (Method::GET, _) if path == "/" => document("text/html; charset=utf-8", PAGE.to_owned()),
-        (Method::GET, "log") => mounted.log(request.uri()),
+        (Method::GET, "log") => page.log(request.uri()),
         (Method::GET, "miniprogram.js") => document("text/javascript; charset=utf-8", package()),
-        (Method::POST, "clock") => mounted.clock(&body(request).await),
-        (Method::DELETE, "sim/script") => mounted.clear_script(),
-        (Method::POST, rest) if rest.starts_with("sim/") => {
-            mounted.control(&rest["sim/".len()..], &body(request).await)
-        }
+        (Method::POST, "clock") => page.clock(&body(request).await),
+        (Method::DELETE, "sim/script") => page.clear_script(),
+        (Method::POST, rest) if rest.starts_with("sim/") => page.control(&rest["sim/".len()..], &body(request).await),
         (Method::GET, name) => match ASSETS.iter().find(|asset| asset.0 == name) {
             Some((name, text)) => document(content_type(name), (*text).to_owned()),
             None => next.run(request).await,
@@ -153,8 +150,8 @@ async fn answer(State(mounted): State<Mounted>, request: Request, next: Next) ->
     }
 }
 
-impl Mounted {
-    /// What was logged after the line that the page names, and what the page should know of the laptop.
+impl Page {
+    /// The log lines after the one that the page names, and the state of clock and simulator.
     fn log(&self, uri: &Uri) -> Response {
         let after = uri.query().and_then(|query| query.strip_prefix("after=")?.parse().ok()).unwrap_or(0);
         let (last, lines) = self.playground.lines.after(after);
@@ -162,10 +159,10 @@ impl Mounted {
         let head = json!({
             "last": last, "now": clock.now(), "ahead": clock.ahead(), "simulator": self.simulator.is_some(),
         });
-        // The lines are objects of JSON already.
+        // The lines are JSON already, so they are inserted as text.
         let head = head.to_string();
         let body = format!("{},\"lines\":[{}]}}", head.trim_end_matches('}'), lines.join(","));
-        answered(StatusCode::OK, "application/json", body)
+        response(StatusCode::OK, "application/json", body)
     }
 
     fn clock(&self, body: &[u8]) -> Response {
@@ -175,11 +172,11 @@ impl Mounted {
         }
 
         match serde_json::from_slice(body) {
-            Ok(Step { advance }) if advance <= LONGEST_STEP => match self.playground.clock.advance(advance) {
-                Ok(ahead) => json_of(StatusCode::OK, &json!({ "ahead": ahead })),
-                Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "the data folder cannot be written"),
+            Ok(Step { advance }) if advance <= MAX_STEP => match self.playground.clock.advance(advance) {
+                Ok(ahead) => json_response(StatusCode::OK, &json!({ "ahead": ahead })),
+                Err(_) => error_response(StatusCode::INTERNAL_SERVER_ERROR, "the data folder cannot be written"),
             },
-            _ => refused(StatusCode::BAD_REQUEST, r#"{"advance": seconds}, at most 40 days"#),
+            _ => error_response(StatusCode::BAD_REQUEST, r#"{"advance": seconds}, at most 40 days"#),
         }
     }
 
@@ -188,7 +185,7 @@ impl Mounted {
             return no_simulator();
         };
         simulator.clear_script();
-        json_of(StatusCode::OK, &json!({}))
+        json_response(StatusCode::OK, &json!({}))
     }
 
     fn control(&self, route: &str, body: &[u8]) -> Response {
@@ -196,22 +193,22 @@ impl Mounted {
             return no_simulator();
         };
         let Ok(request) = serde_json::from_slice(body) else {
-            return refused(StatusCode::BAD_REQUEST, "a body of JSON is wanted");
+            return error_response(StatusCode::BAD_REQUEST, "a body of JSON is wanted");
         };
         match simulator.control(route, request) {
-            Ok(answer) => json_of(StatusCode::OK, &answer),
-            Err(error @ ControlError::UnknownRoute) => refused(StatusCode::NOT_FOUND, &error.to_string()),
-            Err(error) => refused(StatusCode::BAD_REQUEST, &error.to_string()),
+            Ok(response) => json_response(StatusCode::OK, &response),
+            Err(error @ ControlError::UnknownRoute) => error_response(StatusCode::NOT_FOUND, &error.to_string()),
+            Err(error) => error_response(StatusCode::BAD_REQUEST, &error.to_string()),
         }
     }
 }
 
-/// A body that cannot be read counts as empty, which is no JSON.
+/// A body that cannot be read counts as empty: its handler then refuses it, because it is no JSON.
 async fn body(request: Request) -> Vec<u8> {
-    axum::body::to_bytes(request.into_body(), LONGEST_BODY).await.unwrap_or_default().to_vec()
+    axum::body::to_bytes(request.into_body(), MAX_BODY).await.unwrap_or_default().to_vec()
 }
 
-/// Whether the host is this machine by an address or name that no DNS can lend, and the origin, if told, the same.
+/// Whether `Host` is a loopback name that no DNS server can set, and `Origin`, if sent, is the same host.
 fn is_from_the_page(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let host = text(header::HOST).unwrap_or_default();
@@ -220,7 +217,7 @@ fn is_from_the_page(headers: &HeaderMap) -> bool {
     is_loopback && text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://") == Some(host))
 }
 
-/// The package, each file in a call of `define`: so the page runs it as it stands, without a bundler or `eval`.
+/// The package with each file in a call of `define`, so that the page runs it unchanged, without a bundler or `eval`.
 fn package() -> String {
     let wrapped = |(name, text): &Asset| {
         let name = json!(name);
@@ -238,22 +235,22 @@ fn content_type(name: &str) -> &'static str {
 }
 
 fn document(content_type: &'static str, text: String) -> Response {
-    answered(StatusCode::OK, content_type, text)
+    response(StatusCode::OK, content_type, text)
 }
 
-fn json_of(status: StatusCode, value: &Value) -> Response {
-    answered(status, "application/json", value.to_string())
+fn json_response(status: StatusCode, value: &Value) -> Response {
+    response(status, "application/json", value.to_string())
 }
 
-fn refused(status: StatusCode, why: &str) -> Response {
-    json_of(status, &json!({ "error": why }))
+fn error_response(status: StatusCode, why: &str) -> Response {
+    json_response(status, &json!({ "error": why }))
 }
 
 fn no_simulator() -> Response {
-    refused(StatusCode::NOT_FOUND, "WeChat is not simulated here")
+    error_response(StatusCode::NOT_FOUND, "WeChat is not simulated here")
 }
 
-fn answered(status: StatusCode, content_type: &'static str, text: String) -> Response {
+fn response(status: StatusCode, content_type: &'static str, text: String) -> Response {
     let headers = [
         (header::CONTENT_TYPE, content_type),
         (header::CACHE_CONTROL, "no-store"),
@@ -269,40 +266,41 @@ fn answered(status: StatusCode, content_type: &'static str, text: String) -> Res
 struct Lines(Mutex<(u64, VecDeque<String>)>);
 
 impl Lines {
-    fn keep(&self, line: &str) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.0 += 1;
-        kept.1.push_back(line.to_owned());
-        if kept.1.len() > KEPT_LINES {
-            kept.1.pop_front();
+    fn push(&self, line: &str) {
+        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, lines) = &mut *guard;
+        *last += 1;
+        lines.push_back(line.to_owned());
+        if lines.len() > MAX_LINES {
+            lines.pop_front();
         }
     }
 
-    /// The number of the last line, and the lines after the given one. A number that was never given out is that of a
-    /// page that outlived the laptop: it gets all.
+    /// The number of the last line, and the lines after `number`. A page that is older than this process may send a number
+    /// that does not exist yet: it gets all lines.
     fn after(&self, number: u64) -> (u64, Vec<String>) {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, lines) = &*kept;
-        let wanted = last.checked_sub(number).unwrap_or(*last);
-        let skipped = lines.len().saturating_sub(usize::try_from(wanted).unwrap_or(usize::MAX));
+        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, lines) = &*guard;
+        let count = last.checked_sub(number).unwrap_or(*last);
+        let skipped = lines.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
         (*last, lines.iter().skip(skipped).cloned().collect())
     }
 }
 
-/// A clock that can be set forward, never back: what is stored must not lie in the future.
+/// A clock that can be set forward, but not back, because the table must not hold times in the future.
 ///
-/// How far it is ahead outlives the process for the same reason: a session of the day after tomorrow would refuse
-/// every login on its device until then.
-struct MovedClock {
-    under: Arc<dyn Clock>,
+/// A file keeps the seconds over a restart for the same reason: a session of the day after tomorrow would refuse every
+/// login on its device until then.
+struct AdjustableClock {
+    inner: Arc<dyn Clock>,
     ahead: AtomicU64,
     file: PathBuf,
 }
 
-impl MovedClock {
-    fn over(under: Arc<dyn Clock>, file: PathBuf) -> Self {
+impl AdjustableClock {
+    fn new(inner: Arc<dyn Clock>, file: PathBuf) -> Self {
         let ahead = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        Self { under, ahead: AtomicU64::new(ahead), file }
+        Self { inner, ahead: AtomicU64::new(ahead), file }
     }
 
     fn ahead(&self) -> Secs {
@@ -316,9 +314,9 @@ impl MovedClock {
     }
 }
 
-impl Clock for MovedClock {
+impl Clock for AdjustableClock {
     fn now(&self) -> Secs {
-        self.under.now().saturating_add(self.ahead())
+        self.inner.now().saturating_add(self.ahead())
     }
 }
 
@@ -328,7 +326,7 @@ mod tests {
     use http::HeaderValue;
     use std::collections::BTreeSet;
 
-    /// The names of the files of this kind in a folder beside `src`.
+    /// The names of the files with one of these extensions in a folder of this package.
     fn names(folder: &str, extensions: &[&str]) -> BTreeSet<String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         fs::read_dir(folder)
@@ -350,23 +348,23 @@ mod tests {
 
     #[test]
     fn only_the_page_on_this_machine_is_heard() {
-        let heard = |host: &'static str, origin: Option<&'static str>| {
+        let is_heard = |host: &'static str, origin: Option<&'static str>| {
             let mut headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
             headers.extend(origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin))));
             is_from_the_page(&headers)
         };
 
         for host in ["127.0.0.1:9000", "localhost:9000", "[::1]:9000", "localhost"] {
-            assert!(heard(host, None), "{host}");
+            assert!(is_heard(host, None), "{host}");
         }
-        assert!(heard("localhost:9000", Some("http://localhost:9000")));
+        assert!(is_heard("localhost:9000", Some("http://localhost:9000")));
         for host in
             ["", "evil.example:9000", "127.0.0.1.evil.example", "localhost.evil.example:9000", "192.168.1.7:9000"]
         {
-            assert!(!heard(host, None), "{host}");
+            assert!(!is_heard(host, None), "{host}");
         }
         for origin in ["https://evil.example", "http://localhost:9001", "http://127.0.0.1:9000", "null", ""] {
-            assert!(!heard("localhost:9000", Some(origin)), "{origin}");
+            assert!(!is_heard("localhost:9000", Some(origin)), "{origin}");
         }
         assert!(!is_from_the_page(&HeaderMap::new()));
     }
@@ -374,14 +372,14 @@ mod tests {
     #[test]
     fn lines_are_kept_in_order_and_given_once() {
         let lines = Lines::default();
-        (1..=KEPT_LINES + 2).for_each(|number| lines.keep(&number.to_string()));
+        (1..=MAX_LINES + 2).for_each(|number| lines.push(&number.to_string()));
 
         let (last, all) = lines.after(0);
 
-        assert_eq!((last, all.len(), all[0].as_str()), (502, KEPT_LINES, "3"));
+        assert_eq!((last, all.len(), all[0].as_str()), (502, MAX_LINES, "3"));
         assert_eq!(lines.after(500), (502, vec!["501".to_owned(), "502".to_owned()]));
         assert_eq!(lines.after(502), (502, Vec::new()));
-        assert_eq!(lines.after(9000).1.len(), KEPT_LINES, "the laptop was started anew");
+        assert_eq!(lines.after(9000).1.len(), MAX_LINES, "the laptop was started anew");
     }
 
     #[test]

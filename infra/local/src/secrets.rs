@@ -1,4 +1,4 @@
-//! The laptop's secrets: files in its data folder, made once, in the forms that Secrets Manager holds on AWS.
+//! The laptop's secrets: files in its data folder, with the same content that Secrets Manager has on AWS.
 
 use std::{
     fs::OpenOptions,
@@ -9,32 +9,28 @@ use std::{
 
 use serde_json::json;
 use shared::{
-    clock::{Clock as _, SystemClock},
+    clock::{Clock as _, Secs, SystemClock},
     entropy::OsEntropy,
     token::{
         jwks::{KeyKind, PrivateJwks},
         keyring::StoredKeyring,
     },
 };
-use wechat_simulator::{App, Push};
+use wechat_simulator::App;
 
-use crate::StartError;
+use crate::error::StartError;
 
-/// The files, by the variable that names each.
+/// The paths of the files.
 #[derive(Clone, Debug)]
 pub struct SecretFiles {
-    /// `WXAUTH_APPS`.
     pub apps: PathBuf,
-    /// `WXAUTH_KEYRING`.
     pub keyring: PathBuf,
-    /// `WXAUTH_SIGNING_KEYS`.
     pub signing_keys: PathBuf,
-    /// `WXAUTH_JWKS`.
     pub jwks: PathBuf,
 }
 
 impl SecretFiles {
-    /// The files in `folder`; those that are not there are made.
+    /// The files in `folder`. A file that does not exist is made.
     pub fn in_folder(folder: &Path, signing: KeyKind) -> Result<Self, StartError> {
         let files = Self {
             apps: folder.join("apps.json"),
@@ -46,18 +42,11 @@ impl SecretFiles {
         let App { appid, secret, push } = App::demo();
         write_new(&files.apps, || Ok(json!({ "apps": { appid: { "secret": secret, "push": push } } }).to_string()))?;
         let now = SystemClock.now();
-        write_new(&files.keyring, || {
-            let ring = serde_json::from_str::<StoredKeyring>(r#"{"keys":{}}"#).map_err(|_| StartError::Keys)?;
-            let ring = ring.rotated(now, 0, &OsEntropy).ok_or(StartError::Keys)?;
-            serde_json::to_string(&ring).map_err(|_| StartError::Keys)
-        })?;
-        write_new(&files.signing_keys, || {
-            let keys = PrivateJwks { keys: Vec::new() }.rotated(signing, now).ok().flatten();
-            serde_json::to_string(&keys.ok_or(StartError::Keys)?).map_err(|_| StartError::Keys)
-        })?;
+        write_new(&files.keyring, || new_keyring(now))?;
+        write_new(&files.signing_keys, || new_signing_keys(signing, now))?;
         let keys = std::fs::read_to_string(&files.signing_keys);
         let keys = keys.map_err(|cause| StartError::Data { path: files.signing_keys.clone(), cause })?;
-        // What is wrong with keys that somebody else put there is said by the functions that read them.
+        // Keys that somebody else put there may be malformed: the functions report it when they read them.
         if let Ok(keys) = serde_json::from_str::<PrivateJwks>(&keys) {
             write_new(&files.jwks, || serde_json::to_string(&keys.public()).map_err(|_| StartError::Keys))?;
         }
@@ -65,7 +54,18 @@ impl SecretFiles {
     }
 }
 
-/// Writes a file that only its owner may read, unless it is there: whole or not at all.
+fn new_keyring(now: Secs) -> Result<String, StartError> {
+    let empty = serde_json::from_str::<StoredKeyring>(r#"{"keys":{}}"#).map_err(|_| StartError::Keys)?;
+    let keyring = empty.rotated(now, 0, &OsEntropy).ok_or(StartError::Keys)?;
+    serde_json::to_string(&keyring).map_err(|_| StartError::Keys)
+}
+
+fn new_signing_keys(kind: KeyKind, now: Secs) -> Result<String, StartError> {
+    let keys = PrivateJwks { keys: Vec::new() }.rotated(kind, now).ok().flatten().ok_or(StartError::Keys)?;
+    serde_json::to_string(&keys).map_err(|_| StartError::Keys)
+}
+
+/// Writes a file that only its owner may read, unless it exists. It is complete as soon as it has its name.
 fn write_new(path: &Path, text: impl FnOnce() -> Result<String, StartError>) -> Result<(), StartError> {
     if path.exists() {
         return Ok(());
@@ -76,20 +76,4 @@ fn write_new(path: &Path, text: impl FnOnce() -> Result<String, StartError>) -> 
     let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half_written);
     open.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
     std::fs::rename(&half_written, path).map_err(failed)
-}
-
-/// The apps of a file in the form of `WXAUTH_APPS`, for the simulator to answer for.
-pub fn simulated_apps(path: &Path) -> Result<Vec<App>, StartError> {
-    #[derive(serde::Deserialize)]
-    struct Apps {
-        apps: std::collections::BTreeMap<String, Stored>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Stored {
-        secret: String,
-        push: Option<Push>,
-    }
-    let text = std::fs::read_to_string(path).map_err(|_| StartError::Apps)?;
-    let apps: Apps = serde_json::from_str(&text).map_err(|_| StartError::Apps)?;
-    Ok(apps.apps.into_iter().map(|(appid, Stored { secret, push })| App { appid, secret, push }).collect())
 }

@@ -1,4 +1,4 @@
-//! What the laptop takes from the template: the routes, and the table.
+//! The parts of the SAM template that the laptop uses: the routes and the table.
 
 use aws_sdk_dynamodb::{
     Client,
@@ -10,47 +10,32 @@ use aws_sdk_dynamodb::{
 };
 use saphyr::{LoadableYamlNode as _, Yaml};
 
-use crate::StartError;
+use crate::error::StartError;
 
-/// The template that is deployed.
 pub const TEXT: &str = include_str!("../../template.yaml");
 
 /// One route of the API and the function that serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateRoute {
-    /// `POST`, `GET` or `DELETE`.
     pub method: String,
-    /// The path.
     pub path: String,
     /// The function's package: `login` for `LoginFunction`.
     pub function: String,
 }
 
-fn wrong(what: &str) -> StartError {
-    StartError::Template(what.to_owned())
-}
-
-fn text<'a>(node: &'a Yaml<'_>, member: &str) -> Result<&'a str, StartError> {
-    node.as_mapping_get(member).and_then(Yaml::as_str).ok_or_else(|| wrong(member))
-}
-
-fn list<'a, 'b>(node: &'a Yaml<'b>, member: &str) -> Result<&'a [Yaml<'b>], StartError> {
-    node.as_mapping_get(member).and_then(Yaml::as_sequence).map(Vec::as_slice).ok_or_else(|| wrong(member))
-}
-
 /// The routes of all functions in a template.
 pub fn routes(template: &str) -> Result<Vec<TemplateRoute>, StartError> {
-    let documents = Yaml::load_from_str(template).map_err(|_| wrong("it is no YAML"))?;
-    let resources = documents.first().and_then(|root| root.as_mapping_get("Resources")).and_then(Yaml::as_mapping);
+    let template = parse(template)?;
+    let resources = member(&template, "Resources")?.as_mapping().ok_or_else(|| wrong("Resources"))?;
     let mut routes = Vec::new();
-    for (name, resource) in resources.ok_or_else(|| wrong("Resources"))? {
+    for (name, resource) in resources {
         let Some(function) = name.as_str().and_then(|name| name.strip_suffix("Function")) else {
             continue;
         };
         let events = resource.as_mapping_get("Properties").and_then(|properties| properties.as_mapping_get("Events"));
         for event in events.and_then(Yaml::as_mapping).into_iter().flat_map(|events| events.values()) {
             if text(event, "Type")? == "HttpApi" {
-                let properties = event.as_mapping_get("Properties").ok_or_else(|| wrong("Properties"))?;
+                let properties = member(event, "Properties")?;
                 routes.push(TemplateRoute {
                     method: text(properties, "Method")?.to_ascii_uppercase(),
                     path: text(properties, "Path")?.to_owned(),
@@ -62,28 +47,23 @@ pub fn routes(template: &str) -> Result<Vec<TemplateRoute>, StartError> {
     Ok(routes)
 }
 
-/// Makes the table as the template describes it, unless it is there.
+/// Makes the table as the template describes it, unless it exists.
 pub async fn create_table(client: &Client, name: &str, template: &str) -> Result<(), StartError> {
-    let documents = Yaml::load_from_str(template).map_err(|_| wrong("it is no YAML"))?;
-    let properties = documents
-        .first()
-        .and_then(|root| root.as_mapping_get("Resources"))
-        .and_then(|resources| resources.as_mapping_get("Table"))
-        .and_then(|table| table.as_mapping_get("Properties"))
-        .ok_or_else(|| wrong("Table"))?;
-    match described(client.create_table().table_name(name), properties)?.send().await {
+    let template = parse(template)?;
+    let properties = member(member(member(&template, "Resources")?, "Table")?, "Properties")?;
+    match with_keys(client.create_table().table_name(name), properties)?.send().await {
         Ok(_) => {}
         Err(error) if error.code() == Some("ResourceInUseException") => return Ok(()),
         Err(_) => return Err(StartError::Table),
     }
-    let ttl = properties.as_mapping_get("TimeToLiveSpecification").ok_or_else(|| wrong("TimeToLiveSpecification"))?;
-    let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name(text(ttl, "AttributeName")?).build();
+    let attribute = text(member(properties, "TimeToLiveSpecification")?, "AttributeName")?;
+    let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name(attribute).build();
     let ttl = ttl.map_err(|_| wrong("TimeToLiveSpecification"))?;
-    let made = client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await;
-    made.map(drop).map_err(|_| StartError::Table)
+    let updated = client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await;
+    updated.map(drop).map_err(|_| StartError::Table)
 }
 
-fn described(
+fn with_keys(
     mut request: CreateTableFluentBuilder,
     properties: &Yaml<'_>,
 ) -> Result<CreateTableFluentBuilder, StartError> {
@@ -103,6 +83,27 @@ fn described(
         request = request.attribute_definitions(definition.map_err(|_| wrong("AttributeDefinitions"))?);
     }
     Ok(request)
+}
+
+fn parse(template: &str) -> Result<Yaml<'_>, StartError> {
+    let documents = Yaml::load_from_str(template).map_err(|_| wrong("it is no YAML"))?;
+    documents.into_iter().next().ok_or_else(|| wrong("it is no YAML"))
+}
+
+fn member<'a, 'b>(node: &'a Yaml<'b>, name: &str) -> Result<&'a Yaml<'b>, StartError> {
+    node.as_mapping_get(name).ok_or_else(|| wrong(name))
+}
+
+fn text<'a>(node: &'a Yaml<'_>, name: &str) -> Result<&'a str, StartError> {
+    member(node, name)?.as_str().ok_or_else(|| wrong(name))
+}
+
+fn list<'a, 'b>(node: &'a Yaml<'b>, name: &str) -> Result<&'a [Yaml<'b>], StartError> {
+    member(node, name)?.as_sequence().map(Vec::as_slice).ok_or_else(|| wrong(name))
+}
+
+fn wrong(what: &str) -> StartError {
+    StartError::Template(what.to_owned())
 }
 
 #[cfg(test)]

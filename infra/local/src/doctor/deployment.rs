@@ -1,18 +1,16 @@
-//! Verdicts on a deployment: its address, and what its public documents say.
+//! Checks of a deployment: its address and its public documents.
 
 use serde::Deserialize;
 use shared::token::jwks::PublicJwks;
 use url::{Host, Url};
 
 use super::{
-    Finding,
-    gather::{Answer, NoAnswer},
-    ok, warn,
-    wechat::{CONSOLE, unreached},
-    wrong,
+    finding::{Finding, ok, warn, wrong},
+    gather::{FetchError, Response},
+    wechat::{CONSOLE, unreachable},
 };
 
-/// What to check where a deployment does not answer.
+/// The advice for a deployment that does not respond.
 const WHAT_TO_CHECK: &str = "its certificate, DNS record and API mapping";
 
 /// The origin of a deployment.
@@ -20,20 +18,19 @@ const WHAT_TO_CHECK: &str = "its certificate, DNS record and API mapping";
 pub(super) struct Origin {
     /// Without a slash at its end.
     pub(super) text: String,
-    /// Its host alone.
     pub(super) host: String,
     is_https: bool,
     is_loopback: bool,
 }
 
 impl Origin {
-    /// The address of a path.
+    /// The address of a document.
     pub(super) fn path(&self, path: &str) -> String {
         format!("{}{path}", self.text)
     }
 }
 
-/// Reads `--url`. What else it may hold than an origin is not shown.
+/// Reads `--url`. The finding does not repeat it, because it may hold a password.
 pub(super) fn origin(url: &str) -> Result<Origin, Finding> {
     let refusal =
         || wrong("--url is no origin", "it should be such as https://auth.example.com, without path or query");
@@ -53,7 +50,7 @@ pub(super) fn origin(url: &str) -> Result<Origin, Finding> {
     Ok(Origin { text, host: host.to_string(), is_https: url.scheme() == "https", is_loopback })
 }
 
-/// What a mini program may do with the address.
+/// Whether a mini program may call the address.
 pub(super) fn address(origin: &Origin) -> Option<Finding> {
     let Origin { host, is_https, is_loopback, .. } = origin;
     if *is_loopback {
@@ -81,14 +78,18 @@ struct Discovery {
     jwks_uri: String,
 }
 
-/// The lines on the discovery document, that on TLS before it.
-pub(super) fn discovery(origin: &Origin, fetched: &Result<Answer, NoAnswer>, configured: Option<&str>) -> Vec<Finding> {
-    let answer = match fetched {
-        Ok(answer) => answer,
-        Err(error) => return vec![unreached(&origin.host, *error, WHAT_TO_CHECK)],
+/// A line on TLS and one on the discovery document.
+pub(super) fn discovery(
+    origin: &Origin,
+    fetched: &Result<Response, FetchError>,
+    configured: Option<&str>,
+) -> Vec<Finding> {
+    let response = match fetched {
+        Ok(response) => response,
+        Err(error) => return vec![unreachable(&origin.host, *error, WHAT_TO_CHECK)],
     };
     let tls = origin.is_https.then(|| ok(format!("the certificate of {} is accepted", origin.host)));
-    let document = match read::<Discovery>(answer, "the discovery document") {
+    let document = match read::<Discovery>(response, "the discovery document") {
         Ok(document) => issuer(&document, origin, configured),
         Err(finding) => finding,
     };
@@ -112,13 +113,12 @@ fn issuer(document: &Discovery, origin: &Origin, configured: Option<&str>) -> Fi
     ok(format!("the discovery document names the issuer {expected}"))
 }
 
-/// The line on the published keys.
-pub(super) fn jwks(fetched: &Result<Answer, NoAnswer>) -> Finding {
-    let answer = match fetched {
-        Ok(answer) => answer,
-        Err(error) => return unreached("the JWKS", *error, WHAT_TO_CHECK),
+pub(super) fn jwks(fetched: &Result<Response, FetchError>) -> Finding {
+    let response = match fetched {
+        Ok(response) => response,
+        Err(error) => return unreachable("the JWKS", *error, WHAT_TO_CHECK),
     };
-    match read::<PublicJwks>(answer, "the JWKS") {
+    match read::<PublicJwks>(response, "the JWKS") {
         Ok(set) if set.keys.is_empty() => {
             wrong("the JWKS holds no key", "rotate the signing keys (aws secretsmanager rotate-secret)")
         }
@@ -127,45 +127,45 @@ pub(super) fn jwks(fetched: &Result<Answer, NoAnswer>) -> Finding {
     }
 }
 
-fn read<T: for<'de> Deserialize<'de>>(answer: &Answer, what: &str) -> Result<T, Finding> {
-    if answer.status != 200 {
-        let mend = match answer.status {
+fn read<T: for<'de> Deserialize<'de>>(response: &Response, what: &str) -> Result<T, Finding> {
+    if response.status != 200 {
+        let advice = match response.status {
             404 => "no wxauth is at the root of this address: compare it with the output ApiUrl",
             403 => "the address is not mapped, or its execute-api endpoint is off: call the output ApiUrl",
             429 => "the gateway throttles, or the function has no free instance: try again, then look at concurrency",
             503 => "rotation has not filled the keys yet: rotate the signing keys (aws secretsmanager rotate-secret)",
             _ => "read the log of the function keys",
         };
-        return Err(wrong(format_args!("{what} is answered with status {}", answer.status), mend));
+        return Err(wrong(format_args!("{what} is answered with status {}", response.status), advice));
     }
     let no_document =
         || wrong(format_args!("{what} is something else"), "something else than wxauth answers at this address");
-    serde_json::from_str(&answer.body).map_err(|_| no_document())
+    serde_json::from_str(&response.body).map_err(|_| no_document())
 }
 
-/// What nobody but the owner can look at.
+/// What only the owner of the mini program can check.
 pub(super) fn reminder(origin: Option<&Origin>) -> String {
-    let own = |origin: &&Origin| origin.is_https && !origin.is_loopback;
-    let domain = origin.filter(own).map_or("the https domain of the deployment", |origin| origin.text.as_str());
+    let is_public = |origin: &&Origin| origin.is_https && !origin.is_loopback;
+    let domain = origin.filter(is_public).map_or("the https domain of the deployment", |origin| origin.text.as_str());
     format!("add {domain} to WeChat's list of request domains: {CONSOLE} → 服务器域名")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Level;
+    use crate::doctor::finding::Level;
 
     const URL: &str = "https://auth.example.com";
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, body: body.to_owned(), date: None, asked_at: 0, answered_at: 0 }
+    fn response(status: u16, body: &str) -> Response {
+        Response { status, body: body.to_owned(), date: None, sent_at: 0, received_at: 0 }
     }
 
-    fn document(issuer: &str, keys: &str) -> Answer {
-        answer(200, &serde_json::json!({ "issuer": issuer, "jwks_uri": format!("{keys}/jwks.json") }).to_string())
+    fn document(issuer: &str, keys: &str) -> Response {
+        response(200, &serde_json::json!({ "issuer": issuer, "jwks_uri": format!("{keys}/jwks.json") }).to_string())
     }
 
-    fn judged(fetched: &Result<Answer, NoAnswer>, configured: Option<&str>) -> Finding {
+    fn checked(fetched: &Result<Response, FetchError>, configured: Option<&str>) -> Finding {
         discovery(&origin(URL).unwrap(), fetched, configured).pop().unwrap()
     }
 
@@ -197,37 +197,40 @@ mod tests {
     #[test]
     fn the_issuer_is_the_configured_one_or_the_address_itself() {
         let other = "https://other.example.com";
-        assert_eq!(judged(&Ok(document(URL, URL)), None).level, Level::Ok);
-        assert_eq!(judged(&Ok(document(other, other)), Some(other)).level, Level::Ok);
-        assert_eq!(judged(&Ok(document(URL, URL)), Some(other)).level, Level::Wrong);
-        assert_eq!(judged(&Ok(document(other, other)), None).level, Level::Wrong);
-        assert_eq!(judged(&Ok(document(URL, other)), None).level, Level::Wrong);
+        assert_eq!(checked(&Ok(document(URL, URL)), None).level, Level::Ok);
+        assert_eq!(checked(&Ok(document(other, other)), Some(other)).level, Level::Ok);
+        assert_eq!(checked(&Ok(document(URL, URL)), Some(other)).level, Level::Wrong);
+        assert_eq!(checked(&Ok(document(other, other)), None).level, Level::Wrong);
+        assert_eq!(checked(&Ok(document(URL, other)), None).level, Level::Wrong);
     }
 
     #[test]
     fn what_is_no_discovery_document_says_where_to_look() {
         for (fetched, words) in [
-            (Ok(answer(404, r#"{"message":"Not Found"}"#)), "ApiUrl"),
-            (Ok(answer(403, "")), "execute-api endpoint is off"),
-            (Ok(answer(503, "")), "rotate the signing keys"),
-            (Ok(answer(500, "")), "read the log"),
-            (Ok(answer(200, "<html>")), "something else than wxauth"),
+            (Ok(response(404, r#"{"message":"Not Found"}"#)), "ApiUrl"),
+            (Ok(response(403, "")), "execute-api endpoint is off"),
+            (Ok(response(503, "")), "rotate the signing keys"),
+            (Ok(response(500, "")), "read the log"),
+            (Ok(response(200, "<html>")), "something else than wxauth"),
             (
-                Err(NoAnswer::Tls("its certificate has expired")),
+                Err(FetchError::Tls("its certificate has expired")),
                 "TLS with auth.example.com fails, its certificate has expired",
             ),
-            (Err(NoAnswer::NoConnection), "cannot be connected to"),
+            (Err(FetchError::NoConnection), "cannot be connected to"),
         ] {
-            let finding = judged(&fetched, None);
+            let finding = checked(&fetched, None);
             assert!(finding.level == Level::Wrong && finding.text.contains(words), "{finding}");
         }
     }
 
     #[test]
     fn a_key_set_without_keys_verifies_nothing() {
-        assert_eq!(jwks(&Ok(answer(200, r#"{"keys":[]}"#))).level, Level::Wrong);
-        assert_eq!(jwks(&Ok(answer(200, "{}"))).level, Level::Wrong);
-        assert_eq!(jwks(&Ok(answer(200, r#"{"keys":[{"kid":"a","alg":"ES256"}]}"#))), ok("the JWKS answers, keys: 1"));
+        assert_eq!(jwks(&Ok(response(200, r#"{"keys":[]}"#))).level, Level::Wrong);
+        assert_eq!(jwks(&Ok(response(200, "{}"))).level, Level::Wrong);
+        assert_eq!(
+            jwks(&Ok(response(200, r#"{"keys":[{"kid":"a","alg":"ES256"}]}"#))),
+            ok("the JWKS answers, keys: 1")
+        );
     }
 
     #[test]

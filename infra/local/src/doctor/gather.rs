@@ -1,6 +1,6 @@
-//! What the doctor sees: the one file here that reads, asks and waits. It judges nothing and prints nothing.
+//! All I/O of the doctor. This file only gathers facts; the files next to it make findings of them.
 //!
-//! An address is never formatted into an error, and what is kept of an error is a fixed word.
+//! An error becomes one of a few fixed words, because the texts of HTTP errors contain addresses.
 
 use std::{error::Error, time::Duration};
 
@@ -15,19 +15,20 @@ use shared::{
     clock::{Clock, Deadline, Secs},
     env::Env,
     ids::AppId,
+    secret_text::AppSecret,
     tls,
     vars::Vars,
     wechat::{api::PlatformApi, app::App, error::WechatError},
 };
 
 /// Longer than a cold start takes.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// For `stable_token`, which has its own limits below it.
-const WECHAT_PATIENCE: Duration = Duration::from_secs(6);
-/// The documents of a deployment stay below 4 KiB.
-const LONGEST_DOCUMENT: usize = 64 * 1024;
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The deadline of `stable_token`. The WeChat client has its own, shorter limits for each attempt.
+const STABLE_TOKEN_TIMEOUT: Duration = Duration::from_secs(6);
+/// The documents of a deployment are shorter than 4 KiB.
+const MAX_DOCUMENT: usize = 64 * 1024;
 
-/// Why AWS gave nothing: its own word for it, or none where it did not answer.
+/// Why a call to AWS failed: the error code, or `None` if AWS did not respond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal(pub(super) Option<String>);
 
@@ -37,8 +38,8 @@ impl<E: ProvideErrorMetadata, R> From<SdkError<E, R>> for Refusal {
     }
 }
 
-/// What reading a secret gave. No `Debug`: it holds the text.
-pub(super) enum Text {
+/// The result of reading a secret. It has no `Debug`, because it holds the secret.
+pub(super) enum SecretText {
     Read(String),
     NoFile,
     Binary,
@@ -47,47 +48,45 @@ pub(super) enum Text {
 
 /// The secrets whose variables are set.
 #[derive(Default)]
-pub(super) struct Texts {
-    pub(super) apps: Option<Text>,
-    pub(super) keyring: Option<Text>,
-    pub(super) signing_keys: Option<Text>,
-    pub(super) jwks: Option<Text>,
+pub(super) struct SecretTexts {
+    pub(super) apps: Option<SecretText>,
+    pub(super) keyring: Option<SecretText>,
+    pub(super) signing_keys: Option<SecretText>,
+    pub(super) jwks: Option<SecretText>,
 }
 
-/// Reads the four secrets.
-pub(super) async fn secrets(vars: &Vars, env: &Env) -> Texts {
+pub(super) async fn secrets(vars: &Vars, env: &Env) -> SecretTexts {
     let read = |name| Box::pin(async move { secret(vars.get(name)?, env).await });
     let (apps, keyring, signing_keys, jwks) =
         tokio::join!(read("WXAUTH_APPS"), read("WXAUTH_KEYRING"), read("WXAUTH_SIGNING_KEYS"), read("WXAUTH_JWKS"));
-    Texts { apps, keyring, signing_keys, jwks }
+    SecretTexts { apps, keyring, signing_keys, jwks }
 }
 
-/// One secret; `None` without the variables that a client needs.
-async fn secret(source: &str, env: &Env) -> Option<Text> {
+/// One secret, or `None` if a variable that the client needs is missing: that has its own line.
+async fn secret(source: &str, env: &Env) -> Option<SecretText> {
     if let Some(path) = source.strip_prefix("file:") {
-        return (!path.is_empty()).then(|| std::fs::read_to_string(path).map_or(Text::NoFile, Text::Read));
+        return (!path.is_empty()).then(|| std::fs::read_to_string(path).map_or(SecretText::NoFile, SecretText::Read));
     }
     let client = &env.rotated_secrets().ok()?.0;
     Some(match client.get_secret_value().secret_id(source).send().await {
-        Ok(value) => value.secret_string.map_or(Text::Binary, Text::Read),
-        Err(error) => Text::Refused(error.into()),
+        Ok(value) => value.secret_string.map_or(SecretText::Binary, SecretText::Read),
+        Err(error) => SecretText::Refused(error.into()),
     })
 }
 
-/// The table as it is described.
+/// The table as DynamoDB describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Table {
-    /// Attribute and `HASH` or `RANGE`.
+    /// The name of each attribute, and `HASH` or `RANGE`.
     pub(super) keys: Vec<(String, String)>,
-    /// The attribute that items run out by.
+    /// The attribute with the time at which an item expires, if TTL is on.
     pub(super) ttl: Result<Option<String>, Refusal>,
-    /// `None` where it has no meaning.
+    /// `None` for an emulator.
     pub(super) is_protected: Option<bool>,
-    /// `None` where it has no meaning.
+    /// `None` for an emulator.
     pub(super) has_recovery: Option<Result<bool, Refusal>>,
 }
 
-/// Describes the table.
 pub(super) async fn table(client: &Client, name: &str, emulated: bool) -> Result<Table, Refusal> {
     let described = client.describe_table().table_name(name).send().await?.table;
     let described = described.ok_or(Refusal(None))?;
@@ -113,76 +112,74 @@ async fn recovery(client: &Client, name: &str) -> Result<bool, Refusal> {
     Ok(status == Some(PointInTimeRecoveryStatus::Enabled))
 }
 
-/// What WeChat says of each AppSecret of one app.
-pub(super) struct Pair {
+/// Whether WeChat accepts each AppSecret of an app.
+pub(super) struct AppSecretCheck {
     pub(super) appid: AppId,
     pub(super) current: Result<(), WechatError>,
-    /// Asked for only where the current one is refused.
+    /// Checked only if the current one is refused.
     pub(super) previous: Option<Result<(), WechatError>>,
 }
 
-/// Asks WeChat for the app's platform token, with each AppSecret by itself.
-pub(super) async fn pair(wechat: &dyn PlatformApi, app: &App) -> Pair {
-    let ask = async |secret: &shared::secret_text::AppSecret| {
+/// Asks WeChat for the app's platform token with one AppSecret at a time.
+pub(super) async fn app_secrets(wechat: &dyn PlatformApi, app: &App) -> AppSecretCheck {
+    let check = async |secret: &AppSecret| {
         let app = App { secret: secret.clone(), previous_secret: None, ..app.clone() };
-        wechat.stable_token(&app, Deadline::after(WECHAT_PATIENCE)).await.map(drop)
+        wechat.stable_token(&app, Deadline::after(STABLE_TOKEN_TIMEOUT)).await.map(drop)
     };
-    let current = ask(&app.secret).await;
+    let current = check(&app.secret).await;
     let previous = match (&current, &app.previous_secret) {
-        (Err(WechatError::Misconfigured { errcode: 40001 | 40125, .. }), Some(secret)) => Some(ask(secret).await),
+        (Err(WechatError::Misconfigured { errcode: 40001 | 40125, .. }), Some(secret)) => Some(check(secret).await),
         _ => None,
     };
-    Pair { appid: app.appid.clone(), current, previous }
+    AppSecretCheck { appid: app.appid.clone(), current, previous }
 }
 
-/// An answer over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
     pub(super) body: String,
     /// The `Date` header, in Unix seconds.
     pub(super) date: Option<Secs>,
-    pub(super) asked_at: Secs,
-    pub(super) answered_at: Secs,
+    pub(super) sent_at: Secs,
+    pub(super) received_at: Secs,
 }
 
-impl Answer {
-    /// By how many seconds the other clock is ahead of ours; what the way took is no difference.
+impl Response {
+    /// By how many seconds the other clock is ahead of ours. A time between request and response is no difference.
     pub(super) fn skew(&self) -> Option<i64> {
         let date = self.date?.cast_signed();
-        let nearest = date.clamp(self.asked_at.cast_signed(), self.answered_at.max(self.asked_at).cast_signed());
+        let nearest = date.clamp(self.sent_at.cast_signed(), self.received_at.max(self.sent_at).cast_signed());
         Some(date - nearest)
     }
 }
 
-/// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoAnswer {
-    /// TLS fails for this reason.
+pub(super) enum FetchError {
+    /// TLS fails, with the reason.
     Tls(&'static str),
     NoConnection,
     TooLate,
     Lost,
 }
 
-/// Gets a public document. `url` has neither user nor query.
-pub(super) async fn fetch(url: &str, vars: &Vars, clock: &dyn Clock) -> Result<Answer, NoAnswer> {
-    let client = client(vars).ok_or(NoAnswer::Lost)?;
-    let asked_at = clock.now();
-    let mut response = client.get(url).send().await.map_err(|error| why(&error))?;
-    let answered_at = clock.now();
+/// Fetches a public document. `url` has neither user nor query.
+pub(super) async fn fetch(url: &str, vars: &Vars, clock: &dyn Clock) -> Result<Response, FetchError> {
+    let client = client(vars).ok_or(FetchError::Lost)?;
+    let sent_at = clock.now();
+    let mut response = client.get(url).send().await.map_err(|error| reason(&error))?;
+    let received_at = clock.now();
     let date = response.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
     let date = date.and_then(|text| DateTime::from_str(text, DateTimeFormat::HttpDate).ok());
     let date = date.and_then(|date| Secs::try_from(date.secs()).ok());
     let status = response.status().as_u16();
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| why(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| reason(&error))? {
         body.extend_from_slice(&chunk);
-        if body.len() > LONGEST_DOCUMENT {
+        if body.len() > MAX_DOCUMENT {
             break;
         }
     }
-    Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned(), date, asked_at, answered_at })
+    Ok(Response { status, body: String::from_utf8_lossy(&body).into_owned(), date, sent_at, received_at })
 }
 
 /// A client that trusts the same roots as the functions, and follows no redirect.
@@ -191,21 +188,21 @@ fn client(vars: &Vars) -> Option<reqwest::Client> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls::client_config(&roots).ok()?)
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .build()
         .ok()
 }
 
-fn why(error: &reqwest::Error) -> NoAnswer {
+fn reason(error: &reqwest::Error) -> FetchError {
     match tls_error(error) {
-        Some(tls) => NoAnswer::Tls(tls_reason(tls)),
-        None if error.is_timeout() => NoAnswer::TooLate,
-        None if error.is_connect() => NoAnswer::NoConnection,
-        None => NoAnswer::Lost,
+        Some(tls) => FetchError::Tls(tls_reason(tls)),
+        None if error.is_timeout() => FetchError::TooLate,
+        None if error.is_connect() => FetchError::NoConnection,
+        None => FetchError::Lost,
     }
 }
 
-/// The TLS error among the causes. An I/O error hides what it was made of from `source`.
+/// The TLS error among the causes. `source` skips the error inside an I/O error, so `get_ref` is used for that.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -252,7 +249,7 @@ mod tests {
     fn the_other_clock_is_compared_with_the_time_from_question_to_answer() {
         let skew = |date| {
             let (status, body) = (200, String::new());
-            Answer { status, body, date, asked_at: 100, answered_at: 103 }.skew()
+            Response { status, body, date, sent_at: 100, received_at: 103 }.skew()
         };
 
         assert_eq!([99, 100, 103, 110].map(|date| skew(Some(date))), [Some(-1), Some(0), Some(0), Some(7)]);

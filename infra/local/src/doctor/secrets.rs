@@ -1,8 +1,6 @@
-//! Verdicts on the four secrets: readable, filled, well-formed, and whether verifiers know every key that signs.
+//! Checks of the four secrets: whether they can be read, are filled and well-formed, and whether the public keys include
+//! every key that signs.
 
-use std::collections::BTreeSet;
-
-use serde::Deserialize;
 use shared::{
     secrets::{FromSecret, SecretDefect},
     token::{
@@ -14,25 +12,24 @@ use shared::{
 };
 
 use super::{
-    Finding,
-    gather::{Refusal, Text, Texts},
-    ok, wrong,
+    finding::{Finding, ok, wrong},
+    gather::{Refusal, SecretText, SecretTexts},
 };
 
-/// A line for each secret whose variable is set, and one for what the two halves of the keys say of each other.
-pub(super) fn verdicts(texts: &Texts) -> Vec<Finding> {
+/// A line for each secret whose variable is set, and one that compares private and public keys.
+pub(super) fn findings(texts: &SecretTexts) -> Vec<Finding> {
     let lines = [
-        texts.apps.as_ref().map(|text| one::<Apps>("WXAUTH_APPS", text)),
-        texts.keyring.as_ref().map(|text| one::<Keyring>("WXAUTH_KEYRING", text)),
-        texts.signing_keys.as_ref().map(|text| one::<AccessSigner>("WXAUTH_SIGNING_KEYS", text)),
-        texts.jwks.as_ref().map(|text| one::<PublicJwks>("WXAUTH_JWKS", text)),
+        texts.apps.as_ref().map(|text| secret::<Apps>("WXAUTH_APPS", text)),
+        texts.keyring.as_ref().map(|text| secret::<Keyring>("WXAUTH_KEYRING", text)),
+        texts.signing_keys.as_ref().map(|text| secret::<AccessSigner>("WXAUTH_SIGNING_KEYS", text)),
+        texts.jwks.as_ref().map(|text| secret::<PublicJwks>("WXAUTH_JWKS", text)),
         both_halves(texts),
     ];
     lines.into_iter().flatten().chain(pushes(texts)).collect()
 }
 
-/// A line for each mini program whose pushes cannot be taken.
-fn pushes(texts: &Texts) -> impl Iterator<Item = Finding> {
+/// A line for each mini program whose settings for message pushes are malformed.
+fn pushes(texts: &SecretTexts) -> impl Iterator<Item = Finding> {
     apps(texts).into_iter().filter(|app| matches!(app.push, Some(Err(_)))).map(|app| {
         wrong(
             format_args!("the push of {} in WXAUTH_APPS is malformed", app.appid),
@@ -42,25 +39,25 @@ fn pushes(texts: &Texts) -> impl Iterator<Item = Finding> {
 }
 
 /// The mini programs, if they can be read.
-pub(super) fn apps(texts: &Texts) -> Vec<App> {
+pub(super) fn apps(texts: &SecretTexts) -> Vec<App> {
     let apps = match &texts.apps {
-        Some(Text::Read(text)) => Apps::from_secret(text).ok(),
+        Some(SecretText::Read(text)) => Apps::from_secret(text).ok(),
         _ => None,
     };
     apps.map(|apps| apps.all().cloned().collect()).unwrap_or_default()
 }
 
-fn one<T: FromSecret>(name: &str, text: &Text) -> Finding {
+fn secret<T: FromSecret>(name: &str, text: &SecretText) -> Finding {
     let defect = match text {
-        Text::Read(text) => match T::from_secret(text) {
+        SecretText::Read(text) => match T::from_secret(text) {
             Ok(_) => return ok(format!("{name} is filled")),
             Err(defect) => defect,
         },
-        Text::NoFile => {
+        SecretText::NoFile => {
             return wrong(format_args!("{name} names a file that cannot be read"), "correct its path or rights");
         }
-        Text::Binary => return wrong(format_args!("{name} is binary"), "put it as text (--secret-string)"),
-        Text::Refused(refusal) => return refused(name, refusal),
+        SecretText::Binary => return wrong(format_args!("{name} is binary"), "put it as text (--secret-string)"),
+        SecretText::Refused(refusal) => return refused(name, refusal),
     };
     match defect {
         SecretDefect::Malformed => {
@@ -83,11 +80,11 @@ fn refused(name: &str, refusal: &Refusal) -> Finding {
             "correct it, or AWS_REGION, or the credentials",
         );
     }
-    let (seen, mend) = aws(refusal, "secretsmanager:GetSecretValue");
-    wrong(format_args!("{name} cannot be read, {seen}"), mend)
+    let (fact, advice) = aws(refusal, "secretsmanager:GetSecretValue");
+    wrong(format_args!("{name} cannot be read, {fact}"), advice)
 }
 
-/// What AWS means by a refusal, and how to mend it.
+/// What a refusal by AWS means, and advice.
 pub(super) fn aws(refusal: &Refusal, action: &str) -> (String, String) {
     let Some(code) = &refusal.0 else {
         return (
@@ -95,7 +92,7 @@ pub(super) fn aws(refusal: &Refusal, action: &str) -> (String, String) {
             "correct AWS_REGION or the endpoint, or look at the network".to_owned(),
         );
     };
-    let mend = match code.as_str() {
+    let advice = match code.as_str() {
         "AccessDeniedException" | "AccessDenied" => format!("let these credentials do {action}"),
         "ExpiredTokenException" | "ExpiredToken" => "renew the credentials, they have expired".to_owned(),
         "UnrecognizedClientException" | "InvalidClientTokenId" | "IncompleteSignature" => {
@@ -106,33 +103,18 @@ pub(super) fn aws(refusal: &Refusal, action: &str) -> (String, String) {
         }
         _ => "look the word up in the AWS documentation".to_owned(),
     };
-    (format!("AWS says {code}"), mend)
+    (format!("AWS says {code}"), advice)
 }
 
-#[derive(Deserialize)]
-struct Kids {
-    keys: Vec<Kid>,
-}
-
-#[derive(Deserialize)]
-struct Kid {
-    kid: String,
-}
-
-fn kids(set: &PublicJwks) -> BTreeSet<String> {
-    let kids = serde_json::to_value(set).and_then(serde_json::from_value::<Kids>);
-    kids.map(|set| set.keys.into_iter().map(|key| key.kid).collect()).unwrap_or_default()
-}
-
-/// Whether the public half holds every signing key: a token of one that is missing is refused everywhere.
-fn both_halves(texts: &Texts) -> Option<Finding> {
-    let (Some(Text::Read(private)), Some(Text::Read(public))) = (&texts.signing_keys, &texts.jwks) else {
+/// Whether every signing key has its public half in the JWKS: without it, all verifiers refuse the key's tokens.
+fn both_halves(texts: &SecretTexts) -> Option<Finding> {
+    let (Some(SecretText::Read(private)), Some(SecretText::Read(public))) = (&texts.signing_keys, &texts.jwks) else {
         return None;
     };
     AccessSigner::from_secret(private).ok()?;
-    let signing = kids(&serde_json::from_str::<PrivateJwks>(private).ok()?.public());
-    let known = kids(&PublicJwks::from_secret(public).ok()?);
-    let missing: Vec<_> = signing.difference(&known).map(String::as_str).collect();
+    let private = serde_json::from_str::<PrivateJwks>(private).ok()?;
+    let public = PublicJwks::from_secret(public).ok()?;
+    let missing: Vec<_> = private.kids().difference(&public.kids()).copied().collect();
     if missing.is_empty() {
         return Some(ok("WXAUTH_JWKS holds the public half of every signing key"));
     }
@@ -145,15 +127,15 @@ fn both_halves(texts: &Texts) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Level;
+    use crate::doctor::finding::Level;
     use shared::token::jwks::{KeyKind, KeyState, PrivateJwk};
 
-    fn read(text: &str) -> Text {
-        Text::Read(text.to_owned())
+    fn read(text: &str) -> SecretText {
+        SecretText::Read(text.to_owned())
     }
 
-    fn line(texts: &Texts) -> Finding {
-        let findings = verdicts(texts);
+    fn line(texts: &SecretTexts) -> Finding {
+        let findings = super::findings(texts);
         assert_eq!(findings.len(), 1, "{findings:?}");
         findings.into_iter().next().unwrap()
     }
@@ -164,29 +146,33 @@ mod tests {
 
     fn halves(private: &PrivateJwks, public: &PublicJwks) -> Vec<Finding> {
         let (private, public) = (serde_json::to_string(private).unwrap(), serde_json::to_string(public).unwrap());
-        verdicts(&Texts { signing_keys: Some(read(&private)), jwks: Some(read(&public)), ..Texts::default() })
+        findings(&SecretTexts {
+            signing_keys: Some(read(&private)),
+            jwks: Some(read(&public)),
+            ..SecretTexts::default()
+        })
     }
 
     #[test]
     fn a_secret_is_filled_empty_or_malformed_and_never_shown() {
-        let apps = |text| line(&Texts { apps: Some(read(text)), ..Texts::default() });
+        let apps = |text| line(&SecretTexts { apps: Some(read(text)), ..SecretTexts::default() });
         assert_eq!(apps(r#"{"apps":{"wx1":{"secret":"MARKER"}}}"#), ok("WXAUTH_APPS is filled"));
-        for (text, seen) in
+        for (text, fact) in
             [(r#"{"apps":{}}"#, "not filled yet"), ("", "not filled yet"), (r#"{"apps":"MARKER"}"#, "malformed")]
         {
             let finding = apps(text);
-            assert!(finding.level == Level::Wrong && finding.text.contains(seen), "{finding}");
+            assert!(finding.level == Level::Wrong && finding.text.contains(fact), "{finding}");
             assert!(!finding.text.contains("MARKER"), "{finding}");
         }
-        let keyring = line(&Texts { keyring: Some(read(r#"{"keys":{}}"#)), ..Texts::default() });
+        let keyring = line(&SecretTexts { keyring: Some(read(r#"{"keys":{}}"#)), ..SecretTexts::default() });
         assert!(keyring.text.starts_with("WXAUTH_KEYRING is not filled yet: rotation fills it"), "{keyring}");
     }
 
     #[test]
     fn a_secret_that_cannot_be_read_says_whose_turn_it_is() {
         let refused = |code: Option<&str>| {
-            let jwks = Some(Text::Refused(Refusal(code.map(str::to_owned))));
-            line(&Texts { jwks, ..Texts::default() }).text
+            let jwks = Some(SecretText::Refused(Refusal(code.map(str::to_owned))));
+            line(&SecretTexts { jwks, ..SecretTexts::default() }).text
         };
         assert!(refused(Some("ResourceNotFoundException")).contains("names no secret of this region"));
         assert!(
@@ -196,9 +182,13 @@ mod tests {
         assert!(refused(Some("InvalidSignatureException")).contains("clock"));
         assert!(refused(None).contains("AWS does not answer"));
         assert!(
-            line(&Texts { jwks: Some(Text::NoFile), ..Texts::default() }).text.contains("a file that cannot be read")
+            line(&SecretTexts { jwks: Some(SecretText::NoFile), ..SecretTexts::default() })
+                .text
+                .contains("a file that cannot be read")
         );
-        assert!(line(&Texts { jwks: Some(Text::Binary), ..Texts::default() }).text.contains("binary"));
+        assert!(
+            line(&SecretTexts { jwks: Some(SecretText::Binary), ..SecretTexts::default() }).text.contains("binary")
+        );
     }
 
     #[test]
@@ -207,19 +197,18 @@ mod tests {
         let mut public = keys.public();
         assert!(halves(&keys, &public).iter().all(|finding| finding.level == Level::Ok));
 
-        let all = kids(&public);
         public.keys.remove(0);
-        let missing = all.difference(&kids(&public)).next().unwrap().clone();
+        let missing = keys.kids().difference(&public.kids()).next().copied().unwrap();
 
         let finding = halves(&keys, &public).pop().unwrap();
         assert_eq!(finding.level, Level::Wrong);
-        assert!(finding.text.contains(&missing), "{finding}");
+        assert!(finding.text.contains(missing), "{finding}");
     }
 
     #[test]
     fn apps_are_asked_about_only_when_they_can_be_read() {
-        let count = |text| apps(&Texts { apps: text, ..Texts::default() }).len();
+        let count = |text| apps(&SecretTexts { apps: text, ..SecretTexts::default() }).len();
         assert_eq!(count(Some(read(r#"{"apps":{"wx1":{"secret":"a"},"wx2":{"secret":"b"}}}"#))), 2);
-        assert_eq!((count(Some(read("MARKER"))), count(None), count(Some(Text::NoFile))), (0, 0, 0));
+        assert_eq!((count(Some(read("MARKER"))), count(None), count(Some(SecretText::NoFile))), (0, 0, 0));
     }
 }

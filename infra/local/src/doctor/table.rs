@@ -1,31 +1,31 @@
-//! Verdicts on the table: the keys and the TTL that the functions count on, and what protects it.
+//! Checks of the table: the keys and the TTL that the functions need, and its protection against loss.
 
 use super::{
-    Finding,
+    finding::{Finding, ok, warn, wrong},
     gather::{Refusal, Table},
-    ok, secrets, warn, wrong,
+    secrets,
 };
 
-/// The lines on a table, or the one on why it cannot be described.
-pub(super) fn verdicts(seen: &Result<Table, Refusal>) -> Vec<Finding> {
-    match seen {
+/// A line for each property of the table, or one that says why it cannot be described.
+pub(super) fn findings(table: &Result<Table, Refusal>) -> Vec<Finding> {
+    match table {
         Ok(table) => {
             let durability = [protection(table), recovery(table)].into_iter().flatten();
             [keys(table), ttl(table)].into_iter().chain(durability).collect()
         }
-        Err(refusal) => vec![absent(refusal)],
+        Err(refusal) => vec![not_described(refusal)],
     }
 }
 
-fn absent(refusal: &Refusal) -> Finding {
+fn not_described(refusal: &Refusal) -> Finding {
     if refusal.0.as_deref() == Some("ResourceNotFoundException") {
         return wrong(
             "WXAUTH_TABLE names no table of this region and account",
             "correct it (output TableName), or AWS_REGION, or the credentials",
         );
     }
-    let (seen, mend) = secrets::aws(refusal, "dynamodb:DescribeTable");
-    wrong(format_args!("the table cannot be described, {seen}"), mend)
+    let (fact, advice) = secrets::aws(refusal, "dynamodb:DescribeTable");
+    wrong(format_args!("the table cannot be described, {fact}"), advice)
 }
 
 fn keys(table: &Table) -> Finding {
@@ -39,16 +39,16 @@ fn keys(table: &Table) -> Finding {
 }
 
 fn ttl(table: &Table) -> Finding {
-    const MEND: &str = "switch it on with aws dynamodb update-time-to-live, attribute ttl";
+    const ADVICE: &str = "switch it on with aws dynamodb update-time-to-live, attribute ttl";
     match &table.ttl {
         Ok(Some(attribute)) if attribute == "ttl" => ok("the table's TTL is on, by ttl"),
         Ok(Some(_)) => {
             wrong("the table's TTL goes by another attribute than ttl", "switch it off there, then on for ttl")
         }
-        Ok(None) => wrong("the table's TTL is off, so nothing is ever deleted", MEND),
+        Ok(None) => wrong("the table's TTL is off, so nothing is ever deleted", ADVICE),
         Err(refusal) => {
-            let (seen, mend) = secrets::aws(refusal, "dynamodb:DescribeTimeToLive");
-            warn(format_args!("the table's TTL cannot be looked at, {seen}"), mend)
+            let (fact, advice) = secrets::aws(refusal, "dynamodb:DescribeTimeToLive");
+            warn(format_args!("the table's TTL cannot be looked at, {fact}"), advice)
         }
     }
 }
@@ -71,11 +71,11 @@ fn recovery(table: &Table) -> Option<Finding> {
             "the table's point-in-time recovery is off",
             "switch it on with aws dynamodb update-continuous-backups",
         ),
-        // An emulator that does not know the question has nothing to recover either.
+        // An emulator without this operation has no recovery, and needs none.
         Err(Refusal(Some(code))) if code.starts_with("UnknownOperation") => return None,
         Err(refusal) => {
-            let (seen, mend) = secrets::aws(refusal, "dynamodb:DescribeContinuousBackups");
-            warn(format_args!("the table's point-in-time recovery cannot be looked at, {seen}"), mend)
+            let (fact, advice) = secrets::aws(refusal, "dynamodb:DescribeContinuousBackups");
+            warn(format_args!("the table's point-in-time recovery cannot be looked at, {fact}"), advice)
         }
     })
 }
@@ -83,7 +83,7 @@ fn recovery(table: &Table) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Level;
+    use crate::doctor::finding::Level;
 
     fn good() -> Table {
         let key = |name: &str, kind: &str| (name.to_owned(), kind.to_owned());
@@ -100,16 +100,16 @@ mod tests {
     }
 
     /// The lines that are not `ok`.
-    fn ill(table: Table) -> Vec<(Level, String)> {
-        let lines = verdicts(&Ok(table)).into_iter().filter(|finding| finding.level != Level::Ok);
+    fn not_ok(table: Table) -> Vec<(Level, String)> {
+        let lines = findings(&Ok(table)).into_iter().filter(|finding| finding.level != Level::Ok);
         lines.map(|finding| (finding.level, finding.text)).collect()
     }
 
     #[test]
     fn the_table_of_the_template_is_well() {
-        assert_eq!(ill(good()), []);
-        assert_eq!(verdicts(&Ok(good())).len(), 4);
-        assert_eq!(verdicts(&Ok(Table { is_protected: None, has_recovery: None, ..good() })).len(), 2);
+        assert_eq!(not_ok(good()), []);
+        assert_eq!(findings(&Ok(good())).len(), 4);
+        assert_eq!(findings(&Ok(Table { is_protected: None, has_recovery: None, ..good() })).len(), 2);
     }
 
     #[test]
@@ -129,11 +129,11 @@ mod tests {
             (Table { has_recovery: Some(Err(refusal("Other"))), ..good() }, Level::Warn, "AWS says Other"),
         ];
         for (table, level, words) in cases {
-            let ill = ill(table);
-            assert!(ill.len() == 1 && ill[0].0 == level && ill[0].1.contains(words), "{words}: {ill:?}");
+            let lines = not_ok(table);
+            assert!(lines.len() == 1 && lines[0].0 == level && lines[0].1.contains(words), "{words}: {lines:?}");
         }
         let unknown = Table { has_recovery: Some(Err(refusal("UnknownOperationException"))), ..good() };
-        assert_eq!(ill(unknown), []);
+        assert_eq!(not_ok(unknown), []);
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
             (refusal("AccessDeniedException"), "dynamodb:DescribeTable"),
             (Refusal(None), "AWS does not answer"),
         ] {
-            let findings = verdicts(&Err(refusal));
+            let findings = findings(&Err(refusal));
             assert!(findings.len() == 1 && findings[0].text.contains(words), "{findings:?}");
         }
     }

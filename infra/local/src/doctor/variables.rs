@@ -1,46 +1,31 @@
-//! Verdicts on the variables, each by itself: one that is wrong does not hide the next.
-
-use std::sync::Arc;
+//! Checks of the variables. Each is checked without the others, so that one that is wrong does not hide the next.
 
 use shared::{
-    clock::SystemClock,
     config,
-    entropy::OsEntropy,
-    env::Env,
-    http::record::Log,
     session::refresh::RefreshPolicy,
+    tls,
     token::access::AccessTokenConfig,
     vars::{ConfigError, VARIABLES, Vars},
 };
 use url::Url;
 
-use super::{Finding, ok, warn, wrong};
+use super::finding::{Finding, ok, warn, wrong};
 
-/// Without these no deployment works.
-const SECRETS: [&str; 4] = ["WXAUTH_APPS", "WXAUTH_KEYRING", "WXAUTH_SIGNING_KEYS", "WXAUTH_JWKS"];
-
-/// What only `rotation` reads.
-const ALGORITHM: &str = "WXAUTH_SIGNING_ALGORITHM";
-
-/// What only the test of a deployment reads (`tests/deployed`).
+/// Only the test of a deployment reads it (`tests/deployed`).
 const SMOKE_TEST: &str = "WXAUTH_URL";
 
-/// How a developer gets what Lambda gives a function.
+/// How a developer gets credentials; Lambda gives them to a function by itself.
 const CREDENTIALS: &str = r#"in a shell: eval "$(aws configure export-credentials --format env)""#;
 
-/// A line for each variable that is missing, wrong or read by nobody; or one that says that all are well.
-pub(super) fn verdicts(given: &[(String, String)]) -> Vec<Finding> {
-    let vars: Vars = given.iter().cloned().collect();
-    let mut findings: Vec<_> =
-        independent().filter_map(|name| alone(name, &vars)).map(|error| sentence(&error)).collect();
-    findings.extend(config::signing_algorithm(&vars).err().map(|error| sentence(&error)));
-    findings.extend(SECRETS.iter().filter_map(|name| secret(name, &vars)).map(|error| sentence(&error)));
-    findings.extend(certificates(given).map(|error| sentence(&error)));
+/// A line for each variable that is missing, wrong or unknown; one line in total if there is none.
+pub(super) fn findings(all: &[(String, String)]) -> Vec<Finding> {
+    let vars: Vars = all.iter().cloned().collect();
+    let mut findings: Vec<_> = VARIABLES.iter().filter_map(|name| defect(name, &vars)).map(Finding::from).collect();
+    findings.extend(certificates(&vars).map(Finding::from));
     findings.extend(aws(&vars));
     findings.extend(
-        given
-            .iter()
-            .filter(|(name, value)| is_foreign(name) && !value.is_empty())
+        all.iter()
+            .filter(|(name, value)| is_unknown(name) && !value.is_empty())
             .map(|(name, _)| warn(format_args!("{name} is read by nobody"), "correct its name or remove it")),
     );
     if findings.is_empty() {
@@ -50,55 +35,48 @@ pub(super) fn verdicts(given: &[(String, String)]) -> Vec<Finding> {
     findings
 }
 
-fn sentence(error: &ConfigError) -> Finding {
-    Finding { level: super::Level::Wrong, text: error.to_string() }
-}
-
-/// The variables that are checked without any other.
-fn independent() -> impl Iterator<Item = &'static str> {
-    VARIABLES.iter().copied().filter(|name| !SECRETS.contains(name) && *name != ALGORITHM)
-}
-
-fn is_foreign(name: &str) -> bool {
+fn is_unknown(name: &str) -> bool {
     name.starts_with("WXAUTH_") && name != SMOKE_TEST && !VARIABLES.contains(&name)
 }
 
-/// Whether there is a configuration to look at.
-pub(super) fn is_configured(given: &[(String, String)]) -> bool {
-    given.iter().any(|(name, value)| VARIABLES.contains(&name.as_str()) && !value.is_empty())
+/// Whether any variable of a function is set.
+pub(super) fn is_configured(vars: &Vars) -> bool {
+    VARIABLES.iter().any(|name| vars.get(name).is_some())
 }
 
-/// What is wrong with one variable, whatever the others are.
-fn alone(name: &str, vars: &Vars) -> Option<ConfigError> {
-    let only: Vars = vars.get(name).map(|value| (name, value)).into_iter().collect();
+/// The variable without the others.
+fn only(name: &str, vars: &Vars) -> Vars {
+    vars.get(name).map(|value| (name, value)).into_iter().collect()
+}
+
+/// What is wrong with one of our variables.
+fn defect(name: &str, vars: &Vars) -> Option<ConfigError> {
+    let vars = only(name, vars);
     match name {
-        "WXAUTH_TABLE" => config::table(&only).err(),
-        "WXAUTH_WECHAT_URL" => config::wechat_url(&only).err(),
-        _ => AccessTokenConfig::from_vars(&only).err().or_else(|| RefreshPolicy::from_vars(&only).err()),
+        "WXAUTH_TABLE" => config::table(&vars).err(),
+        "WXAUTH_WECHAT_URL" => config::wechat_url(&vars).err(),
+        "WXAUTH_SIGNING_ALGORITHM" => config::signing_algorithm(&vars).err(),
+        "WXAUTH_APPS" | "WXAUTH_KEYRING" | "WXAUTH_SIGNING_KEYS" | "WXAUTH_JWKS" => secret(name, &vars),
+        _ => AccessTokenConfig::from_vars(&vars).err().or_else(|| RefreshPolicy::from_vars(&vars).err()),
     }
 }
 
 fn secret(name: &str, vars: &Vars) -> Option<ConfigError> {
-    let should = "the name or ARN of a secret, or file:PATH";
-    match vars.required(name, should) {
-        Ok("file:") => Some(ConfigError::new(name, should)),
+    let expected = "the name or ARN of a secret, or file:PATH";
+    match vars.required(name, expected) {
+        Ok("file:") => Some(ConfigError::new(name, expected)),
         Ok(_) => None,
         Err(error) => Some(error),
     }
 }
 
-/// What is wrong with the file of certificates.
-pub(super) fn certificates(given: &[(String, String)]) -> Option<ConfigError> {
-    let only: Vars = given.iter().filter(|(name, _)| name == "SSL_CERT_FILE").cloned().collect();
-    only.get("SSL_CERT_FILE")?;
-    environment(only).and_then(|env| env.wechat()).err()
+/// What is wrong with the file of certificates in `SSL_CERT_FILE`.
+pub(super) fn certificates(vars: &Vars) -> Option<ConfigError> {
+    let roots = tls::extra_roots(vars);
+    roots.and_then(|roots| tls::client_config(&roots)).err()
 }
 
-fn environment(vars: Vars) -> Result<Env, ConfigError> {
-    Env::new(vars, Arc::new(SystemClock), Arc::new(OsEntropy), Log::new(|_| ()))
-}
-
-/// Region, credentials and endpoints, in the order in which a client asks for them.
+/// Region, credentials and endpoints, in the order in which a client reads them.
 fn aws(vars: &Vars) -> Vec<Finding> {
     let mut findings = Vec::new();
     if vars.get("AWS_REGION").or_else(|| vars.get("AWS_DEFAULT_REGION")).is_none() {
@@ -110,14 +88,14 @@ fn aws(vars: &Vars) -> Vec<Finding> {
     for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETS_MANAGER"] {
         let scheme = vars.get(name).map(|url| Url::parse(url).map(|url| url.scheme().to_owned()));
         if !matches!(scheme.as_ref().map(|scheme| scheme.as_deref()), None | Some(Ok("http" | "https"))) {
-            let should = "the URL of an endpoint, such as http://127.0.0.1:8000";
-            findings.push(sentence(&ConfigError::new(name, should)));
+            let expected = "the URL of an endpoint, such as http://127.0.0.1:8000";
+            findings.push(ConfigError::new(name, expected).into());
         }
     }
     findings
 }
 
-/// Whether the table is not on AWS: what protects it there has no meaning here.
+/// Whether the table is not on AWS: an emulator has neither deletion protection nor recovery.
 pub(super) fn is_emulated(vars: &Vars) -> bool {
     let endpoint = vars.get("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| vars.get("AWS_ENDPOINT_URL"));
     endpoint.is_some_and(|url| url.starts_with("http://"))
@@ -126,7 +104,7 @@ pub(super) fn is_emulated(vars: &Vars) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Level;
+    use crate::doctor::finding::Level;
 
     const GOOD: [(&str, &str); 8] = [
         ("WXAUTH_TABLE", "wxauth"),
@@ -145,7 +123,7 @@ mod tests {
     }
 
     fn lines(more: &[(&str, &str)]) -> Vec<String> {
-        verdicts(&with(more)).iter().map(ToString::to_string).collect()
+        findings(&with(more)).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -198,22 +176,10 @@ mod tests {
 
     #[test]
     fn a_misspelt_variable_is_a_warning() {
-        let findings = verdicts(&with(&[("WXAUTH_ISUER", "MARKER")]));
+        let findings = findings(&with(&[("WXAUTH_ISUER", "MARKER")]));
         assert_eq!(findings[0].level, Level::Warn);
         assert_eq!(findings[0].text, "WXAUTH_ISUER is read by nobody: correct its name or remove it");
-        assert!(!is_foreign("WXAUTH_URL") && !is_configured(&[("WXAUTH_URL".to_owned(), "x".to_owned())]));
-    }
-
-    #[test]
-    fn every_variable_that_is_read_is_known() {
-        let shared = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/src/");
-        for file in ["config.rs", "env.rs"] {
-            let text = std::fs::read_to_string(format!("{shared}{file}")).unwrap();
-            let quoted = text.split("\"WXAUTH_").skip(1).filter_map(|rest| rest.split('"').next());
-            for found in quoted.filter(|name| !name.is_empty() && !name.contains(' ')) {
-                assert!(!is_foreign(&format!("WXAUTH_{found}")), "{found}");
-            }
-        }
+        assert!(!is_unknown("WXAUTH_URL") && !is_configured(&Vars::from_iter([("WXAUTH_URL", "x")])));
     }
 
     #[test]

@@ -1,52 +1,50 @@
-//! Verdicts on WeChat: whether it is reached, whether the clocks agree, and what it says of AppID and AppSecret.
+//! Checks of WeChat: whether it is reached, whether the clocks agree, and whether it accepts AppID and AppSecret.
 
 use shared::wechat::error::WechatError;
 use url::Url;
 
 use super::{
-    Finding,
-    gather::{Answer, NoAnswer, Pair},
-    ok, warn, wrong,
+    finding::{Finding, ok, warn, wrong},
+    gather::{AppSecretCheck, FetchError, Response},
 };
 
-/// Beyond this, tokens made on one side look too young or too old on the other.
-const SKEW: i64 = 5;
+/// In seconds. With a larger difference, tokens made on one side look too young or too old on the other.
+const MAX_SKEW: i64 = 5;
 
-/// Where the owner of a mini program looks after it.
+/// The page of WeChat's console with the settings of a mini program.
 pub(super) const CONSOLE: &str = "公众平台 → 开发管理 → 开发设置";
 
-/// The host of an origin.
 pub(super) fn host(origin: &str) -> String {
     Url::parse(origin).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// Whether WeChat's base URL answers at all; what it answers to no question is no matter.
-pub(super) fn reached(base: &str, fetched: &Result<Answer, NoAnswer>) -> Finding {
+/// Whether WeChat's base URL responds. Any status will do, because the root is no API.
+pub(super) fn base_url(base: &str, fetched: &Result<Response, FetchError>) -> Finding {
     let host = host(base);
     match fetched {
         Ok(_) => ok(format!("WeChat answers at {host}")),
-        Err(error) => unreached(&format!("WeChat at {host}"), *error, "WXAUTH_WECHAT_URL, SSL_CERT_FILE and proxies"),
+        Err(error) => unreachable(&format!("WeChat at {host}"), *error, "WXAUTH_WECHAT_URL, SSL_CERT_FILE and proxies"),
     }
 }
 
-/// No answer from `who`.
-pub(super) fn unreached(who: &str, error: NoAnswer, mend: &str) -> Finding {
-    let seen = match error {
-        NoAnswer::Tls(reason) => {
-            return wrong(format_args!("TLS with {who} fails, {reason}"), format_args!("look at {mend}"));
+/// The line for a host that cannot be reached. `what_to_check` follows "look at".
+pub(super) fn unreachable(who: &str, error: FetchError, what_to_check: &str) -> Finding {
+    let fact = match error {
+        FetchError::Tls(reason) => {
+            return wrong(format_args!("TLS with {who} fails, {reason}"), format_args!("look at {what_to_check}"));
         }
-        NoAnswer::NoConnection => "cannot be connected to",
-        NoAnswer::TooLate => "does not answer in time",
-        NoAnswer::Lost => "breaks off",
+        FetchError::NoConnection => "cannot be connected to",
+        FetchError::TooLate => "does not answer in time",
+        FetchError::Lost => "breaks off",
     };
-    wrong(format_args!("{who} {seen}"), format_args!("look at {mend}, and at the network"))
+    wrong(format_args!("{who} {fact}"), format_args!("look at {what_to_check}, and at the network"))
 }
 
-/// The clock of this machine beside that of `host`.
+/// Compares this machine's clock with that of `host`, which is `skew` seconds ahead.
 pub(super) fn clock(host: &str, skew: Option<i64>) -> Finding {
     match skew {
         None => warn(format_args!("{host} says no time"), "compare this machine's clock with another one"),
-        Some(skew) if skew.abs() <= SKEW => ok(format!("this machine's clock agrees with that of {host}")),
+        Some(skew) if skew.abs() <= MAX_SKEW => ok(format!("this machine's clock agrees with that of {host}")),
         Some(skew) => {
             let direction = if skew > 0 { "behind" } else { "ahead of" };
             wrong(
@@ -61,14 +59,15 @@ pub(super) fn clock(host: &str, skew: Option<i64>) -> Finding {
 pub(super) fn appid_form(appid: &str) -> Option<Finding> {
     let is_hex = |at: u8| at.is_ascii_digit() || (b'a'..=b'f').contains(&at);
     let fits = appid.strip_prefix("wx").is_some_and(|rest| rest.len() == 16 && rest.bytes().all(is_hex));
-    let seen = || format!("the AppID {appid} is not wx and 16 of 0-9 a-f");
-    (!fits).then(|| warn(seen(), format_args!("compare it with {CONSOLE}")))
+    (!fits).then(|| {
+        warn(format_args!("the AppID {appid} is not wx and 16 of 0-9 a-f"), format_args!("compare it with {CONSOLE}"))
+    })
 }
 
-/// What WeChat says of an AppID and each AppSecret of it.
-pub(super) fn pair(pair: &Pair) -> Finding {
-    let appid = pair.appid.as_str();
-    match (&pair.current, &pair.previous) {
+/// Whether WeChat accepts each AppSecret of an app.
+pub(super) fn app_secrets(check: &AppSecretCheck) -> Finding {
+    let appid = check.appid.as_str();
+    match (&check.current, &check.previous) {
         (Ok(()), _) => ok(format!("WeChat accepts the AppSecret of {appid}")),
         (Err(_), Some(Ok(()))) => warn(
             format_args!("WeChat refuses the secret of {appid} and accepts its previous_secret"),
@@ -79,7 +78,7 @@ pub(super) fn pair(pair: &Pair) -> Finding {
 }
 
 fn refused(appid: &str, error: &WechatError) -> Finding {
-    let (seen, mend) = match error {
+    let (fact, advice) = match error {
         WechatError::Misconfigured { errcode, .. } | WechatError::Unknown { errcode, .. } => {
             return misconfigured(appid, *errcode);
         }
@@ -97,12 +96,12 @@ fn refused(appid: &str, error: &WechatError) -> Finding {
             (format!("WeChat does not judge the AppSecret of {appid}, {other}"), "try again, then look at the network")
         }
     };
-    warn(seen, mend)
+    warn(fact, advice)
 }
 
-/// What the number says, and how to mend it. The same words would be wrong for another call than `stable_token`.
+/// The meaning of an errcode, and advice. Both hold for `stable_token` only: another call may use the same errcode with another meaning.
 fn misconfigured(appid: &str, errcode: i64) -> Finding {
-    let (seen, mend) = match errcode {
+    let (fact, advice) = match errcode {
         40001 | 40125 => ("WeChat refuses the AppSecret of", "copy it again, or reset it, and fill WXAUTH_APPS again"),
         40013 => ("WeChat does not know the AppID", "compare it, letter by letter, and fill WXAUTH_APPS again"),
         40243 => ("the AppSecret is frozen for", "unfreeze it there"),
@@ -119,28 +118,28 @@ fn misconfigured(appid: &str, errcode: i64) -> Finding {
         89507 => ("the administrator refused this IP address for", "try again after an hour"),
         _ => ("WeChat gives no token for", "look the errcode up on WeChat's page of getStableAccessToken"),
     };
-    wrong(format_args!("{seen} {appid} (errcode {errcode})"), format_args!("{mend} ({CONSOLE})"))
+    wrong(format_args!("{fact} {appid} (errcode {errcode})"), format_args!("{advice} ({CONSOLE})"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Level;
+    use crate::doctor::finding::Level;
     use shared::{
         ids::AppId,
         wechat::errcode::{self, Api},
     };
 
-    fn judged(current: Result<(), i64>, previous: Option<Result<(), i64>>) -> Finding {
-        let upstream =
+    fn checked(current: Result<(), i64>, previous: Option<Result<(), i64>>) -> Finding {
+        let checked =
             |result: Result<(), i64>| result.map_err(|errcode| errcode::meaning(Api::StableToken, errcode, None));
         let appid = AppId::parse("wx0123456789abcdef").unwrap();
-        pair(&Pair { appid, current: upstream(current), previous: previous.map(upstream) })
+        app_secrets(&AppSecretCheck { appid, current: checked(current), previous: previous.map(checked) })
     }
 
     #[test]
     fn each_number_says_what_is_wrong_and_how_to_mend_it() {
-        for (errcode, level, seen, mend) in [
+        for (errcode, level, fact, advice) in [
             (40001, Level::Wrong, "refuses the AppSecret", "reset it"),
             (40125, Level::Wrong, "refuses the AppSecret", "reset it"),
             (40013, Level::Wrong, "does not know the AppID", "compare"),
@@ -158,9 +157,9 @@ mod tests {
             (48001, Level::Wrong, "gives no token", "getStableAccessToken"),
             (99_999, Level::Wrong, "gives no token", "getStableAccessToken"),
         ] {
-            let finding = judged(Err(errcode), None);
+            let finding = checked(Err(errcode), None);
             assert_eq!(finding.level, level, "{finding}");
-            assert!(finding.text.contains(seen) && finding.text.contains(mend), "{finding}");
+            assert!(finding.text.contains(fact) && finding.text.contains(advice), "{finding}");
             assert!(
                 finding.text.contains("wx0123456789abcdef") && finding.text.contains(&errcode.to_string()),
                 "{finding}"
@@ -170,15 +169,16 @@ mod tests {
 
     #[test]
     fn the_previous_secret_that_is_still_good_is_a_warning() {
-        assert_eq!(judged(Ok(()), None).level, Level::Ok);
-        assert_eq!(judged(Err(40125), Some(Ok(()))).level, Level::Warn);
-        assert_eq!(judged(Err(40125), Some(Err(40125))).level, Level::Wrong);
+        assert_eq!(checked(Ok(()), None).level, Level::Ok);
+        assert_eq!(checked(Err(40125), Some(Ok(()))).level, Level::Warn);
+        assert_eq!(checked(Err(40125), Some(Err(40125))).level, Level::Wrong);
     }
 
     #[test]
-    fn what_wechat_did_not_say_is_no_verdict_on_the_secret() {
+    fn a_secret_that_wechat_did_not_check_is_a_warning() {
         let appid = AppId::parse("wx1").unwrap();
-        let silent = pair(&Pair { appid, current: Err(WechatError::NoAnswer("timeout")), previous: None });
+        let silent =
+            app_secrets(&AppSecretCheck { appid, current: Err(WechatError::NoAnswer("timeout")), previous: None });
         assert_eq!(silent.level, Level::Warn, "{silent}");
     }
 
@@ -201,10 +201,10 @@ mod tests {
 
     #[test]
     fn a_base_url_that_is_not_reached_says_why() {
-        let line = |error| reached("https://api.example.com", &Err(error));
-        let tls = line(NoAnswer::Tls("its certificate has expired")).text;
+        let line = |error| base_url("https://api.example.com", &Err(error));
+        let tls = line(FetchError::Tls("its certificate has expired")).text;
         assert!(tls.starts_with("TLS with WeChat at api.example.com fails, its certificate has expired: "), "{tls}");
-        for error in [NoAnswer::NoConnection, NoAnswer::TooLate, NoAnswer::Lost] {
+        for error in [FetchError::NoConnection, FetchError::TooLate, FetchError::Lost] {
             assert_eq!(line(error).level, Level::Wrong);
         }
     }

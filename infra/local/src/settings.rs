@@ -1,0 +1,98 @@
+//! The settings of a laptop, and the variables that its functions get from them.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use shared::{clock::Clock, entropy::Entropy, http::record::Log, token::jwks::KeyKind, vars::Vars};
+
+use crate::{playground::Playground, secrets::SecretFiles};
+
+/// The table's name if `WXAUTH_TABLE` is not set.
+const TABLE: &str = "wxauth";
+
+/// Where the table and the secrets are stored.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// In a folder: a restart keeps every session.
+    Folder(PathBuf),
+    /// The table in memory, the secrets in this folder.
+    Memory(PathBuf),
+}
+
+impl Data {
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        let (Self::Folder(folder) | Self::Memory(folder)) = self;
+        folder
+    }
+}
+
+/// What the flags say, and what only a test chooses.
+pub struct Settings {
+    pub listen: SocketAddr,
+    /// Where the simulator listens.
+    pub wechat_listen: SocketAddr,
+    pub data: Data,
+    /// A DynamoDB other than the embedded one.
+    pub dynamodb_url: Option<String>,
+    /// A WeChat other than the simulator.
+    pub wechat_url: Option<String>,
+    /// A file of mini programs other than the demo's.
+    pub apps: Option<PathBuf>,
+    /// The variables of the process. They replace the laptop's own.
+    pub vars: Vec<(String, String)>,
+    /// The kind of signing keys, if they have to be made.
+    pub signing: KeyKind,
+    /// For the functions and the simulator.
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub log: Log,
+    /// The page at `GET /`; it is served on loopback only.
+    pub playground: Option<Playground>,
+}
+
+/// Where the laptop's servers, or those that replace them, are reached.
+pub(crate) struct Urls {
+    pub api: String,
+    pub wechat: String,
+    pub dynamodb: String,
+}
+
+impl Settings {
+    /// A variable that names another server or file does what its flag does. A flag wins over the variable.
+    pub(crate) fn apply_variables(&mut self) {
+        // A variable with an empty value counts as not set, so the laptop's own value is used.
+        self.vars.retain(|(_, value)| !value.is_empty());
+        let vars: Vars = self.vars.iter().cloned().collect();
+        let text = |name: &str| vars.get(name).map(str::to_owned);
+        self.wechat_url = self.wechat_url.take().or_else(|| text("WXAUTH_WECHAT_URL"));
+        self.dynamodb_url = self.dynamodb_url.take().or_else(|| text("AWS_ENDPOINT_URL_DYNAMODB"));
+        let apps = vars.get("WXAUTH_APPS").and_then(|apps| apps.strip_prefix("file:")).map(PathBuf::from);
+        self.apps = self.apps.take().or(apps);
+    }
+
+    /// The variables of the functions: of two values for a name, the later one is used.
+    pub(crate) fn function_vars(&self, files: &SecretFiles, urls: &Urls) -> Vars {
+        let file = |path: &Path| format!("file:{}", path.display());
+        let defaults = [
+            ("WXAUTH_TABLE", TABLE.to_owned()),
+            ("WXAUTH_APPS", file(&files.apps)),
+            ("WXAUTH_KEYRING", file(&files.keyring)),
+            ("WXAUTH_SIGNING_KEYS", file(&files.signing_keys)),
+            ("WXAUTH_JWKS", file(&files.jwks)),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+        ];
+        // An http origin is an issuer only on loopback. Elsewhere the issuer follows from the host of each request.
+        let issuer = self.listen.ip().is_loopback().then(|| ("WXAUTH_ISSUER", urls.api.clone()));
+        let process = self.vars.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let servers =
+            [("WXAUTH_WECHAT_URL", urls.wechat.clone()), ("AWS_ENDPOINT_URL_DYNAMODB", urls.dynamodb.clone())];
+        let apps = self.apps.as_deref().map(|apps| ("WXAUTH_APPS", file(apps)));
+        defaults.into_iter().chain(issuer).chain(process).chain(servers).chain(apps).collect()
+    }
+}
