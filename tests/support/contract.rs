@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use serde_json::{Value, json};
-use shared::contract::{self, Operation};
+use shared::{
+    contract::{self, Operation},
+    http::Route,
+};
 
 use crate::{Laptop, Response, Tokens, send};
 
@@ -153,6 +156,27 @@ pub fn done() -> Vec<(Operation, Vec<Example>)> {
         (operation, done)
     };
     local::mounts::operations().into_iter().map(of).collect()
+}
+
+/// The function that serves a route.
+///
+/// # Panics
+///
+/// Where the template has none.
+#[must_use]
+pub fn function(route: Route) -> String {
+    let mut routes = local::template::routes(local::template::TEXT).expect("the template").into_iter();
+    let served = routes.find(|served| (served.method.as_str(), served.path.as_str()) == (route.method, route.path));
+    served.unwrap_or_else(|| panic!("{} {} is not in the template", route.method, route.path)).function
+}
+
+/// The event in `infra/events` of a function without routes, with this user in it.
+#[must_use]
+pub fn given_event(function: &str, user: &Tokens) -> Value {
+    let path = folder().join(format!("../../infra/events/{function}.json"));
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = text.replace("EXAMPLE.ACCESS.TOKEN", &user.access);
+    serde_json::from_str(&text.replace("oEXAMPLE00000000000000000000", &user.openid)).expect("JSON")
 }
 
 /// The value with what the placeholders stand for.
