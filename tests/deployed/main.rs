@@ -8,6 +8,7 @@
 use http::{Method, StatusCode};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
+use shared::contract::Operation;
 use tests::{Response, public_client, send};
 
 #[expect(clippy::disallowed_methods, reason = "what is tested here is no part of this process")]
@@ -99,19 +100,16 @@ async fn an_invented_refresh_token_needs_a_login() {
 #[tokio::test]
 #[ignore = "needs WXAUTH_URL"]
 async fn what_is_a_users_needs_an_access_token() {
-    for (method, path) in [
-        (Method::POST, "/v1/phone"),
-        (Method::POST, "/v1/userinfo"),
-        (Method::GET, "/v1/session"),
-        (Method::DELETE, "/v1/session"),
-        (Method::GET, "/v1/sessions"),
-        (Method::DELETE, "/v1/sessions"),
-        (Method::DELETE, "/v1/user"),
-    ] {
-        let answer = send(public_client().request(method, format!("{}{path}", url())).json(&json!({}))).await;
+    let mut operations = local::mounts::operations();
+    operations.retain(Operation::is_bearer);
+    assert!(operations.len() >= 7);
+    for Operation { route, .. } in operations {
+        let method: Method = route.method.parse().unwrap();
+        let request = public_client().request(method, format!("{}{}", url(), route.path));
+        let answer = send(request.json(&json!({}))).await;
 
         answer.is_problem(401, "token_invalid", "refresh");
-        assert_eq!(answer.header("www-authenticate").unwrap(), r#"Bearer error="invalid_token""#, "{path}");
+        assert_eq!(answer.header("www-authenticate").unwrap(), r#"Bearer error="invalid_token""#, "{}", route.path);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `shared/contract` says what the functions do: the document is made from their types, and the examples are played.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 use shared::problem::Code;
 use tests::{
     BEGIN, Laptop,
-    contract::{self, Example},
-    event, send,
+    contract::{self, Example, Known, filled},
+    send,
 };
 
 use crate::events;
@@ -32,17 +32,30 @@ fn the_openapi_document_is_current() {
 
 #[test]
 fn every_route_is_described_and_has_an_example_where_it_does_its_work() {
-    let (operations, examples) = (local::mounts::operations(), contract::examples());
+    // It panics where there is no such example.
+    let done = contract::done();
 
     let described: BTreeSet<_> =
-        operations.iter().map(|operation| format!("{} {}", operation.route.method, operation.route.path)).collect();
+        done.iter().map(|(operation, _)| format!("{} {}", operation.route.method, operation.route.path)).collect();
     let routed = local::template::routes(local::template::TEXT).unwrap();
     assert_eq!(described, routed.iter().map(|route| format!("{} {}", route.method, route.path)).collect());
-    for operation in operations {
-        let done = examples
-            .iter()
-            .any(|example| example.route == operation.name && example.response["status"].as_u64().unwrap() < 300);
-        assert!(done, "{}", operation.name);
+}
+
+#[tokio::test]
+async fn an_access_token_is_needed_exactly_where_the_contract_says_so() {
+    let laptop = Laptop::start().await;
+    for (operation, examples) in contract::done() {
+        for example in examples {
+            let tokens = laptop.login("alice").await;
+            let mut request = example.request_of(&laptop, "alice", Some(&tokens));
+            if let Some(headers) = request.get_mut("headers").and_then(Value::as_object_mut) {
+                headers.remove("authorization");
+            }
+
+            let answer = contract::exchange(&laptop, &request).await;
+
+            assert_eq!(answer.status == 401, operation.is_bearer(), "{}: {answer:?}", example.name());
+        }
     }
 }
 
@@ -57,7 +70,7 @@ fn every_code_has_an_example_and_every_example_is_of_a_refusal_that_is_described
         let Example { route, case, response, .. } = &example;
         match (operations.iter().find(|operation| operation.name == *route), example.code()) {
             (None, _) => assert!(["gateway", "no-route"].contains(&route.as_str()), "{route}"),
-            (Some(_), None) => assert!(response["status"].as_u64().unwrap() < 300, "{route}/{case}"),
+            (Some(_), None) => assert!(example.is_done(), "{route}/{case}"),
             (Some(operation), Some(code)) => {
                 assert!(operation.may_refuse(code, &response["body"]["action"]), "{route}/{case}");
             }
@@ -120,50 +133,23 @@ async fn a_stranger_finds_no_answer_that_is_not_described() {
     assert!(status.success());
 }
 
-/// What the placeholders stand for.
-type Known = BTreeMap<String, String>;
-
-/// Gets what the request names: by a login first, then from `wx.login` or a button.
+/// What the placeholders stand for: of Alice's login, and of what the case is about.
 async fn given(laptop: &Laptop, example: &Example) -> Known {
-    let mut known = Known::new();
-    let mut know = |name: &str, value: &Value| known.insert(name.to_owned(), value.as_str().unwrap().to_owned());
-    let request = example.request.to_string();
-    let names = |name: &str| request.contains(&format!("{{{name}}}"));
-
-    know("issuer", &json!(laptop.world.url));
-    know("filler", &json!("x".repeat(16 * 1024)));
-    if ["access_token", "refresh_token", "device"].into_iter().any(names) {
-        let tokens = laptop.login("alice").await;
-        know("access_token", &json!(tokens.access));
-        know("refresh_token", &json!(tokens.refresh));
-        know("device", &json!(tokens.device));
-    }
-    if names("code") {
-        know("code", &json!(laptop.code("alice")));
-    }
-    let user = json!({ "user": if example.case == "session_key_expired" { "bob" } else { "alice" } });
-    let (phone, profile) = (laptop.sim("phone", user.clone()), laptop.sim("userinfo", user));
-    know("phone_code", &phone["code"]);
-    know("rawData", &profile["rawData"]);
-    know("signature", &profile["signature"]);
-    let data = match (example.route.as_str(), example.case.as_str()) {
-        (_, "data_rejected") => {
-            let watermark = json!({ "timestamp": BEGIN, "appid": "wxffffffffffffffff" });
-            let foreign = json!({
-                "nickName": "Bob", "phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86",
-                "watermark": watermark,
-            });
-            laptop.sim("encrypt", json!({ "user": "alice", "plaintext": foreign.to_string() }))
+    let is_logged_in = ["access_token", "refresh_token", "device"].into_iter().any(|name| example.has(name));
+    let tokens = if is_logged_in { Some(laptop.login("alice").await) } else { None };
+    let user = if example.case == "session_key_expired" { "bob" } else { "alice" };
+    let mut known = example.known(laptop, user, tokens.as_ref());
+    if example.case == "data_rejected" {
+        let watermark = json!({ "timestamp": BEGIN, "appid": "wxffffffffffffffff" });
+        let foreign = json!({
+            "nickName": "Bob", "phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86",
+            "watermark": watermark,
+        });
+        let data = laptop.sim("encrypt", json!({ "user": "alice", "plaintext": foreign.to_string() }));
+        for name in ["encryptedData", "iv"] {
+            known.insert(name.to_owned(), data[name].as_str().unwrap().to_owned());
         }
-        ("phone", _) => phone,
-        _ => profile,
-    };
-    know("encryptedData", &data["encryptedData"]);
-    know("iv", &data["iv"]);
-    let verify = laptop.sim("push", json!({ "event": "verify", "echostr": "5838479218127813673" }));
-    let message = laptop.sim("push", json!({ "event": "user_authorization_cancellation", "user": "alice" }));
-    know("query", if example.route == "push" { &message["query"] } else { &verify["query"] });
-    know("message", &message["body"]);
+    }
     known
 }
 
@@ -229,24 +215,14 @@ async fn spoil(laptop: &Laptop) {
 
 /// Sends a request and gives the answer in the form of an example.
 async fn exchange(laptop: &Laptop, request: &Value) -> Value {
-    let method = request["method"].as_str().unwrap().parse().unwrap();
-    let mut sent = laptop.method(method, request["path"].as_str().unwrap());
-    for (name, value) in request["headers"].as_object().into_iter().flatten() {
-        sent = sent.header(name, value.as_str().unwrap());
-    }
-    if let Some(body) = request.get("body") {
-        sent = sent.body(body.as_str().map_or_else(|| body.to_string(), str::to_owned));
-    }
-    let answer = send(sent).await;
+    let answer = contract::exchange(laptop, request).await;
     let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().into()));
     shown(answer.status.as_u16(), headers.collect(), &answer.text)
 }
 
 /// Hands a request to a function that has no such route: no gateway does.
 async fn invoke(laptop: &Laptop, request: &Value) -> Value {
-    let body = request.get("body").map(Value::to_string).unwrap_or_default();
-    let event = event(request["method"].as_str().unwrap(), request["path"].as_str().unwrap(), &body);
-    let answer = events::call(laptop, "/v1/login", event).await;
+    let answer = events::call(laptop, "/v1/login", contract::event(request)).await;
     let status = answer["statusCode"].as_u64().unwrap().try_into().unwrap();
     shown(status, answer["headers"].as_object().unwrap().clone(), answer["body"].as_str().unwrap())
 }
@@ -262,18 +238,6 @@ fn shown(status: u16, mut headers: Map<String, Value>, body: &str) -> Value {
         shown["body"] = body.into();
     }
     shown
-}
-
-/// The value with what the placeholders stand for.
-fn filled(value: &Value, known: &Known) -> Value {
-    match value {
-        Value::String(text) => {
-            known.iter().fold(text.clone(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value)).into()
-        }
-        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), filled(member, known))).collect(),
-        Value::Array(items) => items.iter().map(|item| filled(item, known)).collect(),
-        other => other.clone(),
-    }
 }
 
 /// The answer with the placeholders of what was expected, where it fits: one name stands for one text throughout.

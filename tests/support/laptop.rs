@@ -7,7 +7,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use http::{Method, StatusCode};
+use http::Method;
 use local::{Data, Settings, World};
 use serde_json::{Value, json};
 use shared::{clock::Secs, entropy::OsEntropy, http::record::Log, token::jwks::KeyKind};
@@ -137,13 +137,16 @@ impl Tokens {
     #[track_caller]
     #[must_use]
     pub fn of(login: &Response) -> Self {
-        assert_eq!(login.status, StatusCode::OK, "{login:?}");
-        Self {
-            access: login.text_of("access_token"),
-            refresh: login.text_of("refresh_token"),
-            openid: login.text_of("openid"),
-            device: login.text_of("device"),
-        }
+        Self::in_body(&login.ok())
+    }
+
+    /// The tokens in the body of such a response.
+    #[track_caller]
+    #[must_use]
+    pub fn in_body(login: &Value) -> Self {
+        let text = |name: &str| login[name].as_str().unwrap_or_else(|| panic!("no {name}: {login}")).to_owned();
+        let (access, refresh) = (text("access_token"), text("refresh_token"));
+        Self { access, refresh, openid: text("openid"), device: text("device") }
     }
 }
 

@@ -125,6 +125,12 @@ impl Operation {
         self
     }
 
+    /// Whether it needs an access token.
+    #[must_use]
+    pub fn is_bearer(&self) -> bool {
+        self.bearer
+    }
+
     /// Whether it may refuse so.
     #[must_use]
     pub fn may_refuse(&self, code: &str, action: &Value) -> bool {

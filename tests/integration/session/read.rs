@@ -48,7 +48,7 @@ async fn a_session_that_ran_out_is_gone_though_its_item_lies_there() {
     let laptop = Start::default().var("WXAUTH_IDLE_SECONDS", "800").go().await;
     let alice = laptop.login("alice").await;
     laptop.clock.advance(799);
-    assert_eq!(accepted(&laptop, "alice", &alice).await, [true; 7]);
+    is_accepted(&laptop, "alice", &alice).await;
 
     laptop.clock.advance(1);
 
@@ -88,26 +88,30 @@ async fn only_an_access_token_of_ours_is_accepted() {
     let laptop = Laptop::start().await;
     let alice = laptop.login("alice").await;
     let stranger = Laptop::start().await.login("alice").await;
-    let routes = [
-        (Method::GET, "/v1/session"),
-        (Method::DELETE, "/v1/session"),
-        (Method::GET, "/v1/sessions"),
-        (Method::DELETE, "/v1/sessions"),
-        (Method::DELETE, "/v1/user"),
-    ];
+    let mut examples = contract::done();
+    examples.retain(|(operation, _)| operation.is_bearer());
+    assert!(examples.len() >= 7);
+    let requests: Vec<_> =
+        examples.iter().map(|(_, done)| done[0].request_of(&laptop, "alice", Some(&alice))).collect();
     let before = laptop.items().await;
 
-    for (method, path) in routes.clone() {
-        let request = || laptop.method(method.clone(), path);
-        send(request()).await.is_problem(401, "token_invalid", "refresh");
+    for request in &requests {
+        let send_with = async |authorization: Option<String>| {
+            let mut request = request.clone();
+            request["headers"]["authorization"] = json!(authorization);
+            if authorization.is_none() {
+                drop(request["headers"].as_object_mut().unwrap().remove("authorization"));
+            }
+            contract::exchange(&laptop, &request).await
+        };
+        send_with(None).await.is_problem(401, "token_invalid", "refresh");
         for bad in ["x.y.z", &stranger.access, &alice.refresh, &format!("{}A", alice.access)] {
-            send(request().bearer_auth(bad)).await.is_problem(401, "token_invalid", "refresh");
+            send_with(Some(format!("Bearer {bad}"))).await.is_problem(401, "token_invalid", "refresh");
         }
     }
     laptop.clock.advance(930);
-    for (method, path) in routes {
-        let late = send(laptop.method(method, path).bearer_auth(&alice.access)).await;
-        late.is_problem(401, "token_expired", "refresh");
+    for request in &requests {
+        contract::exchange(&laptop, request).await.is_problem(401, "token_expired", "refresh");
     }
 
     assert_eq!(laptop.items().await, before);

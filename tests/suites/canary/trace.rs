@@ -7,12 +7,17 @@ use std::{
     process::{Command, Stdio},
 };
 
+use local::mounts::{EntryPoint, Mount};
 use serde_json::{Value, json};
-use shared::token::jwks::KeyKind;
+use shared::{
+    clock::{Clock as _, SystemClock},
+    token::jwks::KeyKind,
+};
 
 use crate::{
-    APPID, Folder, Laptop, Start,
+    APPID, Folder, Laptop, Start, Tokens,
     canary::{Canary, spellings},
+    contract::{self, filled},
     event,
     runtime_api::{Function, Process, binary, function},
 };
@@ -61,6 +66,10 @@ struct Traced<'a> {
     secrets: Folder,
     output: Folder,
     known: Vec<(&'static str, String)>,
+    /// The functions that routes lead to.
+    routed: Vec<&'static str>,
+    /// The others, but `rotation`, which needs a Secrets Manager.
+    invoked: Vec<&'static str>,
 }
 
 fn apps() -> Value {
@@ -82,7 +91,8 @@ fn body(answer: &Value) -> Value {
 
 impl<'a> Traced<'a> {
     async fn new(binaries: &'a Path) -> Self {
-        let (laptop, secrets) = (Start::default().apps(apps()).go().await, Folder::new());
+        // At the time of the binaries, so that they take what WeChat signs.
+        let (laptop, secrets) = (Start::default().apps(apps()).at(SystemClock.now()).go().await, Folder::new());
         std::fs::write(secrets.0.join("apps.json"), apps().to_string()).expect("a file");
         local::secrets::SecretFiles::in_folder(&secrets.0, KeyKind::Ec).expect("secrets");
         let marked = [
@@ -105,7 +115,12 @@ impl<'a> Traced<'a> {
         let (keyring, signing) = (read("keyring.json"), read("signing-keys.json"));
         known.extend(keyring["keys"].as_object().expect("keys").values().map(|key| ("keyring", text(key))));
         known.extend(signing["keys"].as_array().expect("keys").iter().map(|key| ("signing key", text(&key["d"]))));
-        Self { binaries, laptop, secrets, output: Folder::new(), known }
+        let mounts = local::mounts::all(&laptop.world.env).await.expect("the functions");
+        let (routed, invoked): (Vec<_>, Vec<_>) =
+            mounts.into_iter().partition(|mount| matches!(mount.entry_point, EntryPoint::Routes(..)));
+        let names = |mounts: Vec<Mount>| mounts.into_iter().map(|mount| mount.name);
+        let (routed, invoked) = (names(routed).collect(), names(invoked).filter(|name| *name != "rotation").collect());
+        Self { binaries, laptop, secrets, output: Folder::new(), known, routed, invoked }
     }
 
     /// A binary that says all it can say, to a file.
@@ -145,45 +160,51 @@ impl<'a> Traced<'a> {
         self.learn("login code", &code.into())
     }
 
-    async fn log_in(&mut self) -> (String, String) {
+    async fn log_in(&mut self) -> Tokens {
         let profile = |laptop: &Laptop| laptop.sim("userinfo", json!({ "user": "alice" }));
         let code = self.code();
         let login = json!({ "code": code, "userInfo": profile(&self.laptop) });
         let answer = body(&self.ask("login", &request("/v1/login", &login, None)).await);
         assert_eq!(answer["openid"], OPENID, "{answer}");
-        (self.learn("access token", &answer["access_token"]), self.learn("refresh token", &answer["refresh_token"]))
+        self.learn_tokens(&answer);
+        Tokens::in_body(&answer)
     }
 
-    /// What goes well.
-    async fn journey(&mut self) {
-        let (access, refresh) = self.log_in().await;
-        let access = Some(access.as_str());
-        let refreshed = self.ask("refresh", &request("/v1/refresh", &json!({ "refresh_token": refresh }), None)).await;
-        self.learn("access token", &body(&refreshed)["access_token"]);
-        let tap = self.laptop.sim("phone", json!({ "user": "alice" }));
-        let code = self.learn("phone code", &tap["code"]);
-        for given in [json!({ "encryptedData": tap["encryptedData"], "iv": tap["iv"] }), json!({ "code": code })] {
-            let number = body(&self.ask("phone", &request("/v1/phone", &given, access)).await);
-            assert_eq!(number["phoneNumber"], NUMBER, "{number}");
+    fn learn_tokens(&mut self, body: &Value) {
+        for (kind, name) in [("access token", "access_token"), ("refresh token", "refresh_token")] {
+            if body[name].is_string() {
+                self.learn(kind, &body[name]);
+            }
         }
-        let profile = self.laptop.sim("userinfo", json!({ "user": "alice" }));
-        let profile = body(&self.ask("userinfo", &request("/v1/userinfo", &profile, access)).await);
-        assert_eq!(profile["nickName"], NICK_NAME, "{profile}");
-        let mut check = request("/v1/session", &Value::Null, access);
-        check["requestContext"]["http"]["method"] = "GET".into();
-        check["rawQueryString"] = "wechat=check".into();
-        assert_eq!(body(&self.ask("session", &check).await)["wechat_session"], "ok");
-        let push = self.laptop.sim("push", json!({ "user": "alice", "event": "user_info_modified" }));
-        let mut pushed = request("/v1/push", &Value::Null, None);
-        pushed["rawQueryString"] = push["query"].clone();
-        pushed["body"] = push["body"].clone();
-        // Its signature has the time of the laptop, whose clock does not move: the request is read and then refused.
-        assert_eq!(self.ask("push", &pushed).await["statusCode"], 400);
+    }
+
+    /// What goes well: every route, as in the examples of the contract.
+    async fn journey(&mut self) {
+        let mut answers = String::new();
+        for (operation, examples) in contract::done() {
+            let function = contract::function(operation.route);
+            for example in examples {
+                let user = self.log_in().await;
+                let known = example.known(&self.laptop, "alice", Some(&user));
+                for (kind, name) in [("login code", "code"), ("phone code", "phone_code")] {
+                    self.known.extend(known.get(name).map(|code| (kind, code.clone())));
+                }
+                let mut event = contract::event(&filled(&example.request, &known));
+                event["headers"]["idempotency-key"] = KEY.into();
+                let answer = self.ask(&function, &event).await;
+                assert_eq!(answer["statusCode"], example.response["status"], "{}: {answer}", example.name());
+                self.learn_tokens(&body(&answer));
+                answers.push_str(answer["body"].as_str().unwrap_or_default());
+            }
+        }
+        for marker in [NUMBER, NICK_NAME, OPENID] {
+            assert!(answers.contains(marker), "{marker} did not get through");
+        }
     }
 
     /// What fails: at WeChat, at the table, and for what the client sends.
     async fn failures(&mut self) {
-        let (access, refresh) = self.log_in().await;
+        let Tokens { access, refresh, .. } = self.log_in().await;
         for fault in ["reset", "html", "truncated", "cut"] {
             self.laptop.script("*", &json!({ "kind": fault }), Some(2));
             let login = json!({ "code": self.code() });
@@ -203,7 +224,7 @@ impl<'a> Traced<'a> {
             json!({ "version": SECRET, "body": refresh }),
             json!([access, refresh]),
         ] {
-            for name in ["login", "refresh", "phone", "userinfo", "session", "push"] {
+            for name in self.routed.clone() {
                 assert_ne!(self.ask(name, &event).await["statusCode"], 200, "{name}: {event}");
             }
         }
@@ -240,7 +261,8 @@ impl<'a> Traced<'a> {
 
     /// What the owner's own services ask.
     async fn the_owners_events(&mut self) {
-        let (access, _) = self.log_in().await;
+        let user = self.log_in().await;
+        let access = &user.access;
         let authorize = json!({
             "version": "2.0", "type": "REQUEST", "routeArn": "arn", "identitySource": [format!("Bearer {access}")],
             "routeKey": "GET /", "headers": { "authorization": format!("Bearer {access}") }, "requestContext": {},
@@ -254,7 +276,8 @@ impl<'a> Traced<'a> {
         for operation in ["read", "block", "unblock", "export", "delete", SECRET] {
             self.ask("admin", &json!({ "operation": operation, "appid": APPID, "openid": OPENID })).await;
         }
-        for name in ["authorizer", "admin", "platform"] {
+        for name in self.invoked.clone() {
+            self.ask(name, &contract::given_event(name, &user)).await;
             self.ask(name, &json!({ "openid": [OPENID], "appid": { SECRET: access } })).await;
         }
     }

@@ -21,7 +21,6 @@ const ROUNDS: (usize, usize) = (40, 400);
 /// What nobody waits for takes less.
 const WAITED: Duration = Duration::from_secs(1);
 
-/// How many faults there are.
 const FAULTS: usize = 30;
 
 /// The longest that anybody waited: somebody did, or nothing was slow.
@@ -56,9 +55,10 @@ pub async fn rows(size: Size) -> Vec<Row> {
     let (survived, count) = (outcomes.iter().filter(|outcome| outcome.is_survived()).count(), outcomes.len());
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
     let fewest = outcomes.iter().map(|outcome| outcome.cases).min().unwrap_or_default();
-    let is = |names: &'static [&str]| waited.iter().filter(move |one| names.contains(&one.what));
+    let is = |names: &'static [&str]| waited.iter().filter(move |one| names.contains(&one.what.as_str()));
     let (logins, refreshes) = (&["login", "login, repeated"], &["refresh", "refresh, reuse"]);
-    let others = waited.iter().filter(|one| !logins.contains(&one.what) && !refreshes.contains(&one.what));
+    let others =
+        waited.iter().filter(|one| !logins.contains(&one.what.as_str()) && !refreshes.contains(&one.what.as_str()));
     vec![
         Row::new(
             format!("faults on the wire survived by whoever met them, in at least {fewest} cases each"),

@@ -27,7 +27,6 @@ static AT_ONCE: Semaphore = Semaphore::const_new(4);
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub fault: &'static str,
-    /// How many cases there were.
     pub cases: u64,
     /// In how many of them the fault was met, by the one who is asked after. A slow machine may keep it from being met.
     pub times: u64,
@@ -39,7 +38,6 @@ pub struct Outcome {
     pub answers: BTreeMap<String, u64>,
     /// The answers to those who did not meet it.
     pub unmet: Vec<String>,
-    /// What went wrong.
     pub failures: Vec<String>,
 }
 
@@ -121,7 +119,7 @@ impl Case {
     }
 }
 
-/// An answer in two words.
+/// The status of a response, and its code if there is one.
 fn said(answer: &Response) -> String {
     let status = answer.status.as_u16();
     if status == 200 { "200".to_owned() } else { format!("{status} {}", answer.json()["code"].as_str().unwrap_or("-")) }

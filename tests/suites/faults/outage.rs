@@ -2,18 +2,25 @@
 
 use futures_util::future::join_all;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
+use shared::{
+    contract::Operation,
+    problem::{Action, Code},
+};
 
 use super::{
     each,
     proxy::{Fault, Proxy, Then},
 };
-use crate::{Laptop, Response, Tokens, send};
+use crate::{
+    Laptop, Response, Tokens,
+    contract::{self, Example},
+    send,
+};
 
-/// How WeChat is not there.
+/// How WeChat is out.
 #[derive(Clone, Copy, Debug)]
 pub enum Outage {
-    /// Connections are refused.
     Refused,
     /// Connections are taken, and nothing is answered.
     Silent,
@@ -23,11 +30,10 @@ pub enum Outage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Served {
     pub refreshes: u64,
-    /// Of them served.
     pub refreshed: u64,
     /// Sessions read and listed, profiles decrypted, keys fetched, and in the end logouts.
     pub others: u64,
-    /// Of them served.
+    /// How many of the others were served.
     pub served: u64,
     /// Logins that were let in: there can be none.
     pub logins: u64,
@@ -40,7 +46,6 @@ pub async fn outage(outage: Outage, users: usize, rounds: usize) -> Served {
     let process = laptop.beside_with(&[("WXAUTH_WECHAT_URL", &way.url)], &laptop.clock).await;
     let names: Vec<_> = (0..users).map(|user| format!("user-{user}")).collect();
     let mut tokens = each(&names, |name| process.login(name)).await;
-    let profiles: Vec<_> = names.iter().map(|name| laptop.sim("userinfo", json!({ "user": name }))).collect();
     match outage {
         Outage::Refused => way.close().await,
         Outage::Silent => way.fail(Fault::before(Then::Silence)),
@@ -58,7 +63,8 @@ pub async fn outage(outage: Outage, users: usize, rounds: usize) -> Served {
             }
         }
     }
-    let asked = each(tokens.iter().zip(&profiles), |(tokens, profile)| ask(&process, tokens, profile)).await;
+    let users = names.iter().zip(&tokens).enumerate();
+    let asked = each(users, |(user, (name, tokens))| ask(&process, user, name, tokens)).await;
     for answer in asked.iter().flatten() {
         served.others += 1;
         served.served += u64::from(answer.status.is_success());
@@ -68,16 +74,21 @@ pub async fn outage(outage: Outage, users: usize, rounds: usize) -> Served {
     served
 }
 
-/// Everything that is said of a user without WeChat, and then the logout.
-async fn ask(process: &Laptop, tokens: &Tokens, profile: &Value) -> Vec<Response> {
-    let with = |method: Method, path: &str| send(process.method(method, path).bearer_auth(&tokens.access));
-    let read = [
-        with(Method::GET, "/v1/session"),
-        with(Method::GET, "/v1/sessions"),
-        with(Method::GET, "/.well-known/jwks.json"),
-    ];
-    let mut answers = join_all(read).await;
-    answers.push(process.post_as(&tokens.access, "/v1/userinfo", profile).await);
-    answers.push(with(Method::DELETE, "/v1/session").await);
+/// Every route that needs an access token and does not ask WeChat, and the keys. In the end a route that ends the session:
+/// of several, each user takes another.
+async fn ask(process: &Laptop, user: usize, name: &str, tokens: &Tokens) -> Vec<Response> {
+    let mut routes = contract::done();
+    let asks_wechat = |operation: &Operation| operation.may_refuse(Code::WechatError.as_str(), &json!(Action::Retry));
+    routes.retain(|(operation, _)| operation.is_bearer() && !asks_wechat(operation));
+    let (ends, others): (Vec<_>, Vec<_>) = routes.iter().partition(|(operation, _)| operation.route.method == "DELETE");
+    let requests = others.iter().flat_map(|(operation, examples)| {
+        // A query may ask WeChat after all.
+        examples.iter().filter(|example| example.request["path"] == operation.route.path)
+    });
+    let ask =
+        async |example: &Example| contract::exchange(process, &example.request_of(process, name, Some(tokens))).await;
+    let mut answers = join_all(requests.map(ask)).await;
+    answers.push(send(process.method(Method::GET, "/.well-known/jwks.json")).await);
+    answers.push(ask(&ends[user % ends.len()].1[0]).await);
     answers
 }

@@ -1,11 +1,9 @@
 //! How long a request may take at the worst: everything that it waits for is as slow as it is let.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::join_all;
-use http::Method;
-use reqwest::RequestBuilder;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
@@ -14,22 +12,20 @@ use super::{
     said,
 };
 use crate::{
-    BEGIN, Laptop, ManualClock, Tokens,
+    BEGIN, ManualClock,
+    contract::{self, Example},
     rotation::{self, EMPTY},
     secrets_manager::SecretsManager,
     send,
 };
 
-/// How long a request took.
 #[derive(Clone, Debug)]
 pub struct Waited {
-    /// What was asked for.
-    pub what: &'static str,
-    /// What it waited for.
+    pub what: String,
+    /// The [`Weather`] in which it waited.
     pub weather: &'static str,
-    /// How long.
     pub took: Duration,
-    /// What it was told.
+    /// Status and code of the response.
     pub answer: String,
 }
 
@@ -84,41 +80,12 @@ const WEATHERS: [Weather; 5] = [
     Weather { name: "all three slow", wechat: SLOW, table: Hop::Halting, secrets: Hop::Silent },
 ];
 
-/// What a user asks for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ask {
-    Login,
-    /// A login whose answer was lost, again.
-    Again,
-    Refresh,
-    /// A refresh with a token that was rotated away long ago.
-    Reuse,
-    Phone,
-    PhoneCode,
-    UserInfo,
-    Session,
-    Check,
-    Sessions,
-    LogOut,
-    LogOutAll,
-    Forget,
-}
-
-const ASKED: [(&str, Ask); 13] = [
-    ("login", Ask::Login),
-    ("login, repeated", Ask::Again),
-    ("refresh", Ask::Refresh),
-    ("refresh, reuse", Ask::Reuse),
-    ("phone", Ask::Phone),
-    ("phone by code", Ask::PhoneCode),
-    ("userinfo", Ask::UserInfo),
-    ("session", Ask::Session),
-    ("session, checked", Ask::Check),
-    ("sessions", Ask::Sessions),
-    ("logout", Ask::LogOut),
-    ("logout everywhere", Ask::LogOutAll),
-    ("deletion", Ask::Forget),
-];
+const LOGIN: &str = "login";
+/// A login whose answer was lost, again.
+const AGAIN: &str = "login, repeated";
+const REFRESH: &str = "refresh";
+/// A refresh with a token that was rotated away long ago.
+const REUSE: &str = "refresh, reuse";
 
 /// How long each request takes, in every weather.
 pub async fn patience() -> Vec<Waited> {
@@ -141,21 +108,35 @@ async fn of(weather: &Weather) -> Vec<Waited> {
         ("WXAUTH_JWKS", "jwks"),
     ];
     let process = laptop.beside_with(&vars, &laptop.clock).await;
-    let mut users = Vec::new();
-    for (name, ask) in ASKED {
-        users.push(User { name, ask, tokens: laptop.login(name).await });
+    let mut routes = contract::done();
+    routes.retain(|(operation, _)| operation.is_bearer());
+    let examples: Vec<_> = routes.into_iter().flat_map(|(_, examples)| examples).collect();
+    let mut tokens = BTreeMap::new();
+    for name in [LOGIN, AGAIN, REFRESH, REUSE].map(str::to_owned).into_iter().chain(examples.iter().map(Example::name))
+    {
+        tokens.insert(name.clone(), laptop.login(&name).await);
     }
     laptop.clock.advance(121);
-    let reuse = users.iter().find(|user| user.ask == Ask::Reuse).expect("somebody");
-    let newer = laptop.refresh(&reuse.tokens.refresh).await.text_of("refresh_token");
+    let newer = laptop.refresh(&tokens[REUSE].refresh).await.text_of("refresh_token");
     laptop.clock.advance(121);
     laptop.refresh(&newer).await.ok();
     // So long that secrets are read again before they are used.
     laptop.clock.advance(601);
-    let mut requests = Vec::new();
-    for user in &users {
-        requests.push(user.request(&laptop, &process).await);
-    }
+    let lost = Login::new(&process, AGAIN);
+    // By another process: in this one the secrets stay old.
+    lost.send(&laptop).await.ok();
+    let refresh = |name: &str| process.request("/v1/refresh").json(&json!({ "refresh_token": tokens[name].refresh }));
+    let mut requests = vec![
+        (LOGIN.to_owned(), Login::new(&process, LOGIN).request(&process)),
+        (AGAIN.to_owned(), lost.request(&process)),
+        (REFRESH.to_owned(), refresh(REFRESH)),
+        (REUSE.to_owned(), refresh(REUSE)),
+    ];
+    requests.extend(examples.iter().map(|example| {
+        let name = example.name();
+        let request = contract::request(&process, &example.request_of(&process, &name, Some(&tokens[&name])));
+        (name, request)
+    }));
     for (way, hop) in ways.iter_mut().zip([weather.wechat, weather.table, weather.secrets]) {
         hop.befall(way).await;
     }
@@ -163,52 +144,12 @@ async fn of(weather: &Weather) -> Vec<Waited> {
         // Both logins are tried twice, and the second attempt is as slow as the first.
         laptop.script("jscode2session", &json!({ "kind": "errcode", "errcode": -1 }), Some(2));
     }
-    let waited = users.iter().zip(requests).map(async |(user, request)| {
+    let waited = requests.into_iter().map(async |(what, request)| {
         let began = Instant::now();
         let answer = send(request).await;
         let took = began.elapsed();
         let answer = if answer.status == 204 { "204".to_owned() } else { said(&answer) };
-        Waited { what: user.name, weather: weather.name, took, answer }
+        Waited { what, weather: weather.name, took, answer }
     });
     join_all(waited).await
-}
-
-/// Somebody who asks for one thing.
-struct User {
-    name: &'static str,
-    ask: Ask,
-    tokens: Tokens,
-}
-
-impl User {
-    /// What the user sends.
-    async fn request(&self, laptop: &Laptop, process: &Laptop) -> RequestBuilder {
-        let user = json!({ "user": self.name });
-        let bearer = |method: Method, path: &str| process.method(method, path).bearer_auth(&self.tokens.access);
-        let post = |path: &str, body: Value| bearer(Method::POST, path).json(&body);
-        match self.ask {
-            Ask::Login => Login::new(process, self.name).request(process),
-            Ask::Again => {
-                let login = Login::new(process, self.name);
-                // By another process: in this one the secrets stay old.
-                login.send(laptop).await.ok();
-                login.request(process)
-            }
-            Ask::Refresh | Ask::Reuse => {
-                process.request("/v1/refresh").json(&json!({ "refresh_token": self.tokens.refresh }))
-            }
-            Ask::Phone => {
-                let tapped = process.sim("phone", user);
-                post("/v1/phone", json!({ "encryptedData": tapped["encryptedData"], "iv": tapped["iv"] }))
-            }
-            Ask::PhoneCode => post("/v1/phone", json!({ "code": process.sim("phone", user)["code"] })),
-            Ask::UserInfo => post("/v1/userinfo", process.sim("userinfo", user)),
-            Ask::Session => bearer(Method::GET, "/v1/session"),
-            Ask::Check => bearer(Method::GET, "/v1/session?wechat=check"),
-            Ask::Sessions => bearer(Method::GET, "/v1/sessions"),
-            Ask::LogOut => bearer(Method::DELETE, "/v1/session"),
-            Ask::LogOutAll => bearer(Method::DELETE, "/v1/sessions"),
-            Ask::Forget => bearer(Method::DELETE, "/v1/user"),
-        }
-    }
 }

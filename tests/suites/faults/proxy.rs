@@ -19,7 +19,6 @@ use tokio::{
 /// What happens to an answer, or in its place.
 #[derive(Clone, Debug)]
 pub enum Then {
-    /// The connection is reset (RST).
     Reset,
     /// Half of the answer, and the connection is reset.
     ResetMidBody,
@@ -31,11 +30,11 @@ pub enum Then {
     SilenceMidBody,
     /// Headers and half of the body, then a byte now and then.
     Drip,
-    /// The answer, late.
+    /// The server's answer, after this time.
     Late(Duration),
     /// The answer, a few bytes at a time.
     Slices,
-    /// Another answer.
+    /// This answer instead of the server's.
     Say(String),
 }
 
@@ -107,7 +106,7 @@ struct Seen {
     met: u32,
 }
 
-/// The way to a server.
+/// A proxy in front of a server.
 pub struct Proxy {
     /// Its address, as an origin.
     pub url: String,
@@ -186,7 +185,6 @@ impl Proxy {
         self.full = Some((listener, queue));
     }
 
-    /// Takes connections again.
     pub fn open(&mut self) {
         if let Some(socket) = self.closed.take() {
             self.listen(socket.listen(1_024).expect("a listener"));
@@ -230,7 +228,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One connection's way.
+/// One connection through the proxy.
 struct Way {
     state: Arc<Mutex<State>>,
     changed: watch::Sender<()>,
@@ -320,7 +318,7 @@ impl Way {
     }
 }
 
-/// The other side's answer.
+/// Sends the request to the server and reads its answer.
 async fn pass(request: &[u8], server: &mut TcpStream) -> io::Result<Vec<u8>> {
     server.write_all(request).await?;
     message(server).await

@@ -17,7 +17,7 @@ mod world;
 use std::{
     any::Any,
     collections::BTreeMap,
-    fmt,
+    fmt, fs,
     ops::{AddAssign, Range},
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
@@ -29,8 +29,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::seeded::Seeded;
+use crate::{
+    contract::{self, Example, Known, filled},
+    hex,
+};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use mutation::Mutator;
+use serde_json::Value;
 pub use world::World;
 
 /// What an input was taken for, and what came of it.
@@ -45,20 +50,26 @@ pub struct Target {
     pub what: &'static str,
     /// Takes an input, and panics where it finds something.
     pub take: fn(&World, &[u8]) -> Outcome,
+    /// Makes an input of a request of the contract's examples, where they are seeds, too.
+    pub seed: Option<fn(&Value) -> Vec<u8>>,
 }
 
 /// Texts as refresh tokens, and arbitrary fields in them.
-pub const REFRESH_TOKEN: Target = Target { name: "refresh_token", what: "refresh tokens", take: refresh_token::take };
+pub const REFRESH_TOKEN: Target =
+    Target { name: "refresh_token", what: "refresh tokens", take: refresh_token::take, seed: None };
 /// Requests to every route.
-pub const REQUEST: Target = Target { name: "request", what: "requests", take: request::take };
+pub const REQUEST: Target =
+    Target { name: "request", what: "requests", take: request::take, seed: Some(request::seed) };
 /// WeChat's answers, through the functions that asked.
-pub const WECHAT_ANSWER: Target = Target { name: "wechat_answer", what: "WeChat's answers", take: wechat_answer::take };
+pub const WECHAT_ANSWER: Target =
+    Target { name: "wechat_answer", what: "WeChat's answers", take: wechat_answer::take, seed: None };
 /// Encrypted data, and what may be encrypted in it.
-pub const OPEN_DATA: Target = Target { name: "open_data", what: "open data", take: open_data::take };
+pub const OPEN_DATA: Target = Target { name: "open_data", what: "open data", take: open_data::take, seed: None };
 /// Events of API Gateway, those for the authorizer included.
-pub const GATEWAY: Target = Target { name: "gateway", what: "gateway events", take: gateway::take };
+pub const GATEWAY: Target =
+    Target { name: "gateway", what: "gateway events", take: gateway::take, seed: Some(gateway::seed) };
 /// Pushes whose signature is right.
-pub const PUSH: Target = Target { name: "push", what: "pushes", take: push::take };
+pub const PUSH: Target = Target { name: "push", what: "pushes", take: push::take, seed: None };
 
 /// All of them.
 pub const TARGETS: [Target; 6] = [REFRESH_TOKEN, REQUEST, WECHAT_ANSWER, OPEN_DATA, GATEWAY, PUSH];
@@ -82,16 +93,34 @@ impl Target {
         let _ = (self.take)(&World::new(), input);
     }
 
-    /// Where its seeds are: a valid input in each file.
+    /// Valid inputs: the files of its folder, and the examples of the contract in which a route does its work.
+    fn seeds(&self) -> Vec<Vec<u8>> {
+        let folder = fs::read_dir(folder().join("seeds").join(self.name)).expect("seeds");
+        let mut files: Vec<_> = folder.map(|entry| entry.expect("an entry").path()).collect();
+        // The order of a folder is no order.
+        files.sort();
+        let mut seeds: Vec<_> = files.iter().map(|path| fs::read(path).expect("a seed")).collect();
+        if let Some(seed) = self.seed {
+            let examples = contract::done().into_iter().flat_map(|(_, examples)| examples);
+            seeds.extend(examples.map(|example| seed(&filled(&example.request, &known(&example)))));
+        }
+        seeds
+    }
+
+    /// Numbers that make so many inputs of each seed.
     #[must_use]
-    pub fn folder(&self) -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(self.name)
+    pub fn numbers(&self, rounds: u64) -> Range<u64> {
+        0..(rounds * self.seeds().len() as u64).div_ceil(INPUTS)
+    }
+
+    fn mutator(&self) -> Mutator {
+        Mutator::new(self.seeds(), &fs::read_to_string(folder().join("words.dict")).expect("a dictionary"))
     }
 
     /// Makes [`INPUTS`] inputs from each number, takes them all, and gives what came of it.
     #[must_use]
     pub fn run(&self, numbers: Range<u64>) -> Tally {
-        let (mutator, next) = (Mutator::new(&self.folder()), AtomicU64::new(numbers.start));
+        let (mutator, next) = (self.mutator(), AtomicU64::new(numbers.start));
         let all = Mutex::new(Tally::default());
         thread::scope(|threads| {
             for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
@@ -108,13 +137,13 @@ impl Target {
     }
 
     fn one(&self, number: u64, mutator: &Mutator) -> Tally {
-        let (mut random, mut world, mut tally) = (Seeded::new(number), World::new(), Tally::default());
-        for index in 0..INPUTS {
-            let input = mutator.input(&mut random, |text| world.render(text));
+        let (mut world, mut tally) = (World::new(), Tally::default());
+        for place in number * INPUTS..(number + 1) * INPUTS {
+            let input = mutator.input(place, |text| world.render(text));
             let found = |what| Finding { target: self.name, number, what, input: input.clone() };
             // A machine may have been busy; code is not slow only once.
             let result = self.timed(&world, &input).and_then(|(outcome, took)| {
-                let again = if took > SLOW { self.again(number, index, mutator)? } else { took };
+                let again = if took > SLOW { self.again(place, mutator)? } else { took };
                 if again > SLOW { Err(format!("{TOOK}{} ms", again.as_millis())) } else { Ok(outcome) }
             });
             tally.inputs += 1;
@@ -130,14 +159,14 @@ impl Target {
     }
 
     /// How long an input takes in a new world, after all that came before it: in the old one it would be a repetition.
-    fn again(&self, number: u64, index: u64, mutator: &Mutator) -> Result<Duration, String> {
-        let (mut random, world) = (Seeded::new(number), World::new());
-        let mut next = || self.timed(&world, &mutator.input(&mut random, |text| world.render(text)));
-        for _ in 0..index {
+    fn again(&self, place: u64, mutator: &Mutator) -> Result<Duration, String> {
+        let world = World::new();
+        let take = |place| self.timed(&world, &mutator.input(place, |text| world.render(text)));
+        for earlier in place / INPUTS * INPUTS..place {
             // A finding of its own.
-            drop(next());
+            drop(take(earlier));
         }
-        next().map(|(_, took)| took)
+        take(place).map(|(_, took)| took)
     }
 
     /// What came of an input and how long it took, or the words of its panic.
@@ -147,6 +176,28 @@ impl Target {
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.take)(world, input))).map_err(|panic| words(&*panic))?;
         Ok((outcome, began.elapsed()))
     }
+}
+
+/// Where the seeds and the dictionary are.
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz")
+}
+
+/// What the placeholders of an example stand for in every [`World`]; the others are filled in for each input.
+fn known(example: &Example) -> Known {
+    const RAW_DATA: &str = "{}";
+    let signed = format!("{RAW_DATA}{}", world::SESSION_KEY);
+    let known = [
+        ("code", "at-{now}"),
+        ("phone_code", "at-{now}"),
+        ("encryptedData", if example.button() == "phone" { "{phone}" } else { "{profile}" }),
+        ("iv", open_data::IV),
+        ("rawData", RAW_DATA),
+        ("signature", &hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, signed.as_bytes()).as_ref())),
+        ("query", "timestamp={now}&nonce=1&echostr=2&signature={push_signature}"),
+        ("message", r#"{"FromUserName":"{openid}","MsgType":"event","Event":"user_info_modified"}"#),
+    ];
+    known.map(|(name, text)| (name.to_owned(), text.to_owned())).into()
 }
 
 fn words(panic: &(dyn Any + Send)) -> String {

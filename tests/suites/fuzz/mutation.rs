@@ -1,7 +1,5 @@
 //! Inputs that are nearly valid: seeds, changed in their bytes or, where there is JSON in them, in its members.
 
-use std::{fs, path::Path};
-
 use serde_json::{Value, json};
 
 use crate::seeded::Seeded;
@@ -12,26 +10,32 @@ const LONG: usize = 20_000;
 /// Makes inputs from seeds.
 pub(super) struct Mutator {
     seeds: Vec<Vec<u8>>,
+    /// The number that the random changes of each seed begin with. It depends on the seed alone, so that one more seed
+    /// leaves the others their changes.
+    begins: Vec<u64>,
     /// What is put in here and there: names and numbers that mean something, and bytes that are trouble elsewhere.
     words: Vec<Vec<u8>>,
 }
 
 impl Mutator {
-    /// From the seeds in this folder and the words of the dictionary.
-    pub(super) fn new(folder: &Path) -> Self {
-        let mut files: Vec<_> =
-            fs::read_dir(folder).expect("seeds").map(|entry| entry.expect("an entry").path()).collect();
-        // The order of a folder is no order.
-        files.sort();
-        let seeds = files.iter().map(|path| fs::read(path).expect("a seed")).collect();
-        let dictionary = fs::read_to_string(folder.join("../../words.dict")).expect("a dictionary");
-        Self { seeds, words: dictionary.lines().filter_map(word).collect() }
+    /// From these seeds and the words of the dictionary.
+    pub(super) fn new(seeds: Vec<Vec<u8>>, dictionary: &str) -> Self {
+        let begin = |seed: &Vec<u8>| seed.iter().fold(0, |begin, byte| Seeded::new(begin ^ u64::from(*byte)).number());
+        Self { begins: seeds.iter().map(begin).collect(), seeds, words: dictionary.lines().filter_map(word).collect() }
     }
 
-    /// An input. What stands for a token or a time is filled in before or after the changes, so that both are met: a valid
+    /// The input at this place in the endless list of them: each round has one input of each seed, in an order of its own.
+    ///
+    /// What stands for a token or a time is filled in before or after the changes, so that both are met: a valid
     /// token in an odd request, and an odd token.
-    pub(super) fn input(&self, random: &mut Seeded, render: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
-        let mut input = self.seeds[random.index(self.seeds.len())].clone();
+    pub(super) fn input(&self, place: u64, render: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+        let count = self.seeds.len() as u64;
+        let round = place / count;
+        let mut order: Vec<_> = (0..self.seeds.len()).collect();
+        order.sort_by_cached_key(|seed| Seeded::new(self.begins[*seed] ^ !round).number());
+        let seed = order[usize::try_from(place % count).expect("an index")];
+        let random = &mut Seeded::new(self.begins[seed] ^ round);
+        let mut input = self.seeds[seed].clone();
         if random.one_in(16) {
             return input;
         }
@@ -109,7 +113,7 @@ impl Mutator {
 
     /// Changes members of the JSON that the input ends in.
     fn members(&self, random: &mut Seeded, input: &[u8]) -> Option<Vec<u8>> {
-        // `{access}` and the like do not begin so.
+        // `{access_token}` and the like do not begin so.
         let from = input.windows(2).position(|two| two == b"{\"" || two == b"{\n")?;
         let mut value: Value = serde_json::from_slice(&input[from..]).ok()?;
         // An event of the gateway has many members that it cannot do without.

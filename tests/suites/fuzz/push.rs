@@ -13,10 +13,7 @@ use http::Request;
 use serde_json::json;
 use shared::clock::Clock as _;
 
-use super::{
-    Outcome,
-    world::{Function, World},
-};
+use super::{Outcome, world::World};
 use crate::hex;
 
 /// The mini program that has no `EncodingAESKey` signs with this.
@@ -53,20 +50,22 @@ pub(super) fn take(world: &World, input: &[u8]) -> Outcome {
 
 fn send(world: &World, token: &str, encrypted: Option<&str>, body: &[u8]) -> &'static str {
     let now = world.clock.now().to_string();
-    let sign = |texts: &mut [&str]| {
-        texts.sort_unstable();
-        hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, texts.concat().as_bytes()).as_ref())
-    };
-    let mut query = format!("timestamp={now}&nonce=1&signature={}", sign(&mut [token, &now, "1"]));
+    let mut query = format!("timestamp={now}&nonce=1&signature={}", signature(&mut [token, &now, "1"]));
     if let Some(encrypted) = encrypted {
-        query = format!("{query}&msg_signature={}", sign(&mut [token, &now, "1", encrypted]));
+        query = format!("{query}&msg_signature={}", signature(&mut [token, &now, "1", encrypted]));
     }
-    let answer = world.send(Function::Push, Request::post(format!("/v1/push?{query}")), body.to_vec());
+    let answer = world.send(Request::post(format!("/v1/push?{query}")), body.to_vec());
     let name = world.judge(&answer, &[]);
     let verdicts = ["USER_AUTHORIZATION_CANCELLATION", "USER_AUTHORIZATION_REVOKE", "USER_INFO_MODIFIED"];
     let verdict = verdicts.into_iter().find(|verdict| world.notes(verdict));
     assert!(verdict.is_none() || name == "done", "{verdict:?} and {name}");
     verdict.unwrap_or(name)
+}
+
+/// What WeChat signs: the texts in order.
+pub(super) fn signature(texts: &mut [&str]) -> String {
+    texts.sort_unstable();
+    hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, texts.concat().as_bytes()).as_ref())
 }
 
 /// A message as WeChat encrypts it.

@@ -13,7 +13,7 @@ use shared::{
 
 use super::{
     Outcome,
-    world::{Function, Given, World},
+    world::{Given, World},
 };
 use crate::APPID;
 
@@ -74,7 +74,7 @@ fn new(world: &World) -> String {
 fn login(world: &World) -> Outcome {
     let request = Request::post("/v1/login").header("content-type", "application/json");
     let body = json!({ "code": new(world), "appid": APPID }).to_string();
-    let answer = world.send(Function::Login, request, body.into());
+    let answer = world.send(request, body.into());
     ("session", world.judge(&answer, &EXCUSED))
 }
 
@@ -82,14 +82,14 @@ fn phone(world: &World) -> Outcome {
     let request = Request::post("/v1/phone")
         .header("content-type", "application/json")
         .header("authorization", format!("Bearer {}", world.user().access));
-    let answer = world.send(Function::Phone, request, json!({ "code": new(world) }).to_string().into());
+    let answer = world.send(request, json!({ "code": new(world) }).to_string().into());
     ("phone", world.judge(&answer, &EXCUSED))
 }
 
 fn session(world: &World) -> Outcome {
     let bearer = format!("Bearer {}", world.user().access);
     let request = Request::get("/v1/session?wechat=check").header("authorization", bearer);
-    let answer = world.send(Function::Session, request, Vec::new());
+    let answer = world.send(request, Vec::new());
     assert_eq!(world.judge(&answer, &[]), "done");
     let said = answer.json();
     let known = ["ok", "stale", "unknown"].into_iter().find(|name| said["wechat_session"] == *name);

@@ -4,16 +4,18 @@ mod parts;
 mod wechat;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use axum::{Router, body::Body};
-use http::{HeaderMap, Request, StatusCode, request::Builder};
+use http::{HeaderMap, Request, StatusCode, Uri, request::Builder};
 use serde_json::{Value, json};
 use shared::{
     clock::{Clock as _, Deadline},
+    contract::Operation,
     http::{
+        Route,
         extract::{ClientIp, Host, RequestId},
         record::Log,
     },
@@ -48,34 +50,26 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A function that routes lead to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Function {
-    Login,
-    Refresh,
-    Phone,
-    UserInfo,
-    Session,
-    Push,
-    Keys,
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    routes: &'static [Route],
+    router: Router,
 }
 
 impl Function {
-    /// Whose path it is.
-    pub(super) fn at(path: &str) -> Option<Self> {
-        let routes = [
-            (Self::Login, login::ROUTES),
-            (Self::Refresh, refresh::ROUTES),
-            (Self::Phone, phone::ROUTES),
-            (Self::UserInfo, userinfo::ROUTES),
-            (Self::Session, session::ROUTES),
-            (Self::Push, ::push::ROUTES),
-            (Self::Keys, keys::ROUTES),
-        ];
-        routes.into_iter().find_map(|(at, routes)| routes.iter().any(|route| route.path == path).then_some(at))
+    fn serves(&self, path: &str) -> bool {
+        self.routes.iter().any(|route| route.path == path)
     }
 
-    pub(super) fn name(self) -> &'static str {
-        ["login", "refresh", "phone", "userinfo", "session", "push", "keys"][self as usize]
+    /// Whether a success of this request is one of a user: as the contract says of the route, and for a request that it does
+    /// not describe, if any route of the function needs an access token.
+    pub(super) fn needs_token(&self, method: &str, path: &str) -> bool {
+        static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(local::mounts::operations);
+        // A GET route also takes HEAD.
+        let method = if method == "HEAD" { "GET" } else { method };
+        let is_asked = |operation: &&Operation| (operation.route.method, operation.route.path) == (method, path);
+        let mut ours = OPERATIONS.iter().filter(|operation| self.serves(operation.route.path));
+        ours.clone().find(is_asked).map_or_else(|| ours.any(Operation::is_bearer), Operation::is_bearer)
     }
 }
 
@@ -113,7 +107,7 @@ pub struct World {
     wechat: Arc<Wechat>,
     apps: Arc<Secret<Apps>>,
     ring: Arc<Secret<Keyring>>,
-    routers: [Router; 7],
+    functions: Vec<Function>,
     line: Arc<Mutex<String>>,
     turn: Mutex<usize>,
     runtime: Runtime,
@@ -131,7 +125,7 @@ impl World {
         let written = line.clone();
         let log = Log::new(move |text| text.clone_into(&mut locked(&written)));
         let parts = Parts { table: &table, wechat: &wechat, secrets, clock: &clock, log };
-        let (routers, authorizer) = (runtime.block_on(parts.routers()), parts.authorizer());
+        let (functions, authorizer) = (runtime.block_on(parts.functions()), parts.authorizer());
         let world = Self {
             users: Vec::new(),
             given: Mutex::default(),
@@ -141,7 +135,7 @@ impl World {
             wechat,
             apps: secrets.apps.clone(),
             ring: secrets.keyring.clone(),
-            routers,
+            functions,
             line,
             turn: Mutex::default(),
             runtime,
@@ -155,7 +149,7 @@ impl World {
     fn log_in(&self, number: usize) -> User {
         let body = json!({ "code": format!("user{number}"), "appid": APPID }).to_string();
         let request = Request::post("/v1/login").header("content-type", "application/json");
-        let answer = self.send(Function::Login, request, body.into());
+        let answer = self.send(request, body.into());
         let text = |name: &str| answer.json()[name].as_str().expect("text").to_owned();
         locked(&self.given).push(text("refresh_token"));
         let openid = text("openid");
@@ -185,18 +179,20 @@ impl World {
         *locked(&self.wechat.given) = Some(given);
     }
 
-    /// The same bytes with `{refresh}`, `{access}` and the like filled in.
+    /// The same bytes with `{refresh_token}`, `{access_token}` and the like filled in.
     pub(super) fn render(&self, text: &[u8]) -> Vec<u8> {
         let user = self.user();
         let now = self.clock.now().to_string();
-        let names: [(&[u8], &str); 7] = [
-            (b"{refresh}", &user.refresh),
-            (b"{access}", &user.access),
+        let push_signature = push::signature(&mut [push::TOKEN, &now, "1"]);
+        let names: [(&[u8], &str); 8] = [
+            (b"{refresh_token}", &user.refresh),
+            (b"{access_token}", &user.access),
             (b"{device}", &user.device),
             (b"{openid}", &user.openid),
             (b"{phone}", &user.phone),
             (b"{profile}", &user.profile),
             (b"{now}", &now),
+            (b"{push_signature}", &push_signature),
         ];
         let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
         while let Some(at) = rest.iter().position(|byte| *byte == b'{') {
@@ -226,8 +222,29 @@ impl World {
         self.runtime.block_on(work).unwrap_or_else(|_| panic!("a hang"))
     }
 
-    /// The answer of a function.
-    pub(super) fn send(&self, function: Function, request: Builder, body: Vec<u8>) -> Response {
+    /// The function that the path leads to; the first where there is none, as the gateway lets no such request through.
+    pub(super) fn function(&self, path: &str) -> &Function {
+        self.functions.iter().find(|function| function.serves(path)).unwrap_or(&self.functions[0])
+    }
+
+    /// The name of the function that serves each route of the contract.
+    ///
+    /// # Panics
+    ///
+    /// Where none does: the world lacks a function.
+    #[must_use]
+    pub fn serving() -> Vec<&'static str> {
+        let functions = Self::new().functions;
+        let serving = |operation: Operation| {
+            let function = functions.iter().find(|function| function.serves(operation.route.path));
+            function.unwrap_or_else(|| panic!("the world has no function for {}", operation.route.path)).name
+        };
+        local::mounts::operations().into_iter().map(serving).collect()
+    }
+
+    /// The answer of the function that the path of the request leads to.
+    pub(super) fn send(&self, request: Builder, body: Vec<u8>) -> Response {
+        let router = self.function(request.uri_ref().map_or("", Uri::path)).router.clone();
         let _entered = self.runtime.enter();
         let request = request
             .extension(Host(HOST.to_owned()))
@@ -237,7 +254,6 @@ impl World {
             .body(Body::from(body))
             .expect("a request");
         self.wait(async {
-            let router = self.routers[function as usize].clone();
             let (parts, body) = router.oneshot(request).await.unwrap_or_else(|never| match never {}).into_parts();
             let code = parts.extensions.get::<Problem>().map(Problem::code);
             let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body").into();
@@ -246,8 +262,8 @@ impl World {
     }
 
     /// The answer of a function to an event.
-    pub(super) fn call(&self, function: Function, event: Value) -> Result<Value, shared::lambda::Error> {
-        self.wait(shared::lambda::call(&self.routers[function as usize], event, "request-1"))
+    pub(super) fn call(&self, function: &Function, event: Value) -> Result<Value, shared::lambda::Error> {
+        self.wait(shared::lambda::call(&function.router, event, "request-1"))
     }
 
     /// What all answers have in common, and its name. A 5xx is right only if it is among the excused.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use serde_json::{Value, json};
 use shared::{
     authenticator::Authenticator,
@@ -20,7 +19,7 @@ use shared::{
 };
 use tokio::sync::OnceCell;
 
-use super::{APP_SECRET, wechat::Wechat};
+use super::{APP_SECRET, Function, wechat::Wechat};
 use crate::{
     APPID, ManualClock, login_deps, secrets, seeded::SeededEntropy, suites::fuzz::push, table::memory::MemoryTable,
 };
@@ -106,8 +105,7 @@ impl Parts<'_> {
         authorizer::Deps { authenticator: self.authenticator() }
     }
 
-    /// In the order of [`Function`](super::Function).
-    pub(super) async fn routers(&self) -> [Router; 7] {
+    pub(super) async fn functions(&self) -> Vec<Function> {
         let (table, clock) = (Arc::new(self.table.clone()), Arc::new(self.clock.clone()));
         let entropy = Arc::new(SeededEntropy::new(0));
         let (authenticator, access_tokens) = (self.authenticator(), Self::access_tokens());
@@ -150,15 +148,15 @@ impl Parts<'_> {
             clock,
             entropy,
         };
-        let routers = [
-            login::router(login),
-            refresh::router(refresh),
-            phone::router(phone),
-            userinfo::router(userinfo),
-            session::router(session),
-            ::push::router(push),
-            keys::router(keys),
-        ];
-        routers.map(|router| stack(router, self.log.clone()))
+        let function = |name, routes, router| Function { name, routes, router: stack(router, self.log.clone()) };
+        vec![
+            function("login", login::ROUTES, login::router(login)),
+            function("refresh", refresh::ROUTES, refresh::router(refresh)),
+            function("phone", phone::ROUTES, phone::router(phone)),
+            function("userinfo", userinfo::ROUTES, userinfo::router(userinfo)),
+            function("session", session::ROUTES, session::router(session)),
+            function("push", ::push::ROUTES, ::push::router(push)),
+            function("keys", keys::ROUTES, keys::router(keys)),
+        ]
     }
 }
