@@ -8,7 +8,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use serde_json::{Value, json};
-use shared::lambda;
+use shared::{http::stack, lambda};
 use tests::{Laptop, event};
 
 const FLOOD: &str = "198.51.100.7";
@@ -20,7 +20,8 @@ const MOST: u64 = 100;
 
 /// The login function in a process of its own.
 async fn process(laptop: &Laptop) -> Router {
-    login::router(login::Deps::from_env(laptop.world.env.clone()).await.unwrap())
+    let env = &laptop.world.env;
+    stack(login::router(login::Deps::from_env(env.clone()).await.unwrap()), env.log())
 }
 
 /// What the function answers.
