@@ -23,7 +23,7 @@ async fn process(laptop: &Laptop) -> Router {
     login::router(login::Deps::from_env(laptop.world.env.clone()).await.unwrap())
 }
 
-/// What the function answers.
+/// Status and body of the function's response.
 struct Response {
     status: u64,
     body: Value,
