@@ -16,7 +16,6 @@ fn given(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The address of the deployment.
 fn url() -> String {
     let url = given("WXAUTH_URL").expect("WXAUTH_URL should be the address of a deployment");
     url.trim_end_matches('/').to_owned()

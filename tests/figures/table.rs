@@ -26,13 +26,11 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// An empty table.
     pub(crate) fn begin(size: Size) -> Self {
         println!("{HEAD}");
         Self { size, commit: commit().unwrap_or_default(), rows: Vec::new() }
     }
 
-    /// Adds lines.
     pub(crate) fn add(&mut self, rows: Vec<Row>) {
         for row in &rows {
             println!("{row}");

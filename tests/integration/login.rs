@@ -91,7 +91,7 @@ async fn a_login_is_not_repeated_after_two_minutes_or_after_its_session_has_move
 }
 
 #[tokio::test]
-async fn a_claim_left_alone_gives_no_tokens_that_are_dead_on_arrival() {
+async fn an_idempotency_record_left_alone_gives_no_tokens_that_are_dead_on_arrival() {
     let laptop = Laptop::start().await;
     let body = json!({ "code": laptop.code("alice") });
     laptop.login_with_key(KEY, &body).await.ok();
@@ -384,7 +384,7 @@ async fn the_table_holds_neither_a_key_nor_a_code_nor_a_token_in_the_clear() {
 
     let items = laptop.items().await;
 
-    assert_eq!(items.len(), 3, "user, session and claim");
+    assert_eq!(items.len(), 3, "user, session and record");
     let kept: Vec<u8> = items.values().flat_map(|item| item.values().flat_map(bytes_of)).collect();
     let raw_key = STANDARD.decode(session_key).unwrap();
     let refresh = answer.text_of("refresh_token");

@@ -41,7 +41,6 @@ async fn check(laptop: &Laptop, user: &Tokens) -> Value {
     send(request).await.ok()["wechat_session"].clone()
 }
 
-/// Two mini programs.
 async fn two_apps() -> Laptop {
     Start::default().apps(json!({ "apps": { APPID: { "secret": "one" }, OTHER: { "secret": "two" } } })).go().await
 }

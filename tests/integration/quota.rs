@@ -24,7 +24,7 @@ async fn process(laptop: &Laptop) -> Router {
     stack(login::router(login::Deps::from_env(env.clone()).await.unwrap()), env.log())
 }
 
-/// What the function answers.
+/// Status and body of the function's response.
 struct Response {
     status: u64,
     body: Value,

@@ -23,7 +23,6 @@ impl Scan {
         answer.items.unwrap_or_default()
     }
 
-    /// Deletes everything.
     pub(crate) async fn clear(&self) {
         for mut item in self.all().await {
             item.retain(|name, _| name == "pk" || name == "sk");

@@ -75,14 +75,13 @@ fn sorted(mut user: User) -> User {
 }
 
 impl Operation {
-    /// Does it.
     pub(crate) async fn on(&self, table: &dyn Table) -> Outcome {
         let done = |result| Outcome::of(result, |()| Outcome::Done);
         match self {
             Self::Record(login) => Outcome::of(table.record_login(login).await, Outcome::UserStatus),
             Self::RememberUnionid(user, unionid) => done(table.remember_unionid(user, unionid).await),
             Self::User(user) => Outcome::of(table.read_user(user).await, |user| Outcome::User(user.map(sorted))),
-            Self::Take(user, claim, now) => match table.take_session_keys(user, claim.as_ref(), *now).await {
+            Self::Take(user, record, now) => match table.take_session_keys(user, record.as_ref(), *now).await {
                 Ok(keys) => Outcome::Keys(keys),
                 Err(TakeError::RateLimited { retry_after }) => Outcome::RateLimited(retry_after),
                 Err(TakeError::NoUser) => Outcome::NoUser,
@@ -102,7 +101,7 @@ impl Operation {
             Self::Unblock(user, now) => Outcome::of(table.unblock_user(user, *now).await, Outcome::Is),
             Self::EraseUser(user, now) => done(table.erase_user(user, *now).await),
             Self::EraseIdempotencyRecord(code) => done(table.erase_idempotency_record(code).await),
-            Self::Put(claim) => done(table.put_idempotency_record(claim).await),
+            Self::Put(record) => done(table.put_idempotency_record(record).await),
             Self::Get(code) => Outcome::of(table.get_idempotency_record(code).await, Outcome::IdempotencyRecord),
             Self::Stored(appid) => Outcome::of(table.stored(appid).await, Outcome::Token),
             Self::Lease(appid, holder, now) => {
@@ -229,8 +228,8 @@ impl Maker {
             4 => Operation::RememberUnionid(self.user(), UnionId::parse("u3").unwrap()),
             5 => Operation::User(self.user()),
             6..10 => {
-                let claim = self.random.one_in(2).then(|| self.code());
-                Operation::Take(self.user(), claim, self.now())
+                let record = self.random.one_in(2).then(|| self.code());
+                Operation::Take(self.user(), record, self.now())
             }
             10..14 => {
                 let (user, device) = (self.user(), self.device());

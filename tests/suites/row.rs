@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How much is done.
+/// How large the suites run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// Minutes on two cores.
@@ -12,7 +12,7 @@ pub enum Size {
 }
 
 impl Size {
-    /// One of two sizes.
+    /// The value for this size.
     pub fn of<T>(self, short: T, long: T) -> T {
         match self {
             Self::Short => short,
@@ -21,7 +21,7 @@ impl Size {
     }
 }
 
-/// So many reasons are told.
+/// At most so many reasons are printed.
 const REASONS: usize = 20;
 
 /// What a figure depends on.

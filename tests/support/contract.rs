@@ -202,7 +202,6 @@ pub fn body(request: &Value) -> String {
     }
 }
 
-/// The headers of a request.
 pub fn headers(request: &Value) -> impl Iterator<Item = (&str, &str)> {
     let headers = request["headers"].as_object().into_iter().flatten();
     headers.map(|(name, value)| (name.as_str(), value.as_str().expect("text")))

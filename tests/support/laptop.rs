@@ -57,7 +57,6 @@ impl Start {
         self
     }
 
-    /// Begins at this time.
     #[must_use]
     pub fn at(mut self, begin: Secs) -> Self {
         self.begin = Some(begin);

@@ -63,7 +63,7 @@ pub fn start(manager: &SecretsManager) -> Start {
         .var("AWS_ENDPOINT_URL_SECRETS_MANAGER", &manager.url)
 }
 
-/// The same, started.
+/// A started laptop with the settings above.
 pub async fn laptop(manager: &SecretsManager) -> Laptop {
     start(manager).go().await
 }

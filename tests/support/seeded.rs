@@ -40,7 +40,6 @@ impl Seeded {
     }
 }
 
-/// Randomness for the functions.
 #[derive(Debug)]
 pub struct SeededEntropy(Mutex<Seeded>);
 

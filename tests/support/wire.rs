@@ -37,7 +37,7 @@ pub struct Waiting {
     done: oneshot::Receiver<()>,
 }
 
-/// What becomes of a request.
+/// What happens to a request that waits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Word {
     Pass,

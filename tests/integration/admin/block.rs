@@ -1,6 +1,12 @@
 //! Blocks, and logins at the same time.
 
-use super::*;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+use tests::{APPID, BEGIN, KEY, Laptop, Tokens, wire};
+
+use super::{ask, is_over, of_kind};
 
 #[tokio::test]
 async fn who_was_never_here_can_be_blocked() {
@@ -60,7 +66,7 @@ async fn a_block_ends_every_session_and_refuses_every_login() {
 }
 
 #[tokio::test]
-async fn a_refused_login_leaves_no_claim() {
+async fn a_refused_login_leaves_no_idempotency_record() {
     let laptop = Laptop::start().await;
     let alice = laptop.login("alice").await;
     ask(&laptop, "block", &alice).await;

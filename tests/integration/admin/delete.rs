@@ -1,6 +1,9 @@
 //! The deletion of a user.
 
-use super::*;
+use serde_json::json;
+use tests::{KEY, Laptop, Tokens, wire};
+
+use super::{ask, attempt, is_over, of_kind, redeem};
 
 /// The login has written its user and not yet its session when the deletion comes.
 #[tokio::test]
@@ -51,7 +54,7 @@ async fn delete_leaves_nothing_of_the_user() {
 
 /// The idempotency record of a login has the openid, sealed. It stays in the table until DynamoDB's TTL deletes it.
 #[tokio::test]
-async fn delete_finds_the_claims_of_logins_whose_session_is_over() {
+async fn delete_finds_the_idempotency_records_of_logins_whose_session_is_over() {
     for over in ["same device", "ended", "refused"] {
         let laptop = Laptop::start().await;
         let alice = laptop.login("alice").await;

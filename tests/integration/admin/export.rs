@@ -4,8 +4,10 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
+use serde_json::json;
+use tests::{APPID, BEGIN, KEY, Laptop, Start, Tokens};
 
-use super::*;
+use super::{ask, attempt, redeem};
 
 #[tokio::test]
 async fn export_shows_all_that_is_stored() {
@@ -55,7 +57,7 @@ async fn neither_export_nor_read_holds_a_key_a_family_a_token_or_a_number() {
     let bytes = laptop.items().await.into_values().flatten().filter(|(name, _)| name != "device");
     let mut secrets: Vec<Vec<u8>> =
         bytes.filter_map(|(_, value)| value.as_b().ok().map(|blob| blob.as_ref().to_vec())).collect();
-    assert!(secrets.len() >= 6, "keys, families and claims are in the table: {}", secrets.len());
+    assert!(secrets.len() >= 6, "keys, families and records are in the table: {}", secrets.len());
     secrets.push(STANDARD.decode(session_key).unwrap());
     let mut spellings = vec![
         session_key.to_owned(),

@@ -5,10 +5,7 @@ mod delete;
 mod export;
 mod read;
 
-use std::time::Duration;
-
 use admin::Deps;
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use tests::{APPID, BEGIN, Item, KEY, Laptop, Response, Start, Tokens, wire};
 

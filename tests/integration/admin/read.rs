@@ -1,6 +1,9 @@
 //! What the owner is told about a user.
 
-use super::*;
+use serde_json::json;
+use tests::{APPID, BEGIN, Laptop, Tokens};
+
+use super::ask;
 
 #[tokio::test]
 async fn read_tells_who_the_user_is_and_where_they_are_logged_in() {

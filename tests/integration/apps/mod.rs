@@ -4,13 +4,9 @@ mod model;
 mod platform_token;
 mod secret;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::future::join_all;
-use http::{HeaderMap, StatusCode};
-use local::World;
+use http::StatusCode;
 use serde_json::{Value, json};
-use tests::{APPID, BEGIN, Folder, Items, KEY, Laptop, Response, Start, Tokens, jwt_claims, send};
-use tokio::sync::Notify;
+use tests::{APPID, Laptop, Response, Start, Tokens, jwt_claims};
 
 const ONE: &str = "wx0000000000000001";
 const TWO: &str = "wx0000000000000002";

@@ -6,7 +6,12 @@ use std::{
     fmt::Write as _,
 };
 
-use super::*;
+use aws_sdk_dynamodb::types::AttributeValue;
+use http::StatusCode;
+use serde_json::{Value, json};
+use tests::{BEGIN, Items, KEY, Laptop, Response, jwt_claims, send};
+
+use super::{ONE, TWO, same_openid, two_apps};
 
 /// Random numbers that are the same in each run of a seed.
 struct Dice(u64);
@@ -99,7 +104,7 @@ struct Model {
     users: Vec<User>,
     before: Items,
     /// Who made each idempotency record.
-    claims: HashMap<String, usize>,
+    records: HashMap<String, usize>,
     /// What was done, for the message of a failure.
     story: String,
     done: BTreeMap<&'static str, usize>,
@@ -144,13 +149,13 @@ impl Model {
             });
         }
         assert_eq!(users[0].openid, users[2].openid);
-        let (dice, before, claims) = (Dice(seed), Items::new(), HashMap::new());
-        Self { laptop, dice, now: BEGIN, users, before, claims, story: String::new(), done: BTreeMap::new() }
+        let (dice, before, records) = (Dice(seed), Items::new(), HashMap::new());
+        Self { laptop, dice, now: BEGIN, users, before, records, story: String::new(), done: BTreeMap::new() }
     }
 
     /// Whose an item is; nobody's if it is a platform token.
     fn owner(&self, pk: &str) -> Option<usize> {
-        self.claims.get(pk).copied().or_else(|| self.users.iter().position(|user| user.partition() == pk))
+        self.records.get(pk).copied().or_else(|| self.users.iter().position(|user| user.partition() == pk))
     }
 
     /// What a request of `who` has answered and done: nothing of anybody else is in it.
@@ -165,7 +170,7 @@ impl Model {
         let after = self.laptop.items().await;
         for (pk, sk) in after.keys().filter(|key| !self.before.contains_key(*key)) {
             if sk == "code" {
-                self.claims.insert(pk.clone(), who);
+                self.records.insert(pk.clone(), who);
             }
         }
         let keys: HashSet<_> = self.before.keys().chain(after.keys()).collect();

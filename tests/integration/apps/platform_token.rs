@@ -5,7 +5,14 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::*;
+use futures_util::future::join_all;
+use http::HeaderMap;
+use local::World;
+use serde_json::json;
+use tests::{APPID, Folder, Laptop, Response, Start, Tokens, send};
+use tokio::sync::Notify;
+
+use super::{ONE, TWO, login, phone_by_code, two_apps};
 
 #[tokio::test]
 async fn each_app_has_its_own_and_wechat_refuses_the_others() {

@@ -1,6 +1,10 @@
 //! The secrets of mini programs change while the functions run.
 
-use super::*;
+use http::StatusCode;
+use serde_json::{Value, json};
+use tests::{APPID, Folder, Laptop, Response, Start};
+
+use super::{ONE, TWO, both, code, login, phone_by_code};
 
 /// A laptop whose mini programs lie in a file that a test may change.
 async fn with_file(apps: &Value) -> (Laptop, Folder) {

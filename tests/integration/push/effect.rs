@@ -1,6 +1,10 @@
 //! What a push deletes.
 
-use super::*;
+use local::template;
+use serde_json::{Value, json};
+use tests::{APPID, Items, Laptop, Response, Tokens, wire};
+
+use super::{CANCELLATION, REVOKE, event, login, plain, pushed, send_push, takes};
 
 /// The items in `after` that are not in `before`.
 fn beyond(before: &Items, after: &Items) -> Items {
@@ -76,9 +80,9 @@ async fn a_phone_number_taken_back_is_forgotten_and_nothing_else() {
         takes(&laptop, &pushed(&laptop, wanted)).await;
 
         let gone = beyond(&laptop.items().await, &before);
-        let mut claim = beyond(&without, &with);
-        claim.retain(|_, item| item.contains_key("sealed"));
-        assert_eq!(gone, claim, "RevokeInfo {info}");
+        let mut record = beyond(&without, &with);
+        record.retain(|_, item| item.contains_key("sealed"));
+        assert_eq!(gone, record, "RevokeInfo {info}");
         phone(&laptop, &alice, &of_alice).await.is_problem(409, "phone_code_invalid", "relogin_then_retap");
         phone(&laptop, &bob, &of_bob).await.ok();
         laptop.refresh(&alice.refresh).await.ok();

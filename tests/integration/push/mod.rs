@@ -6,9 +6,8 @@ mod signature;
 mod vectors;
 
 use http::{Method, StatusCode};
-use local::template;
 use serde_json::{Value, json};
-use tests::{APPID, BEGIN, Items, KEY, Laptop, Response, Start, Tokens, send, wire};
+use tests::{APPID, KEY, Laptop, Response, Start, Tokens, send};
 
 const OTHER: &str = "wx0000000000000002";
 

@@ -1,6 +1,9 @@
 //! Several mini programs that WeChat pushes to at the same address.
 
-use super::*;
+use serde_json::json;
+use tests::APPID;
+
+use super::{AES_KEY, CANCELLATION, OTHER, app, event, laptop_of, login, plain, pushed, refuses, takes};
 
 /// Whose session a cancellation ends, where two apps with the same token have a user of the same openid each.
 async fn cancelled(keys: [Option<&str>; 2], concerned: &str, format: &str) -> Vec<&'static str> {

@@ -1,6 +1,12 @@
 //! Which messages are taken for WeChat's: signatures, modes and formats.
 
-use super::*;
+use http::StatusCode;
+use serde_json::json;
+use tests::{APPID, BEGIN, Items, Start};
+
+use super::{
+    AES_KEY, CANCELLATION, OTHER, OTHER_AES_KEY, app, event, laptop_of, login, plain, pushed, refuses, send_push, takes,
+};
 
 #[tokio::test]
 async fn wechat_hears_its_echostr_when_the_address_is_entered() {

@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::*;
+use http::StatusCode;
+use serde_json::{Value, json};
+use tests::{Items, Laptop, Response, Start, send};
+
+use super::{CANCELLATION, app};
 
 /// Sends a vector as WeChat would.
 async fn send_vector(laptop: &Laptop, vector: &Value) -> Response {

@@ -1,8 +1,13 @@
 //! What WeChat says of a session key, by `GET /v1/session?wechat=check`.
 
-use shared::http::stack;
+use std::sync::{Arc, Mutex};
 
-use super::*;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+use shared::http::{record::Log, stack};
+use tests::{Laptop, event, send};
+
+use super::is_empty_204;
 
 /// Lets WeChat replace its platform token, as a leak would make the owner do. It takes thirty seconds between two.
 async fn replace_platform_token(laptop: &Laptop) {

@@ -1,6 +1,13 @@
 //! `DELETE /v1/user`.
 
-use super::*;
+use aws_sdk_dynamodb::types::AttributeValue;
+use http::StatusCode;
+use serde_json::json;
+use tests::{BEGIN, Item, Items, KEY, Laptop, Tokens};
+
+use super::{
+    is_empty_204, is_logged_in, is_logged_out, login_with_record, of_user, partition, records, refreshed, tapped,
+};
 
 /// Alice with two devices, idempotency records of both logins and a unionid; she has not tried to decrypt anything.
 async fn settled(laptop: &Laptop) -> [Tokens; 2] {
@@ -17,7 +24,7 @@ async fn everything_that_is_stored_about_the_user_is_gone() {
     laptop.post_as(&bob.access, "/v1/phone", &tapped(&laptop, "bob").1).await.ok();
     let before = laptop.items().await;
     let [phone, tablet] = settled(&laptop).await;
-    assert_eq!(laptop.items().await.len(), before.len() + 5, "user, two sessions, two claims");
+    assert_eq!(laptop.items().await.len(), before.len() + 5, "user, two sessions, two records");
 
     is_empty_204(&laptop.delete(&tablet.access, "/v1/user").await);
 
@@ -30,7 +37,7 @@ async fn everything_that_is_stored_about_the_user_is_gone() {
 }
 
 #[tokio::test]
-async fn claims_of_phone_codes_are_gone_and_the_bare_count_stays() {
+async fn records_of_phone_codes_are_gone_and_the_bare_count_stays() {
     let laptop = Laptop::start().await;
     let [phone, _tablet] = settled(&laptop).await;
     let codes = [tapped(&laptop, "alice").1, tapped(&laptop, "alice").1];
@@ -144,7 +151,7 @@ async fn a_login_repeated_after_the_deletion_gives_nobody_back() {
 }
 
 #[tokio::test]
-async fn the_claim_of_a_login_that_was_repeated_is_gone() {
+async fn the_idempotency_record_of_a_login_that_was_repeated_is_gone() {
     let laptop = Laptop::start().await;
     let body = json!({ "code": laptop.code("alice") });
     login_with_record(&laptop, body.clone()).await;
@@ -156,7 +163,7 @@ async fn the_claim_of_a_login_that_was_repeated_is_gone() {
 }
 
 #[tokio::test]
-async fn the_claim_of_a_login_that_another_on_the_same_device_replaced_is_gone() {
+async fn the_idempotency_record_of_a_login_that_another_on_the_same_device_replaced_is_gone() {
     let laptop = Laptop::start().await;
     let first = login_with_record(&laptop, json!({ "code": laptop.code("alice") })).await;
     laptop.clock.advance(1);
@@ -169,7 +176,7 @@ async fn the_claim_of_a_login_that_another_on_the_same_device_replaced_is_gone()
 }
 
 #[tokio::test]
-async fn the_claim_of_a_login_that_was_logged_out_is_gone() {
+async fn the_idempotency_record_of_a_login_that_was_logged_out_is_gone() {
     let laptop = Laptop::start().await;
     let out = login_with_record(&laptop, json!({ "code": laptop.code("alice") })).await;
     is_empty_204(&laptop.delete(&out.access, "/v1/session").await);

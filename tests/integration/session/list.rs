@@ -1,6 +1,9 @@
 //! `GET` and `DELETE /v1/sessions`.
 
-use super::*;
+use serde_json::json;
+use tests::{BEGIN, Laptop, Tokens};
+
+use super::{IDLE, is_empty_204, is_logged_in, is_logged_out, login_again, partition, refreshed};
 
 #[tokio::test]
 async fn each_device_is_listed_with_the_last_used_first() {

@@ -1,6 +1,10 @@
 //! `DELETE /v1/session`.
 
-use super::*;
+use http::StatusCode;
+use serde_json::json;
+use tests::{KEY, Laptop};
+
+use super::{is_empty_204, is_logged_in, is_logged_out, login_again, login_with_record, refreshed};
 
 #[tokio::test]
 async fn a_logout_is_seen_at_once_by_every_route_and_only_on_this_device() {

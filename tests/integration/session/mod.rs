@@ -6,14 +6,9 @@ mod list;
 mod log_out;
 mod read;
 
-use std::sync::{Arc, Mutex};
-
 use authorizer::Deps;
-use aws_sdk_dynamodb::types::AttributeValue;
-use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared::http::record::Log;
-use tests::{APPID, BEGIN, Item, Items, KEY, Laptop, Response, Start, Tokens, authorizer_event, contract, event, send};
+use tests::{APPID, Items, KEY, Laptop, Response, Tokens, authorizer_event, contract};
 
 const IDLE: u64 = 604_800;
 const ABSOLUTE: u64 = 2_592_000;
@@ -48,7 +43,6 @@ fn is_empty_204(answer: &Response) {
     assert!(answer.header("x-request-id").is_some());
 }
 
-/// The partition of a user.
 fn partition(user: &Tokens) -> String {
     format!("{APPID}#{}", user.openid)
 }

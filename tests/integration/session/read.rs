@@ -1,6 +1,10 @@
 //! What `GET /v1/session` tells, and whom.
 
-use super::*;
+use http::{Method, StatusCode};
+use serde_json::json;
+use tests::{APPID, BEGIN, Laptop, Start, contract, send};
+
+use super::{ABSOLUTE, IDLE, is_accepted, is_empty_204, is_logged_out, of_user};
 
 #[tokio::test]
 async fn a_session_is_these_fields_and_no_more() {

@@ -27,10 +27,9 @@ use crate::{APPID, BEGIN};
 
 const ISSUER: &str = "https://api.example.com";
 
-/// What came of it.
+/// The result of the forgeries.
 #[derive(Debug, Default)]
 pub struct Gains {
-    /// How many forgeries were tried.
     pub forgeries: u64,
     /// What those were that were accepted.
     pub accepted: Vec<String>,

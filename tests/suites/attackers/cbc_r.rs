@@ -21,7 +21,7 @@ use crate::{APPID, seeded::Seeded};
 const BLOCK: usize = 16;
 type Block = [u8; BLOCK];
 
-/// What a button gives.
+/// The encrypted data that a button of WeChat gives.
 #[derive(Clone, Debug)]
 pub struct Data {
     iv: Block,

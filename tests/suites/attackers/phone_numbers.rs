@@ -18,7 +18,7 @@ use crate::{APPID, Laptop, Response, Tokens, seeded::Seeded, send};
 const USER: &str = "mallory";
 const HOUR: Secs = 3_600;
 
-/// What came of it.
+/// The result of the attempts.
 #[derive(Debug, Default)]
 pub struct Gains {
     /// Numbers that the endpoint answered, and blocks of a forged answer that were found: 0 unless it tells something.

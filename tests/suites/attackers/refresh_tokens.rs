@@ -59,7 +59,6 @@ pub struct Gains {
     pub calls: u64,
     /// How many were taken for genuine.
     pub accepted: u64,
-    /// The different answers.
     pub answers: HashSet<String>,
 }
 

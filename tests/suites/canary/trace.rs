@@ -36,13 +36,10 @@ const CREDENTIAL: &str = "MARKERawscredential";
 /// What was searched, and what was found.
 #[derive(Debug, Default)]
 pub struct Searched {
-    /// Kinds of secrets.
     pub kinds: usize,
     /// Ways in which each may be written down.
     pub spellings: usize,
-    /// Lines.
     pub lines: usize,
-    /// Bytes.
     pub bytes: usize,
     /// The binary, the kind and the spelling of each secret that was found.
     pub found: Vec<String>,
@@ -234,7 +231,7 @@ impl<'a> Traced<'a> {
         assert_eq!(Function::start(without_a_table).await.invoke(&event).await["statusCode"], 503);
     }
 
-    /// What ends the start.
+    /// Configurations with which a function does not start.
     fn wrong_configurations(&self) {
         let files = [
             ("WXAUTH_APPS", format!(r#"{{"apps":{{"{APPID}":"{SECRET}"}}}}"#)),

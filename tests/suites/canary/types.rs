@@ -15,7 +15,6 @@ use shared::{
 /// A type that holds a secret, and whether it implements what could show it.
 #[derive(Clone, Copy, Debug)]
 pub struct Holder {
-    /// Its path.
     pub name: &'static str,
     /// `Display`.
     pub is_shown: bool,

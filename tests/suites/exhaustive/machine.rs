@@ -25,10 +25,9 @@ const NOW: Secs = 1_000_000;
 /// Warm processes may differ on which key of the ring is the current one.
 const KEYS: [u32; 2] = [1, 2];
 
-/// What can happen.
+/// A step of the machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Action {
-    /// The device logs in.
     LogIn,
     /// The device forgets its token, and tells the server.
     LogOut,
@@ -42,9 +41,7 @@ pub(super) enum Action {
     Write(Sent, u32),
     /// A family that was found reused is ended.
     End(Sent),
-    /// An answer arrives.
     Response(Sent),
-    /// A logout arrives.
     LoggedOut(Sent),
     /// A minute goes by.
     Wait,

@@ -45,7 +45,7 @@ pub struct Setup {
     pub logins: u8,
     /// How often a session is rotated.
     pub generations: u32,
-    /// The times that decide.
+    /// The times that decide what a refresh does.
     pub policy: RefreshPolicy,
     /// The condition, which may lack a clause.
     pub table: MemoryTable,
@@ -69,7 +69,7 @@ impl Setup {
     }
 }
 
-/// What came of an exploration.
+/// The result of an exploration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explored {
     /// How many different states there are.

@@ -15,7 +15,6 @@ pub(super) struct Token {
     pub(super) key: u32,
 }
 
-/// The session item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Item {
     /// Its present token.
@@ -41,7 +40,7 @@ pub(super) struct Holder {
     pub(super) asking: Option<u64>,
 }
 
-/// What is under way.
+/// A message that is on its way, or a step of the server that was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Message {
     /// A refresh, to the server.
@@ -67,17 +66,14 @@ pub(super) struct Sent {
 /// A rule that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Broken {
-    /// A token has two successors.
     TwoSuccessors,
     /// A refresh succeeded after the end of its session.
     AfterTheEnd,
     /// A token that was rotated away was good for longer than it may be.
     PastTheGrace,
-    /// An honest device was refused.
     HonestRefused,
 }
 
-/// A state of the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
     pub(super) item: Option<Item>,

@@ -3,7 +3,7 @@
 use super::{INPUTS, TARGETS, Tally};
 use crate::suites::row::{Row, Size};
 
-/// For each target.
+/// Inputs of each target, short and long.
 const MOST: (u64, u64) = (1_000_000, 50_000_000);
 
 /// Findings of the code; a good input may take too long on a busy machine.

@@ -46,7 +46,7 @@ pub type Outcome = (&'static str, &'static str);
 pub struct Target {
     /// Its name, and that of the folder of its seeds.
     pub name: &'static str,
-    /// What it takes.
+    /// What the inputs are, in the plural.
     pub what: &'static str,
     /// Takes an input, and panics where it finds something.
     pub take: fn(&World, &[u8]) -> Outcome,
@@ -71,7 +71,7 @@ pub const GATEWAY: Target =
 /// Pushes whose signature is right.
 pub const PUSH: Target = Target { name: "push", what: "pushes", take: push::take, seed: None };
 
-/// All of them.
+/// All targets.
 pub const TARGETS: [Target; 6] = [REFRESH_TOKEN, REQUEST, WECHAT_ANSWER, OPEN_DATA, GATEWAY, PUSH];
 
 /// So many inputs meet the same world: users may make 30 attempts an hour, and what one input does the next may see.
@@ -80,7 +80,7 @@ pub const INPUTS: u64 = 100;
 /// An input that takes longer is a finding.
 const SLOW: Duration = Duration::from_millis(100);
 
-/// How such a finding begins.
+/// The text of a finding of a slow input begins with this.
 const TOOK: &str = "it took ";
 
 impl Target {
@@ -205,14 +205,13 @@ fn words(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic without words").to_owned()
 }
 
-/// What came of many inputs.
+/// The outcomes of many inputs.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// How many there were.
     pub inputs: u64,
     /// How often each outcome was seen.
     pub outcomes: BTreeMap<Outcome, u64>,
-    /// What should not be.
+    /// Inputs that panic, are answered as they must not be, or take too long.
     pub findings: Vec<Finding>,
 }
 
@@ -229,13 +228,11 @@ impl AddAssign for Tally {
 /// An input that panics, is answered as it must not be, or takes too long.
 #[derive(Clone)]
 pub struct Finding {
-    /// What took it.
+    /// The name of the target.
     pub target: &'static str,
     /// The number that it was made from.
     pub number: u64,
-    /// What was found.
     pub what: String,
-    /// The input.
     pub input: Vec<u8>,
 }
 

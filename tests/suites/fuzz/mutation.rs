@@ -7,7 +7,6 @@ use crate::seeded::Seeded;
 /// Longer than any body that is read.
 const LONG: usize = 20_000;
 
-/// Makes inputs from seeds.
 pub(super) struct Mutator {
     seeds: Vec<Vec<u8>>,
     /// The number that the random changes of each seed begin with. It depends on the seed alone, so that one more seed
@@ -62,7 +61,6 @@ impl Mutator {
         &self.words[random.index(self.words.len())]
     }
 
-    /// Changes some bytes.
     fn bytes(&self, random: &mut Seeded, input: &mut Vec<u8>) {
         let at = random.index(input.len() + 1);
         let to = (at + 1 + random.index(16)).min(input.len());

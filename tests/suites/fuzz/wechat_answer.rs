@@ -49,7 +49,7 @@ pub(super) fn take(world: &World, input: &[u8]) -> Outcome {
     outcome
 }
 
-/// The reader by itself.
+/// Reads the answer without a function around the reader.
 fn read(api: Api, body: &[u8]) -> Result<(), WechatError> {
     match api {
         Api::Code2Session => response::code_exchange(body).map(drop),

@@ -114,7 +114,6 @@ pub struct World {
 }
 
 impl World {
-    /// A process of its own.
     pub(super) fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime");

@@ -15,7 +15,6 @@ use crate::{Laptop, Response, jwt_claims, seeded::Seeded};
 /// An access token is not used longer than this: a history is about sessions.
 const FRESH: Secs = 800;
 
-/// An access token.
 #[derive(Clone)]
 struct Access {
     text: String,
@@ -143,7 +142,6 @@ impl<'a> Client<'a> {
         self.told(Told::Done);
     }
 
-    /// Does something.
     pub(super) async fn act(&mut self) {
         match (self.random.below(20), self.access()) {
             (0..2, _) => self.log_in().await,

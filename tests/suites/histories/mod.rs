@@ -83,7 +83,7 @@ impl History {
         Ok(tester)
     }
 
-    /// What a call came to.
+    /// The response to a call, if it arrived.
     fn told(&self, call: usize, by: Thread) -> Option<Told> {
         self.0[call..].iter().find_map(|event| match event {
             Event::Return(thread, told) if *thread == by => Some(*told),
@@ -92,18 +92,15 @@ impl History {
     }
 }
 
-/// What came of many histories.
+/// The result of many histories.
 #[derive(Clone, Debug, Default)]
 pub struct Judged {
-    /// How many there were.
     pub histories: u64,
-    /// How many operations they had.
     pub operations: u64,
     /// Those that no order explains: none.
     pub unexplained: Vec<History>,
 }
 
-/// The processes.
 pub struct Processes {
     all: Vec<Laptop>,
     random: Mutex<Seeded>,

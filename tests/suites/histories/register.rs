@@ -13,17 +13,9 @@ pub type Seen = usize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// `POST /v1/login`.
-    LogIn {
-        /// The time.
-        at: Secs,
-    },
+    LogIn { at: Secs },
     /// `POST /v1/refresh`.
-    Refresh {
-        /// With this token.
-        token: Seen,
-        /// The time.
-        at: Secs,
-    },
+    Refresh { token: Seen, at: Secs },
     /// The end of a family that was found reused: it is seen by its effect only.
     End {
         /// A token of the family.
@@ -44,13 +36,12 @@ pub enum Operation {
 /// What a client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// A refresh token.
     Token(Seen),
     /// `login_required`.
     Gone,
     /// `token_reused`.
     Reused,
-    /// As asked.
+    /// The request was done; there is nothing to return.
     Done,
     /// When the session ends; none if there is none.
     Session(Option<Secs>),

@@ -7,7 +7,7 @@ use refresh::flow::RefreshError;
 
 use super::{
     Habit, Thief, World,
-    server::{Answer, Ask, Held},
+    server::{Ask, Held, Response},
 };
 
 /// How long the shipped client waits for an answer to a refresh, and to a login.
@@ -17,7 +17,7 @@ const LOGIN_PATIENCE: u64 = 15_000;
 const MINUTE: u64 = 60_000;
 
 /// A mailbox for the answer to a request.
-type Slot = Arc<Mutex<Option<Answer>>>;
+type Slot = Arc<Mutex<Option<Response>>>;
 
 /// What a device keeps in its storage.
 #[derive(Clone, Default)]
@@ -38,7 +38,7 @@ impl Storage {
 }
 
 /// Sends a request over the network, and waits so long for an answer.
-async fn ask(world: &Arc<World>, ask: &Ask, patience: u64) -> Option<Answer> {
+async fn ask(world: &Arc<World>, ask: &Ask, patience: u64) -> Option<Response> {
     let slot = Slot::default();
     send(world, ask, Some(&slot));
     let taken = || slot.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -74,10 +74,10 @@ fn send(world: &Arc<World>, ask: &Ask, slot: Option<&Slot>) {
 }
 
 /// At most three tries, with a pause of 0.5 s and of 1.5 s, half more or less; `None` if none was answered.
-async fn insist(world: &Arc<World>, request: &Ask, patience: u64) -> Option<Answer> {
+async fn insist(world: &Arc<World>, request: &Ask, patience: u64) -> Option<Response> {
     for pause in [500, 1_500, 0] {
         match ask(world, request, patience).await {
-            Some(Answer::Retry) | None => {}
+            Some(Response::Retry) | None => {}
             answer => return answer,
         }
         let jitter = world.schedule.random(|random| random.below(pause + 1));
@@ -110,12 +110,12 @@ impl Device {
             let (code, key) = (format!("{}.{code:x}", self.user), format!("{key:032x}"));
             let request = Ask::Login { code, key, device: self.id.clone() };
             match insist(&self.world, &request, LOGIN_PATIENCE).await {
-                Some(Answer::Tokens(held)) => {
+                Some(Response::Tokens(held)) => {
                     self.id = held.device.clone().or(self.id.take());
                     self.storage.put(Some(held));
                     return;
                 }
-                Some(Answer::Relogin(_)) => self.world.seen().figures.logins_refused += 1,
+                Some(Response::Relogin(_)) => self.world.seen().figures.logins_refused += 1,
                 _ => {}
             }
             self.come_back().await;
@@ -138,8 +138,8 @@ impl Device {
             return;
         }
         match asked {
-            Some(Answer::Tokens(new)) => self.storage.put(Some(new)),
-            Some(Answer::Relogin(error)) => {
+            Some(Response::Tokens(new)) => self.storage.put(Some(new)),
+            Some(Response::Relogin(error)) => {
                 self.kicked(&held, error.as_ref());
                 self.log_in().await;
             }
@@ -162,8 +162,8 @@ impl Device {
             self.world.schedule.sleep(pause).await;
             let token = self.storage.held().map_or_else(|| held.refresh.clone(), |held| held.refresh);
             match insist(&self.world, &Ask::Refresh(token), PATIENCE).await {
-                Some(Answer::Tokens(new)) => self.storage.put(Some(new)),
-                Some(Answer::Relogin(error)) => return error,
+                Some(Response::Tokens(new)) => self.storage.put(Some(new)),
+                Some(Response::Relogin(error)) => return error,
                 _ => {}
             }
             None
@@ -179,8 +179,8 @@ impl Device {
     /// One request, for which a minute is waited.
     async fn refresh_patiently(&mut self, held: Held) {
         match ask(&self.world, &Ask::Refresh(held.refresh.clone()), MINUTE).await {
-            Some(Answer::Tokens(new)) => self.storage.put(Some(new)),
-            Some(Answer::Relogin(error)) => {
+            Some(Response::Tokens(new)) => self.storage.put(Some(new)),
+            Some(Response::Relogin(error)) => {
                 self.kicked(&held, error.as_ref());
                 self.log_in().await;
             }
@@ -195,7 +195,7 @@ impl Device {
             self.pause(0, 400).await;
         }
         self.storage.put(None);
-        if let Some(Answer::Done) = insist(&self.world, &Ask::LogOut(held.clone()), PATIENCE).await {
+        if let Some(Response::Done) = insist(&self.world, &Ask::LogOut(held.clone()), PATIENCE).await {
             self.world.seen().figures.logouts += 1;
             // Whoever still has a copy finds it useless, also when the device has logged in again.
             for least in [0, MINUTE, 10 * MINUTE, 30 * MINUTE, 60 * MINUTE] {
@@ -268,8 +268,8 @@ async fn steal(world: Arc<World>, storage: Storage, thief: Thief) {
     world.note(|| "the thief begins".to_owned());
     loop {
         match insist(&world, &Ask::Refresh(held.refresh.clone()), PATIENCE).await {
-            Some(Answer::Tokens(new)) => held = new,
-            Some(Answer::Relogin(_)) => return,
+            Some(Response::Tokens(new)) => held = new,
+            Some(Response::Relogin(_)) => return,
             _ => continue,
         }
         world.schedule.sleep(pace()).await;

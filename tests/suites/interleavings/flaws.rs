@@ -1,6 +1,6 @@
 //! What a server may do wrong, on purpose.
 
-/// What is wrong.
+/// A flaw of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     /// A refresh reads the session and then writes it.

@@ -54,18 +54,16 @@ pub enum Thief {
     InStep,
 }
 
-/// What a world is like.
+/// How a world is set up.
 #[derive(Clone)]
 pub struct Setup {
-    /// What happens to messages.
     pub network: Network,
     /// How clients behave.
     pub habit: Habit,
     /// Whether somebody else uses a copy of each device's token, and how.
     pub thief: Option<Thief>,
-    /// The times that decide.
+    /// The times that decide what a refresh does.
     pub policy: RefreshPolicy,
-    /// How many users.
     pub users: u64,
     /// How many devices each of them has.
     pub devices: u64,
@@ -173,9 +171,7 @@ fn play(number: u64, setup: &Setup, record: bool) -> (Figures, Vec<String>) {
 
 /// A world that breaks a rule.
 pub struct Broken {
-    /// Its seed.
     pub seed: u64,
-    /// What it is like.
     pub setup: Setup,
     /// What happened up to the first rule that was broken.
     pub history: Vec<String>,

@@ -5,7 +5,6 @@ use crate::seeded::Seeded;
 /// How often what goes wrong, in ten thousand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// A client's request is lost.
     pub requests_lost: u64,
     /// An answer to a client is lost.
     pub answers_lost: u64,

@@ -11,7 +11,6 @@ use std::{
 
 use crate::seeded::Seeded;
 
-/// A task's number.
 pub(super) type Task = u64;
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -65,7 +64,7 @@ impl Schedule {
         self.state().now
     }
 
-    /// Asks the seed.
+    /// Draws from the random numbers of the seed.
     pub(super) fn random<T>(&self, ask: impl FnOnce(&mut Seeded) -> T) -> T {
         ask(&mut self.state().random)
     }
@@ -96,7 +95,6 @@ impl Schedule {
         pending::<()>().await;
     }
 
-    /// Waits so many milliseconds.
     pub(super) async fn sleep(&self, span: u64) {
         self.until(span, || None::<()>).await;
     }

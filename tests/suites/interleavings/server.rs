@@ -44,13 +44,11 @@ const PROCESSES: usize = 4;
 
 /// What a client is told.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum Response {
     Tokens(Held),
-    /// Log in again.
     Relogin(Option<RefreshError>),
-    /// Try again.
     Retry,
-    /// As asked.
+    /// The logout was done.
     Done,
 }
 
@@ -221,7 +219,7 @@ fn held(body: &Value) -> Option<Held> {
 
 impl World {
     /// Serves a request, unless the process ends before.
-    pub(super) async fn serve(&self, ask: &Ask) -> Answer {
+    pub(super) async fn serve(&self, ask: &Ask) -> Response {
         let process = &self.server.processes[self.schedule.random(|random| random.index(PROCESSES))];
         match ask {
             Ask::Refresh(token) => self.refresh(process, token).await,
@@ -235,23 +233,23 @@ impl World {
                     Ok(()) => {
                         self.ended(&token);
                         self.note(|| format!("{} logged out", super::tally::name(&token)));
-                        Answer::Done
+                        Response::Done
                     }
-                    Err(_) => Answer::Retry,
+                    Err(_) => Response::Retry,
                 }
             }
         }
     }
 
-    async fn refresh(&self, process: &Process, text: &str) -> Answer {
+    async fn refresh(&self, process: &Process, text: &str) -> Response {
         let (arrived, token) = (self.schedule.now(), self.server.read(text));
         let by = Deadline::after(std::time::Duration::from_hours(1));
         match refresh::flow::refresh(&process.refresh, text, "https://a.example", by).await {
             Ok(answer) => {
                 let body = serde_json::to_value(&answer).expect("JSON");
-                let Some(held) = held(&body) else { return Answer::Retry };
+                let Some(held) = held(&body) else { return Response::Retry };
                 self.refreshed((text, &token), &held.refresh, arrived);
-                Answer::Tokens(held)
+                Response::Tokens(held)
             }
             Err(error) => {
                 self.refused((text, &token), &error);
@@ -259,7 +257,7 @@ impl World {
                 if matches!(error, RefreshError::Reuse { .. }) && self.is_gone(&token) {
                     self.ended(&token);
                 }
-                if is_over { Answer::Relogin(Some(error)) } else { Answer::Retry }
+                if is_over { Response::Relogin(Some(error)) } else { Response::Retry }
             }
         }
     }
@@ -274,7 +272,7 @@ impl World {
         read.is_some_and(|read| read.is_ok_and(|found| found.is_none_or(|found| found.family != token.family)))
     }
 
-    async fn login(&self, process: &Process, key: &str, body: &Value) -> Answer {
+    async fn login(&self, process: &Process, key: &str, body: &Value) -> Response {
         let request = Request::post("/v1/login")
             .header("content-type", "application/json")
             .header("idempotency-key", key)
@@ -294,13 +292,13 @@ impl World {
                 self.seen().figures.logins += 1;
                 let token = self.server.read(&held.refresh);
                 self.note(|| format!("{} logged in at {}", super::tally::name(&token), held.auth_time - BEGIN));
-                Answer::Tokens(held)
+                Response::Tokens(held)
             }
             _ => {
                 self.note(|| format!("{body}"));
                 let relogin =
                     problem.is_some_and(|code: Code| code.action() == Action::Relogin) || body["action"] == "relogin";
-                if relogin { Answer::Relogin(None) } else { Answer::Retry }
+                if relogin { Response::Relogin(None) } else { Response::Retry }
             }
         }
     }

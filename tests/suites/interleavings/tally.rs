@@ -22,12 +22,11 @@ pub struct Refusals {
     pub reuse: u64,
     /// REUSE, further back.
     pub reuse_further: u64,
-    /// ALARM.
     pub alarm: u64,
 }
 
 impl Refusals {
-    /// All of them.
+    /// The sum of all kinds of refusals.
     #[must_use]
     pub fn all(&self) -> u64 {
         self.gone + self.gone_by_reuse + self.reuse + self.reuse_further + self.alarm
@@ -172,7 +171,6 @@ impl World {
         }
     }
 
-    /// A refresh was refused.
     pub(super) fn refused(&self, (text, token): (&str, &RefreshToken), error: &RefreshError) {
         self.note(|| format!("{} {error}", name(token)));
         let now = self.schedule.now();

@@ -29,7 +29,7 @@ fn hold(worlds: u64, setup: &Setup) -> Figures {
     figures
 }
 
-/// In a hundred thousand refreshes.
+/// Refusals in a hundred thousand refreshes.
 fn rate(refusals: u64, figures: &Figures) -> u64 {
     refusals * 100_000 / figures.refreshes
 }

@@ -104,7 +104,7 @@ fn with_bearer(tokens: &Response, body: &Value) -> Value {
     event
 }
 
-/// What a client gets.
+/// Status and body that a client gets.
 struct Response {
     status: u64,
     body: Value,
@@ -140,13 +140,12 @@ async fn kill_after(doomed: &mut Function, request: Waiting) {
 /// What came of refreshes whose process was killed between the write and the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refreshes {
-    /// All of them.
+    /// How many were killed.
     pub killed: u64,
     /// How often the same request again, and once more, gave the successor that the table held already, alive.
     pub replayed: u64,
 }
 
-/// Kills so many refreshes.
 pub async fn refreshes(binaries: &Path, count: u64) -> Refreshes {
     let house = House::of(binaries).await;
     let mut other = house.function("refresh").await;
@@ -238,7 +237,7 @@ impl Step {
 /// What came of logins that were killed, once at each step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Logins {
-    /// All of them.
+    /// How many were killed.
     pub killed: u64,
     /// How often the same request again, and once more, gave one token that lives.
     pub repeated: u64,
@@ -291,7 +290,7 @@ async fn killed_at(binaries: &Path, step: Step) -> Logins {
 /// What came of phone codes whose redemption was killed before and after each of its requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phones {
-    /// All of them.
+    /// How many were killed.
     pub killed: u64,
     /// How often the same request again gave the number, and WeChat was paid once.
     pub numbers: u64,

@@ -15,7 +15,6 @@ use crate::{
 /// What came of requests across rotations.
 #[derive(Clone, Copy, Debug)]
 pub struct Across {
-    /// How many requests there were.
     pub requests: u64,
     /// How many of them were refused or failed: none.
     pub failed: u64,

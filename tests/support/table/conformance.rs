@@ -54,9 +54,7 @@ impl Show for MemoryTable {
 /// A table and the way to look into it.
 #[derive(Clone)]
 pub struct Backend {
-    /// The table.
     pub table: Arc<dyn Table>,
-    /// Its items.
     pub items: Arc<dyn Show>,
 }
 
@@ -66,7 +64,7 @@ impl From<MemoryTable> for Backend {
     }
 }
 
-/// What does not hold.
+/// Why a behaviour does not hold.
 #[derive(Debug)]
 pub struct Broken(String);
 
@@ -107,7 +105,7 @@ use same;
 
 /// Something that every table does.
 pub struct Behaviour {
-    /// It, as a sentence.
+    /// The behaviour as a sentence: the name of its function.
     pub name: &'static str,
     run: fn(Case) -> Pin<Box<dyn Future<Output = Verdict> + Send>>,
 }
@@ -122,7 +120,6 @@ macro_rules! every {
 }
 use every;
 
-/// All behaviours.
 pub fn behaviours() -> impl Iterator<Item = &'static Behaviour> {
     [sessions::ALL, users::ALL, idempotency::ALL, races::ALL].into_iter().flatten()
 }
@@ -194,7 +191,7 @@ impl Case {
         }
     }
 
-    fn claim(&self, code: &str) -> CodeHash {
+    fn hash(&self, code: &str) -> CodeHash {
         CodeHash::of_phone(&self.user, &PhoneCode::new(code))
     }
 }

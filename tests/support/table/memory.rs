@@ -144,7 +144,6 @@ impl MemoryTable {
         Self { items: Arc::new(Mutex::new(self.lock().clone())), ..self.clone() }
     }
 
-    /// All that it holds.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let named = |item: &Item| item.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();

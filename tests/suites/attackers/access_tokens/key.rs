@@ -27,7 +27,6 @@ fn kid(public: &[u8]) -> String {
 }
 
 impl Key {
-    /// A new key.
     pub fn make(kind: KeyKind) -> Self {
         match kind {
             KeyKind::Rsa => {
@@ -75,7 +74,7 @@ impl Key {
         self.sign_text(&header.to_string(), &claims.to_string())
     }
 
-    /// The same of texts.
+    /// Like `sign`, for a header and claims that are given as texts.
     pub fn sign_text(&self, header: &str, claims: &str) -> String {
         let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let random = SystemRandom::new();

@@ -78,7 +78,6 @@ pub(super) fn tokens(
     })
 }
 
-/// What functions are made of.
 pub(super) struct Parts<'a> {
     pub(super) table: &'a MemoryTable,
     pub(super) wechat: &'a Arc<Wechat>,

@@ -8,25 +8,25 @@ use shared::{
 };
 
 every! {
-    a_claim_is_kept_until_another_or_nothing_takes_its_place,
+    a_record_is_kept_until_another_or_nothing_takes_its_place,
     one_holder_at_a_time_has_the_lease,
     a_lease_that_ran_out_is_anybodys_and_no_more_the_holders,
     a_token_is_stored_by_the_holder_only_and_ends_the_lease,
 }
 
-async fn a_claim_is_kept_until_another_or_nothing_takes_its_place(case: Case) -> Verdict {
-    let code = case.claim("c");
+async fn a_record_is_kept_until_another_or_nothing_takes_its_place(case: Case) -> Verdict {
+    let code = case.hash("c");
     same!(case.table.get_idempotency_record(&code).await?, None);
-    let claim = IdempotencyRecord { code: code.clone(), sealed: vec![1, 2], expires_at: NOW };
-    case.table.put_idempotency_record(&claim).await?;
-    same!(case.table.get_idempotency_record(&code).await?, Some(claim.clone()));
+    let record = IdempotencyRecord { code: code.clone(), sealed: vec![1, 2], expires_at: NOW };
+    case.table.put_idempotency_record(&record).await?;
+    same!(case.table.get_idempotency_record(&code).await?, Some(record.clone()));
 
-    let another = IdempotencyRecord { sealed: vec![3], expires_at: NOW - 1, ..claim };
+    let another = IdempotencyRecord { sealed: vec![3], expires_at: NOW - 1, ..record };
     case.table.put_idempotency_record(&another).await?;
     // Whoever reads it looks at its time.
     same!(case.table.get_idempotency_record(&code).await?, Some(another));
 
-    case.table.erase_idempotency_record(&case.claim("d")).await?;
+    case.table.erase_idempotency_record(&case.hash("d")).await?;
     same!(case.table.get_idempotency_record(&code).await?.is_some(), true);
     case.table.erase_idempotency_record(&code).await?;
     case.table.erase_idempotency_record(&code).await?;

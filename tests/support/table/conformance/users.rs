@@ -11,10 +11,10 @@ every! {
     the_first_login_makes_the_user_and_its_repetition_is_the_first_still,
     another_key_moves_the_current_one_aside_for_ten_minutes,
     the_same_key_again_leaves_the_previous_one_where_it_is,
-    the_claims_of_the_last_two_logins_are_known,
+    the_idempotency_records_of_the_last_two_logins_are_known,
     a_unionid_is_remembered_of_a_user_only,
     thirty_attempts_an_hour_and_the_hour_begins_with_the_first,
-    a_phone_claim_is_known_for_this_hour_and_the_next,
+    a_record_of_a_phone_code_is_known_for_this_hour_and_the_next,
     nobody_has_attempts_without_a_login,
     a_blocked_user_does_not_log_in,
     a_block_of_nobody_and_of_a_deleted_user_stays,
@@ -74,13 +74,13 @@ async fn the_same_key_again_leaves_the_previous_one_where_it_is(case: Case) -> V
     Ok(())
 }
 
-async fn the_claims_of_the_last_two_logins_are_known(case: Case) -> Verdict {
+async fn the_idempotency_records_of_the_last_two_logins_are_known(case: Case) -> Verdict {
     for (at, code) in (NOW..).zip(["a", "b", "c"]) {
-        let login = UserLogin { idempotency_record: Some(case.claim(code)), ..case.login(1, at) };
+        let login = UserLogin { idempotency_record: Some(case.hash(code)), ..case.login(1, at) };
         case.table.record_login(&login).await?;
     }
-    let claims = case.table.read_user(&case.user).await?.unwrap_or_default().login_records;
-    same!(claims, vec![case.claim("c"), case.claim("b")]);
+    let records = case.table.read_user(&case.user).await?.unwrap_or_default().login_records;
+    same!(records, vec![case.hash("c"), case.hash("b")]);
     Ok(())
 }
 
@@ -127,24 +127,24 @@ async fn thirty_attempts_an_hour_and_the_hour_begins_with_the_first(case: Case) 
     Ok(())
 }
 
-async fn a_phone_claim_is_known_for_this_hour_and_the_next(case: Case) -> Verdict {
+async fn a_record_of_a_phone_code_is_known_for_this_hour_and_the_next(case: Case) -> Verdict {
     case.table.record_login(&case.login(1, NOW)).await?;
     let known = async || {
-        let mut claims: Vec<_> = case.table.read_user(&case.user).await?.unwrap_or_default().phone_records;
-        claims.sort_by(|one, two| one.as_str().cmp(two.as_str()));
-        Ok::<_, super::Broken>(claims)
+        let mut records: Vec<_> = case.table.read_user(&case.user).await?.unwrap_or_default().phone_records;
+        records.sort_by(|one, two| one.as_str().cmp(two.as_str()));
+        Ok::<_, super::Broken>(records)
     };
     let sorted = |codes: &[&str]| {
-        let mut claims: Vec<_> = codes.iter().map(|code| case.claim(code)).collect();
-        claims.sort_by(|one, two| one.as_str().cmp(two.as_str()));
-        claims
+        let mut records: Vec<_> = codes.iter().map(|code| case.hash(code)).collect();
+        records.sort_by(|one, two| one.as_str().cmp(two.as_str()));
+        records
     };
     for code in ["a", "b", "b"] {
-        case.table.take_session_keys(&case.user, Some(&case.claim(code)), NOW).await?;
+        case.table.take_session_keys(&case.user, Some(&case.hash(code)), NOW).await?;
     }
     same!(known().await?, sorted(&["a", "b"]));
 
-    case.table.take_session_keys(&case.user, Some(&case.claim("c")), NOW + TRIES_WINDOW).await?;
+    case.table.take_session_keys(&case.user, Some(&case.hash("c")), NOW + TRIES_WINDOW).await?;
     same!(known().await?, sorted(&["a", "b", "c"]));
     case.table.take_session_keys(&case.user, None, NOW + 2 * TRIES_WINDOW).await?;
     same!(known().await?, sorted(&["c"]));
@@ -218,13 +218,13 @@ async fn a_deleted_user_is_gone(case: Case) -> Verdict {
 async fn a_running_count_outlives_its_user_for_its_hour(case: Case) -> Verdict {
     let full = UserLogin {
         unionid: Some(UnionId::parse("u1")?),
-        idempotency_record: Some(case.claim("l")),
+        idempotency_record: Some(case.hash("l")),
         ..case.login(1, NOW)
     };
     case.table.record_login(&full).await?;
-    case.table.record_login(&UserLogin { idempotency_record: Some(case.claim("m")), ..case.login(2, NOW) }).await?;
+    case.table.record_login(&UserLogin { idempotency_record: Some(case.hash("m")), ..case.login(2, NOW) }).await?;
     for _ in 0..TRIES {
-        case.table.take_session_keys(&case.user, Some(&case.claim("p")), NOW).await?;
+        case.table.take_session_keys(&case.user, Some(&case.hash("p")), NOW).await?;
     }
 
     case.table.erase_user(&case.user, NOW + 1).await?;

@@ -8,7 +8,7 @@ macro_rules! clauses {
         pub enum Clause { $($(#[$meta])* $name,)* }
 
         impl Clause {
-            /// All of them.
+            /// All clauses.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
         }
     };

@@ -1,4 +1,4 @@
-//! What is kept for a while: claims and platform tokens.
+//! What is kept for a while: idempotency records and platform tokens.
 
 use async_trait::async_trait;
 

@@ -90,9 +90,9 @@ fn write_login(item: &mut Item, login: &UserLogin, shift: bool) {
     if let Some(unionid) = &login.unionid {
         item.insert("unionid", text(unionid.expose()));
     }
-    if let Some(claim) = &login.idempotency_record {
+    if let Some(record) = &login.idempotency_record {
         item.insert("login_claim_before", moved(item, "login_claim"));
-        item.insert("login_claim", text(claim.as_str()));
+        item.insert("login_claim", text(record.as_str()));
     }
     item.remove("ttl");
 }
@@ -183,7 +183,7 @@ impl TakeSessionKeys for MemoryTable {
     async fn take_session_keys(
         &self,
         user: &UserRef,
-        claim: Option<&CodeHash>,
+        record: Option<&CodeHash>,
         now: Secs,
     ) -> Result<SealedSessionKeys, TakeError> {
         let hour_ago = now.saturating_sub(TRIES_WINDOW);
@@ -195,10 +195,10 @@ impl TakeSessionKeys for MemoryTable {
         };
         let count = |item: &mut Item| {
             item.insert("tries", number(tries(item).unwrap_or_default() + 1));
-            if let Some(claim) = claim {
-                let mut claims = texts(item, "phone_claims");
-                claims.insert(claim.as_str().to_owned());
-                item.insert("phone_claims", Value::Texts(claims));
+            if let Some(record) = record {
+                let mut records = texts(item, "phone_claims");
+                records.insert(record.as_str().to_owned());
+                item.insert("phone_claims", Value::Texts(records));
             }
         };
         let runs_not = |item: Option<&Item>| {
@@ -214,8 +214,8 @@ impl TakeSessionKeys for MemoryTable {
             item.insert("tries_from", number(now));
             item.insert("phone_claims_before", moved(item, "phone_claims"));
             item.remove("phone_claims");
-            if let Some(claim) = claim {
-                item.insert("phone_claims", Value::Texts([claim.as_str().to_owned()].into()));
+            if let Some(record) = record {
+                item.insert("phone_claims", Value::Texts([record.as_str().to_owned()].into()));
             }
         };
         for _ in 0..3 {
