@@ -232,14 +232,13 @@ impl Env {
 
     fn region(&self) -> Result<Region, ConfigError> {
         let region = self.vars.get("AWS_REGION").or_else(|| self.vars.get("AWS_DEFAULT_REGION"));
-        let region =
-            region.ok_or_else(|| ConfigError::new("AWS_REGION", "set to the region of the table and secrets"))?;
+        let region = region.ok_or_else(|| ConfigError::new("AWS_REGION", "the region of the table and secrets"))?;
         Ok(Region::new(region.to_owned()))
     }
 
     /// Lambda puts a role's credentials into the environment and replaces the process before they end.
     fn credentials(&self) -> Result<SharedCredentialsProvider, ConfigError> {
-        let expected = "set to the credentials of the function's role, as Lambda does";
+        let expected = "the credentials of the function's role, as Lambda sets them";
         let id = self.vars.required("AWS_ACCESS_KEY_ID", expected)?;
         let secret = self.vars.required("AWS_SECRET_ACCESS_KEY", expected)?;
         let token = self.vars.get("AWS_SESSION_TOKEN").map(str::to_owned);

@@ -1,4 +1,5 @@
-//! WeChat's `access_token`: kept in the process, then in the table; one call upstream however many ask.
+//! The platform token, which WeChat calls `access_token`: kept in the process, then in the table; one call upstream however
+//! many ask.
 //!
 //! A process that needs a new token takes a lease in the table. All others go on with the old one while it is valid, or
 //! wait for the new one to appear. `stable_token` gives the same token to all callers and is never forced, so a lost
@@ -97,13 +98,13 @@ impl From<PlatformError> for Problem {
 }
 
 /// A token is renewed this long before its end, while it still works: WeChat makes the next one in its last 5 minutes.
-const EARLY: Secs = 240;
+const RENEW_BEFORE_END: Secs = 240;
 /// A token with little time left is not fetched again sooner than this.
-const PAUSE: Secs = 30;
+const RETRY_AFTER: Secs = 30;
 /// A token is not used in its last seconds, because it would expire on the way.
-const LATE: Secs = 10;
+const END_MARGIN: Secs = 10;
 /// How long one caller may take to fetch.
-const LEASE: Secs = 9;
+const LEASE_TIME: Secs = 9;
 /// How often a waiting caller looks whether the new token has appeared.
 const POLL_DELAY: Duration = Duration::from_millis(150);
 
@@ -152,7 +153,7 @@ struct Token {
 
 impl Token {
     fn is_valid(&self, now: Secs) -> bool {
-        self.expires_at > now + LATE
+        self.expires_at > now + END_MARGIN
     }
 
     fn is_fresh(&self, now: Secs) -> bool {
@@ -230,14 +231,14 @@ impl PlatformTokens {
             if let Some(token) = stored.clone().filter(|token| token.is_fresh(now)) {
                 return Ok(token);
             }
-            if self.table.lease(appid, holder, now, now + LEASE).await? {
+            if self.table.lease(appid, holder, now, now + LEASE_TIME).await? {
                 return match (self.renew(request, holder).await, stored) {
                     (Ok(token), _) => Ok(token),
                     (Err(error), old) => {
                         // Otherwise the next caller would wait for a lease that nobody uses.
                         drop(self.table.release(appid, holder).await);
                         // The old token is used for a while before anybody tries to fetch again.
-                        old.map(|old| Token { renew_at: now + PAUSE, ..old }).ok_or(error)
+                        old.map(|old| Token { renew_at: now + RETRY_AFTER, ..old }).ok_or(error)
                     }
                 };
             }
@@ -267,7 +268,7 @@ impl PlatformTokens {
         let appid = &request.app.appid;
         let (text, seconds) = self.wechat.stable_token(request.app, request.deadline).await?;
         let now = self.clock.now();
-        let renew_at = now + seconds.saturating_sub(EARLY).max(PAUSE);
+        let renew_at = now + seconds.saturating_sub(RENEW_BEFORE_END).max(RETRY_AFTER);
         let token = Token { text, renew_at, expires_at: now + seconds };
         if !request.accepts(&token) {
             // WeChat still gives the token that it refuses. To force another would break it for all other callers.

@@ -78,7 +78,7 @@ impl Operation {
     pub(crate) async fn on(&self, table: &dyn Table) -> Outcome {
         let done = |result| Outcome::of(result, |()| Outcome::Done);
         match self {
-            Self::Record(login) => Outcome::of(table.record_login(login).await, Outcome::UserStatus),
+            Self::Record(login) => Outcome::of(table.store_user_login(login).await, Outcome::UserStatus),
             Self::RememberUnionid(user, unionid) => done(table.remember_unionid(user, unionid).await),
             Self::User(user) => Outcome::of(table.read_user(user).await, |user| Outcome::User(user.map(sorted))),
             Self::Take(user, record, now) => match table.take_session_keys(user, record.as_ref(), *now).await {

@@ -14,7 +14,7 @@ use shared::{
 pub enum LoginError {
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The table failed before anything was spent.
+    /// The table failed while the response of an earlier request with this code was looked for.
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -60,7 +60,7 @@ impl From<LoginError> for Problem {
             LoginError::Wechat(
                 error @ (WechatError::Unreachable(_) | WechatError::NoAnswer(_) | WechatError::Failed(_)),
             ) => return Self::from(error).action(Action::Relogin),
-            LoginError::Wechat(WechatError::WrongUser) => Code::WechatError,
+            LoginError::Wechat(WechatError::WrongUser) => Code::WechatError, // said of phone codes only
             LoginError::Wechat(error) => return error.into(),
             LoginError::TooManyRefusedCodes { retry_after } => {
                 return Self::new(Code::RateLimited).retry_after(retry_after).because(error);

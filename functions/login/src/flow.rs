@@ -1,7 +1,7 @@
 //! The login: WeChat first, because it decides who wins a race for a code; then user, session and idempotency record are
 //! written in parallel.
 //!
-//! Keys and signature are at hand before the code is spent, and all writes are done before the response.
+//! Keys are loaded before the code is spent, all is signed before the first write, and written before the response.
 
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ impl Login<'_> {
             }
             None => Err(refusal.clone().into()),
         };
-        // A repetition costs nobody anything, and a failure of ours says nothing about the code.
+        // Only a refusal counts against the address: not a response given again, and not a failure of ours.
         if matches!(&result, Err(LoginError::Wechat(_) | LoginError::CodeUsed | LoginError::Blocked)) {
             let (appid, client_ip) = (&self.app.appid, &self.presented.client_ip);
             self.deps.refused_codes.add(appid, client_ip, &self.code, &refusal, self.arrived_at);
@@ -176,7 +176,7 @@ impl Login<'_> {
         let table = &self.deps.table;
         let PreparedLogin { at, session, record, user_login, .. } = prepared;
         let user_and_profile = async {
-            let user_status = table.record_login(user_login).await.map_err(LoginError::NotStored)?;
+            let user_status = table.store_user_login(user_login).await.map_err(LoginError::NotStored)?;
             if user_status == UserStatus::Blocked {
                 return Err(LoginError::Blocked);
             }
@@ -228,7 +228,7 @@ impl Login<'_> {
         }
     }
 
-    /// Deletes what a refused login wrote: nobody has a token of it, and the request must not be repeated from it.
+    /// Deletes session and record of a refused login: nobody has its tokens, and it must not be repeated. The user stays.
     async fn undo(&self, prepared: &PreparedLogin) {
         let erase = async {
             if let Some(record) = &prepared.record {

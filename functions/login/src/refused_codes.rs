@@ -37,7 +37,7 @@ enum Refusal {
 }
 
 impl RefusedCodes {
-    /// Whether WeChat may be asked about this code; the error is the response otherwise.
+    /// Whether WeChat may be asked about this code. The error is what WeChat said of it, or that the address has to wait.
     pub(crate) fn check(
         &self,
         appid: &AppId,

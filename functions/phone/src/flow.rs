@@ -90,7 +90,8 @@ pub async fn decrypt(deps: &Deps, subject: &Subject, data: &Ciphertext) -> Resul
     Ok(opendata::phone(data, &keys.open(&user, &keyring), &subject.appid)?)
 }
 
-/// The number that WeChat gives for a phone code. The same code again, from the same user, costs nothing.
+/// The number that WeChat gives for a phone code. The same code again, from the same user, counts as an attempt, but needs
+/// no second call to WeChat.
 pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, deadline: Deadline) -> Result<Phone, PhoneError> {
     let (keyring, apps) = tokio::try_join!(deps.keyring.get(), deps.apps.get())?;
     let user = subject.session().user;

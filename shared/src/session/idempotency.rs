@@ -1,5 +1,8 @@
 //! Idempotency records: what a single-use code gave, so that the same request again gets the same response.
 //!
+//! A login with an `Idempotency-Key` writes one, in parallel with its session, and so does every number that WeChat gave for
+//! a phone code. WeChat refuses the code of a repetition as used, and then the record is looked for.
+//!
 //! The table never holds a code, only its hash; the content of a record is sealed.
 
 use std::time::Duration;

@@ -123,8 +123,9 @@ pub fn judge(presented: &RefreshToken, result: &WriteResult<Session>, policy: &R
         return Verdict::Alarm;
     };
     let within_grace = now <= session.rotated_at.saturating_add(policy.grace);
-    // A client was just given its young token back (ECHO). Then a duplicate of its request, late by up to D, replaces that
-    // token, and the client does not see it. It comes back with the replaced token when its access token runs out.
+    // One case in which an honest client comes back late with a replaced token: a request got the young token back (ECHO),
+    // and a network's duplicate of the same request, late by up to D, replaced it, unseen. The client uses the replaced token
+    // when its access token runs out. So a token that was replaced while it was not much older than E stays good for that.
     let young_when_rotated =
         session.rotated_at.saturating_sub(session.rotated_before) < policy.min_age + policy.in_flight;
     match behind {

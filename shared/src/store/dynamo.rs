@@ -1,7 +1,7 @@
 //! The table in DynamoDB: expressions, and the one place that turns items into our types and back ([`item`]).
 //!
-//! Every write is one conditional request on one item. If the SDK repeats it after a lost acknowledgement, the repetition
-//! meets its own condition, and the caller gets the same result as from the first.
+//! Every write is one request on one item. The SDK may repeat it after a lost acknowledgement. Most writes leave the same
+//! item then; where a condition refuses the repetition (a refresh, a lease), the refused item says whose write it met.
 
 mod idempotency;
 mod item;
@@ -60,8 +60,8 @@ impl DynamoTable {
             .set_key(Some(key))
             .update_expression(update)
             .set_condition_expression(Some(condition.to_owned()).filter(|text| !text.is_empty()))
-            .set_expression_attribute_names(names(&[update, condition]))
-            .set_expression_attribute_values(named(values))
+            .set_expression_attribute_names(attribute_names(&[update, condition]))
+            .set_expression_attribute_values(attribute_values(values))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match measured(request.send()).await {
@@ -81,8 +81,8 @@ impl DynamoTable {
             .table_name(&self.name)
             .set_item(Some(item))
             .set_condition_expression(Some(condition.to_owned()).filter(|text| !text.is_empty()))
-            .set_expression_attribute_names(names(&[condition]))
-            .set_expression_attribute_values(named(values));
+            .set_expression_attribute_names(attribute_names(&[condition]))
+            .set_expression_attribute_values(attribute_values(values));
         match measured(request.send()).await {
             Ok(_) => Ok(WriteResult::Applied(())),
             Err(error) => refused(error, |_| None),
@@ -97,8 +97,8 @@ impl DynamoTable {
             .table_name(&self.name)
             .set_key(Some(key))
             .set_condition_expression(Some(condition.to_owned()).filter(|text| !text.is_empty()))
-            .set_expression_attribute_names(names(&[condition]))
-            .set_expression_attribute_values(named(values));
+            .set_expression_attribute_names(attribute_names(&[condition]))
+            .set_expression_attribute_values(attribute_values(values));
         match measured(request.send()).await {
             Ok(_) => Ok(WriteResult::Applied(())),
             Err(error) => refused(error, |_| None),
@@ -107,7 +107,7 @@ impl DynamoTable {
 }
 
 /// The attributes `x` that expressions name as `#x`: many of ours are reserved words of DynamoDB.
-fn names(expressions: &[&str]) -> Option<HashMap<String, String>> {
+fn attribute_names(expressions: &[&str]) -> Option<HashMap<String, String>> {
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let after_signs = expressions.iter().flat_map(|expression| expression.split('#').skip(1));
     let attributes = after_signs.map(|text| text.split(|letter| !is_name(letter)).next().unwrap_or_default());
@@ -115,7 +115,7 @@ fn names(expressions: &[&str]) -> Option<HashMap<String, String>> {
     Some(names).filter(|names| !names.is_empty())
 }
 
-fn named(values: Values<'_>) -> Option<HashMap<String, AttributeValue>> {
+fn attribute_values(values: Values<'_>) -> Option<HashMap<String, AttributeValue>> {
     let values: HashMap<_, _> = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Some(values).filter(|values| !values.is_empty())
 }
@@ -167,12 +167,15 @@ mod tests {
 
     #[test]
     fn the_names_of_expressions_are_found() {
-        let names = names(&["SET #a_1 = if_not_exists(#b, :x), #c=#c + :y", "attribute_exists(pk) AND NOT #b IN (:z)"]);
+        let names = attribute_names(&[
+            "SET #a_1 = if_not_exists(#b, :x), #c=#c + :y",
+            "attribute_exists(pk) AND NOT #b IN (:z)",
+        ]);
 
         let names = names.unwrap();
         let mut found: Vec<_> = names.iter().map(|(name, attribute)| format!("{name} {attribute}")).collect();
         found.sort();
         assert_eq!(found, ["#a_1 a_1", "#b b", "#c c"]);
-        assert!(super::names(&["attribute_exists(pk)", ""]).is_none());
+        assert!(super::attribute_names(&["attribute_exists(pk)", ""]).is_none());
     }
 }

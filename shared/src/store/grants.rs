@@ -1,4 +1,5 @@
-//! One trait per grant on the table: what a function's `Table` names is what its role may do.
+//! One trait per grant on the table. What a function's `Table` names, and what its `Authenticator` and `PlatformTokens` need,
+//! is what its code can do with the table; its role allows the same DynamoDB actions, on any item.
 //!
 //! The first line of each trait names the DynamoDB actions that it stands for; `tests/repository/grants.rs` compares
 //! them with the role in the template.
@@ -28,9 +29,9 @@ macro_rules! grants {
 
 /// `UpdateItem` on user items.
 #[async_trait]
-pub trait RecordLogin: Send + Sync {
+pub trait StoreUserLogin: Send + Sync {
     /// Stores what a login says about its user, unless the user is blocked. No other write creates a user item.
-    async fn record_login(&self, login: &UserLogin) -> Result<UserStatus, StoreError>;
+    async fn store_user_login(&self, login: &UserLogin) -> Result<UserStatus, StoreError>;
 }
 
 /// `UpdateItem` on user items.

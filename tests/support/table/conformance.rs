@@ -23,7 +23,7 @@ use shared::{
         StoreError, TakeError,
         grants::{
             BlockUser, EraseIdempotencyRecord, EraseUser, KeepIdempotencyRecord, KeepPlatformToken, ListUserItems,
-            PutSession, ReadSession, ReadUser, RecordLogin, RefreshSession, RememberUnionid, RevokeSession,
+            PutSession, ReadSession, ReadUser, RefreshSession, RememberUnionid, RevokeSession, StoreUserLogin,
             TakeSessionKeys,
         },
     },
@@ -33,7 +33,7 @@ use shared::{
 shared::grants! {
     /// All grants at once.
     pub trait Table =
-        RecordLogin, RememberUnionid, ReadUser, TakeSessionKeys, PutSession, RefreshSession, ReadSession, RevokeSession,
+        StoreUserLogin, RememberUnionid, ReadUser, TakeSessionKeys, PutSession, RefreshSession, ReadSession, RevokeSession,
         ListUserItems, BlockUser, EraseUser, EraseIdempotencyRecord, KeepIdempotencyRecord, KeepPlatformToken;
 }
 

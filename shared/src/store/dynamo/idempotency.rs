@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{
     DynamoTable,
-    item::{bytes, get_bytes, get_number, number, record_key},
+    item::{bytes, get_bytes, get_number, number, record_item_key},
 };
 use crate::{
     session::idempotency::{CodeHash, IdempotencyRecord},
@@ -17,7 +17,7 @@ use crate::{
 #[async_trait]
 impl KeepIdempotencyRecord for DynamoTable {
     async fn put_idempotency_record(&self, record: &IdempotencyRecord) -> Result<(), StoreError> {
-        let mut item = record_key(&record.code);
+        let mut item = record_item_key(&record.code);
         item.insert("sealed".to_owned(), bytes(record.sealed.clone()));
         item.insert("until".to_owned(), number(record.expires_at));
         // Without TTL slack, because the record may hold a phone number.
@@ -26,7 +26,7 @@ impl KeepIdempotencyRecord for DynamoTable {
     }
 
     async fn get_idempotency_record(&self, code: &CodeHash) -> Result<Option<IdempotencyRecord>, StoreError> {
-        let Some(item) = self.get(record_key(code)).await? else {
+        let Some(item) = self.get(record_item_key(code)).await? else {
             return Ok(None);
         };
         let (sealed, expires_at) = (get_bytes(&item, "sealed")?.to_vec(), get_number(&item, "until")?);
@@ -37,6 +37,6 @@ impl KeepIdempotencyRecord for DynamoTable {
 #[async_trait]
 impl EraseIdempotencyRecord for DynamoTable {
     async fn erase_idempotency_record(&self, code: &CodeHash) -> Result<(), StoreError> {
-        self.delete(record_key(code), "", Vec::new()).await.map(drop)
+        self.delete(record_item_key(code), "", Vec::new()).await.map(drop)
     }
 }

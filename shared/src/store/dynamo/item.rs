@@ -44,7 +44,7 @@ pub(super) fn partition(user: &UserRef) -> String {
 
 const USER: &str = "user";
 
-pub(super) fn user_key(user: &UserRef) -> Item {
+pub(super) fn user_item_key(user: &UserRef) -> Item {
     key(partition(user), USER.to_owned())
 }
 
@@ -54,15 +54,15 @@ pub(super) fn session_sort_key(sid: Sid) -> String {
     format!("{SESSION}{}", sid.encode())
 }
 
-pub(super) fn session_key(at: &SessionRef) -> Item {
+pub(super) fn session_item_key(at: &SessionRef) -> Item {
     key(partition(&at.user), session_sort_key(at.sid))
 }
 
-pub(super) fn record_key(code: &CodeHash) -> Item {
+pub(super) fn record_item_key(code: &CodeHash) -> Item {
     key(format!("code#{}", code.as_str()), "code".to_owned())
 }
 
-pub(super) fn platform_token_key(appid: &AppId) -> Item {
+pub(super) fn platform_token_item_key(appid: &AppId) -> Item {
     key(format!("app#{appid}"), "access_token".to_owned())
 }
 

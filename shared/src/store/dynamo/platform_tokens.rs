@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{
     DynamoTable,
-    item::{TTL_SLACK, bytes, get_bytes, get_number, number, platform_token_key},
+    item::{TTL_SLACK, bytes, get_bytes, get_number, number, platform_token_item_key},
 };
 use crate::{
     clock::Secs,
@@ -19,7 +19,7 @@ use crate::{
 #[async_trait]
 impl KeepPlatformToken for DynamoTable {
     async fn stored(&self, appid: &AppId) -> Result<Option<StoredPlatformToken>, StoreError> {
-        let item = self.get(platform_token_key(appid)).await?;
+        let item = self.get(platform_token_item_key(appid)).await?;
         // While the first token is being fetched the item holds only the lease.
         let Some(item) = item.filter(|item| item.contains_key("sealed")) else {
             return Ok(None);
@@ -34,7 +34,7 @@ impl KeepPlatformToken for DynamoTable {
     async fn lease(&self, appid: &AppId, holder: LeaseHolder, now: Secs, until: Secs) -> Result<bool, StoreError> {
         let result = self
             .update(
-                platform_token_key(appid),
+                platform_token_item_key(appid),
                 "SET #leased_until = :until, #holder = :holder",
                 "attribute_not_exists(#leased_until) OR #leased_until <= :now OR #holder = :holder",
                 vec![(":until", number(until)), (":now", number(now)), (":holder", bytes(holder.0))],
@@ -45,7 +45,7 @@ impl KeepPlatformToken for DynamoTable {
 
     async fn release(&self, appid: &AppId, holder: LeaseHolder) -> Result<(), StoreError> {
         let values = vec![(":holder", bytes(holder.0))];
-        self.update(platform_token_key(appid), "REMOVE #leased_until, #holder", "#holder = :holder", values)
+        self.update(platform_token_item_key(appid), "REMOVE #leased_until, #holder", "#holder = :holder", values)
             .await
             .map(drop)
     }
@@ -53,7 +53,7 @@ impl KeepPlatformToken for DynamoTable {
     async fn keep(&self, appid: &AppId, holder: LeaseHolder, token: &StoredPlatformToken) -> Result<(), StoreError> {
         // If this is refused, another process has fetched since, and its token is the newer one.
         self.update(
-            platform_token_key(appid),
+            platform_token_item_key(appid),
             "SET #sealed = :sealed, #renew_at = :renew_at, #expires_at = :expires_at, #ttl = :ttl \
                 REMOVE #leased_until, #holder",
             "#holder = :holder",

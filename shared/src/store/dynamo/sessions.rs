@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{
     DynamoTable, failed,
-    item::{TTL_SLACK, bytes, from_session, number, partition, session_key, text, to_session, to_user_items},
+    item::{TTL_SLACK, bytes, from_session, number, partition, session_item_key, text, to_session, to_user_items},
     measured,
 };
 use crate::{
@@ -28,7 +28,7 @@ const REFRESH: &str = "SET #generation = :next, #rotated_before = #rotated_at, #
 impl PutSession for DynamoTable {
     async fn put_session(&self, at: &SessionRef, session: &Session) -> Result<bool, StoreError> {
         let mut item = from_session(session);
-        item.extend(session_key(at));
+        item.extend(session_item_key(at));
         let condition = "attribute_not_exists(pk) OR #created_at <= :mine";
         let result = self.put(item, condition, vec![(":mine", number(session.created_at))]).await?;
         Ok(result == WriteResult::Applied(()))
@@ -49,7 +49,7 @@ impl RefreshSession for DynamoTable {
             (":ttl", number(write.idle + TTL_SLACK)),
             (":key_id", number(write.key_id.0)),
         ];
-        match self.update(session_key(&write.at), REFRESH, REFRESH_IF, values).await? {
+        match self.update(session_item_key(&write.at), REFRESH, REFRESH_IF, values).await? {
             WriteResult::Applied(item) => to_session(&item).map(WriteResult::Applied),
             WriteResult::Refused(item) => Ok(WriteResult::Refused(item.as_ref().map(to_session).transpose()?)),
         }
@@ -59,7 +59,7 @@ impl RefreshSession for DynamoTable {
 #[async_trait]
 impl ReadSession for DynamoTable {
     async fn read_session(&self, at: &SessionRef) -> Result<Option<Session>, StoreError> {
-        self.get(session_key(at)).await?.as_ref().map(to_session).transpose()
+        self.get(session_item_key(at)).await?.as_ref().map(to_session).transpose()
     }
 }
 
@@ -67,12 +67,12 @@ impl ReadSession for DynamoTable {
 #[async_trait]
 impl RevokeSession for DynamoTable {
     async fn revoke_session(&self, at: &SessionRef, family: Family) -> Result<(), StoreError> {
-        self.delete(session_key(at), "#family = :family", vec![(":family", bytes(family.0))]).await.map(drop)
+        self.delete(session_item_key(at), "#family = :family", vec![(":family", bytes(family.0))]).await.map(drop)
     }
 
     async fn log_out_session(&self, at: &SessionRef, created_at: Secs) -> Result<(), StoreError> {
         let values = vec![(":created_at", number(created_at))];
-        self.delete(session_key(at), "#created_at = :created_at", values).await.map(drop)
+        self.delete(session_item_key(at), "#created_at = :created_at", values).await.map(drop)
     }
 }
 

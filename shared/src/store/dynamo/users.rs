@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     DynamoTable, Item, Values,
-    item::{bytes, get_family, get_number, number, text, texts, to_sealed_session_keys, to_user, user_key},
+    item::{bytes, get_family, get_number, number, text, texts, to_sealed_session_keys, to_user, user_item_key},
 };
 use crate::{
     clock::Secs,
@@ -16,7 +16,7 @@ use crate::{
     },
     store::{
         StoreError, TakeError,
-        grants::{BlockUser, EraseUser, ReadUser, RecordLogin, RememberUnionid, TakeSessionKeys},
+        grants::{BlockUser, EraseUser, ReadUser, RememberUnionid, StoreUserLogin, TakeSessionKeys},
     },
 };
 
@@ -26,7 +26,7 @@ const LOGIN: &str = "SET #current_key = :key, #fingerprint = :fingerprint, #last
 /// A key that differs from the current one moves that one to `previous`; the first key moves nothing. The same key again
 /// must not move anything, or the real previous key would be lost.
 const MOVE_KEY: &str = ", #previous_key = if_not_exists(#current_key, :none), #previous_until = :previous_until";
-/// The user item names the idempotency records of the last two logins, so that they can be erased with the user.
+/// (`login_claim` and `phone_claims` are the stored names.) The user item names the idempotency records of the last two logins, so that they can be erased with the user.
 const NAME_RECORD: &str = ", #login_claim_before = if_not_exists(#login_claim, :none), #login_claim = :record";
 /// What is left of an erased user has a TTL. It must not delete a user who logs in again.
 const CANCEL_TTL: &str = " REMOVE #ttl";
@@ -35,15 +35,17 @@ const NOT_BLOCKED: &str = "attribute_not_exists(#blocked_at)";
 /// One attempt more in a running hour.
 const COUNT: &str = "SET #tries = #tries + :one";
 const COUNT_IF: &str = "#tries_from > :hour_ago AND #tries < :most";
-/// The first attempt of a new hour. The records of the last hour move aside, because the youngest of them are still valid.
-const FIRST: &str = "SET #tries = :one, #tries_from = :now, #phone_claims_before = if_not_exists(#phone_claims, :none)";
-const FIRST_IF: &str = "attribute_exists(pk) AND (attribute_not_exists(#tries_from) OR #tries_from <= :hour_ago)";
+/// The first attempt of a new hour. The idempotency records of the last hour move aside, because the youngest of them are still valid.
+const START_HOUR: &str =
+    "SET #tries = :one, #tries_from = :now, #phone_claims_before = if_not_exists(#phone_claims, :none)";
+const START_HOUR_IF: &str = "attribute_exists(pk) AND (attribute_not_exists(#tries_from) OR #tries_from <= :hour_ago)";
 
 /// Removes everything but the count of attempts and the block.
 const REMOVE_PERSONAL: &str = "REMOVE #current_key, #fingerprint, #previous_key, #previous_until, #first_login, \
     #last_login, #first_family, #unionid, #login_claim, #login_claim_before, #phone_claims, #phone_claims_before";
 
-/// Two rounds settle every race but one that meets the end of an hour in each of them.
+/// Each round tries both writes, and a race makes one fail between the two. It takes the end of an hour to lose a round, so
+/// three are never used up but by a table that is far too busy.
 const ROUNDS: usize = 3;
 
 /// `NULL`, where there was no value before.
@@ -72,19 +74,19 @@ fn login(login: &UserLogin) -> (String, Values<'static>) {
 }
 
 #[async_trait]
-impl RecordLogin for DynamoTable {
-    async fn record_login(&self, user_login: &UserLogin) -> Result<UserStatus, StoreError> {
+impl StoreUserLogin for DynamoTable {
+    async fn store_user_login(&self, user_login: &UserLogin) -> Result<UserStatus, StoreError> {
         let (update, values) = login(user_login);
         // One fingerprint for each key of the ring: the stored one may have been made before a key rotation.
         let known: Vec<_> = (0..user_login.fingerprints.len()).map(|at| format!(":known{at}")).collect();
         let another_key = format!("(attribute_not_exists(#fingerprint) OR NOT #fingerprint IN ({}))", known.join(", "));
         let mut moving: Values<'_> = values.clone();
-        moving.retain(|(name, _)| *name != ":none");
+        // `:none` may be there twice: the values become a map.
         moving.extend([(":previous_until", number(user_login.at + PREVIOUS_KEY)), (":none", none())]);
         let fingerprints = known.iter().zip(&user_login.fingerprints);
         moving.extend(fingerprints.map(|(name, fingerprint)| (name.as_str(), bytes(*fingerprint))));
 
-        let key = || user_key(&user_login.user);
+        let key = || user_item_key(&user_login.user);
         let condition = format!("{NOT_BLOCKED} AND {another_key}");
         let mut result = self.update(key(), &format!("{update}{MOVE_KEY}{CANCEL_TTL}"), &condition, moving).await?;
         if matches!(&result, WriteResult::Refused(Some(item)) if !item.contains_key("blocked_at")) {
@@ -105,14 +107,16 @@ impl RememberUnionid for DynamoTable {
     async fn remember_unionid(&self, user: &UserRef, unionid: &UnionId) -> Result<(), StoreError> {
         // Without a first login the item is only what is left of an erased user.
         let values = vec![(":unionid", text(unionid.expose()))];
-        self.update(user_key(user), "SET #unionid = :unionid", "attribute_exists(#first_login)", values).await.map(drop)
+        self.update(user_item_key(user), "SET #unionid = :unionid", "attribute_exists(#first_login)", values)
+            .await
+            .map(drop)
     }
 }
 
 #[async_trait]
 impl ReadUser for DynamoTable {
     async fn read_user(&self, user: &UserRef) -> Result<Option<User>, StoreError> {
-        self.get(user_key(user)).await?.as_ref().map(to_user).transpose()
+        self.get(user_item_key(user)).await?.as_ref().map(to_user).transpose()
     }
 }
 
@@ -126,15 +130,15 @@ impl TakeSessionKeys for DynamoTable {
     ) -> Result<SealedSessionKeys, TakeError> {
         let hour_ago = now.saturating_sub(TRIES_WINDOW);
         let (count, first) = match phone_record {
-            Some(_) => (format!("{COUNT} ADD #phone_claims :record"), format!("{FIRST}, #phone_claims = :record")),
-            None => (COUNT.to_owned(), format!("{FIRST} REMOVE #phone_claims")),
+            Some(_) => (format!("{COUNT} ADD #phone_claims :record"), format!("{START_HOUR}, #phone_claims = :record")),
+            None => (COUNT.to_owned(), format!("{START_HOUR} REMOVE #phone_claims")),
         };
         let record = phone_record.map(|record| (":record", texts(&[record.as_str()])));
         let values = [(":one", number(1_u32)), (":hour_ago", number(hour_ago))];
         let values = || values.iter().cloned().chain(record.clone());
         for _ in 0..ROUNDS {
             let counted = values().chain([(":most", number(TRIES))]).collect();
-            let item = match self.update(user_key(user), &count, COUNT_IF, counted).await? {
+            let item = match self.update(user_item_key(user), &count, COUNT_IF, counted).await? {
                 WriteResult::Applied(item) => return Ok(to_sealed_session_keys(&item, now)),
                 WriteResult::Refused(item) => item.ok_or(TakeError::NoUser)?,
             };
@@ -142,7 +146,8 @@ impl TakeSessionKeys for DynamoTable {
                 return Err(TakeError::RateLimited { retry_after });
             }
             let counted = values().chain([(":now", number(now)), (":none", none())]).collect();
-            if let WriteResult::Applied(item) = self.update(user_key(user), &first, FIRST_IF, counted).await? {
+            if let WriteResult::Applied(item) = self.update(user_item_key(user), &first, START_HOUR_IF, counted).await?
+            {
                 return Ok(to_sealed_session_keys(&item, now));
             }
         }
@@ -163,7 +168,7 @@ impl BlockUser for DynamoTable {
         // A user without an item is blocked too, or else users could escape by deleting themselves first. The TTL of what
         // is left of an erased user must not lift the block.
         let update = "SET #blocked_at = if_not_exists(#blocked_at, :now) REMOVE #ttl";
-        match self.update(user_key(user), update, "", vec![(":now", number(now))]).await? {
+        match self.update(user_item_key(user), update, "", vec![(":now", number(now))]).await? {
             WriteResult::Applied(item) => get_number(&item, "blocked_at"),
             // There is no condition that could refuse it.
             WriteResult::Refused(_) => Err(StoreError::Corrupt { attribute: "blocked_at" }),
@@ -172,14 +177,14 @@ impl BlockUser for DynamoTable {
 
     async fn unblock_user(&self, user: &UserRef, now: Secs) -> Result<bool, StoreError> {
         let condition = "attribute_exists(#blocked_at) AND attribute_exists(#first_login)";
-        let result = self.update(user_key(user), "REMOVE #blocked_at", condition, Vec::new()).await?;
+        let result = self.update(user_item_key(user), "REMOVE #blocked_at", condition, Vec::new()).await?;
         if let WriteResult::Applied(_) = result {
             return Ok(true);
         }
         // Nothing else is left of an erased user, so the item gets a TTL.
         let condition = "attribute_exists(#blocked_at) AND attribute_not_exists(#first_login)";
         let values = vec![(":ttl", number(now + TRIES_WINDOW))];
-        let result = self.update(user_key(user), "REMOVE #blocked_at SET #ttl = :ttl", condition, values).await?;
+        let result = self.update(user_item_key(user), "REMOVE #blocked_at SET #ttl = :ttl", condition, values).await?;
         Ok(matches!(result, WriteResult::Applied(_)))
     }
 }
@@ -190,7 +195,7 @@ impl EraseUser for DynamoTable {
         let condition = format!("{NOT_BLOCKED} AND (attribute_not_exists(#tries_from) OR #tries_from <= :hour_ago)");
         for _ in 0..ROUNDS {
             let values = vec![(":hour_ago", number(now.saturating_sub(TRIES_WINDOW)))];
-            let deleted = self.delete(user_key(user), &condition, values).await?;
+            let deleted = self.delete(user_item_key(user), &condition, values).await?;
             if deleted == WriteResult::Applied(()) || self.remove_personal(user).await? {
                 return Ok(());
             }
@@ -203,13 +208,14 @@ impl DynamoTable {
     /// Removes everything personal from a user item; false if neither a count nor a block keeps the item.
     async fn remove_personal(&self, user: &UserRef) -> Result<bool, StoreError> {
         let blocked = "attribute_exists(#blocked_at)";
-        let result = self.update(user_key(user), REMOVE_PERSONAL, blocked, Vec::new()).await?;
+        let result = self.update(user_item_key(user), REMOVE_PERSONAL, blocked, Vec::new()).await?;
         if let WriteResult::Applied(_) = result {
             return Ok(true);
         }
         let update = format!("{REMOVE_PERSONAL} SET #ttl = #tries_from + :hour");
         let condition = format!("{NOT_BLOCKED} AND attribute_exists(#tries_from)");
-        let result = self.update(user_key(user), &update, &condition, vec![(":hour", number(TRIES_WINDOW))]).await?;
+        let result =
+            self.update(user_item_key(user), &update, &condition, vec![(":hour", number(TRIES_WINDOW))]).await?;
         Ok(matches!(result, WriteResult::Applied(_)))
     }
 }

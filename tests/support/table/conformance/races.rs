@@ -120,7 +120,7 @@ async fn of_sixteen_who_want_the_lease_at_once_one_has_it(case: Case) -> Verdict
 }
 
 async fn attempts_at_once_are_all_counted(case: Case) -> Verdict {
-    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(1, NOW)).await?;
     // Once where none was counted yet, once where an hour is over.
     for now in [NOW, NOW + TRIES_WINDOW] {
         let take = || {
@@ -166,7 +166,7 @@ async fn a_logout_beside_a_rotation_leaves_nothing(case: Case) -> Verdict {
 async fn a_login_that_comes_after_a_block_is_refused(case: Case) -> Verdict {
     for (round, key) in [1, 2].into_iter().flat_map(|key| (0..PAUSES).map(move |pause| (pause, key))) {
         let case = case.other(round + PAUSES * u32::from(key))?;
-        case.table.record_login(&case.login(1, NOW)).await?;
+        case.table.store_user_login(&case.login(1, NOW)).await?;
         let login = case.login(key, NOW + 1);
         let block = async {
             look(&case, round).await?;
@@ -174,7 +174,7 @@ async fn a_login_that_comes_after_a_block_is_refused(case: Case) -> Verdict {
             Ok::<_, Broken>(case.table.read_user(&case.user).await?.and_then(|user| user.last_login))
         };
 
-        let (recorded, seen) = tokio::join!(biased; slowly(case.table.record_login(&login)), block);
+        let (recorded, seen) = tokio::join!(biased; slowly(case.table.store_user_login(&login)), block);
 
         // Who was seen blocked and not yet logged in was blocked before.
         let expected = if seen? == Some(NOW) { UserStatus::Blocked } else { UserStatus::Known };
@@ -186,7 +186,7 @@ async fn a_login_that_comes_after_a_block_is_refused(case: Case) -> Verdict {
 async fn a_block_beside_a_deletion_stays(case: Case) -> Verdict {
     for round in 0..PAUSES {
         let case = case.other(round)?;
-        case.table.record_login(&case.login(1, NOW)).await?;
+        case.table.store_user_login(&case.login(1, NOW)).await?;
         case.table.take_session_keys(&case.user, None, NOW).await?;
         let block = async {
             look(&case, round).await?;
@@ -207,7 +207,7 @@ async fn a_block_beside_a_deletion_stays(case: Case) -> Verdict {
 async fn a_block_beside_an_unblock_leaves_the_user_whole(case: Case) -> Verdict {
     for round in 0..PAUSES {
         let case = case.other(round)?;
-        case.table.record_login(&case.login(1, NOW)).await?;
+        case.table.store_user_login(&case.login(1, NOW)).await?;
         let block = async {
             look(&case, round).await?;
             Ok::<_, Broken>(case.table.block_user(&case.user, NOW).await?)
@@ -226,7 +226,7 @@ async fn a_block_beside_an_unblock_leaves_the_user_whole(case: Case) -> Verdict 
 async fn an_unblock_beside_a_deletion_leaves_nothing_for_ever(case: Case) -> Verdict {
     for round in 0..PAUSES {
         let case = case.other(round)?;
-        case.table.record_login(&case.login(1, NOW)).await?;
+        case.table.store_user_login(&case.login(1, NOW)).await?;
         case.table.block_user(&case.user, NOW).await?;
         let unblock = async {
             look(&case, round).await?;
@@ -248,7 +248,7 @@ async fn an_unblock_beside_a_deletion_leaves_nothing_for_ever(case: Case) -> Ver
 async fn an_attempt_beside_a_deletion_makes_no_user(case: Case) -> Verdict {
     for round in 0..PAUSES {
         let case = case.other(round)?;
-        case.table.record_login(&case.login(1, NOW)).await?;
+        case.table.store_user_login(&case.login(1, NOW)).await?;
         let erase = async {
             look(&case, round).await?;
             Ok::<_, Broken>(case.table.erase_user(&case.user, NOW).await?)

@@ -168,7 +168,7 @@ async fn a_logout_ends_the_session_of_its_login_only(case: Case) -> Verdict {
 async fn all_under_a_users_key_is_listed_and_nothing_else(case: Case) -> Verdict {
     let neighbour = case.other(1)?;
     let (one, two) = (session(1, NOW), Session { device: DeviceId([2; 16]), ..session(2, NOW + 5) });
-    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(1, NOW)).await?;
     case.table.put_session(&case.at(&one), &one).await?;
     case.table.put_session(&case.at(&two), &two).await?;
     case.table.put_session(&neighbour.at(&one), &one).await?;

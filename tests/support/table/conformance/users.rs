@@ -27,9 +27,9 @@ every! {
 async fn the_first_login_makes_the_user_and_its_repetition_is_the_first_still(case: Case) -> Verdict {
     let first = case.login(1, NOW);
     same!(case.table.read_user(&case.user).await?, None);
-    same!(case.table.record_login(&first).await?, UserStatus::New);
-    same!(case.table.record_login(&first).await?, UserStatus::New);
-    same!(case.table.record_login(&case.login(1, NOW + 7)).await?, UserStatus::Known);
+    same!(case.table.store_user_login(&first).await?, UserStatus::New);
+    same!(case.table.store_user_login(&first).await?, UserStatus::New);
+    same!(case.table.store_user_login(&case.login(1, NOW + 7)).await?, UserStatus::Known);
 
     let expected = User {
         first_login: Some(NOW),
@@ -47,10 +47,10 @@ fn keys(current: u8, previous: Option<u8>) -> SealedSessionKeys {
 }
 
 async fn another_key_moves_the_current_one_aside_for_ten_minutes(case: Case) -> Verdict {
-    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(1, NOW)).await?;
     same!(case.table.take_session_keys(&case.user, None, NOW).await?, keys(1, None));
 
-    case.table.record_login(&case.login(2, NOW + 5)).await?;
+    case.table.store_user_login(&case.login(2, NOW + 5)).await?;
 
     let until = NOW + 5 + PREVIOUS_KEY;
     same!(case.table.take_session_keys(&case.user, None, until - 1).await?, keys(2, Some(1)));
@@ -59,15 +59,15 @@ async fn another_key_moves_the_current_one_aside_for_ten_minutes(case: Case) -> 
 }
 
 async fn the_same_key_again_leaves_the_previous_one_where_it_is(case: Case) -> Verdict {
-    case.table.record_login(&case.login(1, NOW)).await?;
-    case.table.record_login(&case.login(2, NOW + 1)).await?;
+    case.table.store_user_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(2, NOW + 1)).await?;
 
     // Once as the SDK repeats it, once under another key of the ring.
-    case.table.record_login(&case.login(2, NOW + 1)).await?;
+    case.table.store_user_login(&case.login(2, NOW + 1)).await?;
     let mut turned = case.login(2, NOW + 2);
     turned.fingerprints.reverse();
-    same!(case.table.record_login(&turned).await?, UserStatus::Known);
-    same!(case.table.record_login(&case.login(2, NOW + 3)).await?, UserStatus::Known);
+    same!(case.table.store_user_login(&turned).await?, UserStatus::Known);
+    same!(case.table.store_user_login(&case.login(2, NOW + 3)).await?, UserStatus::Known);
 
     same!(case.table.take_session_keys(&case.user, None, NOW + 4).await?, keys(2, Some(1)));
     same!(case.table.read_user(&case.user).await?.and_then(|user| user.last_login), Some(NOW + 3));
@@ -77,7 +77,7 @@ async fn the_same_key_again_leaves_the_previous_one_where_it_is(case: Case) -> V
 async fn the_idempotency_records_of_the_last_two_logins_are_known(case: Case) -> Verdict {
     for (at, code) in (NOW..).zip(["a", "b", "c"]) {
         let login = UserLogin { idempotency_record: Some(case.hash(code)), ..case.login(1, at) };
-        case.table.record_login(&login).await?;
+        case.table.store_user_login(&login).await?;
     }
     let records = case.table.read_user(&case.user).await?.unwrap_or_default().login_records;
     same!(records, vec![case.hash("c"), case.hash("b")]);
@@ -90,10 +90,10 @@ async fn a_unionid_is_remembered_of_a_user_only(case: Case) -> Verdict {
     same!(case.table.read_user(&case.user).await?, None);
 
     let login = UserLogin { unionid: Some(unionid("u2")?), ..case.login(1, NOW) };
-    case.table.record_login(&login).await?;
+    case.table.store_user_login(&login).await?;
     same!(case.table.read_user(&case.user).await?.and_then(|user| user.unionid), Some(unionid("u2")?));
     case.table.remember_unionid(&case.user, &unionid("u3")?).await?;
-    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(1, NOW)).await?;
     same!(case.table.read_user(&case.user).await?.and_then(|user| user.unionid), Some(unionid("u3")?));
     Ok(())
 }
@@ -107,14 +107,14 @@ fn refused(taken: &Result<SealedSessionKeys, TakeError>) -> Option<u64> {
 }
 
 async fn thirty_attempts_an_hour_and_the_hour_begins_with_the_first(case: Case) -> Verdict {
-    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(1, NOW)).await?;
     for at in 1..=u64::from(TRIES) {
         case.table.take_session_keys(&case.user, None, NOW + at).await?;
     }
     let over = NOW + 1 + TRIES_WINDOW;
     same!(refused(&case.table.take_session_keys(&case.user, None, NOW + 31).await), Some(over - NOW - 31));
     // A login gives no more of them.
-    case.table.record_login(&case.login(2, NOW + 32)).await?;
+    case.table.store_user_login(&case.login(2, NOW + 32)).await?;
     same!(refused(&case.table.take_session_keys(&case.user, None, over - 1).await), Some(1));
 
     for (tries, at) in [(1, over), (2, over + 1)] {
@@ -128,7 +128,7 @@ async fn thirty_attempts_an_hour_and_the_hour_begins_with_the_first(case: Case) 
 }
 
 async fn a_record_of_a_phone_code_is_known_for_this_hour_and_the_next(case: Case) -> Verdict {
-    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(1, NOW)).await?;
     let known = async || {
         let mut records: Vec<_> = case.table.read_user(&case.user).await?.unwrap_or_default().phone_records;
         records.sort_by(|one, two| one.as_str().cmp(two.as_str()));
@@ -160,12 +160,12 @@ async fn nobody_has_attempts_without_a_login(case: Case) -> Verdict {
 }
 
 async fn a_blocked_user_does_not_log_in(case: Case) -> Verdict {
-    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(1, NOW)).await?;
     case.table.block_user(&case.user, NOW + 1).await?;
 
     let before = case.items().await;
-    same!(case.table.record_login(&case.login(1, NOW + 2)).await?, UserStatus::Blocked);
-    same!(case.table.record_login(&case.login(2, NOW + 3)).await?, UserStatus::Blocked);
+    same!(case.table.store_user_login(&case.login(1, NOW + 2)).await?, UserStatus::Blocked);
+    same!(case.table.store_user_login(&case.login(2, NOW + 3)).await?, UserStatus::Blocked);
     same!(case.items().await, before);
     Ok(())
 }
@@ -173,14 +173,14 @@ async fn a_blocked_user_does_not_log_in(case: Case) -> Verdict {
 /// A user would escape by deleting themselves before, and TTL would lift the block from what is left.
 async fn a_block_of_nobody_and_of_a_deleted_user_stays(case: Case) -> Verdict {
     same!(case.table.block_user(&case.user, NOW).await?, NOW);
-    same!(case.table.record_login(&case.login(1, NOW)).await?, UserStatus::Blocked);
+    same!(case.table.store_user_login(&case.login(1, NOW)).await?, UserStatus::Blocked);
     same!(case.table.unblock_user(&case.user, NOW).await?, true);
-    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(1, NOW)).await?;
     case.table.take_session_keys(&case.user, None, NOW).await?;
     case.table.erase_user(&case.user, NOW).await?;
 
     same!(case.table.block_user(&case.user, NOW + 1).await?, NOW + 1);
-    same!(case.table.record_login(&case.login(1, NOW + 2)).await?, UserStatus::Blocked);
+    same!(case.table.store_user_login(&case.login(1, NOW + 2)).await?, UserStatus::Blocked);
     same!(case.attribute("ttl").await, None);
     Ok(())
 }
@@ -188,7 +188,7 @@ async fn a_block_of_nobody_and_of_a_deleted_user_stays(case: Case) -> Verdict {
 async fn a_block_keeps_its_time_and_is_lifted_once(case: Case) -> Verdict {
     same!(case.table.unblock_user(&case.user, NOW).await?, false);
     same!(case.items().await, Vec::new());
-    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(1, NOW)).await?;
     same!(case.table.unblock_user(&case.user, NOW).await?, false);
     same!(case.table.block_user(&case.user, NOW + 1).await?, NOW + 1);
     same!(case.table.block_user(&case.user, NOW + 2).await?, NOW + 1);
@@ -196,19 +196,19 @@ async fn a_block_keeps_its_time_and_is_lifted_once(case: Case) -> Verdict {
     same!(case.table.unblock_user(&case.user, NOW + 3).await?, true);
     same!(case.table.unblock_user(&case.user, NOW + 3).await?, false);
 
-    same!(case.table.record_login(&case.login(1, NOW + 4)).await?, UserStatus::Known);
+    same!(case.table.store_user_login(&case.login(1, NOW + 4)).await?, UserStatus::Known);
     same!(case.attribute("ttl").await, None);
     Ok(())
 }
 
 async fn a_deleted_user_is_gone(case: Case) -> Verdict {
     case.table.erase_user(&case.user, NOW).await?;
-    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(1, NOW)).await?;
     case.table.erase_user(&case.user, NOW).await?;
     same!(case.items().await, Vec::new());
 
     // A count whose hour is over holds nothing.
-    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(1, NOW)).await?;
     case.table.take_session_keys(&case.user, None, NOW).await?;
     case.table.erase_user(&case.user, NOW + TRIES_WINDOW).await?;
     same!(case.items().await, Vec::new());
@@ -221,8 +221,8 @@ async fn a_running_count_outlives_its_user_for_its_hour(case: Case) -> Verdict {
         idempotency_record: Some(case.hash("l")),
         ..case.login(1, NOW)
     };
-    case.table.record_login(&full).await?;
-    case.table.record_login(&UserLogin { idempotency_record: Some(case.hash("m")), ..case.login(2, NOW) }).await?;
+    case.table.store_user_login(&full).await?;
+    case.table.store_user_login(&UserLogin { idempotency_record: Some(case.hash("m")), ..case.login(2, NOW) }).await?;
     for _ in 0..TRIES {
         case.table.take_session_keys(&case.user, Some(&case.hash("p")), NOW).await?;
     }
@@ -237,14 +237,14 @@ async fn a_running_count_outlives_its_user_for_its_hour(case: Case) -> Verdict {
     case.table.remember_unionid(&case.user, &UnionId::parse("u1")?).await?;
     same!(case.attribute("unionid").await, None);
 
-    same!(case.table.record_login(&case.login(1, NOW + 2)).await?, UserStatus::New);
+    same!(case.table.store_user_login(&case.login(1, NOW + 2)).await?, UserStatus::New);
     same!(case.attribute("ttl").await, None);
     same!(refused(&case.table.take_session_keys(&case.user, None, NOW + 2).await), Some(TRIES_WINDOW - 2));
     Ok(())
 }
 
 async fn a_block_outlives_its_user(case: Case) -> Verdict {
-    case.table.record_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(1, NOW)).await?;
     case.table.block_user(&case.user, NOW + 1).await?;
     case.table.erase_user(&case.user, NOW + 2).await?;
 
@@ -252,10 +252,10 @@ async fn a_block_outlives_its_user(case: Case) -> Verdict {
     same!(case.table.read_user(&case.user).await?, Some(left));
     same!(case.attribute("ttl").await, None);
     same!(case.table.block_user(&case.user, NOW + 3).await?, NOW + 1);
-    same!(case.table.record_login(&case.login(1, NOW + 4)).await?, UserStatus::Blocked);
+    same!(case.table.store_user_login(&case.login(1, NOW + 4)).await?, UserStatus::Blocked);
 
     same!(case.table.unblock_user(&case.user, NOW + 5).await?, true);
     same!(case.attribute("ttl").await, Some(Value::Number(NOW + 5 + TRIES_WINDOW)));
-    same!(case.table.record_login(&case.login(1, NOW + 6)).await?, UserStatus::New);
+    same!(case.table.store_user_login(&case.login(1, NOW + 6)).await?, UserStatus::New);
     Ok(())
 }

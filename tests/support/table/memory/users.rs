@@ -15,7 +15,7 @@ use shared::{
     },
     store::{
         StoreError, TakeError,
-        grants::{BlockUser, EraseUser, ReadUser, RecordLogin, RememberUnionid, TakeSessionKeys},
+        grants::{BlockUser, EraseUser, ReadUser, RememberUnionid, StoreUserLogin, TakeSessionKeys},
     },
 };
 
@@ -139,8 +139,8 @@ impl MemoryTable {
 }
 
 #[async_trait]
-impl RecordLogin for MemoryTable {
-    async fn record_login(&self, login: &UserLogin) -> Result<UserStatus, StoreError> {
+impl StoreUserLogin for MemoryTable {
+    async fn store_user_login(&self, login: &UserLogin) -> Result<UserStatus, StoreError> {
         let is_another_key = |item: Option<&Item>| {
             let stored = item.and_then(|item| get_bytes(item, "fingerprint"));
             let differs = stored.is_some_and(|stored| !login.fingerprints.iter().any(|known| known == stored));
