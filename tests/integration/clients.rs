@@ -11,8 +11,7 @@ use serde_json::Value;
 use shared::clock::{Clock as _, SystemClock};
 use tests::{
     APPID, Laptop,
-    rotation::{DAY, EMPTY, STEPS, deps_for, rotate, start, step},
-    secrets_manager::SecretsManager,
+    suites::rotation::{DAY, EMPTY, STEPS, deps_for, rotate, secrets_manager::SecretsManager, start, step},
 };
 
 /// Where `.ci/run` installs what the clients need: `clients` in the target folder, two folders above this test.

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 use local::doctor::{Level, Options, Report, examine};
 use serde_json::json;
 use shared::clock::{Clock, SystemClock};
-use tests::{APPID, Folder, Laptop, Start, secrets_manager::SecretsManager};
+use tests::{APPID, Folder, Laptop, Start, suites::rotation::secrets_manager::SecretsManager};
 
 /// A laptop whose secrets lie in a folder, and the variables that describe it.
 struct Patient {

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use tests::{
     BEGIN, ManualClock,
-    rotation::{DAY, EMPTY, STEPS, deps, laptop, rotate, step},
-    secrets_manager::SecretsManager,
+    suites::rotation::{DAY, EMPTY, STEPS, deps, laptop, rotate, secrets_manager::SecretsManager, step},
 };
 
 fn json_of(text: &str) -> Value {

@@ -14,9 +14,8 @@ use super::{
 use crate::{
     BEGIN, ManualClock,
     contract::{self, Example},
-    rotation::{self, EMPTY},
-    secrets_manager::SecretsManager,
     send,
+    suites::rotation::{self, EMPTY, secrets_manager::SecretsManager},
 };
 
 #[derive(Clone, Debug)]

@@ -14,8 +14,7 @@ use super::{
 };
 use crate::{
     BEGIN, Laptop, ManualClock, Response, Tokens,
-    rotation::{self, DAY, EMPTY},
-    secrets_manager::SecretsManager,
+    suites::rotation::{self, DAY, EMPTY, secrets_manager::SecretsManager},
     wire::{Waiting, Wire},
 };
 

@@ -1,16 +1,16 @@
 //! Requests while keys are rotated: four processes, each with secrets of its own age.
 
+mod drive;
 pub mod figures;
+pub mod secrets_manager;
 
 use axum::Router;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use shared::env::Env;
 
-use crate::{
-    rotation::{EMPTY, STEPS, deps, laptop, rotate, step},
-    secrets_manager::SecretsManager,
-};
+pub use drive::{DAY, EMPTY, STEPS, deps, deps_for, laptop, rotate, start, step};
+use secrets_manager::SecretsManager;
 
 /// What came of requests across rotations.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,8 @@ use ::rotation::{Deps, flow::RotationError};
 use serde_json::json;
 use shared::{entropy::OsEntropy, env::Env, http::record::Log, vars::Vars};
 
-use crate::{Laptop, ManualClock, Start, secrets_manager::SecretsManager};
+use super::secrets_manager::SecretsManager;
+use crate::{Laptop, ManualClock, Start};
 
 /// A day in seconds: what `next` must be old before it becomes `current`.
 pub const DAY: u64 = 86_400;
