@@ -176,16 +176,27 @@ impl Wire {
         done
     }
 
-    /// Runs the work and lets its requests through one at a time, in an order that the seed decides.
-    pub async fn shuffle<T>(&mut self, seed: u64, work: impl Future<Output = T>, mut watch: impl FnMut(&Waiting)) -> T {
+    /// Runs the work and lets its requests through one at a time, in an order that the seed decides. None passes before the
+    /// `first` so many wait, or else the side that is slower to begin would never come first on a busy machine.
+    pub async fn shuffle<T>(
+        &mut self,
+        seed: u64,
+        first: usize,
+        work: impl Future<Output = T>,
+        mut watch: impl FnMut(&Waiting),
+    ) -> T {
         self.held.store(true, Ordering::SeqCst);
         let (mut queue, mut random) = (Vec::new(), Seeded::new(seed));
         let mut work = pin!(work);
+        let mut begun = false;
         let done = loop {
             tokio::select! {
                 done = &mut work => break done,
-                Some(arrived) = self.arrivals.recv() => queue.push(arrived),
-                () = tokio::time::sleep(QUIET), if !queue.is_empty() => {
+                Some(arrived) = self.arrivals.recv() => {
+                    queue.push(arrived);
+                    begun |= queue.len() >= first;
+                }
+                () = tokio::time::sleep(QUIET), if begun && !queue.is_empty() => {
                     let next = queue.swap_remove(random.index(queue.len()));
                     watch(&next);
                     next.pass().await;

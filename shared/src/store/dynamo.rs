@@ -1,4 +1,4 @@
-//! The table in DynamoDB: expressions, and the one place that turns items into our types and back ([`item`]).
+//! The table in DynamoDB: expressions, and the one place that turns items into our types and back (`item`).
 //!
 //! Every write is one request on one item. The SDK may repeat it after a lost acknowledgement. Most writes leave the same
 //! item then; where a condition refuses the repetition (a refresh, a lease), the refused item says whose write it met.
