@@ -21,7 +21,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Waited {
     pub what: String,
-    /// The [`Weather`] in which it waited.
+    /// The `Weather` in which it waited.
     pub weather: &'static str,
     pub took: Duration,
     /// Status and code of the response.
