@@ -232,7 +232,8 @@ impl Env {
 
     fn region(&self) -> Result<Region, ConfigError> {
         let region = self.vars.get("AWS_REGION").or_else(|| self.vars.get("AWS_DEFAULT_REGION"));
-        let region = region.ok_or_else(|| ConfigError::new("AWS_REGION", "the region of the table and secrets"))?;
+        let region =
+            region.ok_or_else(|| ConfigError::new("AWS_REGION", "set to the region of the table and secrets"))?;
         Ok(Region::new(region.to_owned()))
     }
 
