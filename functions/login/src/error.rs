@@ -30,14 +30,12 @@ pub enum LoginError {
     /// The code is spent, and the table holds a newer login of the same device.
     #[error("a newer login of this device is there")]
     SupersededByNewerLogin,
-    /// The mini program is not one of the owner's, or must be named.
     #[error("the appid is not configured, or is missing")]
     AppUnknown,
     #[error(transparent)]
     Wechat(#[from] WechatError),
     #[error("the user is blocked")]
     Blocked,
-    /// The user was deleted during the login.
     #[error("the user was deleted meanwhile")]
     Erased,
     #[error("too many refused codes from this address")]

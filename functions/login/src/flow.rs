@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use shared::{
-    clock::{Deadline, Secs},
+    clock::Deadline,
     entropy,
     ids::{DeviceId, Family, SessionRef, UserRef},
     request_log,
@@ -20,10 +20,10 @@ use shared::{
         TokenResponse,
         keyring::{Context, Purpose},
     },
-    wechat::{api::CodeExchange, app::App, error::WechatError, opendata::Profile},
+    wechat::{api::CodeExchange, error::WechatError, opendata::Profile},
 };
 
-use crate::{Deps, LoginResponse, Presented, error::LoginError, profile, replay};
+use crate::{Deps, Login, LoginResponse, OPTIONAL_WORK_LIMIT, Presented, error::LoginError, profile, replay};
 
 /// Reserved at the end for our own response: once the code is spent it must say that a new code is needed, which the
 /// deadline's response would not.
@@ -32,21 +32,6 @@ const LAST_MOMENT: Duration = Duration::from_millis(300);
 /// Reserved for the writes after WeChat's answer, so that no code is spent for nothing.
 const RESERVED_FOR_WRITES: Duration = Duration::from_secs(2);
 
-/// Work that does not decide the login gets no more time than this.
-pub(crate) const OPTIONAL_WORK_LIMIT: Duration = Duration::from_millis(1_500);
-
-/// A login in progress, with everything that it needs before its code is spent.
-pub(crate) struct Login<'a> {
-    pub deps: &'a Deps,
-    pub presented: &'a Presented,
-    pub app: &'a App,
-    pub tokens: TokenIssuer<'a>,
-    pub code: CodeHash,
-    pub arrived_at: Secs,
-    pub deadline: Deadline,
-}
-
-/// Logs a user in.
 pub async fn login(
     deps: &Deps,
     presented: &Presented,
@@ -119,7 +104,7 @@ impl Login<'_> {
         match deadline.limit(store).await.unwrap_or(Err(LoginError::OutOfTime)) {
             Ok((user_status, profile)) => {
                 let new_user = user_status == UserStatus::New;
-                Ok(response(prepared.tokens, &prepared.at.user, prepared.session.device, new_user, profile))
+                Ok(LoginResponse::new(prepared.tokens, &prepared.at.user, prepared.session.device, new_user, profile))
             }
             // What is stored belongs to the newer login.
             Err(LoginError::SupersededByNewerLogin) => Err(LoginError::SupersededByNewerLogin),
@@ -160,11 +145,6 @@ impl Login<'_> {
             user,
         };
         Ok(PreparedLogin { at: user_login.user.session(session.device), session, record, user_login, tokens })
-    }
-
-    /// The tokens of a session at generation 0. The refresh token is the same each time, the access token is new.
-    pub(crate) fn issue(&self, user: &UserRef, session: &Session) -> Result<TokenResponse, LoginError> {
-        Ok(self.tokens.issue(&session.refresh_token(user), session, self.deps.clock.now())?)
     }
 
     /// Writes user, session and idempotency record in parallel, and looks for a block or a deletion that came between.
@@ -237,14 +217,4 @@ impl Login<'_> {
         };
         tokio::join!(self.revoke(&prepared.at.user, std::slice::from_ref(&prepared.session)), erase);
     }
-}
-
-pub(crate) fn response(
-    tokens: TokenResponse,
-    user: &UserRef,
-    device: DeviceId,
-    new_user: bool,
-    user_info: Option<Profile>,
-) -> LoginResponse {
-    LoginResponse { tokens, openid: user.openid.expose().to_owned(), device, new_user, user_info }
 }

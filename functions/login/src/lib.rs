@@ -14,7 +14,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use shared::{
-    clock::{Clock, Deadline},
+    clock::{Clock, Deadline, Secs},
     entropy::Entropy,
     env::Env,
     http::{
@@ -23,12 +23,17 @@ use shared::{
         extract::{ClientIp, Issuer},
         within,
     },
-    ids::{AppId, DeviceId},
+    ids::{AppId, DeviceId, UserRef},
     json,
     problem::Problem,
     secret_text::{IdempotencyKey, LoginCode},
     secrets::Secret,
-    session::{idempotency::RequestHash, refresh::RefreshPolicy},
+    session::{
+        Session,
+        idempotency::{CodeHash, RequestHash},
+        issue::{IssueError, TokenIssuer},
+        refresh::RefreshPolicy,
+    },
     store::grants::{
         EraseIdempotencyRecord, KeepIdempotencyRecord, ListUserItems, PutSession, ReadSession, ReadUser,
         RememberUnionid, RevokeSession, StoreUserLogin, TakeSessionKeys,
@@ -41,7 +46,7 @@ use shared::{
     vars::ConfigError,
     wechat::{
         api::ExchangeCode,
-        app::Apps,
+        app::{App, Apps},
         opendata::{Profile, UserInfo},
     },
 };
@@ -125,6 +130,27 @@ pub struct Presented {
     hash: Option<RequestHash>,
 }
 
+/// Work that does not decide the login gets no more time than this.
+pub(crate) const OPTIONAL_WORK_LIMIT: Duration = Duration::from_millis(1_500);
+
+/// A login in progress, with everything that it needs before its code is spent.
+pub(crate) struct Login<'a> {
+    pub deps: &'a Deps,
+    pub presented: &'a Presented,
+    pub app: &'a App,
+    pub tokens: TokenIssuer<'a>,
+    pub code: CodeHash,
+    pub arrived_at: Secs,
+    pub deadline: Deadline,
+}
+
+impl Login<'_> {
+    /// The tokens of a session at generation 0. The refresh token is the same each time, the access token is new.
+    pub(crate) fn issue(&self, user: &UserRef, session: &Session) -> Result<TokenResponse, IssueError> {
+        self.tokens.issue(&session.refresh_token(user), session, self.deps.clock.now())
+    }
+}
+
 /// The response to a login.
 #[derive(Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
@@ -142,6 +168,18 @@ pub struct LoginResponse {
     #[serde(rename = "userInfo", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "contract", schemars(with = "Profile"))]
     user_info: Option<Profile>,
+}
+
+impl LoginResponse {
+    pub(crate) fn new(
+        tokens: TokenResponse,
+        user: &UserRef,
+        device: DeviceId,
+        new_user: bool,
+        user_info: Option<Profile>,
+    ) -> Self {
+        Self { tokens, openid: user.openid.expose().to_owned(), device, new_user, user_info }
+    }
 }
 
 async fn login(

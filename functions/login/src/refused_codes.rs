@@ -56,7 +56,6 @@ impl RefusedCodes {
         }
     }
 
-    /// Remembers a code that WeChat refused.
     pub(crate) fn add(&self, appid: &AppId, client_ip: &ClientIp, code: &CodeHash, refusal: &WechatError, now: Secs) {
         let refusal = if matches!(refusal, WechatError::CodeUsed) { Refusal::Used } else { Refusal::Invalid };
         self.codes.put(code.clone(), refusal, now + REFUSED, now);

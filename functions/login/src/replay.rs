@@ -15,12 +15,7 @@ use shared::{
     wechat::error::WechatError,
 };
 
-use crate::{
-    LoginResponse,
-    error::LoginError,
-    flow::{Login, response},
-    profile,
-};
+use crate::{Login, LoginResponse, error::LoginError, profile};
 
 /// The response to a request whose code WeChat refuses; without an idempotency record it is WeChat's refusal.
 ///
@@ -83,5 +78,5 @@ async fn respond_again(
     request_log::record(|fields| fields.verdict = Some("LOGIN_REPLAY"));
     let profile = profile::read(login, user, None, deadline).await;
     let new_user = item.first_family == Some(session.family);
-    Ok(Some(response(login.issue(user, session)?, user, session.device, new_user, profile)))
+    Ok(Some(LoginResponse::new(login.issue(user, session)?, user, session.device, new_user, profile)))
 }
