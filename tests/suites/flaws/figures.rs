@@ -15,7 +15,7 @@ async fn clauses(what: &str, clauses: &[Clause], of: u64) -> Row {
 }
 
 pub async fn rows() -> Vec<Row> {
-    let is_of_refresh = |clause: &Clause| format!("{clause:?}").starts_with("Rotate");
+    let is_of_refresh = |clause: &Clause| format!("{clause:?}").starts_with("Refresh");
     let (refresh, others): (Vec<_>, Vec<_>) = Clause::ALL.iter().copied().partition(is_of_refresh);
     let missed: Vec<_> = FLAWS.iter().filter(|flaw| !flaw.is_noticed()).map(|flaw| flaw.what).collect();
     Row::because(&missed);
