@@ -14,14 +14,12 @@ use shared::{
 
 use flow::AuthorizerError;
 
-/// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
     pub authenticator: Authenticator,
 }
 
 impl Deps {
-    /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (sessions, config) = (env.table()?, env.access_token_config()?);
         let verifier = env.verifier().await?;

@@ -22,10 +22,8 @@ use shared::{
 pub const DISCOVERY: Route = Route::get("/.well-known/openid-configuration");
 pub const JWKS: Route = Route::get("/.well-known/jwks.json");
 
-/// What the template routes here.
 pub const ROUTES: &[Route] = &[DISCOVERY, JWKS];
 
-/// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
     pub jwks: Arc<Secret<PublicJwks>>,
@@ -33,7 +31,6 @@ pub struct Deps {
 }
 
 impl Deps {
-    /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         Ok(Self { access_tokens: env.access_token_config()?, jwks: env.jwks().await? })
     }

@@ -23,7 +23,12 @@ use shared::{
     wechat::{api::CodeExchange, error::WechatError, opendata::Profile},
 };
 
-use crate::{Deps, Login, LoginResponse, OPTIONAL_WORK_LIMIT, Presented, error::LoginError, profile, replay};
+use crate::{
+    Deps, LoginResponse, Presented,
+    attempt::{Login, OPTIONAL_WORK_LIMIT},
+    error::LoginError,
+    profile, replay,
+};
 
 /// Reserved at the end for our own response: once the code is spent it must say that a new code is needed, which the
 /// deadline's response would not.
@@ -41,13 +46,8 @@ pub async fn login(
     let arrived_at = deps.clock.now();
     let (apps, keyring, signer) = tokio::try_join!(deps.apps.get(), deps.keyring.get(), deps.signer.get())?;
     let app = apps.find(presented.request.appid.as_ref()).ok_or(LoginError::AppUnknown)?;
-    let tokens = TokenIssuer {
-        keyring: &keyring,
-        signer: &signer,
-        config: &deps.access_tokens,
-        issuer,
-        entropy: &*deps.entropy,
-    };
+    let entropy = &*deps.entropy;
+    let tokens = TokenIssuer { keyring: &keyring, signer: &signer, config: &deps.access_tokens, issuer, entropy };
     let code = CodeHash::of_login(&app.appid, &presented.request.code);
     let login = Login { deps, presented, app, tokens, code, arrived_at, deadline };
 
@@ -102,10 +102,13 @@ impl Login<'_> {
         let deadline = self.deadline.before(LAST_MOMENT);
         let store = Box::pin(self.store(&prepared, deadline));
         match deadline.limit(store).await.unwrap_or(Err(LoginError::OutOfTime)) {
-            Ok((user_status, profile)) => {
-                let new_user = user_status == UserStatus::New;
-                Ok(LoginResponse::new(prepared.tokens, &prepared.at.user, prepared.session.device, new_user, profile))
-            }
+            Ok((user_status, user_info)) => Ok(LoginResponse {
+                tokens: prepared.tokens,
+                openid: prepared.at.user.openid.expose().to_owned(),
+                device: prepared.session.device,
+                new_user: user_status == UserStatus::New,
+                user_info,
+            }),
             // What is stored belongs to the newer login.
             Err(LoginError::SupersededByNewerLogin) => Err(LoginError::SupersededByNewerLogin),
             Err(error) => {

@@ -1,5 +1,6 @@
 //! `POST /v1/login`: a code of `wx.login` for our tokens.
 
+mod attempt;
 pub mod error;
 pub mod flow;
 mod profile;
@@ -14,7 +15,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use shared::{
-    clock::{Clock, Deadline, Secs},
+    clock::{Clock, Deadline},
     entropy::Entropy,
     env::Env,
     http::{
@@ -23,17 +24,12 @@ use shared::{
         extract::{ClientIp, Issuer},
         within,
     },
-    ids::{AppId, DeviceId, UserRef},
+    ids::{AppId, DeviceId},
     json,
     problem::Problem,
     secret_text::{IdempotencyKey, LoginCode},
     secrets::Secret,
-    session::{
-        Session,
-        idempotency::{CodeHash, RequestHash},
-        issue::{IssueError, TokenIssuer},
-        refresh::RefreshPolicy,
-    },
+    session::{idempotency::RequestHash, refresh::RefreshPolicy},
     store::grants::{
         EraseIdempotencyRecord, KeepIdempotencyRecord, ListUserItems, PutSession, ReadSession, ReadUser,
         RememberUnionid, RevokeSession, StoreUserLogin, TakeSessionKeys,
@@ -46,7 +42,7 @@ use shared::{
     vars::ConfigError,
     wechat::{
         api::ExchangeCode,
-        app::{App, Apps},
+        app::Apps,
         opendata::{Profile, UserInfo},
     },
 };
@@ -55,7 +51,6 @@ pub use refused_codes::RefusedCodes;
 
 pub const LOGIN: Route = Route::post("/v1/login");
 
-/// What the template routes here.
 pub const ROUTES: &[Route] = &[LOGIN];
 
 /// Of the 15 s that a client waits, the rest is for the network and a cold start. Of these 8.7 s, secrets take 2 at most, the
@@ -88,7 +83,6 @@ pub struct Deps {
 }
 
 impl Deps {
-    /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, wechat) = (env.table()?, env.wechat()?);
         let (access_tokens, policy) = (env.access_token_config()?, env.refresh_policy()?);
@@ -130,56 +124,23 @@ pub struct Presented {
     hash: Option<RequestHash>,
 }
 
-/// Work that does not decide the login gets no more time than this.
-pub(crate) const OPTIONAL_WORK_LIMIT: Duration = Duration::from_millis(1_500);
-
-/// A login in progress, with everything that it needs before its code is spent.
-pub(crate) struct Login<'a> {
-    pub deps: &'a Deps,
-    pub presented: &'a Presented,
-    pub app: &'a App,
-    pub tokens: TokenIssuer<'a>,
-    pub code: CodeHash,
-    pub arrived_at: Secs,
-    pub deadline: Deadline,
-}
-
-impl Login<'_> {
-    /// The tokens of a session at generation 0. The refresh token is the same each time, the access token is new.
-    pub(crate) fn issue(&self, user: &UserRef, session: &Session) -> Result<TokenResponse, IssueError> {
-        self.tokens.issue(&session.refresh_token(user), session, self.deps.clock.now())
-    }
-}
-
 /// The response to a login.
 #[derive(Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct LoginResponse {
     #[serde(flatten)]
-    tokens: TokenResponse,
+    pub(crate) tokens: TokenResponse,
     /// The user, inside this mini program.
     #[cfg_attr(feature = "contract", schemars(with = "shared::ids::OpenId"))]
-    openid: String,
+    pub(crate) openid: String,
     /// To be kept in the client's storage and sent with its next login.
-    device: DeviceId,
+    pub(crate) device: DeviceId,
     /// Whether it is the user's first login.
-    new_user: bool,
+    pub(crate) new_user: bool,
     /// The profile that came with the login, if it verified.
     #[serde(rename = "userInfo", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "contract", schemars(with = "Profile"))]
-    user_info: Option<Profile>,
-}
-
-impl LoginResponse {
-    pub(crate) fn new(
-        tokens: TokenResponse,
-        user: &UserRef,
-        device: DeviceId,
-        new_user: bool,
-        user_info: Option<Profile>,
-    ) -> Self {
-        Self { tokens, openid: user.openid.expose().to_owned(), device, new_user, user_info }
-    }
+    pub(crate) user_info: Option<Profile>,
 }
 
 async fn login(

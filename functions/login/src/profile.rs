@@ -6,7 +6,7 @@ use shared::{
     wechat::opendata::{self, Profile},
 };
 
-use crate::{Login, OPTIONAL_WORK_LIMIT};
+use crate::attempt::{Login, OPTIONAL_WORK_LIMIT};
 
 /// The profile, if signature, data, app and user are right, the user has an attempt left, and there is time. A unionid other
 /// than the `known` one is stored.

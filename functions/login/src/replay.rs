@@ -15,7 +15,7 @@ use shared::{
     wechat::error::WechatError,
 };
 
-use crate::{Login, LoginResponse, error::LoginError, profile};
+use crate::{LoginResponse, attempt::Login, error::LoginError, profile};
 
 /// The response to a request whose code WeChat refuses; without an idempotency record it is WeChat's refusal.
 ///
@@ -76,7 +76,11 @@ async fn respond_again(
         return Ok(None);
     }
     request_log::record(|fields| fields.verdict = Some("LOGIN_REPLAY"));
-    let profile = profile::read(login, user, None, deadline).await;
-    let new_user = item.first_family == Some(session.family);
-    Ok(Some(LoginResponse::new(login.issue(user, session)?, user, session.device, new_user, profile)))
+    Ok(Some(LoginResponse {
+        tokens: login.issue(user, session)?,
+        openid: user.openid.expose().to_owned(),
+        device: session.device,
+        new_user: item.first_family == Some(session.family),
+        user_info: profile::read(login, user, None, deadline).await,
+    }))
 }

@@ -30,7 +30,6 @@ use shared::{
 
 pub const PHONE: Route = Route::post("/v1/phone");
 
-/// What the template routes here.
 pub const ROUTES: &[Route] = &[PHONE];
 
 shared::grants! {
@@ -38,7 +37,6 @@ shared::grants! {
     pub trait Table = TakeSessionKeys, KeepIdempotencyRecord, EraseIdempotencyRecord;
 }
 
-/// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
     pub authenticator: Authenticator,
@@ -52,7 +50,6 @@ pub struct Deps {
 }
 
 impl Deps {
-    /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, config) = (env.table()?, env.access_token_config()?);
         let (apps, keyring, verifier) = tokio::try_join!(env.apps(), env.keyring(), env.verifier())?;

@@ -21,7 +21,6 @@ use shared::{
     wechat::{app::Apps, error::WechatError},
 };
 
-/// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
     pub platform: Arc<dyn GivePlatformToken>,
@@ -29,7 +28,6 @@ pub struct Deps {
 }
 
 impl Deps {
-    /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let table = env.table()?;
         let (apps, keyring) = tokio::try_join!(env.apps(), env.keyring())?;

@@ -22,7 +22,6 @@ use shared::{
 pub const VERIFY: Route = Route::get("/v1/push");
 pub const PUSH: Route = Route::post("/v1/push");
 
-/// What the template routes here.
 pub const ROUTES: &[Route] = &[VERIFY, PUSH];
 
 shared::grants! {
@@ -30,7 +29,6 @@ shared::grants! {
     pub trait Table = RevocationTable;
 }
 
-/// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
     pub table: Arc<dyn Table>,
@@ -40,7 +38,6 @@ pub struct Deps {
 }
 
 impl Deps {
-    /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         Ok(Self { table: env.table()?, apps: env.apps().await?, clock: env.clock() })
     }

@@ -93,12 +93,7 @@ pub async fn refresh(deps: &Deps, text: &str, issuer: &str, deadline: Deadline) 
         (Verdict::Alarm, _) => return Err(RefreshError::Alarm),
         (Verdict::Gone | Verdict::Rotated | Verdict::Replay | Verdict::Echo, _) => return Err(RefreshError::Gone),
     };
-    let tokens = TokenIssuer {
-        keyring: &keyring,
-        signer: &signer,
-        config: &deps.access_tokens,
-        issuer,
-        entropy: &*deps.entropy,
-    };
+    let entropy = &*deps.entropy;
+    let tokens = TokenIssuer { keyring: &keyring, signer: &signer, config: &deps.access_tokens, issuer, entropy };
     Ok(tokens.issue(&token, &session, now)?)
 }

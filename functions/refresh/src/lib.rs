@@ -28,7 +28,6 @@ use shared::{
 
 pub const REFRESH: Route = Route::post("/v1/refresh");
 
-/// What the template routes here.
 pub const ROUTES: &[Route] = &[REFRESH];
 
 /// A client waits 10 s and tries three times, so an early failure is better than a late success.
@@ -54,7 +53,6 @@ pub struct Deps {
 }
 
 impl Deps {
-    /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, access_tokens, policy) = (env.table()?, env.access_token_config()?, env.refresh_policy()?);
         let (keyring, signer) = tokio::try_join!(env.keyring(), env.signer())?;

@@ -21,7 +21,6 @@ use shared::{
 
 use flow::RotationError;
 
-/// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
     /// The secrets that are rotated.

@@ -37,7 +37,6 @@ pub const SESSIONS: Route = Route::get("/v1/sessions");
 pub const LOG_OUT_ALL: Route = Route::delete("/v1/sessions");
 pub const DELETE_USER: Route = Route::delete("/v1/user");
 
-/// What the template routes here.
 pub const ROUTES: &[Route] = &[SESSION, LOG_OUT, SESSIONS, LOG_OUT_ALL, DELETE_USER];
 
 shared::grants! {
@@ -45,7 +44,6 @@ shared::grants! {
     pub trait Table = RevocationTable, ReadUser;
 }
 
-/// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
     pub authenticator: Authenticator,
@@ -60,7 +58,6 @@ pub struct Deps {
 }
 
 impl Deps {
-    /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, config) = (env.table()?, env.access_token_config()?);
         let (apps, keyring, verifier) = tokio::try_join!(env.apps(), env.keyring(), env.verifier())?;

@@ -27,7 +27,6 @@ use shared::{
 
 pub const USERINFO: Route = Route::post("/v1/userinfo");
 
-/// What the template routes here.
 pub const ROUTES: &[Route] = &[USERINFO];
 
 shared::grants! {
@@ -35,7 +34,6 @@ shared::grants! {
     pub trait Table = TakeSessionKeys, RememberUnionid;
 }
 
-/// All that this function may touch.
 #[derive(Clone)]
 pub struct Deps {
     pub authenticator: Authenticator,
@@ -46,7 +44,6 @@ pub struct Deps {
 }
 
 impl Deps {
-    /// Reads the variables and secrets that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, config) = (env.table()?, env.access_token_config()?);
         let (keyring, verifier) = tokio::try_join!(env.keyring(), env.verifier())?;

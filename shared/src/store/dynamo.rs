@@ -59,7 +59,7 @@ impl DynamoTable {
             .table_name(&self.name)
             .set_key(Some(key))
             .update_expression(update)
-            .set_condition_expression(Some(condition.to_owned()).filter(|text| !text.is_empty()))
+            .set_condition_expression(not_empty(condition))
             .set_expression_attribute_names(attribute_names(&[update, condition]))
             .set_expression_attribute_values(attribute_values(values))
             .return_values(ReturnValue::AllNew)
@@ -80,13 +80,10 @@ impl DynamoTable {
             .put_item()
             .table_name(&self.name)
             .set_item(Some(item))
-            .set_condition_expression(Some(condition.to_owned()).filter(|text| !text.is_empty()))
+            .set_condition_expression(not_empty(condition))
             .set_expression_attribute_names(attribute_names(&[condition]))
             .set_expression_attribute_values(attribute_values(values));
-        match measured(request.send()).await {
-            Ok(_) => Ok(WriteResult::Applied(())),
-            Err(error) => refused(error, |_| None),
-        }
+        written(measured(request.send()).await)
     }
 
     /// Deletes an item if the condition holds.
@@ -96,14 +93,16 @@ impl DynamoTable {
             .delete_item()
             .table_name(&self.name)
             .set_key(Some(key))
-            .set_condition_expression(Some(condition.to_owned()).filter(|text| !text.is_empty()))
+            .set_condition_expression(not_empty(condition))
             .set_expression_attribute_names(attribute_names(&[condition]))
             .set_expression_attribute_values(attribute_values(values));
-        match measured(request.send()).await {
-            Ok(_) => Ok(WriteResult::Applied(())),
-            Err(error) => refused(error, |_| None),
-        }
+        written(measured(request.send()).await)
     }
+}
+
+/// DynamoDB refuses an empty condition.
+fn not_empty(condition: &str) -> Option<String> {
+    Some(condition.to_owned()).filter(|text| !text.is_empty())
 }
 
 /// The attributes `x` that expressions name as `#x`: many of ours are reserved words of DynamoDB.
@@ -125,6 +124,14 @@ fn measured<T>(call: impl Future<Output = T>) -> impl Future<Output = T> {
     // The SDK's futures are large: one allocation per network call is cheaper than a copy in every caller.
     let call = Box::pin(call);
     request_log::timed(|fields| &mut fields.dynamodb, call)
+}
+
+/// What became of a write that gives no item.
+fn written<T, E: ProvideErrorMetadata>(result: Result<T, SdkError<E>>) -> Result<WriteResult<()>, StoreError> {
+    match result {
+        Ok(_) => Ok(WriteResult::Applied(())),
+        Err(error) => refused(error, |_| None),
+    }
 }
 
 /// Tells a condition that did not hold, which is a result, from a failure.

@@ -88,3 +88,15 @@ clauses! {
     /// A token stored by the holder of the lease.
     KeepOwn,
 }
+
+impl Clause {
+    /// The condition of the refresh.
+    pub const REFRESH: &[Self] = &[
+        Self::RefreshFamily,
+        Self::RefreshGeneration,
+        Self::RefreshAge,
+        Self::RefreshIdle,
+        Self::RefreshAbsolute,
+        Self::RefreshNotBefore,
+    ];
+}

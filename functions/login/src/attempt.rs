@@ -1,0 +1,38 @@
+//! A login in progress: what its flow, its repetition and its profile have in common.
+
+use std::time::Duration;
+
+use shared::{
+    clock::{Deadline, Secs},
+    ids::UserRef,
+    session::{
+        Session,
+        idempotency::CodeHash,
+        issue::{IssueError, TokenIssuer},
+    },
+    token::TokenResponse,
+    wechat::app::App,
+};
+
+use crate::{Deps, Presented};
+
+/// Work that does not decide the login gets no more time than this.
+pub(crate) const OPTIONAL_WORK_LIMIT: Duration = Duration::from_millis(1_500);
+
+/// A login in progress, with everything that it needs before its code is spent.
+pub(crate) struct Login<'a> {
+    pub deps: &'a Deps,
+    pub presented: &'a Presented,
+    pub app: &'a App,
+    pub tokens: TokenIssuer<'a>,
+    pub code: CodeHash,
+    pub arrived_at: Secs,
+    pub deadline: Deadline,
+}
+
+impl Login<'_> {
+    /// The tokens of a session at generation 0. The refresh token is the same each time, the access token is new.
+    pub(crate) fn issue(&self, user: &UserRef, session: &Session) -> Result<TokenResponse, IssueError> {
+        self.tokens.issue(&session.refresh_token(user), session, self.deps.clock.now())
+    }
+}
