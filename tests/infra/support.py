@@ -53,7 +53,7 @@ def source():
 
 
 @functools.cache
-def _translated(partition):
+def _translated(partition, parameters):
     region, _ = PARTITIONS[partition]
     template = source()
     for resource in template["Resources"].values():
@@ -62,12 +62,12 @@ def _translated(partition):
     os.environ["AWS_DEFAULT_REGION"] = region
     ArnGenerator.BOTO_SESSION_REGION_NAME = None
     session = boto3.session.Session(region_name=region)
-    return Translator({}, Parser(), boto_session=session).translate(template, {})
+    return Translator({}, Parser(), boto_session=session).translate(template, dict(parameters))
 
 
-def translated(partition="aws"):
-    """What SAM makes of the template in a partition."""
-    return copy.deepcopy(_translated(partition))
+def translated(partition="aws", **parameters):
+    """What SAM makes of the template in a partition. It fills some parameters in already, as it does at AWS."""
+    return copy.deepcopy(_translated(partition, tuple(parameters.items())))
 
 
 class Deployed:
@@ -77,7 +77,7 @@ class Deployed:
     """
 
     def __init__(self, partition="aws", **parameters):
-        template = translated(partition)
+        template = translated(partition, **parameters)
         region, suffix = PARTITIONS[partition]
         self.values = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()}
         self.values |= parameters
@@ -144,6 +144,9 @@ class Deployed:
 
     def _join(self, value):
         return value[0].join(map(str, self.resolve(value[1])))
+
+    def _split(self, value):
+        return self.resolve(value[1]).split(value[0])
 
     def _sub(self, value):
         text, names = value if isinstance(value, list) else (value, {})

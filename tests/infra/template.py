@@ -258,6 +258,24 @@ def an_issuer_goes_before_the_domain():
     assert deployed.outputs["Issuer"] == "https://id.example.com"
 
 
+def only_pages_of_the_named_origins_may_call_the_api():
+    def cors(**parameters):
+        return support.Deployed(**parameters).resources["Api"]["Properties"]["Body"].get("x-amazon-apigateway-cors")
+
+    given = cors(CorsOrigins="https://m.example.com,http://localhost:5173")
+
+    assert cors() is None
+    assert given["allowOrigins"] == ["https://m.example.com", "http://localhost:5173"]
+    assert {"authorization", "content-type", "idempotency-key"} == set(given["allowHeaders"])
+    assert set(given["allowMethods"]) == {route.split()[0] for route in support.Deployed().routes()}
+    assert "allowCredentials" not in given
+    pattern = support.source()["Parameters"]["CorsOrigins"]["AllowedPattern"]
+    for origin in ("*", "https://*", "m.example.com", "https://m.example.com/", "https://a.example, https://b.example"):
+        assert not re.fullmatch(pattern, origin), origin
+    assert re.fullmatch(pattern, "") is not None
+    assert re.fullmatch(pattern, "https://m.example.com,http://localhost:5173") is not None
+
+
 def the_access_log_holds_ids_codes_and_times():
     (stage,) = support.Deployed().of_type("AWS::ApiGatewayV2::Stage").values()
     settings = stage["AccessLogSettings"]

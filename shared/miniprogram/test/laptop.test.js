@@ -2,6 +2,11 @@
 
 const { after, before, test } = require("node:test");
 const assert = require("node:assert/strict");
+const { execFile } = require("node:child_process");
+const fs = require("node:fs");
+const path = require("node:path");
+const { promisify } = require("node:util");
+const vm = require("node:vm");
 const { createAuth } = require("..");
 const { phoneOf, startLaptop } = require("../test-support/laptop");
 
@@ -36,6 +41,33 @@ test("a login, a phone number by code and by encrypted data", async () => {
   assert.deepEqual(byData, byCode);
   assert.equal(wx.counts.logins, 1);
 });
+
+/** What a README shows for a server, with the address of the laptop. */
+function server(readme, language) {
+  const text = fs.readFileSync(path.join(__dirname, "..", readme), "utf8");
+  const blocks = [...text.matchAll(/```(\w+)\n([\s\S]*?)```/g)].filter(([, found]) => found === language);
+  const [, , code] = blocks.find(([, , block]) => block.includes("/v1/phone"));
+  return code.replace("https://auth.example.com", laptop.url);
+}
+
+for (const readme of ["README.md", "README.zh-CN.md"]) {
+  test(`the servers of ${readme} learn the number of the token's user, and what a client has to do otherwise`, async () => {
+    const { user, wx, auth } = someone();
+    await auth.login();
+    const authorization = `Bearer ${held(wx).access_token}`;
+    const node = vm.runInNewContext(`(${server(readme, "js").replace(/^\/\/.*\n/, "").trim()})`, { fetch, AbortSignal });
+    const python = (code) =>
+      promisify(execFile)("python3", ["-c", `${server(readme, "python")}\nprint(phone_number(*__import__("sys").argv[1:]))`, authorization, code]);
+
+    const { code, encryptedData, iv } = await laptop.simulate("phone", { user });
+    const number = await node(authorization, code);
+
+    assert.deepEqual(await auth.phone({ detail: { encryptedData, iv } }).then(({ phoneNumber }) => phoneNumber), number);
+    assert.equal((await python(code)).stdout.trim(), number, "the same code again");
+    await assert.rejects(node(authorization, "not-a-code-of-anybody"), { code: "phone_code_invalid", action: "relogin_then_retap" });
+    await assert.rejects(python("not-a-code-of-anybody"), /ValueError: phone_code_invalid/);
+  });
+}
 
 test("a login whose answer is lost is the same login", async () => {
   const { wx, auth } = someone();
