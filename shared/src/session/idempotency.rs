@@ -1,7 +1,7 @@
 //! Idempotency records: what a single-use code gave, so that the same request again gets the same response.
 //!
 //! A login with an `Idempotency-Key` writes one, in parallel with its session, and so does every number that WeChat gave for
-//! a phone code. WeChat refuses the code of a repetition as used, and then the record is looked for.
+//! a phone code. Login looks for it when WeChat refuses the code; phone looks before it asks WeChat, and again after a refusal.
 //!
 //! The table never holds a code, only its hash; the content of a record is sealed.
 
