@@ -54,12 +54,14 @@ impl From<LoginError> for Problem {
             LoginError::Secret(error) => return error.into(),
             LoginError::Store(error) => return error.into(),
             LoginError::Issue(error) => return error.into(),
-            // Where the code may be spent, the client logs in with a new one, which costs the user nothing.
-            LoginError::Wechat(
-                error @ (WechatError::Unreachable(_) | WechatError::NoAnswer(_) | WechatError::Failed(_)),
-            ) => return Self::from(error).action(Action::Relogin),
-            LoginError::Wechat(WechatError::WrongUser) => Code::WechatError, // said of phone codes only
-            LoginError::Wechat(error) => return error.into(),
+            LoginError::Wechat(error) => {
+                let problem = Self::from(error);
+                // The code may be spent, so the client logs in with a new one, which costs the user nothing.
+                return match problem.code() {
+                    Code::WechatError | Code::WechatTimeout => problem.action(Action::Relogin),
+                    _ => problem,
+                };
+            }
             LoginError::TooManyRefusedCodes { retry_after } => {
                 return Self::new(Code::RateLimited).retry_after(retry_after).because(error);
             }
