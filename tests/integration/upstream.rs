@@ -102,7 +102,10 @@ fn whatever_code2session_answers_a_login_is_made_or_the_action_fits_what_is_know
         let told = (answer.status.as_u16(), answer.json()["action"].as_str().map(str::to_owned));
         let action = told.1.as_deref();
         proptest::prop_assert!(
-            matches!((told.0, action), (200, None) | (400 | 502, Some("relogin")) | (403 | 500, Some("stop")) | (503, Some("retry"))),
+            matches!(
+                (told.0, action),
+                (200, None) | (400 | 502, Some("relogin")) | (403 | 500, Some("stop")) | (503, Some("retry"))
+            ),
             "{body}: {answer:?}"
         );
         Ok(())
@@ -178,7 +181,8 @@ async fn a_number_that_comes_late_is_paid_once_though_the_client_asks_again_mean
         tokio::time::sleep(Duration::from_millis(after)).await;
         phone(laptop, &alice, &tap).await
     };
-    let answers = join_all([again(&laptop, 0), again(&laptop, 500), again(&beside, 1_000), again(&beside, 2_900)]).await;
+    let answers =
+        join_all([again(&laptop, 0), again(&laptop, 500), again(&beside, 1_000), again(&beside, 2_900)]).await;
 
     for answer in &answers {
         assert_eq!(answer.ok(), answers[0].ok());

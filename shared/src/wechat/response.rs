@@ -254,6 +254,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_platform_token_needs_its_text_and_its_time() {
+        let token =
+            |text, seconds| platform_token(format!(r#"{{"access_token":{text},"expires_in":{seconds}}}"#).as_bytes());
+        assert_eq!(token(r#""t""#, "7200").unwrap().1, 7_200);
+        for (text, seconds) in
+            [(r#""""#, "7200"), ("null", "7200"), (r#""t""#, "null"), (r#""t""#, r#""""#), (r#""t""#, "0")]
+        {
+            assert!(matches!(token(text, seconds), Err(WechatError::Unreadable(_))), "{text} {seconds}");
+        }
+    }
+
     fn phone_of(phone_info: &Value) -> Result<Value, WechatError> {
         let body = serde_json::json!({ "errcode": 0, "errmsg": "ok", "phone_info": phone_info }).to_string();
         phone(body.as_bytes(), &AppId::parse("wx1").unwrap()).map(|phone| serde_json::to_value(phone).unwrap())

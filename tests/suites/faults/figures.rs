@@ -5,7 +5,9 @@ use std::time::Duration;
 use shared::lambda::TIMEOUT;
 
 use super::{
-    Outcome, of_the_process, of_the_table, of_wechat,
+    Outcome,
+    latency::{Late, late},
+    of_the_process, of_the_table, of_wechat,
     outage::{Outage, outage},
     patience::{Waited, patience},
 };
@@ -17,6 +19,10 @@ const TIMES: (u64, u64) = (40, 200);
 /// Users, and how often each of them refreshes while WeChat is not there.
 const USERS: usize = 50;
 const ROUNDS: (usize, usize) = (40, 400);
+
+/// How late WeChat answers, in milliseconds, and how many log in and send a phone code meanwhile.
+const LATE: [u64; 4] = [500, 3_000, 4_500, 6_000];
+const LATE_USERS: (usize, usize) = (16, 32);
 
 /// What nobody waits for takes less.
 const WAITED: Duration = Duration::from_secs(1);
@@ -49,11 +55,18 @@ pub async fn rows(size: Size) -> Vec<Row> {
     served.others += silent.others;
     served.served += silent.served;
 
+    let mut late_answers = Vec::new();
+    for ms in LATE {
+        late_answers.push(late(Duration::from_millis(ms), size.of(LATE_USERS.0, LATE_USERS.1)).await);
+    }
+
     for outcome in outcomes.iter().filter(|outcome| !outcome.is_survived() || !outcome.unmet.is_empty()) {
         eprintln!("{outcome}");
     }
     let (survived, count) = (outcomes.iter().filter(|outcome| outcome.is_survived()).count(), outcomes.len());
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
+    let of_late = |of: fn(&Late) -> u64| late_answers.iter().map(of).sum::<u64>();
+    let slowest = late_answers.iter().map(|one| one.slowest_login).max().unwrap_or_default();
     let fewest = outcomes.iter().map(|outcome| outcome.cases).min().unwrap_or_default();
     let is = |names: &'static [&str]| waited.iter().filter(move |one| names.contains(&one.what.as_str()));
     let (logins, refreshes) = (&["login", "login, repeated"], &["refresh", "refresh, reuse"]);
@@ -76,6 +89,26 @@ pub async fn rows(size: Size) -> Vec<Row> {
         Row::none("failures of ours answered as a verdict on a credential", sum(|outcome| outcome.verdicts)),
         Row::all("refreshes served while WeChat is not there", served.refreshed, served.refreshes),
         Row::all("sessions, profiles, keys and logouts served meanwhile", served.served, served.others),
+        Row::all(
+            "logins while WeChat answers after 0.5, 3, 4.5 and 6 s",
+            of_late(|one| one.logged_in),
+            of_late(|one| one.logins),
+        )
+        .by_the_clock(),
+        Row::all(
+            "phone codes meanwhile, each sent again by another process before the answer: the number twice",
+            of_late(|one| one.numbers),
+            of_late(|one| one.phones),
+        )
+        .by_the_clock(),
+        Row::none("codes of them that were sent to WeChat twice", of_late(|one| one.sent_again)),
+        Row::new(
+            "slowest of these logins",
+            "≤ 9 s",
+            format!("{:.1} s", slowest.as_secs_f64()),
+            WAITED < slowest && slowest <= Duration::from_secs(9),
+        )
+        .by_the_clock(),
         worst("logins", Duration::from_secs(9), is(logins)),
         worst("refreshes", Duration::from_secs(3), is(refreshes)),
         worst("all other routes", TIMEOUT, others),

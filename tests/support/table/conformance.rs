@@ -23,8 +23,8 @@ use shared::{
         StoreError, TakeError,
         grants::{
             BeginExchange, BlockUser, EraseIdempotencyRecord, EraseUser, KeepIdempotencyRecord, KeepPlatformToken,
-            ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession, RememberUnionid, RevokeSession, StoreUserLogin,
-            TakeSessionKeys,
+            ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession, RememberUnionid, RevokeSession,
+            StoreUserLogin, TakeSessionKeys,
         },
     },
     token::keyring::KeyId,
