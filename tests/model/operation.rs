@@ -229,7 +229,7 @@ impl Maker {
 
     /// The next one: often of sessions, seldom of what only one function does.
     pub(crate) fn next(&mut self) -> Operation {
-        match self.random.below(41) {
+        match self.random.below(42) {
             0..4 => Operation::Record(self.login()),
             4 => Operation::RememberUnionid(self.user(), UnionId::parse("u3").unwrap()),
             5 => Operation::User(self.user()),
@@ -258,7 +258,7 @@ impl Maker {
             35 => Operation::Stored(self.appid()),
             36 | 37 => Operation::Lease(self.appid(), self.holder(), self.now()),
             38 => Operation::Release(self.appid(), self.holder()),
-            39 => {
+            39 | 40 => {
                 let now = self.now();
                 Operation::Begin(self.record(now + 12), now)
             }

@@ -30,14 +30,14 @@ struct Watermark<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(crate) enum PhoneInfo<'a> {
-    Usual(Phone<'a>),
+    Usual(UsualForm<'a>),
     /// As a control request wants it.
     Odd(Map<String, Value>),
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Phone<'a> {
+pub(crate) struct UsualForm<'a> {
     phone_number: &'a str,
     pure_phone_number: &'a str,
     /// Text in real answers, a number in the documents' sample: whatever the user was given.
@@ -51,7 +51,7 @@ impl<'a> PhoneInfo<'a> {
             info.entry("watermark").or_insert_with(|| json!({ "timestamp": timestamp, "appid": appid }));
             return Self::Odd(info);
         }
-        Self::Usual(Phone {
+        Self::Usual(UsualForm {
             phone_number: &user.phone_number,
             pure_phone_number: &user.pure_phone_number,
             country_code: &user.country_code,

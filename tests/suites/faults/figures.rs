@@ -55,24 +55,17 @@ pub async fn rows(size: Size) -> Vec<Row> {
     served.others += silent.others;
     served.served += silent.served;
 
-    let mut late_answers = Vec::new();
-    for ms in LATE {
-        late_answers.push(late(Duration::from_millis(ms), size.of(LATE_USERS.0, LATE_USERS.1)).await);
-    }
-
     for outcome in outcomes.iter().filter(|outcome| !outcome.is_survived() || !outcome.unmet.is_empty()) {
         eprintln!("{outcome}");
     }
     let (survived, count) = (outcomes.iter().filter(|outcome| outcome.is_survived()).count(), outcomes.len());
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
-    let of_late = |of: fn(&Late) -> u64| late_answers.iter().map(of).sum::<u64>();
-    let slowest = late_answers.iter().map(|one| one.slowest_login).max().unwrap_or_default();
     let fewest = outcomes.iter().map(|outcome| outcome.cases).min().unwrap_or_default();
     let is = |names: &'static [&str]| waited.iter().filter(move |one| names.contains(&one.what.as_str()));
     let (logins, refreshes) = (&["login", "login, repeated"], &["refresh", "refresh, reuse"]);
     let others =
         waited.iter().filter(|one| !logins.contains(&one.what.as_str()) && !refreshes.contains(&one.what.as_str()));
-    vec![
+    let mut rows = vec![
         Row::new(
             format!("faults on the wire survived by whoever met them, in at least {fewest} cases each"),
             format!("{FAULTS} of {FAULTS}"),
@@ -89,19 +82,36 @@ pub async fn rows(size: Size) -> Vec<Row> {
         Row::none("failures of ours answered as a verdict on a credential", sum(|outcome| outcome.verdicts)),
         Row::all("refreshes served while WeChat is not there", served.refreshed, served.refreshes),
         Row::all("sessions, profiles, keys and logouts served meanwhile", served.served, served.others),
+        worst("logins", Duration::from_secs(9), is(logins)),
+        worst("refreshes", Duration::from_secs(3), is(refreshes)),
+        worst("all other routes", TIMEOUT, others),
+    ];
+    rows.extend(late_rows(size).await);
+    rows
+}
+
+/// What becomes of logins and phone codes while WeChat answers late.
+async fn late_rows(size: Size) -> Vec<Row> {
+    let mut came = Vec::new();
+    for ms in LATE {
+        came.push(late(Duration::from_millis(ms), size.of(LATE_USERS.0, LATE_USERS.1)).await);
+    }
+    let sum = |of: fn(&Late) -> u64| came.iter().map(of).sum::<u64>();
+    let slowest = came.iter().map(|one| one.slowest_login).max().unwrap_or_default();
+    vec![
         Row::all(
             "logins while WeChat answers after 0.5, 3, 4.5 and 6 s",
-            of_late(|one| one.logged_in),
-            of_late(|one| one.logins),
+            sum(|one| one.logged_in),
+            sum(|one| one.logins),
         )
         .by_the_clock(),
         Row::all(
             "phone codes meanwhile, each sent again by another process before the answer: the number twice",
-            of_late(|one| one.numbers),
-            of_late(|one| one.phones),
+            sum(|one| one.numbers),
+            sum(|one| one.phones),
         )
         .by_the_clock(),
-        Row::none("codes of them that were sent to WeChat twice", of_late(|one| one.sent_again)),
+        Row::none("codes of them that were sent to WeChat twice", sum(|one| one.sent_again)),
         Row::new(
             "slowest of these logins",
             "≤ 9 s",
@@ -109,8 +119,5 @@ pub async fn rows(size: Size) -> Vec<Row> {
             WAITED < slowest && slowest <= Duration::from_secs(9),
         )
         .by_the_clock(),
-        worst("logins", Duration::from_secs(9), is(logins)),
-        worst("refreshes", Duration::from_secs(3), is(refreshes)),
-        worst("all other routes", TIMEOUT, others),
     ]
 }
