@@ -54,13 +54,11 @@ impl From<LoginError> for Problem {
             LoginError::Secret(error) => return error.into(),
             LoginError::Store(error) => return error.into(),
             LoginError::Issue(error) => return error.into(),
+            // A new code costs the user nothing, where this one may be spent.
             LoginError::Wechat(error) => {
                 let problem = Self::from(error);
-                // The code may be spent, so the client logs in with a new one, which costs the user nothing.
-                return match problem.code() {
-                    Code::WechatError | Code::WechatTimeout => problem.action(Action::Relogin),
-                    _ => problem,
-                };
+                let may_be_spent = matches!(problem.code(), Code::WechatError | Code::WechatTimeout);
+                return if may_be_spent { problem.action(Action::Relogin) } else { problem };
             }
             LoginError::TooManyRefusedCodes { retry_after } => {
                 return Self::new(Code::RateLimited).retry_after(retry_after).because(error);
