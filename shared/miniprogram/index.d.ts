@@ -61,10 +61,13 @@ export interface Login extends Session {
   userInfo?: Profile;
 }
 
+/** As WeChat gives them: it documents no form */
 export interface Phone {
-  /** With the country's prefix for numbers from abroad */
+  /** Never empty; often with the country's prefix for numbers from abroad */
   phoneNumber: string;
+  /** Without the prefix, or empty */
   purePhoneNumber: string;
+  /** Such as `86`, or empty */
   countryCode: string;
 }
 

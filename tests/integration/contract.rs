@@ -164,7 +164,6 @@ async fn trouble(laptop: &Laptop, example: &Example, known: &Known) {
         "misconfigured" => errcode(40013),
         "wechat_busy" => errcode(45011),
         "wechat_error" => wechat(json!({ "kind": "html" })),
-        "wechat_error_relogin" => wechat(json!({ "kind": "status", "status": 500 })),
         "wechat_timeout" => wechat(json!({ "kind": "reset" })),
         "rate_limited" => {
             let many = if known.contains_key("access_token") { 30 } else { 100 };

@@ -141,7 +141,7 @@ async fn each_answer_of_wechat_has_its_own_code() {
         (40164, 500, "misconfigured", "stop"),
         (45009, 503, "wechat_busy", "retry"),
         (45011, 503, "wechat_busy", "retry"),
-        (99_999, 502, "wechat_error", "retry"),
+        (99_999, 502, "wechat_error", "relogin"),
     ] {
         laptop.script("jscode2session", &json!({ "kind": "errcode", "errcode": errcode }), Some(1));
         laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await.is_problem(status, code, action);
@@ -167,9 +167,9 @@ async fn minus_one_is_tried_once_more() {
 async fn an_unreadable_answer_is_wechats_error_and_never_the_users() {
     let laptop = Laptop::start().await;
     for (fault, status, code, action) in [
-        (json!({ "kind": "html" }), 502, "wechat_error", "retry"),
-        (json!({ "kind": "empty" }), 502, "wechat_error", "retry"),
-        (json!({ "kind": "truncated" }), 502, "wechat_error", "retry"),
+        (json!({ "kind": "html" }), 502, "wechat_error", "relogin"),
+        (json!({ "kind": "empty" }), 502, "wechat_error", "relogin"),
+        (json!({ "kind": "truncated" }), 502, "wechat_error", "relogin"),
         (json!({ "kind": "status", "status": 500 }), 502, "wechat_error", "relogin"),
         (json!({ "kind": "cut" }), 504, "wechat_timeout", "relogin"),
         (json!({ "kind": "silence" }), 504, "wechat_timeout", "relogin"),

@@ -23,6 +23,7 @@ mod quota;
 mod refresh;
 mod rotation;
 mod session;
+mod upstream;
 mod userinfo;
 mod vectors;
 mod watch;

@@ -88,22 +88,24 @@ fn what_wechat_says_is_told_as_each_function_means_it() {
         (WechatError::CodeInvalid, "400 code_invalid relogin", "409 phone_code_invalid relogin_then_retap"),
         (WechatError::CodeUsed, "400 code_used relogin", "409 phone_code_invalid relogin_then_retap"),
         (WechatError::Blocked, "403 user_blocked stop", "403 user_blocked stop"),
-        (WechatError::WrongUser, "502 wechat_error retry", "403 data_rejected stop"),
-        (WechatError::SessionKeyStale, "502 wechat_error retry", "502 wechat_error retry"),
-        (WechatError::TokenRefused { errcode: 40001 }, "502 wechat_error retry", "502 wechat_error retry"),
+        (WechatError::SessionKeyStale, "502 wechat_error relogin", "502 wechat_error retry"),
+        (WechatError::TokenRefused { errcode: 40001 }, "502 wechat_error relogin", "502 wechat_error retry"),
         (WechatError::Misconfigured { errcode: 40013, rid: None }, "500 misconfigured stop", "500 misconfigured stop"),
-        (WechatError::Unknown { errcode: 1, rid: None }, "502 wechat_error retry", "502 wechat_error retry"),
-        (WechatError::Unreadable("html"), "502 wechat_error retry", "502 wechat_error retry"),
-        (WechatError::Busy { errcode: 45011, retry_after: 60 }, "503 wechat_busy retry 60", "503 wechat_busy retry 60"),
-        (WechatError::BreakerOpen, "503 wechat_busy retry 5", "503 wechat_busy retry 5"),
         // The code may be spent, which a new login mends unseen; a tap is not asked for twice.
+        (WechatError::Unknown { errcode: 1, rid: None }, "502 wechat_error relogin", "502 wechat_error retry"),
+        (WechatError::Unreadable("html"), "502 wechat_error relogin", "502 wechat_error retry"),
+        (WechatError::Failed(502), "502 wechat_error relogin", "502 wechat_error retry"),
         (broken(), "504 wechat_timeout relogin", "504 wechat_timeout retry"),
         (WechatError::NoAnswer("late"), "504 wechat_timeout relogin", "504 wechat_timeout retry"),
-        (WechatError::Failed(502), "502 wechat_error relogin", "502 wechat_error retry"),
+        (WechatError::Busy { errcode: -1, retry_after: 1 }, "503 wechat_busy retry 1", "503 wechat_busy retry 1"),
+        (WechatError::Busy { errcode: 45011, retry_after: 60 }, "503 wechat_busy retry 60", "503 wechat_busy retry 60"),
+        (WechatError::BreakerOpen, "503 wechat_busy retry 5", "503 wechat_busy retry 5"),
     ] {
         assert_eq!(told(LoginError::from(error.clone())), login, "{error:?}");
         assert_eq!(told(PhoneError::from(PlatformError::from(error.clone()))), phone, "{error:?}");
     }
+    // Not said of login codes.
+    assert_eq!(told(PhoneError::from(PlatformError::from(WechatError::WrongUser))), "403 data_rejected stop");
 }
 
 #[test]

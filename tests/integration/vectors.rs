@@ -53,7 +53,7 @@ async fn every_vector_through_the_phone_route() {
         let login = login(&laptop, vector, None).await;
         if login.status != 200 {
             // A session_key that is no AES key is WeChat's error, found when it comes in.
-            login.is_problem(502, "wechat_error", "retry");
+            login.is_problem(502, "wechat_error", "relogin");
             assert!(vector["id"].as_str().unwrap().contains("-key"), "{}", vector["id"]);
             continue;
         }

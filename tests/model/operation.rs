@@ -36,6 +36,7 @@ pub(crate) enum Operation {
     EraseUser(UserRef, Secs),
     EraseIdempotencyRecord(CodeHash),
     Put(IdempotencyRecord),
+    Begin(IdempotencyRecord, Secs),
     Get(CodeHash),
     Stored(AppId),
     Lease(AppId, LeaseHolder, Secs),
@@ -102,6 +103,7 @@ impl Operation {
             Self::EraseUser(user, now) => done(table.erase_user(user, *now).await),
             Self::EraseIdempotencyRecord(code) => done(table.erase_idempotency_record(code).await),
             Self::Put(record) => done(table.put_idempotency_record(record).await),
+            Self::Begin(mark, now) => Outcome::of(table.begin_exchange(mark, *now).await, Outcome::Is),
             Self::Get(code) => Outcome::of(table.get_idempotency_record(code).await, Outcome::IdempotencyRecord),
             Self::Stored(appid) => Outcome::of(table.stored(appid).await, Outcome::Token),
             Self::Lease(appid, holder, now) => {
@@ -221,9 +223,13 @@ impl Maker {
         }
     }
 
+    fn record(&mut self, expires_at: Secs) -> IdempotencyRecord {
+        IdempotencyRecord { code: self.code(), sealed: vec![self.byte(2)], expires_at }
+    }
+
     /// The next one: often of sessions, seldom of what only one function does.
     pub(crate) fn next(&mut self) -> Operation {
-        match self.random.below(40) {
+        match self.random.below(42) {
             0..4 => Operation::Record(self.login()),
             4 => Operation::RememberUnionid(self.user(), UnionId::parse("u3").unwrap()),
             5 => Operation::User(self.user()),
@@ -244,15 +250,18 @@ impl Maker {
             29..31 => Operation::Unblock(self.user(), self.now()),
             31 => Operation::EraseUser(self.user(), self.now()),
             32 => Operation::EraseIdempotencyRecord(self.code()),
-            33 => Operation::Put(IdempotencyRecord {
-                code: self.code(),
-                sealed: vec![self.byte(255)],
-                expires_at: self.now(),
-            }),
+            33 => {
+                let until = self.now() + [0, 300][usize::from(self.byte(2))];
+                Operation::Put(self.record(until))
+            }
             34 => Operation::Get(self.code()),
             35 => Operation::Stored(self.appid()),
             36 | 37 => Operation::Lease(self.appid(), self.holder(), self.now()),
             38 => Operation::Release(self.appid(), self.holder()),
+            39 | 40 => {
+                let now = self.now();
+                Operation::Begin(self.record(now + 12), now)
+            }
             _ => {
                 let now = self.now();
                 let token =

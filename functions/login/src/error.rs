@@ -54,12 +54,12 @@ impl From<LoginError> for Problem {
             LoginError::Secret(error) => return error.into(),
             LoginError::Store(error) => return error.into(),
             LoginError::Issue(error) => return error.into(),
-            // Where the code may be spent, the client logs in with a new one, which costs the user nothing.
-            LoginError::Wechat(
-                error @ (WechatError::Unreachable(_) | WechatError::NoAnswer(_) | WechatError::Failed(_)),
-            ) => return Self::from(error).action(Action::Relogin),
-            LoginError::Wechat(WechatError::WrongUser) => Code::WechatError, // said of phone codes only
-            LoginError::Wechat(error) => return error.into(),
+            // A new code costs the user nothing, where this one may be spent.
+            LoginError::Wechat(error) => {
+                let problem = Self::from(error);
+                let may_be_spent = matches!(problem.code(), Code::WechatError | Code::WechatTimeout);
+                return if may_be_spent { problem.action(Action::Relogin) } else { problem };
+            }
             LoginError::TooManyRefusedCodes { retry_after } => {
                 return Self::new(Code::RateLimited).retry_after(retry_after).because(error);
             }

@@ -172,7 +172,7 @@ pub fn operations() -> Vec<shared::contract::Operation> {
             )
             .takes::<LoginRequest>()
             .gives::<LoginResponse>()
-            .refuses(&[CodeInvalid, CodeUsed, UserBlocked, RateLimited, WechatError, RetryLogin, WechatBusy])
+            .refuses(&[CodeInvalid, CodeUsed, UserBlocked, RateLimited, RetryLogin, WechatBusy])
             .refuses_to(WechatError, Action::Relogin)
             .refuses_to(WechatTimeout, Action::Relogin),
     ]

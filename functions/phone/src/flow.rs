@@ -1,6 +1,12 @@
 //! The phone number: the session must live, an attempt must be left, and then the data is decrypted or the code redeemed.
 //!
 //! An attempt is counted before anything is decrypted or paid for, and is not given back on success.
+//!
+//! A phone code is spent by the first request that reaches WeChat, and its number costs money. So one request at a time asks
+//! about a code and has all the time there is; the same request again waits for its answer; and a number that WeChat gave is
+//! handed on, whatever fails afterwards.
+
+use std::time::Duration;
 
 use shared::{
     authenticator::AuthError,
@@ -11,7 +17,7 @@ use shared::{
     request_log,
     secret_text::PhoneCode,
     secrets::SecretError,
-    session::idempotency::{CodeHash, IdempotencyRecord, PHONE_LIFETIME, POLL_DELAYS},
+    session::idempotency::{CodeHash, IdempotencyRecord, PHONE_LIFETIME},
     store::{StoreError, TakeError},
     token::{
         access::Subject,
@@ -24,6 +30,15 @@ use shared::{
 };
 
 use crate::Deps;
+
+/// Reserved after WeChat's answer, to keep the number.
+const RESERVED_FOR_WRITES: Duration = Duration::from_secs(2);
+
+/// Reserved at the end for our own response: a number that is paid for must not end in the deadline's.
+const LAST_MOMENT: Duration = Duration::from_millis(300);
+
+/// How often a request looks whether another with the same code has its answer.
+const POLL_DELAY: Duration = Duration::from_millis(300);
 
 /// Why there is no number.
 #[derive(Debug, thiserror::Error)]
@@ -98,45 +113,78 @@ pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, deadline: 
     request_log::record(|fields| fields.user = keyring.pseudonym(&user));
     let app = apps.find(Some(&subject.appid)).ok_or(PhoneError::AppUnknown)?;
     let hash = CodeHash::of_phone(&user, code);
-    let now = deps.clock.now();
 
-    let (session, record) = tokio::join!(deps.authenticator.session(subject), deps.table.get_idempotency_record(&hash));
-    session?;
-    deps.table.take_session_keys(&user, Some(&hash), now).await?;
-    if let Some(phone) = record?.filter(|record| record.is_valid(now)).and_then(|it| recorded(&it, &user, &keyring)) {
+    deps.authenticator.session(subject).await?;
+    deps.table.take_session_keys(&user, Some(&hash), deps.clock.now()).await?;
+    if let Some(phone) = begin(deps, &hash, &user, &keyring, deadline.before(LAST_MOMENT)).await? {
         return Ok(phone);
     }
-    match deps.platform.redeem(app, code, &subject.openid, deadline).await.map_err(PhoneError::from) {
+    match deps.platform.redeem(app, code, &subject.openid, deadline.before(RESERVED_FOR_WRITES)).await {
         Ok(phone) => {
-            let text = serde_json::to_vec(&phone).map_err(|_| SealError)?;
-            let sealed = keyring.seal(Context::of_user(&user, Purpose::PhoneRecord), &text, &*deps.entropy)?;
-            let record = IdempotencyRecord { code: hash, sealed, expires_at: now + PHONE_LIFETIME };
-            deps.table.put_idempotency_record(&record).await?;
-            // If the user was deleted in the meantime, no number may be left.
-            if let Err(gone @ AuthError::SessionGone) = deps.authenticator.session(subject).await {
-                deps.table.erase_idempotency_record(&record.code).await?;
-                return Err(gone.into());
+            let kept = keep(deps, subject, hash, &phone, &keyring);
+            match deadline.before(LAST_MOMENT).limit(kept).await {
+                Some(Err(gone @ PhoneError::Auth(_))) => Err(gone),
+                Some(Ok(())) => Ok(phone),
+                Some(Err(_)) | None => {
+                    // It is paid for. Only a repetition of this request will not get it.
+                    request_log::record(|fields| fields.verdict = Some("PHONE_NOT_KEPT"));
+                    Ok(phone)
+                }
             }
-            Ok(phone)
         }
-        // The same request, sent twice, may have arrived first and be about to write its record.
-        Err(PhoneError::CodeRefused) => {
-            let record = wait_for_record(deps, &hash).await?;
-            record.and_then(|record| recorded(&record, &user, &keyring)).ok_or(PhoneError::CodeRefused)
+        Err(error) => {
+            // The same request again need not wait for this one.
+            drop(deadline.before(LAST_MOMENT).limit(deps.table.erase_idempotency_record(&hash)).await);
+            Err(error.into())
         }
-        Err(error) => Err(error),
     }
 }
 
-/// The record of a code that WeChat says was used, if it is valid.
-async fn wait_for_record(deps: &Deps, code: &CodeHash) -> Result<Option<IdempotencyRecord>, StoreError> {
-    for delay in POLL_DELAYS {
-        tokio::time::sleep(delay).await;
-        if let Some(record) = deps.table.get_idempotency_record(code).await? {
-            return Ok(Some(record).filter(|record| record.is_valid(deps.clock.now())));
+/// The number that the code gave before; `None` if it is now for this request to ask WeChat. While another request asks, this
+/// one waits.
+async fn begin(
+    deps: &Deps,
+    code: &CodeHash,
+    user: &UserRef,
+    keyring: &Keyring,
+    deadline: Deadline,
+) -> Result<Option<Phone>, PhoneError> {
+    loop {
+        let now = deps.clock.now();
+        let mark = IdempotencyRecord::mark(code.clone(), now, &*deps.entropy);
+        if deps.table.begin_exchange(&mark, now).await? {
+            return Ok(None);
         }
+        let record = deps.table.get_idempotency_record(code).await?.filter(|record| record.is_valid(now));
+        if let Some(phone) = record.and_then(|record| recorded(&record, user, keyring)) {
+            return Ok(Some(phone));
+        }
+        if deadline.left() < POLL_DELAY {
+            let asked = WechatError::NoAnswer("another request still waits for what this code gives");
+            return Err(PhoneError::Platform(asked.into()));
+        }
+        tokio::time::sleep(POLL_DELAY).await;
     }
-    Ok(None)
+}
+
+/// Keeps the number for a repetition of the request. The error is `Auth` if its user is gone and no number may be left.
+async fn keep(
+    deps: &Deps,
+    subject: &Subject,
+    code: CodeHash,
+    phone: &Phone,
+    keyring: &Keyring,
+) -> Result<(), PhoneError> {
+    let text = serde_json::to_vec(phone).map_err(|_| SealError)?;
+    let context = &subject.session().user;
+    let sealed = keyring.seal(Context::of_user(context, Purpose::PhoneRecord), &text, &*deps.entropy)?;
+    let record = IdempotencyRecord { code, sealed, expires_at: deps.clock.now() + PHONE_LIFETIME };
+    let kept = deps.table.put_idempotency_record(&record).await;
+    if let Err(gone @ AuthError::SessionGone) = deps.authenticator.session(subject).await {
+        drop(deps.table.erase_idempotency_record(&record.code).await);
+        return Err(gone.into());
+    }
+    Ok(kept?)
 }
 
 /// The number in a record, which opens only for the user who made it.

@@ -187,6 +187,11 @@ const TABLE = [
     "This login came before, and the answer got lost: the same session again.",
     "同样的登录来过，响应丢了：还是同一个会话。",
   ],
+  [
+    "verdict.PHONE_NOT_KEPT",
+    "The number was paid for and is given, but could not be kept for the same request again.",
+    "号码已付费并已返回，但没能保存，同样的请求再来时取不到它。",
+  ],
   ["verdict.LOGOUT", "The session of this device is ended.", "已终止本设备的会话。"],
   ["verdict.LOGOUT_ALL", "The sessions of all devices are ended.", "已终止所有设备的会话。"],
   ["verdict.FORGET", "All that was stored about the user is gone.", "有关该用户的数据已全部删除。"],

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::api::Api;
 use crate::error::ControlError;
@@ -113,6 +113,8 @@ struct UserChange {
     phone_number: Option<String>,
     pure_phone_number: Option<String>,
     country_code: Option<Value>,
+    #[serde(rename = "phone_info")]
+    phone_info: Option<Map<String, Value>>,
     nick_name: Option<String>,
     avatar_url: Option<String>,
     blocked: Option<bool>,
@@ -129,6 +131,10 @@ fn change_user(state: &mut State, change: UserChange) -> ControlResult {
         return Err(ControlError::OutOfBounds("openid is another user's in this app"));
     }
     let (openid, user) = state.users.named(&appid, &change.user);
+    // A number of the usual form ends an odd one.
+    if change.phone_info.is_some() || change.phone_number.is_some() {
+        user.phone_info = change.phone_info;
+    }
     // A number that is given without its pure form has no prefix.
     let pure = change.pure_phone_number.or_else(|| change.phone_number.clone());
     replace(&mut user.phone_number, change.phone_number);

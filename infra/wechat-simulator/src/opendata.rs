@@ -8,7 +8,7 @@ use aes::cipher::{BlockModeEncrypt as _, KeyIvInit as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::users::User;
 
@@ -28,8 +28,16 @@ struct Watermark<'a> {
 
 /// The payload of `getPhoneNumber`, and the `phone_info` of `getuserphonenumber`.
 #[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum PhoneInfo<'a> {
+    Usual(UsualForm<'a>),
+    /// As a control request wants it.
+    Odd(Map<String, Value>),
+}
+
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct PhoneInfo<'a> {
+pub(crate) struct UsualForm<'a> {
     phone_number: &'a str,
     pure_phone_number: &'a str,
     /// Text in real answers, a number in the documents' sample: whatever the user was given.
@@ -39,12 +47,16 @@ pub(crate) struct PhoneInfo<'a> {
 
 impl<'a> PhoneInfo<'a> {
     pub(crate) fn of(user: &'a User, appid: &'a str, timestamp: u64) -> Self {
-        Self {
+        if let Some(mut info) = user.phone_info.clone() {
+            info.entry("watermark").or_insert_with(|| json!({ "timestamp": timestamp, "appid": appid }));
+            return Self::Odd(info);
+        }
+        Self::Usual(UsualForm {
             phone_number: &user.phone_number,
             pure_phone_number: &user.pure_phone_number,
             country_code: &user.country_code,
             watermark: Watermark { timestamp, appid },
-        }
+        })
     }
 }
 

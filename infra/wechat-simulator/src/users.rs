@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::identity;
 
@@ -14,6 +14,8 @@ pub(crate) struct User {
     pub(crate) phone_number: String,
     pub(crate) pure_phone_number: String,
     pub(crate) country_code: Value,
+    /// What WeChat says of the number instead of these three.
+    pub(crate) phone_info: Option<Map<String, Value>>,
     pub(crate) nick_name: String,
     pub(crate) avatar_url: String,
     pub(crate) blocked: bool,
@@ -29,6 +31,7 @@ impl User {
             phone_number: number.clone(),
             pure_phone_number: number,
             country_code: Value::from("86"),
+            phone_info: None,
             nick_name: "微信用户".to_owned(),
             avatar_url: ANONYMOUS_AVATAR.to_owned(),
             blocked: false,

@@ -3,6 +3,8 @@
 //! A login with an `Idempotency-Key` writes one, in parallel with its session, and so does every number that WeChat gave for
 //! a phone code. Login looks for it when WeChat refuses the code; phone looks before it asks WeChat, and again after a refusal.
 //!
+//! A phone code is paid for, so while it is being exchanged a mark has the record's place: the same request again waits.
+//!
 //! The table never holds a code, only its hash; the content of a record is sealed.
 
 use std::time::Duration;
@@ -12,7 +14,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
     clock::Secs,
-    entropy::Entropy,
+    entropy::{self, Entropy},
     ids::{AppId, DeviceId, Family, OpenId, UserRef},
     secret_text::{IdempotencyKey, LoginCode, PhoneCode},
     token::keyring::{Context, Keyring, Purpose, SealError},
@@ -23,6 +25,9 @@ pub const LOGIN_LIFETIME: Secs = 120;
 
 /// How long a phone number may be asked for again: as long as its code lives at WeChat.
 pub const PHONE_LIFETIME: Secs = 300;
+
+/// How long a code counts as being exchanged: longer than any request lives.
+pub const EXCHANGE_LIFETIME: Secs = 12;
 
 /// Another request with the same code may be about to write the record: how long to wait before each look.
 pub const POLL_DELAYS: [Duration; 4] =
@@ -57,6 +62,13 @@ impl IdempotencyRecord {
     #[must_use]
     pub fn open_login(&self, appid: &AppId, keyring: &Keyring) -> Option<LoginRecord> {
         LoginRecord::from_bytes(&keyring.open(context(appid, &self.code), &self.sealed)?)
+    }
+
+    /// The mark of a phone code that is being exchanged. In place of a sealed number it holds random bytes: they open under no
+    /// key, and a repetition of the write that puts it recognises them.
+    #[must_use]
+    pub fn mark(code: CodeHash, now: Secs, entropy: &dyn Entropy) -> Self {
+        Self { code, sealed: entropy::bytes::<16>(entropy).to_vec(), expires_at: now + EXCHANGE_LIFETIME }
     }
 
     /// When the login of a login's record arrived.

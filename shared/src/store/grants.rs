@@ -133,6 +133,14 @@ pub trait KeepIdempotencyRecord: Send + Sync {
     async fn get_idempotency_record(&self, code: &CodeHash) -> Result<Option<IdempotencyRecord>, StoreError>;
 }
 
+/// `PutItem` on idempotency records.
+#[async_trait]
+pub trait BeginExchange: Send + Sync {
+    /// Puts the mark of a code that is now being exchanged. False if a valid record is there: another mark, or what the code
+    /// gave.
+    async fn begin_exchange(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError>;
+}
+
 /// WeChat's `access_token` as the table holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredPlatformToken {

@@ -2,7 +2,8 @@
 //!
 //! WeChat's URLs contain the AppSecret, so no URL is ever formatted, no redirect is followed, and the URL is removed from
 //! every error of the HTTP client. A code is single use: it is sent again only when the first request was certainly not
-//! sent, or when WeChat said -1.
+//! sent, or when WeChat said -1. To give up on its answer early would spend it for nothing, so whoever sends a code waits for
+//! as long as there is time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,15 +30,21 @@ use crate::{
 };
 
 const CONNECT: Duration = Duration::from_secs(1);
+/// For one attempt at `checksession`, which may be asked again at any time.
 const ATTEMPT: Duration = Duration::from_millis(2_500);
-/// For all attempts of one call.
+/// For all its attempts.
 const BUDGET: Duration = Duration::from_millis(5_500);
+/// For the platform token. Without it no phone code can be redeemed, so a slow answer is better than none.
+const TOKEN_BUDGET: Duration = Duration::from_millis(6_500);
 /// The wait after -1, which is short because a user is waiting.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Lambda may freeze the process, and an idle connection may be dead afterwards. It is not kept longer than this.
 const IDLE: Duration = Duration::from_secs(4);
 /// An attempt with less time than this is not begun, because it would spend a code for nothing.
 const SHORTEST: Duration = Duration::from_millis(300);
+/// A phone code is paid for. Where the platform token took half of the time, WeChat is slow: the code is kept for the same
+/// request again, which finds the token and has all the time.
+const SHORTEST_PAID: Duration = Duration::from_millis(4_750);
 /// WeChat's responses are below 1 KiB.
 const LONGEST_RESPONSE: usize = 64 * 1024;
 
@@ -89,7 +96,6 @@ impl HttpWechat {
 #[async_trait]
 impl ExchangeCode for HttpWechat {
     async fn exchange(&self, app: &App, code: &LoginCode, deadline: Deadline) -> Result<CodeExchange, WechatError> {
-        let deadline = deadline.within(BUDGET);
         match (self.code2session(app, &app.secret, code, deadline).await, &app.previous_secret) {
             // The secret was changed here before it was changed at WeChat; the code has not been looked at.
             (Err(WechatError::Misconfigured { errcode: 40125, .. }), Some(previous)) => {
@@ -103,7 +109,7 @@ impl ExchangeCode for HttpWechat {
 #[async_trait]
 impl PlatformApi for HttpWechat {
     async fn stable_token(&self, app: &App, deadline: Deadline) -> Result<(PlatformToken, Secs), WechatError> {
-        let deadline = deadline.within(BUDGET);
+        let deadline = deadline.within(TOKEN_BUDGET);
         let fetch = async |secret: &AppSecret| {
             let body = serde_json::json!({
                 "grant_type": "client_credential",
@@ -122,13 +128,15 @@ impl PlatformApi for HttpWechat {
     }
 
     async fn phone_number(&self, user: &PlatformCall<'_>, code: &PhoneCode) -> Result<Phone, WechatError> {
-        let deadline = user.deadline.within(BUDGET);
+        if user.deadline.left() < SHORTEST_PAID {
+            return Err(WechatError::NoAnswer("too little time is left for a paid code"));
+        }
         let body = serde_json::json!({ "code": code.expose(), "openid": user.openid.expose() }).to_string();
         let request = || {
             json_post(&self.http, self.url("/wxa/business/getuserphonenumber"), body.clone())
                 .query(&[("access_token", user.token.expose())])
         };
-        self.call(request, Api::PhoneNumber, deadline, |body| response::phone(body, user.appid)).await
+        self.call(request, Api::PhoneNumber, user.deadline, |body| response::phone(body, user.appid)).await
     }
 
     async fn check_session(&self, user: &PlatformCall<'_>, key: &SessionKey) -> Result<bool, WechatError> {
@@ -159,19 +167,23 @@ impl HttpWechat {
         deadline: Deadline,
         read: impl Fn(&[u8]) -> Result<T, WechatError>,
     ) -> Result<T, WechatError> {
-        let first = self.guarded(request(), deadline, &read).await;
-        let unsent = matches!(&first, Err(WechatError::Unreachable(_)));
         // Calls that consume nothing are made again when their response was lost.
         let consumes = matches!(api, Api::Code2Session | Api::PhoneNumber);
+        let attempt_by = || if api == Api::CheckSession { deadline.within(ATTEMPT) } else { deadline };
+        let began = Instant::now();
+        let first = self.guarded(request(), attempt_by(), &read).await;
+        let unsent = matches!(&first, Err(WechatError::Unreachable(_)));
         let unharmed = !consumes && matches!(&first, Err(WechatError::NoAnswer(_) | WechatError::Failed(_)));
         let busy = matches!(&first, Err(WechatError::Busy { errcode: -1, .. }));
-        if !(unsent || unharmed || busy) || deadline.left() < PAUSE + SHORTEST {
+        // A second answer takes as long as the first did, and a code is not sent without the time to wait for it.
+        let shortest = if consumes { SHORTEST.max(began.elapsed()) } else { SHORTEST };
+        if !(unsent || unharmed || busy) || deadline.left() < PAUSE + shortest {
             return first;
         }
         if busy {
             tokio::time::sleep(PAUSE).await;
         }
-        self.guarded(request(), deadline, &read).await
+        self.guarded(request(), attempt_by(), &read).await
     }
 
     /// One attempt, if the breaker lets it through.
@@ -197,7 +209,7 @@ impl HttpWechat {
 }
 
 async fn attempt(request: RequestBuilder, deadline: Deadline) -> Result<Vec<u8>, WechatError> {
-    let response = tokio::time::timeout(deadline.within(ATTEMPT).left(), send(request));
+    let response = tokio::time::timeout(deadline.left(), send(request));
     match request_log::timed(|fields| &mut fields.wechat, response).await {
         Ok(body) => body,
         Err(_) => Err(WechatError::NoAnswer("timeout")),

@@ -150,22 +150,22 @@ impl Watermark {
 }
 
 /// A phone number, in WeChat's three fields. Personal: for the response to its user and nowhere else.
+///
+/// WeChat documents no form for them, so they are whatever it gave.
 #[expect(clippy::struct_field_names, reason = "WeChat's own spelling")]
 #[derive(Clone, Serialize, Deserialize, PartialEq, Eq)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct Phone {
-    /// With the country code if it is not a Chinese number.
+    /// The number as WeChat gives it: mostly digits, often with the country code of a number that is not Chinese.
     #[serde(rename = "phoneNumber")]
-    #[cfg_attr(feature = "contract", schemars(regex(pattern = r"^\+?[0-9]{5,15}$")))]
-    phone_number: String,
-    /// Without the country code.
+    #[cfg_attr(feature = "contract", schemars(length(min = 1)))]
+    pub(super) phone_number: String,
+    /// Without the country code; empty if WeChat does not give it.
     #[serde(rename = "purePhoneNumber")]
-    #[cfg_attr(feature = "contract", schemars(regex(pattern = r"^\+?[0-9]{5,15}$")))]
-    pure_phone_number: String,
-    /// Digits, such as `86`.
+    pub(super) pure_phone_number: String,
+    /// Such as `86`; empty if WeChat does not give it.
     #[serde(rename = "countryCode")]
-    #[cfg_attr(feature = "contract", schemars(regex(pattern = "^[0-9]{1,4}$")))]
-    country_code: String,
+    pub(super) country_code: String,
 }
 
 impl std::fmt::Debug for Phone {

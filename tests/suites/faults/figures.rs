@@ -5,7 +5,9 @@ use std::time::Duration;
 use shared::lambda::TIMEOUT;
 
 use super::{
-    Outcome, of_the_process, of_the_table, of_wechat,
+    Outcome,
+    latency::{Late, late},
+    of_the_process, of_the_table, of_wechat,
     outage::{Outage, outage},
     patience::{Waited, patience},
 };
@@ -17,6 +19,10 @@ const TIMES: (u64, u64) = (40, 200);
 /// Users, and how often each of them refreshes while WeChat is not there.
 const USERS: usize = 50;
 const ROUNDS: (usize, usize) = (40, 400);
+
+/// How late WeChat answers, in milliseconds, and how many log in and send a phone code meanwhile.
+const LATE: [u64; 4] = [500, 3_000, 4_500, 6_000];
+const LATE_USERS: (usize, usize) = (16, 32);
 
 /// What nobody waits for takes less.
 const WAITED: Duration = Duration::from_secs(1);
@@ -59,7 +65,7 @@ pub async fn rows(size: Size) -> Vec<Row> {
     let (logins, refreshes) = (&["login", "login, repeated"], &["refresh", "refresh, reuse"]);
     let others =
         waited.iter().filter(|one| !logins.contains(&one.what.as_str()) && !refreshes.contains(&one.what.as_str()));
-    vec![
+    let mut rows = vec![
         Row::new(
             format!("faults on the wire survived by whoever met them, in at least {fewest} cases each"),
             format!("{FAULTS} of {FAULTS}"),
@@ -79,5 +85,39 @@ pub async fn rows(size: Size) -> Vec<Row> {
         worst("logins", Duration::from_secs(9), is(logins)),
         worst("refreshes", Duration::from_secs(3), is(refreshes)),
         worst("all other routes", TIMEOUT, others),
+    ];
+    rows.extend(late_rows(size).await);
+    rows
+}
+
+/// What becomes of logins and phone codes while WeChat answers late.
+async fn late_rows(size: Size) -> Vec<Row> {
+    let mut came = Vec::new();
+    for ms in LATE {
+        came.push(late(Duration::from_millis(ms), size.of(LATE_USERS.0, LATE_USERS.1)).await);
+    }
+    let sum = |of: fn(&Late) -> u64| came.iter().map(of).sum::<u64>();
+    let slowest = came.iter().map(|one| one.slowest_login).max().unwrap_or_default();
+    vec![
+        Row::all(
+            "logins while WeChat answers after 0.5, 3, 4.5 and 6 s",
+            sum(|one| one.logged_in),
+            sum(|one| one.logins),
+        )
+        .by_the_clock(),
+        Row::all(
+            "phone codes meanwhile, each sent again by another process before the answer: the number twice",
+            sum(|one| one.numbers),
+            sum(|one| one.phones),
+        )
+        .by_the_clock(),
+        Row::none("codes of them that were sent to WeChat twice", sum(|one| one.sent_again)),
+        Row::new(
+            "slowest of these logins",
+            "≤ 9 s",
+            format!("{:.1} s", slowest.as_secs_f64()),
+            WAITED < slowest && slowest <= Duration::from_secs(9),
+        )
+        .by_the_clock(),
     ]
 }

@@ -4,6 +4,7 @@
 //! must have a live session, nothing they had before may be over, and no failure of ours may have been called theirs.
 
 pub mod figures;
+pub mod latency;
 pub mod outage;
 pub mod patience;
 mod process;

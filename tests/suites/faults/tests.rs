@@ -7,6 +7,7 @@ use tests::{
     Laptop,
     suites::faults::{
         self, Outcome,
+        latency::{Late, late},
         outage::{Outage, Served, outage},
         patience::patience,
         proxy::{Fault, Proxy, Then},
@@ -72,6 +73,18 @@ async fn a_total_outage_of_wechat_logs_nobody_out() {
         let all = Served { refreshes: 12, refreshed: 12, others, served: others, logins: 0 };
         assert_eq!(served, all, "{how:?}");
         assert!(others >= 20, "{how:?}: {others}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_login_and_phone_code_succeeds_however_late_wechat_answers() {
+    for (seconds, users) in [(3, 8), (6, 2)] {
+        let came = late(Duration::from_secs(seconds), users).await;
+
+        let (users, slowest_login) = (users as u64, came.slowest_login);
+        let all = Late { logins: users, logged_in: users, phones: users, numbers: users, sent_again: 0, slowest_login };
+        assert_eq!(came, all, "{seconds} s");
+        assert!(slowest_login < Duration::from_secs(9) + BUSY, "{seconds} s: {slowest_login:?}");
     }
 }
 

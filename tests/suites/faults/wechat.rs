@@ -53,7 +53,8 @@ struct Plan {
     sent: u32,
 }
 
-const LATE: Duration = Duration::from_secs(5);
+/// Longer than a login waits for WeChat.
+const LATE: Duration = Duration::from_secs(8);
 const BUSY: &str = r#"{"errcode":-1,"errmsg":"system error, rid: 1-2-3"}"#;
 const QUOTA: &str = r#"{"errcode":45011,"errmsg":"api minute-quota reach limit, rid: 1-2-3"}"#;
 

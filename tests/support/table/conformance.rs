@@ -22,9 +22,9 @@ use shared::{
     store::{
         StoreError, TakeError,
         grants::{
-            BlockUser, EraseIdempotencyRecord, EraseUser, KeepIdempotencyRecord, KeepPlatformToken, ListUserItems,
-            PutSession, ReadSession, ReadUser, RefreshSession, RememberUnionid, RevokeSession, StoreUserLogin,
-            TakeSessionKeys,
+            BeginExchange, BlockUser, EraseIdempotencyRecord, EraseUser, KeepIdempotencyRecord, KeepPlatformToken,
+            ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession, RememberUnionid, RevokeSession,
+            StoreUserLogin, TakeSessionKeys,
         },
     },
     token::keyring::KeyId,
@@ -34,7 +34,8 @@ shared::grants! {
     /// All grants at once.
     pub trait Table =
         StoreUserLogin, RememberUnionid, ReadUser, TakeSessionKeys, PutSession, RefreshSession, ReadSession, RevokeSession,
-        ListUserItems, BlockUser, EraseUser, EraseIdempotencyRecord, KeepIdempotencyRecord, KeepPlatformToken;
+        ListUserItems, BlockUser, EraseUser, EraseIdempotencyRecord, KeepIdempotencyRecord, BeginExchange,
+        KeepPlatformToken;
 }
 
 /// Shows all items of a table.

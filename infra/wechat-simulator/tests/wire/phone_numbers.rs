@@ -24,6 +24,28 @@ async fn a_phone_code_gives_the_number_once() {
 }
 
 #[tokio::test]
+async fn a_number_has_the_odd_form_that_it_was_given_until_it_has_a_usual_one() {
+    let wire = Wire::start().await;
+    let token = wire.token().await;
+    let mut odd = json!({ "phoneNumber": "+852 5123 4567", "purePhoneNumber": null, "countryCode": 852, "more": [1] });
+    wire.sim("user", json!({ "user": "ada", "phone_info": odd })).await;
+    let given = async || {
+        let code = wire.sim("phone", json!({ "user": "ada" })).await["code"].clone();
+        wire.number(&token, json!({ "code": code })).await.json()["phone_info"].clone()
+    };
+
+    let first = given().await;
+
+    odd["watermark"] = json!({ "timestamp": 1_700_000_000, "appid": wire.app.appid });
+    assert_eq!(first, odd);
+    odd["watermark"] = json!({});
+    wire.sim("user", json!({ "user": "ada", "phone_info": odd })).await;
+    assert_eq!(given().await, odd);
+    wire.sim("user", json!({ "user": "ada", "phoneNumber": "13800138000" })).await;
+    assert_eq!(given().await["countryCode"], "86");
+}
+
+#[tokio::test]
 async fn a_phone_code_is_refused_when_late_or_of_another_app_or_a_login_code() {
     let wire = Wire::start().await;
     let token = wire.token().await;

@@ -3,26 +3,34 @@
 use async_trait::async_trait;
 
 use super::{
-    DynamoTable,
+    DynamoTable, Item,
     item::{bytes, get_bytes, get_number, number, record_item_key},
 };
 use crate::{
-    session::idempotency::{CodeHash, IdempotencyRecord},
+    clock::Secs,
+    session::{
+        WriteResult,
+        idempotency::{CodeHash, IdempotencyRecord},
+    },
     store::{
         StoreError,
-        grants::{EraseIdempotencyRecord, KeepIdempotencyRecord},
+        grants::{BeginExchange, EraseIdempotencyRecord, KeepIdempotencyRecord},
     },
 };
+
+fn item(record: &IdempotencyRecord) -> Item {
+    let mut item = record_item_key(&record.code);
+    item.insert("sealed".to_owned(), bytes(record.sealed.clone()));
+    item.insert("until".to_owned(), number(record.expires_at));
+    // Without TTL slack, because the record may hold a phone number.
+    item.insert("ttl".to_owned(), number(record.expires_at));
+    item
+}
 
 #[async_trait]
 impl KeepIdempotencyRecord for DynamoTable {
     async fn put_idempotency_record(&self, record: &IdempotencyRecord) -> Result<(), StoreError> {
-        let mut item = record_item_key(&record.code);
-        item.insert("sealed".to_owned(), bytes(record.sealed.clone()));
-        item.insert("until".to_owned(), number(record.expires_at));
-        // Without TTL slack, because the record may hold a phone number.
-        item.insert("ttl".to_owned(), number(record.expires_at));
-        self.put(item, "", Vec::new()).await.map(drop)
+        self.put(item(record), "", Vec::new()).await.map(drop)
     }
 
     async fn get_idempotency_record(&self, code: &CodeHash) -> Result<Option<IdempotencyRecord>, StoreError> {
@@ -31,6 +39,16 @@ impl KeepIdempotencyRecord for DynamoTable {
         };
         let (sealed, expires_at) = (get_bytes(&item, "sealed")?.to_vec(), get_number(&item, "until")?);
         Ok(Some(IdempotencyRecord { code: code.clone(), sealed, expires_at }))
+    }
+}
+
+#[async_trait]
+impl BeginExchange for DynamoTable {
+    async fn begin_exchange(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError> {
+        // The SDK may repeat the write, and must not take its own mark for another's.
+        let condition = "attribute_not_exists(pk) OR #until <= :now OR #sealed = :mark";
+        let values = vec![(":now", number(now)), (":mark", bytes(mark.sealed.clone()))];
+        Ok(self.put(item(mark), condition, values).await? == WriteResult::Applied(()))
     }
 }
 

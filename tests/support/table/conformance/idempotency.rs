@@ -9,6 +9,7 @@ use shared::{
 
 every! {
     a_record_is_kept_until_another_or_nothing_takes_its_place,
+    a_code_is_exchanged_by_one_request_until_its_time_is_over,
     one_holder_at_a_time_has_the_lease,
     a_lease_that_ran_out_is_anybodys_and_no_more_the_holders,
     a_token_is_stored_by_the_holder_only_and_ends_the_lease,
@@ -31,6 +32,27 @@ async fn a_record_is_kept_until_another_or_nothing_takes_its_place(case: Case) -
     case.table.erase_idempotency_record(&code).await?;
     case.table.erase_idempotency_record(&code).await?;
     same!(case.table.get_idempotency_record(&code).await?, None);
+    Ok(())
+}
+
+async fn a_code_is_exchanged_by_one_request_until_its_time_is_over(case: Case) -> Verdict {
+    let code = case.hash("c");
+    let mark = |byte, expires_at| IdempotencyRecord { code: code.clone(), sealed: vec![byte; 16], expires_at };
+    let (one, two) = (mark(1, NOW + 10), mark(2, NOW + 20));
+    same!(case.table.begin_exchange(&one, NOW).await?, true);
+    same!(case.table.begin_exchange(&two, NOW + 9).await?, false);
+    // Its own repeated request.
+    same!(case.table.begin_exchange(&one, NOW + 9).await?, true);
+    same!(case.table.get_idempotency_record(&code).await?, Some(one));
+
+    same!(case.table.begin_exchange(&two, NOW + 10).await?, true);
+    let number = IdempotencyRecord { sealed: vec![3], ..mark(3, NOW + 300) };
+    case.table.put_idempotency_record(&number).await?;
+    same!(case.table.begin_exchange(&mark(4, NOW + 299), NOW + 299).await?, false);
+    same!(case.table.get_idempotency_record(&code).await?, Some(number));
+
+    case.table.erase_idempotency_record(&code).await?;
+    same!(case.table.begin_exchange(&two, NOW).await?, true);
     Ok(())
 }
 

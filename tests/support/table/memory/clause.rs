@@ -77,6 +77,12 @@ clauses! {
     StripNotBlocked,
     /// What stays of a deleted user: a count.
     StripCounted,
+    /// A code is exchanged: nothing is known of it.
+    ExchangeNone,
+    /// A code is exchanged: what was known of it has expired.
+    ExchangeOver,
+    /// A code is exchanged: by the mark's own request, repeated.
+    ExchangeOwn,
     /// A lease: nobody has it.
     LeaseFree,
     /// A lease: it has run out.

@@ -9,7 +9,10 @@ use shared::{
     session::idempotency::{CodeHash, IdempotencyRecord},
     store::{
         StoreError,
-        grants::{EraseIdempotencyRecord, KeepIdempotencyRecord, KeepPlatformToken, LeaseHolder, StoredPlatformToken},
+        grants::{
+            BeginExchange, EraseIdempotencyRecord, KeepIdempotencyRecord, KeepPlatformToken, LeaseHolder,
+            StoredPlatformToken,
+        },
     },
 };
 
@@ -21,18 +24,19 @@ fn token_key(appid: &AppId) -> Key {
     (format!("app#{appid}"), "access_token".to_owned())
 }
 
+fn put(items: &mut Items, record: &IdempotencyRecord) {
+    let item = Item::from([
+        ("sealed", bytes(record.sealed.clone())),
+        ("until", number(record.expires_at)),
+        ("ttl", number(record.expires_at)),
+    ]);
+    items.insert(record_key(&record.code), item);
+}
+
 #[async_trait]
 impl KeepIdempotencyRecord for MemoryTable {
     async fn put_idempotency_record(&self, record: &IdempotencyRecord) -> Result<(), StoreError> {
-        let put = |items: &mut Items| {
-            let item = Item::from([
-                ("sealed", bytes(record.sealed.clone())),
-                ("until", number(record.expires_at)),
-                ("ttl", number(record.expires_at)),
-            ]);
-            items.insert(record_key(&record.code), item);
-        };
-        self.send(put).await
+        self.send(|items| put(items, record)).await
     }
 
     async fn get_idempotency_record(&self, code: &CodeHash) -> Result<Option<IdempotencyRecord>, StoreError> {
@@ -42,6 +46,24 @@ impl KeepIdempotencyRecord for MemoryTable {
             Some(IdempotencyRecord { code: code.clone(), sealed, expires_at })
         };
         self.send(get).await
+    }
+}
+
+#[async_trait]
+impl BeginExchange for MemoryTable {
+    async fn begin_exchange(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError> {
+        let begin = |items: &mut Items| {
+            let there = items.get(&record_key(&mark.code)).cloned();
+            let has = |holds: &dyn Fn(&Item) -> bool| there.as_ref().is_some_and(holds);
+            let may = self.or(Clause::ExchangeNone, there.is_none())
+                || self.or(Clause::ExchangeOver, has(&|there| at_most(there, "until", now)))
+                || self.or(Clause::ExchangeOwn, has(&|there| is(there, "sealed", &bytes(mark.sealed.clone()))));
+            if may {
+                put(items, mark);
+            }
+            may
+        };
+        self.send(begin).await
     }
 }
 
