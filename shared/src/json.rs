@@ -4,8 +4,9 @@ use std::{collections::HashSet, fmt};
 
 use serde::{
     Deserialize as _,
-    de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer as _, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::{Map, Value};
 
 /// Nothing of ours nests deeper than an object in an object; a watermark's unknown members may.
 const DEEPEST: usize = 4;
@@ -30,6 +31,109 @@ pub fn nested<T: DeserializeOwned>(text: &[u8], deepest: usize) -> Result<T, Jso
         return Err(JsonDefect(de::Error::custom("not an object")));
     }
     serde_json::from_slice(text).map_err(JsonDefect)
+}
+
+/// Reads the body of a request like [`parse`]. The defect names the member that is wrong.
+pub fn object_of<T: DeserializeOwned>(text: &[u8]) -> Result<T, MemberDefect> {
+    let members: Map<String, Value> = parse(text).map_err(|_| MemberDefect::NotAnObject)?;
+    members_of(members)
+}
+
+/// Reads a struct from its members.
+pub fn members_of<T: DeserializeOwned>(members: impl IntoIterator<Item = (String, Value)>) -> Result<T, MemberDefect> {
+    T::deserialize(Members { rest: members.into_iter(), value: None, known: &[] })
+}
+
+/// Why the members of a request are not what they should be. A name is that of a field of a type, and nothing that the
+/// client wrote is kept: this may be logged and shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MemberDefect {
+    /// It is not one object in strict JSON.
+    #[error("it is not one JSON object, a key is given twice, or it nests too deep")]
+    NotAnObject,
+    /// A member is not there.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// A member is given twice.
+    #[error("{0} is given twice")]
+    Twice(&'static str),
+    /// A member is of another type, length or form than it should be.
+    #[error("{0} is not of its form")]
+    Malformed(&'static str),
+    /// Something else is wrong.
+    #[error("it is not of its form")]
+    Other,
+}
+
+impl MemberDefect {
+    /// The member that is wrong, if that is known.
+    #[must_use]
+    pub fn member(self) -> Option<&'static str> {
+        match self {
+            Self::Missing(name) | Self::Twice(name) | Self::Malformed(name) => Some(name),
+            Self::NotAnObject | Self::Other => None,
+        }
+    }
+}
+
+impl de::Error for MemberDefect {
+    /// The text may quote a value, so nothing of it is kept.
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self::Other
+    }
+
+    fn missing_field(name: &'static str) -> Self {
+        Self::Missing(name)
+    }
+
+    fn duplicate_field(name: &'static str) -> Self {
+        Self::Twice(name)
+    }
+}
+
+/// The members of an object, read one by one, so that it is known at which one reading failed.
+struct Members<I> {
+    rest: I,
+    /// What comes next: the value of a member, and its name if the struct has such a field.
+    value: Option<(Option<&'static str>, Value)>,
+    known: &'static [&'static str],
+}
+
+impl<'de, I: Iterator<Item = (String, Value)>> Deserializer<'de> for Members<I> {
+    type Error = MemberDefect;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, MemberDefect> {
+        visitor.visit_map(self)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, MemberDefect> {
+        visitor.visit_map(Self { known: fields, ..self })
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+impl<'de, I: Iterator<Item = (String, Value)>> MapAccess<'de> for Members<I> {
+    type Error = MemberDefect;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, MemberDefect> {
+        let Some((name, value)) = self.rest.next() else { return Ok(None) };
+        self.value = Some((self.known.iter().find(|known| **known == name).copied(), value));
+        seed.deserialize(name.into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, MemberDefect> {
+        let (name, value) = self.value.take().ok_or(MemberDefect::Other)?;
+        seed.deserialize(value).map_err(|_| name.map_or(MemberDefect::Other, MemberDefect::Malformed))
+    }
 }
 
 /// For `#[serde(deserialize_with)]` on a member that is a struct: serde would also read it from an array.
@@ -142,6 +246,56 @@ mod tests {
         assert!(parse::<Named>(br#"{"name":"a","later":[[[[1]]]]}"#).is_err());
     }
 
+    /// A text whose defect quotes it.
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(try_from = "String")]
+    struct Short(String);
+
+    impl TryFrom<String> for Short {
+        type Error = String;
+
+        fn try_from(text: String) -> Result<Self, String> {
+            if text.len() < 5 { Ok(Self(text)) } else { Err(format!("missing field `{text}`")) }
+        }
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Request {
+        code: Short,
+        #[serde(rename = "userInfo", default, deserialize_with = "optional_object")]
+        user_info: Option<Named>,
+        count: Option<u8>,
+    }
+
+    #[test]
+    fn the_member_that_is_wrong_is_named_and_never_its_value() {
+        use MemberDefect::{Malformed, Missing, NotAnObject};
+        for (text, defect) in [
+            ("{}", Missing("code")),
+            (r#"{"js_code":"MARKER"}"#, Missing("code")),
+            (r#"{"code":"MARKER"}"#, Malformed("code")),
+            (r#"{"code":null}"#, Malformed("code")),
+            (r#"{"code":["MARKER"]}"#, Malformed("code")),
+            (r#"{"code":"c","count":"MARKER"}"#, Malformed("count")),
+            (r#"{"code":"c","count":256}"#, Malformed("count")),
+            (r#"{"code":"c","userInfo":{"MARKER":1}}"#, Malformed("userInfo")),
+            (r#"{"code":"c","userInfo":["MARKER"]}"#, Malformed("userInfo")),
+            (r#"{"code":"c","code":"MARKER"}"#, NotAnObject),
+            (r#"{"code":"c","MARKER":[[[[1]]]]}"#, NotAnObject),
+            (r#"["MARKER"]"#, NotAnObject),
+            ("MARKER", NotAnObject),
+        ] {
+            let found = object_of::<Request>(text.as_bytes()).unwrap_err();
+            assert_eq!(found, defect, "{text}");
+            assert!(!format!("{found} {found:?}").contains("MARKER"), "{found}");
+        }
+        let pairs = |texts: &[(&str, &str)]| {
+            members_of::<Request>(texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).into())))
+        };
+        assert_eq!(pairs(&[("code", "c"), ("code", "d")]).unwrap_err(), MemberDefect::Twice("code"));
+        assert_eq!(pairs(&[("code", "c"), ("other", "d"), ("other", "e")]).unwrap().code, Short("c".to_owned()));
+    }
+
     #[test]
     fn wrong_types_and_trailing_text_are_refused() {
         for bad in
@@ -155,6 +309,22 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse::<serde_json::Value>(&bytes);
+        }
+
+        /// Whatever the client sends, what is said of it are names of fields.
+        #[test]
+        fn only_names_of_fields_are_said(name in "[a-zA-Z_]{1,12}", value in "[ -~]{0,20}", count: i32) {
+            for member in [serde_json::json!({ &name: &value }), serde_json::json!({ "code": value, "count": count })] {
+                let text = member.to_string();
+                let strict = parse::<Request>(text.as_bytes());
+                match object_of::<Request>(text.as_bytes()) {
+                    Ok(request) => prop_assert_eq!(request, strict.unwrap()),
+                    Err(defect) => {
+                        prop_assert!(strict.is_err());
+                        prop_assert!(["code", "userInfo", "count"].contains(&defect.member().unwrap()));
+                    }
+                }
+            }
         }
     }
 }

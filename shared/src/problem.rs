@@ -159,6 +159,7 @@ pub type Cause = Arc<dyn Error + Send + Sync>;
 pub struct Problem {
     code: Code,
     action: Action,
+    member: Option<&'static str>,
     retry_after: Option<Secs>,
     cause: Option<Cause>,
 }
@@ -167,7 +168,14 @@ impl Problem {
     /// A problem whose status, action and titles follow from the code.
     #[must_use]
     pub fn new(code: Code) -> Self {
-        Self { code, action: code.action(), retry_after: None, cause: None }
+        Self { code, action: code.action(), member: None, retry_after: None, cause: None }
+    }
+
+    /// A request with a member that is missing or does not fit, if it is known which one. A name is a constant of the contract:
+    /// what the client wrote never gets here.
+    #[must_use]
+    pub fn invalid(member: impl Into<Option<&'static str>>) -> Self {
+        Self { member: member.into(), ..Self::new(Code::InvalidRequest) }
     }
 
     /// Says what the client may do where that differs by route.
@@ -197,6 +205,12 @@ impl Problem {
         self.code
     }
 
+    /// The member of the request that is missing or does not fit, if it is known which one.
+    #[must_use]
+    pub fn wrong_member(&self) -> Option<&'static str> {
+        self.member
+    }
+
     /// What happened below, if that is known.
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
@@ -212,10 +226,15 @@ impl Problem {
     /// The body of the answer, `application/problem+json`.
     #[must_use]
     pub fn body(&self, request_id: &str) -> String {
+        let (mut title, mut title_zh) = (self.code.title().to_owned(), self.code.title_zh().to_owned());
+        if let Some(member) = self.member {
+            title = format!("{title}: {member} is missing or does not fit");
+            title_zh = format!("{title_zh}：缺少 {member}，或者它不符合要求");
+        }
         let body = Body {
             kind: &format!("{TYPE}{}", self.code.as_str()),
-            title: self.code.title(),
-            title_zh: self.code.title_zh(),
+            title: &title,
+            title_zh: &title_zh,
             status: self.code.status().as_u16(),
             code: self.code.as_str(),
             action: self.action,
@@ -298,6 +317,15 @@ mod tests {
         let body: serde_json::Value = serde_json::from_str(&problem.body("id-1")).unwrap();
 
         assert_eq!((body["action"].as_str(), body["retry_after"].as_u64()), (Some("relogin"), Some(7)));
+    }
+
+    #[test]
+    fn both_titles_name_the_member_that_is_wrong() {
+        let body: serde_json::Value = serde_json::from_str(&Problem::invalid("appid").body("id-1")).unwrap();
+
+        assert_eq!(body["title"], "The request is malformed: appid is missing or does not fit");
+        assert_eq!(body["title_zh"], "请求格式不正确：缺少 appid，或者它不符合要求");
+        assert_eq!((body["code"].as_str(), body["action"].as_str()), (Some("invalid_request"), Some("fix")));
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Fields {
     pub wechat_failures: u32,
     /// Whether WeChat refused our AppID, AppSecret, address or permission, although the response does not say so.
     pub misconfigured: bool,
+    /// The metric of what the owner has to see although no failure of ours was answered: the line is a warning then.
+    pub warning: Option<&'static str>,
     /// Whether WeChat was not asked because it failed too often.
     pub breaker_open: bool,
     /// The calls to DynamoDB.

@@ -49,6 +49,13 @@ secret_text! {
     IdempotencyKey;
 }
 
+/// A value that somebody copied from a page, without what came along at its ends: blanks, line breaks, invisible characters.
+/// What WeChat's console shows is printable ASCII.
+#[must_use]
+pub fn trimmed(pasted: &str) -> &str {
+    pasted.trim_matches(|at: char| !at.is_ascii_graphic())
+}
+
 /// Why a code from WeChat, or a key from the client, was refused before anybody was asked.
 #[derive(Debug, thiserror::Error)]
 #[error("not {shortest} to {longest} printable ASCII characters")]

@@ -139,14 +139,44 @@ async fn another_appsecret_is_wrong_and_one_that_was_before_a_warning() {
 
     assert_wrong(
         &patient.examined().await,
-        &["refuses the AppSecret of wx0123456789abcdef (errcode 40125)", "fill WXAUTH_APPS"],
+        &["refuses the AppSecret of wx0123456789abcdef (errcode 40125)", "reset it, and fill WXAUTH_APPS"],
     );
 
     let apps = json!({ "apps": { APPID: { "secret": "MARKER-later", "previous_secret": "MARKER-new" } } });
     patient.write("apps.json", &apps.to_string());
     let report = patient.examined().await;
     assert!(!report.is_wrong(), "{report}");
-    assert!(lines(&report, Level::Warn)[0].contains("accepts its previous_secret"), "{report}");
+    assert!(lines(&report, Level::Warn).iter().any(|line| line.contains("accepts its previous_secret")), "{report}");
+}
+
+#[tokio::test]
+async fn an_appsecret_of_another_form_is_told_before_a_reset_is_advised() {
+    let patient = Patient::new().await;
+    let apps = json!({ "apps": { APPID: { "secret": "0123456789abcdef0123456789abcde" } } });
+    patient.write("apps.json", &apps.to_string());
+
+    let report = patient.examined().await;
+    assert_wrong(&report, &["is not 32 of 0-9 a-f", "no reset is needed"]);
+    assert!(lines(&report, Level::Warn)[0].starts_with("the AppSecret of wx0123456789abcdef"), "{report}");
+
+    let patient = Patient::new().await;
+    let whole = json!({ "apps": { APPID: { "secret": " 0123456789abcdef0123456789abcdef\n\u{200b}" } } });
+    patient.write("apps.json", &whole.to_string());
+    let report = patient.examined().await;
+    assert!(!report.is_wrong() && lines(&report, Level::Warn).is_empty(), "{report}");
+}
+
+#[tokio::test]
+async fn a_push_without_a_key_is_told_that_the_secure_mode_needs_one() {
+    let patient = Patient::new().await;
+    let secret = "0123456789abcdef0123456789abcdef";
+    let apps = json!({ "apps": { APPID: { "secret": secret, "push": { "token": "MARKERtoken" } } } });
+    patient.write("apps.json", &apps.to_string());
+
+    let report = patient.examined().await;
+    let warnings = lines(&report, Level::Warn);
+    assert!(!report.is_wrong() && warnings.len() == 1, "{report}");
+    assert!(warnings[0].contains("has no encoding_aes_key") && warnings[0].contains("secure mode"), "{report}");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod lambda;
 mod laptop;
 mod login;
 mod metrics;
+mod named;
 mod phone;
 mod platform;
 mod problems;

@@ -98,6 +98,35 @@ async fn each_verdict_on_a_refresh_is_a_metric() {
     assert_eq!(verdict_of(&refresh(&other).await.1), ["reuse_parent"]);
 }
 
+/// The alarm of the template watches the metric by its name.
+#[tokio::test]
+async fn a_push_that_is_refused_is_a_metric_with_an_alarm() {
+    let laptop = Laptop::start().await;
+    let deps = push::Deps::from_env(laptop.world.env.clone()).await.unwrap();
+    let (log, lines) = log();
+    let router = stack(push::router(deps), log);
+    let sent = async |push: Value| {
+        let mut event = event("POST", "/v1/push", push["body"].as_str().unwrap());
+        event["rawQueryString"] = push["query"].clone();
+        shared::lambda::call(&router, event, "lambda-1").await.unwrap();
+        lines.lock().unwrap().last().unwrap().clone()
+    };
+    let wanted = json!({ "user": "alice", "event": "user_info_modified" });
+    let without_user = json!({ "user": "alice", "event": "user_info_modified", "without": ["OpenID"] });
+
+    let taken = sent(laptop.sim("push", wanted)).await;
+    let refused = sent(laptop.sim("push", without_user)).await;
+    let unsigned = sent(json!({ "query": "timestamp=1&nonce=1", "body": "{}" })).await;
+
+    let counted = |line: &Value| names(line).into_iter().find(|name| name.starts_with("push_"));
+    assert_eq!((counted(&taken), &taken["level"]), (None, &json!("INFO")));
+    assert_eq!((counted(&refused), &refused["level"]), (Some("push_refused".to_owned()), &json!("WARN")));
+    assert_eq!((counted(&unsigned), &unsigned["level"]), (Some("push_unsigned".to_owned()), &json!("WARN")));
+    assert_eq!((&refused["verdict"], &unsigned["verdict"]), (&json!("PUSH_NO_USER"), &json!("PUSH_UNSIGNED")));
+    let alarms = local::template::TEXT.split("\n\n").filter(|block| block.contains("AWS::CloudWatch::Alarm"));
+    assert_eq!(alarms.filter(|alarm| alarm.contains("MetricName: push_refused")).count(), 1);
+}
+
 #[tokio::test]
 async fn our_failures_and_misconfigurations_are_metrics_and_a_laptop_has_none() {
     let laptop = Laptop::start().await;

@@ -19,7 +19,7 @@ use shared::{
         keyring::SealError,
         refresh::TokenDefect,
     },
-    wechat::{error::WechatError, opendata::OpenDataDefect},
+    wechat::{error::WechatError, opendata::OpenDataDefect, push::PushDefect},
 };
 use userinfo::flow::UserInfoError;
 
@@ -172,6 +172,8 @@ fn data_that_cannot_be_read_wants_another_tap_and_anothers_data_is_rejected() {
 }
 
 #[test]
-fn a_push_that_is_not_wechats_is_an_invalid_request() {
-    assert_eq!(told(PushError::Unverified), "400 invalid_request fix");
+fn a_push_that_is_not_read_whole_is_an_invalid_request() {
+    for defect in [PushDefect::Unsigned, PushDefect::NoKey, PushDefect::NotOpened, PushDefect::NoUser] {
+        assert_eq!(told(PushError::from(defect)), "400 invalid_request fix");
+    }
 }

@@ -68,7 +68,7 @@ impl From<LoginError> for Problem {
             | LoginError::OutOfTime
             | LoginError::SupersededByNewerLogin
             | LoginError::Erased => Code::RetryLogin,
-            LoginError::AppUnknown => Code::InvalidRequest,
+            LoginError::AppUnknown => return Self::invalid("appid").because(error),
             LoginError::CodeUsed => Code::CodeUsed,
             LoginError::Blocked => Code::UserBlocked,
         };

@@ -16,7 +16,7 @@ use shared::{
     env::Env,
     http::{JsonResponse, Route, RouterExt as _, body::JsonBody},
     platform_token::RedeemPhoneCode,
-    problem::{Code, Problem},
+    problem::Problem,
     secret_text::PhoneCode,
     secrets::Secret,
     store::grants::{BeginExchange, EraseIdempotencyRecord, KeepIdempotencyRecord, TakeSessionKeys},
@@ -93,8 +93,10 @@ async fn phone(
             flow::decrypt(&deps, &subject, &Ciphertext { encrypted_data, iv }).await?
         }
         (None, None, Some(code)) => flow::redeem(&deps, &subject, &code, deadline).await?,
+        (Some(_), None, None) => return Err(Problem::invalid("iv")),
+        (None, Some(_), None) => return Err(Problem::invalid("encryptedData")),
         // The two cost different things, an attempt or the owner's money, so the client has to choose.
-        _ => return Err(Problem::new(Code::InvalidRequest)),
+        _ => return Err(Problem::invalid("code")),
     };
     Ok(JsonResponse(phone))
 }
@@ -103,7 +105,7 @@ async fn phone(
 #[cfg(feature = "contract")]
 #[must_use]
 pub fn operations() -> Vec<shared::contract::Operation> {
-    use shared::contract::Operation;
+    use shared::{contract::Operation, problem::Code};
     vec![
         Operation::new(PHONE, "phone", "The user's phone number, from encrypted data or from a phone code")
             .bearer()

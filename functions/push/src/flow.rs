@@ -1,12 +1,16 @@
 //! A push: which mini program it is for, and what is to be deleted.
 
 use shared::{
+    clock::Secs,
     ids::UserRef,
     problem::{Code, Problem},
     request_log, revocation,
     secrets::SecretError,
     store::StoreError,
-    wechat::push::{Event, PushQuery},
+    wechat::{
+        app::Apps,
+        push::{Event, Push, PushDefect, PushQuery},
+    },
 };
 
 use crate::Deps;
@@ -18,9 +22,9 @@ pub enum PushError {
     Secret(#[from] SecretError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It is not from WeChat, or not for a mini program of the owner.
-    #[error("not a push of wechat to a configured mini program")]
-    Unverified,
+    /// It was not read whole, so nobody may say that it is done.
+    #[error("the push is not taken: {0}")]
+    Refused(PushDefect),
 }
 
 impl From<PushError> for Problem {
@@ -28,30 +32,40 @@ impl From<PushError> for Problem {
         match error {
             PushError::Secret(error) => error.into(),
             PushError::Store(error) => error.into(),
-            PushError::Unverified => Self::new(Code::InvalidRequest).because(error),
+            PushError::Refused(_) => Self::new(Code::InvalidRequest).because(error),
         }
     }
 }
 
+impl From<PushDefect> for PushError {
+    /// WeChat gives up after a few tries, so the owner has to hear of it.
+    fn from(defect: PushDefect) -> Self {
+        request_log::record(|fields| {
+            fields.verdict = Some(defect.verdict());
+            fields.warning = Some(defect.metric());
+        });
+        Self::Refused(defect)
+    }
+}
+
 /// WeChat's own `echostr`, if it is WeChat that asks.
-pub async fn verify(deps: &Deps, query: PushQuery) -> Result<String, PushError> {
+pub async fn verify(deps: &Deps, query: &PushQuery) -> Result<String, PushError> {
     let (apps, now) = (deps.apps.get().await?, deps.clock.now());
-    let verified = apps.all().filter_map(|app| app.push_config()).any(|config| config.verifies(&query, now));
-    query.echostr.filter(|_| verified).ok_or(PushError::Unverified)
+    let mut refusal = PushDefect::Unsigned;
+    for config in apps.all().filter_map(|app| app.push_config()) {
+        match config.echo(query, now) {
+            Ok(echostr) => return Ok(echostr.to_owned()),
+            Err(defect) => refusal = refusal.max(defect),
+        }
+    }
+    Err(refusal.into())
 }
 
 /// Deletes what the message says was revoked, and nothing else.
 pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8]) -> Result<(), PushError> {
     let (apps, now) = (deps.apps.get().await?, deps.clock.now());
-    let read = apps.all().filter_map(|app| Some((app, app.push_config()?.read(&app.appid, query, body, now)?)));
-    // Several mini programs may share a token: the message is for the one that understands it.
-    let (app, message) = read.max_by_key(|(_, push)| push.event != Event::Other).ok_or(PushError::Unverified)?;
-    let Some(openid) = message.openid else {
-        // A message about a plugin's user, or of another kind.
-        return Ok(());
-    };
-    let user = UserRef { appid: app.appid.clone(), openid };
-    let verdict = match message.event {
+    let Some((user, event)) = concerned(&apps, query, body, now)? else { return Ok(()) };
+    let verdict = match event {
         Event::UserAuthorizationCancellation => {
             revocation::erase(&*deps.table, &user, None, now).await?;
             "USER_AUTHORIZATION_CANCELLATION"
@@ -63,8 +77,26 @@ pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8]) -> Result<(), Pus
         // Nothing else that a user may revoke is stored here: no nickname, no avatar, no postal address.
         Event::UserAuthorizationRevoke { phone: false } => "USER_AUTHORIZATION_REVOKE",
         Event::UserInfoModified => "USER_INFO_MODIFIED",
-        Event::Other => return Ok(()),
     };
     request_log::record(|fields| fields.verdict = Some(verdict));
     Ok(())
+}
+
+/// The user whom the message concerns, and what happened; nobody, if it is of another kind.
+///
+/// Several mini programs may share a token. The message is for the one that understands it: one that cannot read it does not
+/// answer for one that can.
+fn concerned(apps: &Apps, query: &PushQuery, body: &[u8], now: Secs) -> Result<Option<(UserRef, Event)>, PushDefect> {
+    let (mut is_other, mut refusal) = (false, PushDefect::Unsigned);
+    for app in apps.all() {
+        let Some(config) = app.push_config() else { continue };
+        match config.read(&app.appid, query, body, now) {
+            Ok(Push::User { openid, event }) => {
+                return Ok(Some((UserRef { appid: app.appid.clone(), openid }, event)));
+            }
+            Ok(Push::Other) => is_other = true,
+            Err(defect) => refusal = refusal.max(defect),
+        }
+    }
+    if is_other { Ok(None) } else { Err(refusal) }
 }

@@ -1,7 +1,7 @@
 //! `GET` and `POST /v1/push`: WeChat's message push. What a user revoked at WeChat is deleted here.
 //!
-//! `success` is said only when that is done; otherwise WeChat sends the message again. An owner who has another URL for
-//! pushes forwards these requests as they are, query and body.
+//! `success` is said only of a message that was read whole, and when that is done; otherwise WeChat sends the message again.
+//! An owner who has another URL for pushes forwards these requests as they are, query and body.
 
 pub mod flow;
 
@@ -49,7 +49,7 @@ pub fn router(deps: Deps) -> Router {
 
 /// WeChat asks once, when the URL is set in its console.
 async fn verify(State(deps): State<Deps>, Query(query): Query<PushQuery>) -> Result<impl IntoResponse, Problem> {
-    Ok(flow::verify(&deps, query).await?)
+    Ok(flow::verify(&deps, &query).await?)
 }
 
 async fn push(

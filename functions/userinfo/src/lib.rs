@@ -17,7 +17,7 @@ use shared::{
     clock::Clock,
     env::Env,
     http::{JsonResponse, Route, RouterExt as _, body::JsonBody},
-    problem::{Code, Problem},
+    problem::Problem,
     secrets::Secret,
     store::grants::{RememberUnionid, TakeSessionKeys},
     token::{access::Subject, keyring::Keyring},
@@ -83,7 +83,8 @@ async fn userinfo(
     let signed = match (&value.raw_data, &value.signature) {
         (Some(raw_data), Some(signature)) => Some((raw_data.as_str(), signature.as_str())),
         (None, None) => None,
-        _ => return Err(Problem::new(Code::InvalidRequest)),
+        (Some(_), None) => return Err(Problem::invalid("signature")),
+        (None, Some(_)) => return Err(Problem::invalid("rawData")),
     };
     let data = &Ciphertext { encrypted_data: value.encrypted_data, iv: value.iv };
     Ok(JsonResponse(flow::profile(&deps, &subject, &SignedProfile { signed, data }).await?))
@@ -93,7 +94,7 @@ async fn userinfo(
 #[cfg(feature = "contract")]
 #[must_use]
 pub fn operations() -> Vec<shared::contract::Operation> {
-    use shared::contract::Operation;
+    use shared::{contract::Operation, problem::Code};
     vec![
         Operation::new(USERINFO, "userinfo", "What `wx.getUserInfo` gave, verified and decrypted")
             .bearer()

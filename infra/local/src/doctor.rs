@@ -6,6 +6,7 @@
 
 mod deployment;
 mod finding;
+mod forms;
 mod gather;
 mod secrets;
 mod table;
@@ -117,6 +118,8 @@ impl Examination {
 
         let texts = gather::secrets(vars, &env).await;
         findings.extend(secrets::findings(&texts));
+        let apps = secrets::apps(&texts);
+        findings.extend(apps.iter().flat_map(forms::findings));
         if let Ok((client, name)) = env.dynamodb() {
             let table = gather::table(&client, &name, variables::is_emulated(vars)).await;
             findings.extend(table::findings(&table));
@@ -126,8 +129,7 @@ impl Examination {
         let fetched = gather::fetch(&base, vars, clock.as_ref()).await;
         findings.push(wechat::base_url(&base, &fetched));
         let Ok(response) = fetched else { return };
-        for app in secrets::apps(&texts) {
-            findings.extend(wechat::appid_form(app.appid.as_str()));
+        for app in apps {
             findings.push(wechat::app_secrets(&gather::app_secrets(wechat.as_ref(), &app).await));
         }
         *remote_clock = Some(RemoteClock::of(&wechat::host(&base), &response));

@@ -46,7 +46,17 @@ impl App {
             apps: BTreeMap<String, App>,
         }
         let File { apps } = serde_json::from_slice(json)?;
-        Ok(apps.into_iter().map(|(appid, app)| Self { appid, ..app }).collect())
+        Ok(apps.into_iter().map(|(appid, app)| Self { appid, ..app }.trimmed()).collect())
+    }
+
+    /// The values as WeChat's console has them: what somebody pasted around them is not there.
+    fn trimmed(self) -> Self {
+        let trimmed = |text: String| text.trim_matches(|at: char| !at.is_ascii_graphic()).to_owned();
+        let push = self.push.map(|push| {
+            let encoding_aes_key = push.encoding_aes_key.map(trimmed).filter(|key| !key.is_empty());
+            Push { token: trimmed(push.token), encoding_aes_key }
+        });
+        Self { appid: trimmed(self.appid), secret: trimmed(self.secret), push }
     }
 }
 

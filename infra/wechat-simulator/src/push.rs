@@ -24,6 +24,15 @@ pub(crate) struct PushRequest {
     #[serde(rename = "RevokeInfo")]
     revoke_info: Option<String>,
     echostr: Option<String>,
+    /// The `EncodingAESKey` of the console, where the server of the mini program has another one or none.
+    encoding_aes_key: Option<String>,
+    /// The mini program for which the message is encrypted, where its server is not the one that gets it.
+    encrypted_for: Option<String>,
+    /// What is encrypted, instead of the event; it may be empty.
+    message: Option<String>,
+    /// The members that the event lacks.
+    #[serde(default)]
+    without: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,11 +80,13 @@ pub(crate) fn compose(state: &mut State, request: &PushRequest, now: u64) -> Res
 
     let mut fields = fields(state, &appid, request, now)?;
     query.push(("openid", identity::push_service(&appid)));
-    let usual = if push.encoding_aes_key.is_some() { Mode::Secure } else { Mode::Plain };
+    let key = request.encoding_aes_key.as_ref().or(push.encoding_aes_key.as_ref());
+    let usual = if key.is_some() { Mode::Secure } else { Mode::Plain };
     let mode = request.mode.unwrap_or(usual);
     if mode != Mode::Plain {
-        let (key, random) = (push.encoding_aes_key.as_deref().unwrap_or_default(), state.random.bytes());
-        let encrypted = msg_crypt::encrypt(key, random, &request.format.text(&fields), &appid);
+        let message = request.message.clone().unwrap_or_else(|| request.format.text(&fields));
+        let to = request.encrypted_for.as_deref().unwrap_or(&appid);
+        let encrypted = key.and_then(|key| msg_crypt::encrypt(key, state.random.bytes(), &message, to));
         let encrypted = encrypted.ok_or(ControlError::UnusableAesKey)?;
         query.extend([("encrypt_type", "aes".to_owned()), ("msg_signature", sign(&encrypted))]);
         if mode == Mode::Secure {
@@ -103,6 +114,7 @@ fn fields(state: &mut State, appid: &str, request: &PushRequest, now: u64) -> Re
     fields.extend(user.unionid.as_ref().map(|unionid| ("UnionID", json!(unionid))));
     fields.push(("AppID", json!(appid)));
     fields.extend(request.revoke_info.as_ref().map(|info| ("RevokeInfo", json!(info))));
+    fields.retain(|(name, _)| !request.without.iter().any(|left_out| left_out == name));
     Ok(fields)
 }
 
@@ -172,6 +184,9 @@ mod tests {
         assert!(has_encrypt(pushed(App::demo(), plain.clone()).unwrap()));
         assert!(!has_encrypt(pushed(unkeyed(), plain).unwrap()));
         assert!(matches!(pushed(unkeyed(), secure), Err(ControlError::UnusableAesKey)));
+        let key = App::demo().push.unwrap().encoding_aes_key;
+        let in_the_console = json!({ "user": "ada", "event": "user_info_modified", "encoding_aes_key": key });
+        assert!(has_encrypt(pushed(unkeyed(), in_the_console).unwrap()));
     }
 
     #[test]

@@ -29,8 +29,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             return Err(Problem::new(Code::UnsupportedMediaType));
         }
         let bytes = collect(request.into_body()).await?;
-        // The parser's own message may quote the body, so it is dropped here.
-        let value = json::parse(&bytes).map_err(|_| Problem::new(Code::InvalidRequest))?;
+        let value = json::object_of(&bytes).map_err(|defect| Problem::invalid(defect.member()).because(defect))?;
         Ok(Self { value, bytes })
     }
 }
@@ -62,11 +61,16 @@ fn is_json(headers: &HeaderMap) -> bool {
     let mut parts = value.split(';').map(str::trim);
     parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"))
         && parts.filter(|part| !part.is_empty()).all(|parameter| match parameter.split_once('=') {
-            Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
-                value.trim_matches('"').eq_ignore_ascii_case("utf-8")
-            }
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => is_utf_8(value.trim()),
             _ => true,
         })
+}
+
+/// Whether this names UTF-8, with its quotes: by its own name, or by one of the others that the Encoding Standard of WHATWG
+/// lists. Libraries write the name with and without its hyphen.
+fn is_utf_8(charset: &str) -> bool {
+    let name = charset.trim_matches(['"', '\'']).trim().to_ascii_lowercase().replace(['-', '_'], "");
+    ["utf8", "unicode11utf8", "unicode20utf8", "xunicode20utf8"].contains(&name.as_str())
 }
 
 #[cfg(test)]
@@ -80,7 +84,17 @@ mod tests {
             is_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]))
         };
 
-        for good in ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\";x=1"] {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;charset=\"utf-8\";x=1",
+            "application/json; charset=utf8",
+            "application/json; Charset = \"UTF8\"",
+            "application/json; charset='Utf-8'",
+            "application/json; charset=UTF_8",
+            "application/json; charset=unicode-1-1-utf-8",
+            "application/json; charset=x-unicode20utf8;",
+        ] {
             assert!(one(good), "{good}");
         }
         for bad in [
@@ -88,6 +102,10 @@ mod tests {
             "application/x-www-form-urlencoded",
             "application/jsonp",
             "application/json; charset=gbk",
+            "application/json; charset=utf-16",
+            "application/json; charset=utf-8859-1",
+            "application/json; charset=\"\"",
+            "application/json; charset=utf-8; charset=gbk",
             "",
         ] {
             assert!(!one(bad), "{bad}");

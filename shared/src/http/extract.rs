@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     clock::Deadline,
+    json,
     problem::{Code, Problem},
     secret_text::{AccessToken, IdempotencyKey},
     token::access::AccessTokenConfig,
@@ -85,8 +86,10 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         // The parser's own message may quote the query, so it is dropped here.
-        let query = axum::extract::Query::try_from_uri(&parts.uri);
-        query.map(|axum::extract::Query(query)| Self(query)).map_err(|_| Problem::new(Code::InvalidRequest))
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        let axum::extract::Query(pairs) = pairs.map_err(|_| Problem::invalid(None))?;
+        let query = json::members_of(pairs.into_iter().map(|(name, text)| (name, text.into())));
+        query.map(Self).map_err(|defect| Problem::invalid(defect.member()).because(defect))
     }
 }
 
@@ -98,7 +101,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for IdempotencyKey {
         let mut given = parts.headers.get_all("idempotency-key").iter();
         let Some(value) = given.next() else { return Ok(None) };
         let key = value.to_str().ok().and_then(|text| Self::parse(text).ok());
-        key.filter(|_| given.next().is_none()).map(Some).ok_or(Problem::new(Code::InvalidRequest))
+        key.filter(|_| given.next().is_none()).map(Some).ok_or_else(|| Problem::invalid("Idempotency-Key"))
     }
 }
 

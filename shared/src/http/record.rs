@@ -78,6 +78,7 @@ pub(super) async fn record(State(log): State<Log>, id: RequestId, request: Reque
     let problem = response.extensions().get::<Problem>();
     line.failed = response.status().is_server_error();
     line.code = problem.map(Problem::code);
+    line.member = problem.and_then(Problem::wrong_member);
     line.cause = problem.and_then(Problem::cause).map(|cause| causes(&**cause));
     let mut members = line.members();
     members.insert("status".to_owned(), response.status().as_u16().into());
@@ -102,7 +103,10 @@ impl Log {
         let cold_start = self.cold.swap(false, Ordering::Relaxed);
         let began = tokio::time::Instant::now();
         let (output, fields) = request_log::collect(handled).await;
-        (output, Line { fields, took: began.elapsed(), cold_start, failed: false, code: None, cause: None })
+        (
+            output,
+            Line { fields, took: began.elapsed(), cold_start, failed: false, code: None, member: None, cause: None },
+        )
     }
 
     fn write(&self, mut members: Map<String, Value>, line: &Line) {
@@ -120,6 +124,7 @@ struct Line {
     cold_start: bool,
     failed: bool,
     code: Option<Code>,
+    member: Option<&'static str>,
     cause: Option<String>,
 }
 
@@ -128,12 +133,21 @@ fn millis(time: Duration) -> u64 {
 }
 
 impl Line {
+    fn level(&self) -> &'static str {
+        match (self.failed, self.fields.warning) {
+            (true, _) => "ERROR",
+            (false, Some(_)) => "WARN",
+            (false, None) => "INFO",
+        }
+    }
+
     fn members(&self) -> Map<String, Value> {
         let fields = &self.fields;
         let members = [
-            ("level", Some(if self.failed { "ERROR" } else { "INFO" }.into())),
+            ("level", Some(self.level().into())),
             ("message", Some("request".into())),
             ("code", self.code.map(|code| code.as_str().into())),
+            ("member", self.member.map(Value::from)),
             ("cause", self.cause.clone().map(Value::from)),
             ("verdict", fields.verdict.map(Value::from)),
             ("behind", fields.behind.map(Value::from)),
@@ -170,7 +184,7 @@ impl Line {
             ("breaker_open", u64::from(fields.breaker_open)),
         ];
         metrics.extend(counted.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, "Count", count)));
-        metrics.extend(verdict.map(|name| (name, "Count", 1)));
+        metrics.extend(verdict.into_iter().chain(fields.warning).map(|name| (name, "Count", 1)));
         let timed = [("wechat_ms", fields.wechat), ("dynamodb_ms", fields.dynamodb)];
         let timed = timed.into_iter().filter(|(_, calls)| calls.count > 0);
         metrics.extend(timed.map(|(name, calls)| (name, "Milliseconds", millis(calls.time))));

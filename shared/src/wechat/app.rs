@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::push;
 use crate::{
     ids::AppId,
-    secret_text::AppSecret,
+    secret_text::{self, AppSecret},
     secrets::{FromSecret, SecretDefect},
 };
 
@@ -67,8 +68,15 @@ struct StoredApp {
 
 #[derive(Deserialize)]
 struct StoredPush {
-    token: String,
+    token: Option<String>,
     encoding_aes_key: Option<String>,
+}
+
+/// An AppSecret as it was pasted, unless it is empty.
+fn app_secret(pasted: String) -> Option<AppSecret> {
+    let pasted = Zeroizing::new(pasted);
+    let secret = secret_text::trimmed(&pasted);
+    (!secret.is_empty()).then(|| AppSecret::new(secret))
 }
 
 impl FromSecret for Apps {
@@ -81,17 +89,18 @@ impl FromSecret for Apps {
         let stored: StoredApps = serde_json::from_str(text).map_err(|_| SecretDefect::Malformed)?;
         let mut apps = BTreeMap::new();
         for (appid, app) in stored.apps {
-            if app.secret.is_empty() {
-                return Err(SecretDefect::NotFilled);
-            }
-            let appid = AppId::parse(&appid).map_err(|_| SecretDefect::Malformed)?;
-            let secret = AppSecret::new(app.secret);
-            let previous_secret = app.previous_secret.filter(|text| !text.is_empty()).map(AppSecret::new);
+            let appid = AppId::parse(secret_text::trimmed(&appid)).map_err(|_| SecretDefect::Malformed)?;
+            let secret = app_secret(app.secret).ok_or(SecretDefect::NotFilled)?;
+            let previous_secret = app.previous_secret.and_then(app_secret);
             let push = app.push.map(|push| {
-                let stored = StoredPush::deserialize(push).map_err(|_| push::ConfigDefect)?;
-                push::Config::parse(stored.token, stored.encoding_aes_key)
+                let stored = StoredPush::deserialize(push).map_err(|_| push::ConfigDefect::Form)?;
+                push::Config::parse(stored.token.ok_or(push::ConfigDefect::Token)?, stored.encoding_aes_key)
             });
-            apps.insert(appid.clone(), App { appid, secret, previous_secret, push });
+            let app = App { appid: appid.clone(), secret, previous_secret, push };
+            // Two spellings of one AppID: nobody knows which secret is meant.
+            if apps.insert(appid, app).is_some() {
+                return Err(SecretDefect::Malformed);
+            }
         }
         if apps.is_empty() { Err(SecretDefect::NotFilled) } else { Ok(Self(apps)) }
     }
@@ -99,7 +108,7 @@ impl FromSecret for Apps {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{push::ConfigDefect, *};
 
     fn apps(text: &str) -> Result<Apps, SecretDefect> {
         Apps::from_secret(text)
@@ -118,10 +127,34 @@ mod tests {
 
     #[test]
     fn a_slip_in_what_pushes_need_spoils_nothing_else() {
-        for push in ["1", "{}", r#"{"token":""}"#, r#"{"token":"t","encoding_aes_key":"short"}"#] {
+        for (push, defect) in [
+            ("1", ConfigDefect::Form),
+            (r#"{"token":1}"#, ConfigDefect::Form),
+            ("{}", ConfigDefect::Token),
+            (r#"{"token":" "}"#, ConfigDefect::Token),
+        ] {
             let one = apps(&format!(r#"{{"apps":{{"wx1":{{"secret":"s","push":{push}}}}}}}"#)).unwrap();
-            assert!(matches!(one.find(None).unwrap().push, Some(Err(_))), "{push}");
+            assert_eq!(one.find(None).unwrap().push.as_ref().unwrap().as_ref().unwrap_err(), &defect, "{push}");
         }
+        let short = apps(r#"{"apps":{"wx1":{"secret":"s","push":{"token":"t","encoding_aes_key":"short"}}}}"#).unwrap();
+        let push = short.find(None).unwrap().push_config().unwrap();
+        assert_eq!(push.encoding_aes_key(), Some(Err(ConfigDefect::AesKey)));
+    }
+
+    #[test]
+    fn appid_and_secrets_are_taken_without_what_was_pasted_around_them() {
+        for (before, after) in [(" ", "\\n"), ("\u{feff}", "\u{200b}"), ("\\t", "\\r\\n"), ("\u{3000}", "\u{a0}")] {
+            let around = |text: &str| format!("\"{before}{text}{after}\"");
+            let (appid, secret, previous) = (around("wx1"), around("s"), around("p"));
+            let text = format!(r#"{{"apps":{{{appid}:{{"secret":{secret},"previous_secret":{previous}}}}}}}"#);
+            let apps = apps(&text).unwrap();
+            let app = apps.find(None).unwrap();
+            let previous = app.previous_secret.as_ref().unwrap();
+            assert_eq!((app.appid.as_str(), app.secret.expose(), previous.expose()), ("wx1", "s", "p"));
+        }
+        assert_eq!(apps(r#"{"apps":{"wx1":{"secret":" \n"}}}"#).unwrap_err(), SecretDefect::NotFilled);
+        let twice = r#"{"apps":{"wx1":{"secret":"s"},"wx1 ":{"secret":"t"}}}"#;
+        assert_eq!(apps(twice).unwrap_err(), SecretDefect::Malformed);
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! request could send another message with its signature for ten minutes. In the secure mode it covers the message, which
 //! is encrypted too. So an app with an `EncodingAESKey` takes encrypted messages only.
 
-use std::{collections::HashMap, fmt};
+mod message;
+
+use std::fmt;
 
 use aes::Aes256;
 use base64::{
@@ -14,24 +16,21 @@ use base64::{
 };
 use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _, block_padding::NoPadding};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::signature;
 use crate::{
     clock::Secs,
-    ids::{AppId, OpenId},
-    json,
-    secret_text::PushToken,
+    ids::AppId,
+    secret_text::{self, PushToken},
 };
+pub use message::{Event, Push};
+use message::{Members, MessageDefect};
 
 /// How far the time of a signature may be from ours. WeChat tries again within seconds; an owner who forwards pushes may
 /// take longer. WeChat signs time and nonce without saying which is which, so a nonce that reads as a later time could be
 /// given as the time.
 const FRESH: Secs = 10 * 60;
-
-/// Messages of other kinds nest deeper than those that we act on.
-const DEEPEST: usize = 32;
 
 /// The random bytes before the message, and the four of its length.
 const PREFIX: usize = 16 + 4;
@@ -40,7 +39,8 @@ const PREFIX: usize = 16 + 4;
 #[derive(Clone, Debug)]
 pub struct Config {
     token: PushToken,
-    aes_key: Option<AesKey>,
+    /// A mistake in the key must not keep the console's question from being answered, so it is kept here.
+    aes_key: Option<Result<AesKey, ConfigDefect>>,
 }
 
 /// The 32 bytes that an `EncodingAESKey` encodes.
@@ -53,28 +53,54 @@ impl fmt::Debug for AesKey {
     }
 }
 
-/// The token is empty, or the `EncodingAESKey` is not the 43 characters of WeChat's console.
+/// What is wrong with the settings of a mini program for pushes. Never holds any of their values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no token, or an EncodingAESKey that is not 43 characters of base64")]
-pub struct ConfigDefect;
+pub enum ConfigDefect {
+    /// They are no object of two texts.
+    #[error(r#"it should be {{"token": "...", "encoding_aes_key": "..."}}"#)]
+    Form,
+    /// The token is missing or empty.
+    #[error("token is missing or empty")]
+    Token,
+    /// The `EncodingAESKey` is not the 43 characters of WeChat's console.
+    #[error("encoding_aes_key is not 43 characters of A-Z a-z 0-9 + /")]
+    AesKey,
+}
 
 impl Config {
-    /// Takes a token and, for the secure and the compatible mode, an `EncodingAESKey`.
+    /// Takes a token and, for the secure and the compatible mode, an `EncodingAESKey`, as they were pasted.
     pub fn parse(token: String, encoding_aes_key: Option<String>) -> Result<Self, ConfigDefect> {
+        let (token, key) = (Zeroizing::new(token), encoding_aes_key.map(Zeroizing::new));
+        let token = secret_text::trimmed(&token);
         if token.is_empty() {
-            return Err(ConfigDefect);
+            return Err(ConfigDefect::Token);
         }
+        let key = key.as_deref().map(|text| secret_text::trimmed(text)).filter(|text| !text.is_empty());
+        let aes_key = key.map(|text| AesKey::parse(text).ok_or(ConfigDefect::AesKey));
+        Ok(Self { token: PushToken::new(token), aes_key })
+    }
+
+    /// The token.
+    #[must_use]
+    pub fn token(&self) -> &PushToken {
+        &self.token
+    }
+
+    /// Whether there is an `EncodingAESKey`, and whether it can be used.
+    #[must_use]
+    pub fn encoding_aes_key(&self) -> Option<Result<(), ConfigDefect>> {
+        self.aes_key.as_ref().map(|key| key.as_ref().map(|_| ()).map_err(|defect| *defect))
+    }
+}
+
+impl AesKey {
+    fn parse(text: &str) -> Option<Self> {
         // WeChat's console takes any 43 characters: the two bits beyond the 32 bytes may be set.
         let lax = GeneralPurposeConfig::new()
             .with_decode_allow_trailing_bits(true)
             .with_decode_padding_mode(DecodePaddingMode::RequireNone);
-        let read = |text: Zeroizing<String>| {
-            let bytes = Zeroizing::new(GeneralPurpose::new(&ALPHABET, lax).decode(text.as_bytes()).ok()?);
-            bytes.as_slice().try_into().ok().map(|key| AesKey(Zeroizing::new(key)))
-        };
-        let given = encoding_aes_key.filter(|text| !text.is_empty()).map(Zeroizing::new);
-        let aes_key = given.map(|text| read(text).ok_or(ConfigDefect)).transpose()?;
-        Ok(Self { token: PushToken::new(token), aes_key })
+        let bytes = Zeroizing::new(GeneralPurpose::new(&ALPHABET, lax).decode(text).ok()?);
+        bytes.as_slice().try_into().ok().map(|key| Self(Zeroizing::new(key)))
     }
 }
 
@@ -93,58 +119,126 @@ pub struct PushQuery {
     pub echostr: Option<String>,
 }
 
-/// A message from WeChat.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Push {
-    /// The user that it is about, if it names one.
-    pub openid: Option<OpenId>,
-    /// What happened.
-    pub event: Event,
+/// Why a push is not taken. Where several mini programs do not take it, the last of their reasons in this order is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum PushDefect {
+    /// Anybody may have sent it.
+    #[error("it is not signed with the Token of a configured mini program")]
+    Unsigned,
+    /// It is signed, and late or repeated by somebody.
+    #[error("its signature is more than ten minutes away from now")]
+    Stale,
+    /// `signature` is right and covers no message; what covers it is wrong or missing.
+    #[error("its msg_signature does not fit its Encrypt")]
+    Forged,
+    /// WeChat's console is in the plain mode, and here is a key.
+    #[error(
+        "it is not encrypted, and the mini program has an encoding_aes_key: choose the secure mode in WeChat's console"
+    )]
+    InTheClear,
+    /// In the clear, only the message itself says for which mini program it is.
+    #[error("it names another mini program, or none")]
+    OtherApp,
+    /// WeChat's console has another key, or the message is for a mini program that is not configured.
+    #[error("it does not open with encoding_aes_key, or is for another mini program")]
+    NotOpened,
+    /// WeChat's console is in the secure mode, and here is no key.
+    #[error("it is encrypted, and the mini program has no usable encoding_aes_key")]
+    NoKey,
+    /// There is no message in it.
+    #[error("it is no message in JSON or XML, or has no content")]
+    Unreadable,
+    /// One of the events that concern a user.
+    #[error("it is about a user and names none")]
+    NoUser,
 }
 
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// `user_info_modified`: WeChat has cleaned nickname or avatar.
-    UserInfoModified,
-    /// `user_authorization_revoke`: the user has revoked an authorization.
-    UserAuthorizationRevoke {
-        /// Whether the phone number is among it (`RevokeInfo` 8).
-        phone: bool,
-    },
-    /// `user_authorization_cancellation`: the user's account is gone.
-    UserAuthorizationCancellation,
-    /// Another message, which is not ours to act on.
-    Other,
+impl PushDefect {
+    /// The word for the log line.
+    #[must_use]
+    pub const fn verdict(self) -> &'static str {
+        match self {
+            Self::Unsigned => "PUSH_UNSIGNED",
+            Self::Stale => "PUSH_STALE",
+            Self::Forged => "PUSH_FORGED",
+            Self::InTheClear => "PUSH_IN_THE_CLEAR",
+            Self::NoKey => "PUSH_NO_KEY",
+            Self::NotOpened => "PUSH_NOT_OPENED",
+            Self::OtherApp => "PUSH_OTHER_APP",
+            Self::Unreadable => "PUSH_UNREADABLE",
+            Self::NoUser => "PUSH_NO_USER",
+        }
+    }
+
+    /// The metric that counts it. An alarm watches `push_refused` alone, which no stranger can cause.
+    #[must_use]
+    pub const fn metric(self) -> &'static str {
+        match self {
+            Self::Unsigned => "push_unsigned",
+            _ => "push_refused",
+        }
+    }
+}
+
+impl From<MessageDefect> for PushDefect {
+    fn from(defect: MessageDefect) -> Self {
+        match defect {
+            MessageDefect::Unreadable => Self::Unreadable,
+            MessageDefect::NoUser => Self::NoUser,
+        }
+    }
 }
 
 impl Config {
-    /// Whether a request with this query, and no message, is from WeChat.
-    #[must_use]
-    pub fn verifies(&self, query: &PushQuery, now: Secs) -> bool {
-        let texts = vec![self.token.expose(), query.timestamp.as_str(), query.nonce.as_str()];
-        query.is_fresh(now) && query.signature.as_ref().is_some_and(|given| signature::of_push(texts, given))
+    /// What WeChat's console wants to hear back, if it is WeChat that asks.
+    pub fn echo<'a>(&self, query: &'a PushQuery, now: Secs) -> Result<&'a str, PushDefect> {
+        self.signed(query, None, now)?;
+        query.echostr.as_deref().ok_or(PushDefect::Unreadable)
     }
 
     /// The message, if it is from WeChat and for this mini program.
-    #[must_use]
-    pub fn read(&self, appid: &AppId, query: &PushQuery, body: &[u8], now: Secs) -> Option<Push> {
-        let outer = Members::read(body)?;
+    pub fn read(&self, appid: &AppId, query: &PushQuery, body: &[u8], now: Secs) -> Result<Push, PushDefect> {
+        let outer = Members::read(body);
+        let encrypted = outer.as_ref().ok().and_then(|outer| outer.get("Encrypt").ok().flatten());
+        let covered = self.signed(query, encrypted, now)?;
+        let outer = outer.as_ref().map_err(|defect| *defect)?;
         let Some(aes_key) = &self.aes_key else {
-            // The signature does not cover a message in the clear, so one that we act on must name its mini program.
-            let push = self.verifies(query, now).then(|| outer.push())?;
-            let ours = push.event == Event::Other || outer.get("AppID") == Some(appid.as_str());
-            return ours.then_some(push);
+            return in_the_clear(outer, appid);
         };
-        let encrypted = outer.get("Encrypt")?;
-        let texts = vec![self.token.expose(), query.timestamp.as_str(), query.nonce.as_str(), encrypted];
-        let given = query.msg_signature.as_ref()?;
-        if !query.is_fresh(now) || !signature::of_push(texts, given) {
-            return None;
+        let Some(encrypted) = encrypted else {
+            return Err(if outer.has("Encrypt") { PushDefect::NotOpened } else { PushDefect::InTheClear });
+        };
+        let aes_key = aes_key.as_ref().map_err(|_| PushDefect::NoKey)?;
+        if !covered {
+            return Err(PushDefect::Forged);
         }
-        let message = decrypt(aes_key, encrypted, appid.as_str())?;
-        Members::read(&message).map(|inner| inner.push())
+        let message = decrypt(aes_key, encrypted, appid.as_str()).ok_or(PushDefect::NotOpened)?;
+        Ok(Members::read(&message)?.push()?)
     }
+
+    /// Whether a signature covers the encrypted message too.
+    fn signed(&self, query: &PushQuery, encrypted: Option<&str>, now: Secs) -> Result<bool, PushDefect> {
+        let signs = |given: &Option<String>, encrypted: Option<&str>| {
+            let texts = [self.token.expose(), query.timestamp.as_str(), query.nonce.as_str()];
+            let texts = texts.into_iter().chain(encrypted).collect();
+            given.as_ref().is_some_and(|given| signature::of_push(texts, given))
+        };
+        let covered = encrypted.is_some_and(|encrypted| signs(&query.msg_signature, Some(encrypted)));
+        if !covered && !signs(&query.signature, None) {
+            return Err(PushDefect::Unsigned);
+        }
+        if query.is_fresh(now) { Ok(covered) } else { Err(PushDefect::Stale) }
+    }
+}
+
+/// The message in the clear. The signature does not cover it, so one that we act on must name its mini program.
+fn in_the_clear(message: &Members, appid: &AppId) -> Result<Push, PushDefect> {
+    if message.has("Encrypt") && !message.has_kind() {
+        return Err(PushDefect::NoKey);
+    }
+    let push = message.push()?;
+    let is_ours = push == Push::Other || message.get("AppID")? == Some(appid.as_str());
+    if is_ours { Ok(push) } else { Err(PushDefect::OtherApp) }
 }
 
 impl PushQuery {
@@ -172,52 +266,11 @@ fn decrypt(AesKey(key): &AesKey, encrypted: &str, appid: &str) -> Option<Zeroizi
     (to == appid.as_bytes()).then(|| Zeroizing::new(message.to_vec()))
 }
 
-/// The members of a message, in JSON or XML, as set in WeChat's console.
-struct Members(HashMap<String, String>);
-
-impl Members {
-    fn read(body: &[u8]) -> Option<Self> {
-        match body.trim_ascii_start().first()? {
-            b'<' => Self::from_xml(std::str::from_utf8(body).ok()?),
-            _ => Self::from_json(body),
-        }
-    }
-
-    fn from_json(body: &[u8]) -> Option<Self> {
-        let members: Map<String, Value> = json::nested(body, DEEPEST).ok()?;
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        // Samples in WeChat's documents have names with a blank before them.
-        Some(Self(members.iter().map(|(name, value)| (name.trim().to_owned(), text(value))).collect()))
-    }
-
-    fn from_xml(body: &str) -> Option<Self> {
-        let document = roxmltree::Document::parse(body).ok()?;
-        let children = document.root_element().children().filter(roxmltree::Node::is_element);
-        let text = |node: roxmltree::Node<'_, '_>| node.text().unwrap_or_default().trim().to_owned();
-        Some(Self(children.map(|child| (child.tag_name().name().to_owned(), text(child))).collect()))
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    fn push(&self) -> Push {
-        // `RevokeInfo` may hold several numbers, separated by commas.
-        let revoked =
-            |what: &str| self.get("RevokeInfo").is_some_and(|info| info.split(',').any(|at| at.trim() == what));
-        let event = match self.get("Event") {
-            Some("user_info_modified") => Event::UserInfoModified,
-            Some("user_authorization_revoke") => Event::UserAuthorizationRevoke { phone: revoked("8") },
-            Some("user_authorization_cancellation") => Event::UserAuthorizationCancellation,
-            _ => Event::Other,
-        };
-        Push { openid: self.get("OpenID").and_then(|text| OpenId::parse(text).ok()), event }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::OpenId;
+    use serde_json::Value;
 
     fn vectors() -> Vec<Value> {
         let file: Value = serde_json::from_str(include_str!("../../../tests/fixtures/wechat-push.json")).unwrap();
@@ -242,19 +295,22 @@ mod tests {
             let appid = AppId::parse(vector["appid"].as_str().unwrap()).unwrap();
             let push = config(vector).read(&appid, &query, vector["body"].as_str().unwrap().as_bytes(), SIGNED);
 
-            assert_eq!(push.is_some(), vector["expect"] == "ok", "{}: {push:?}", vector["id"]);
-            if let Some(push) = push {
-                let event = &vector["event"];
-                assert_eq!(push.openid.as_ref().map(OpenId::expose), event["OpenID"].as_str(), "{}", vector["id"]);
-                let expected = match event["Event"].as_str() {
-                    Some("user_info_modified") => Event::UserInfoModified,
+            assert_eq!(push.is_ok(), vector["expect"] == "ok", "{}: {push:?}", vector["id"]);
+            if let Ok(push) = push {
+                let message = &vector["event"];
+                let event = match message["Event"].as_str() {
+                    Some("user_info_modified") => Some(Event::UserInfoModified),
                     Some("user_authorization_revoke") => {
-                        Event::UserAuthorizationRevoke { phone: event["RevokeInfo"] == "8" }
+                        Some(Event::UserAuthorizationRevoke { phone: message["RevokeInfo"] == "8" })
                     }
-                    Some("user_authorization_cancellation") => Event::UserAuthorizationCancellation,
-                    _ => Event::Other,
+                    Some("user_authorization_cancellation") => Some(Event::UserAuthorizationCancellation),
+                    _ => None,
                 };
-                assert_eq!(push.event, expected, "{}", vector["id"]);
+                let expected = event.map_or(Push::Other, |event| Push::User {
+                    openid: OpenId::parse(message["OpenID"].as_str().unwrap()).unwrap(),
+                    event,
+                });
+                assert_eq!(push, expected, "{}", vector["id"]);
             }
         }
     }
@@ -263,8 +319,7 @@ mod tests {
     fn every_question_of_the_console_is_wechats_or_not() {
         for vector in vectors().iter().filter(|vector| vector["method"] == "GET") {
             let query = PushQuery::deserialize(&vector["query"]);
-            let echo = query.ok().filter(|query| config(vector).verifies(query, SIGNED));
-            let echo = echo.and_then(|query| query.echostr);
+            let echo = query.ok().and_then(|query| config(vector).echo(&query, SIGNED).ok().map(str::to_owned));
 
             let expected = vector["echostr"].as_str().filter(|_| vector["expect"] == "ok");
             assert_eq!(echo.as_deref(), expected, "{}", vector["id"]);
@@ -277,18 +332,31 @@ mod tests {
         let vector = vectors.iter().find(|vector| vector["method"] == "GET" && vector["expect"] == "ok").unwrap();
         let query = PushQuery::deserialize(&vector["query"]).unwrap();
 
-        assert!(config(vector).verifies(&query, SIGNED + FRESH));
-        assert!(config(vector).verifies(&query, SIGNED - FRESH));
-        assert!(!config(vector).verifies(&query, SIGNED + FRESH + 1));
-        assert!(!config(vector).verifies(&query, SIGNED - FRESH - 1));
+        for at in [SIGNED + FRESH, SIGNED - FRESH] {
+            assert!(config(vector).echo(&query, at).is_ok());
+        }
+        for at in [SIGNED + FRESH + 1, SIGNED - FRESH - 1] {
+            assert_eq!(config(vector).echo(&query, at), Err(PushDefect::Stale));
+        }
     }
 
     #[test]
-    fn a_name_with_a_blank_before_it_and_several_numbers_are_read() {
-        let push =
-            Members::read(br#"{" OpenID":"oA"," Event":"user_authorization_revoke"," RevokeInfo":"6, 8"}"#).unwrap();
-
-        assert_eq!(push.push().openid.unwrap().expose(), "oA");
-        assert_eq!(push.push().event, Event::UserAuthorizationRevoke { phone: true });
+    fn a_value_is_taken_without_what_was_pasted_around_it() {
+        let key = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+        for (before, after) in [("", ""), (" ", "\n"), ("\t", "\r\n"), ("\u{feff}", "\u{200b}"), ("\u{a0}", "\u{3000}")]
+        {
+            let around = |text: &str| format!("{before}{text}{after}");
+            let config = Config::parse(around("token"), Some(around(key))).unwrap();
+            assert_eq!((config.token().expose(), config.encoding_aes_key()), ("token", Some(Ok(()))));
+        }
+        for nothing in ["", " ", "\u{200b}\n"] {
+            assert_eq!(Config::parse(nothing.to_owned(), None).unwrap_err(), ConfigDefect::Token);
+            let keyless = Config::parse("token".to_owned(), Some(nothing.to_owned())).unwrap();
+            assert_eq!(keyless.encoding_aes_key(), None);
+        }
+        for bad in [&key[1..], &format!("{key}H"), &key.replace('a', "-"), &key.replace('a', "\u{200b}")] {
+            let config = Config::parse("token".to_owned(), Some(bad.to_owned())).unwrap();
+            assert_eq!(config.encoding_aes_key(), Some(Err(ConfigDefect::AesKey)), "{bad}");
+        }
     }
 }

@@ -122,7 +122,6 @@ async fn what_is_not_stored_here_changes_nothing_when_it_is_taken_back() {
     for push in [
         pushed(&laptop, json!({ "user": "alice", "event": REVOKE, "RevokeInfo": "6" })),
         pushed(&laptop, json!({ "user": "alice", "event": REVOKE, "RevokeInfo": "18,80,88" })),
-        pushed(&laptop, json!({ "user": "alice", "event": REVOKE })),
         pushed(&laptop, event("alice", "user_info_modified")),
         pushed(&laptop, event("nobody", CANCELLATION)),
         pushed(&laptop, json!({ "user": "nobody", "event": REVOKE, "RevokeInfo": "8" })),

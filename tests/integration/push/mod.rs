@@ -1,6 +1,7 @@
 //! `GET` and `POST /v1/push`: what WeChat sends.
 
 mod effect;
+mod modes;
 mod several_apps;
 mod signature;
 mod vectors;
@@ -98,13 +99,14 @@ async fn the_log_has_the_verdict_and_never_the_user() {
     takes(&laptop, &pushed(&laptop, json!({ "user": "alice", "event": REVOKE, "RevokeInfo": "8" }))).await;
     takes(&laptop, &pushed(&laptop, json!({ "user": "alice", "event": REVOKE, "RevokeInfo": "6" }))).await;
     takes(&laptop, &pushed(&laptop, event("alice", CANCELLATION))).await;
-    refuses(&laptop, &json!({ "method": "POST", "query": format!("openid={}", alice.openid), "body": "{}" })).await;
+    let query = format!("openid={}&timestamp=1&nonce=1&signature=1", alice.openid);
+    refuses(&laptop, &json!({ "method": "POST", "query": query, "body": "{}" })).await;
 
     let log = laptop.log()[before..].to_vec();
     let lines: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let verdicts: Vec<_> = lines.iter().map(|line| line["verdict"].as_str().unwrap_or("-")).collect();
     let (revoke, cancellation) = ("USER_AUTHORIZATION_REVOKE", "USER_AUTHORIZATION_CANCELLATION");
-    assert_eq!(verdicts, ["-", "USER_INFO_MODIFIED", revoke, revoke, cancellation, "-"]);
+    assert_eq!(verdicts, ["-", "USER_INFO_MODIFIED", revoke, revoke, cancellation, "PUSH_UNSIGNED"]);
     assert!(lines.iter().all(|line| line["route"] == "/v1/push"));
     for secret in [alice.openid.as_str(), "uAlice", "MARKER", "demoPushToken", AES_KEY] {
         assert!(!log.join("\n").contains(secret), "{secret} stands in the log");

@@ -56,7 +56,7 @@ async fn a_message_that_names_no_app_or_an_unknown_one_deletes_nothing() {
 
     for body in [
         body.replace(APPID, OTHER),
-        body.replace("\"AppID\"", "\"Appid\""),
+        body.replace("\"AppID\"", "\"App\""),
         body.replace(&format!("\"{APPID}\""), "null"),
         body.replacen('{', &format!("{{\"AppID\":\"{OTHER}\","), 1),
         String::new(),

@@ -21,6 +21,8 @@ use shared::{
     wechat::{api::PlatformApi, app::App, error::WechatError},
 };
 
+use super::forms;
+
 /// Longer than a cold start takes.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The deadline of `stable_token`. The WeChat client has its own, shorter limits for each attempt.
@@ -115,6 +117,8 @@ async fn recovery(client: &Client, name: &str) -> Result<bool, Refusal> {
 /// Whether WeChat accepts each AppSecret of an app.
 pub(super) struct AppSecretCheck {
     pub(super) appid: AppId,
+    /// Whether the current one looks like an AppSecret at all.
+    pub(super) has_form: bool,
     pub(super) current: Result<(), WechatError>,
     /// Checked only if the current one is refused.
     pub(super) previous: Option<Result<(), WechatError>>,
@@ -131,7 +135,7 @@ pub(super) async fn app_secrets(wechat: &dyn PlatformApi, app: &App) -> AppSecre
         (Err(WechatError::Misconfigured { errcode: 40001 | 40125, .. }), Some(secret)) => Some(check(secret).await),
         _ => None,
     };
-    AppSecretCheck { appid: app.appid.clone(), current, previous }
+    AppSecretCheck { appid: app.appid.clone(), has_form: forms::is_app_secret(&app.secret), current, previous }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

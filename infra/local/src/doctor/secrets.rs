@@ -25,17 +25,7 @@ pub(super) fn findings(texts: &SecretTexts) -> Vec<Finding> {
         texts.jwks.as_ref().map(|text| secret::<PublicJwks>("WXAUTH_JWKS", text)),
         both_halves(texts),
     ];
-    lines.into_iter().flatten().chain(pushes(texts)).collect()
-}
-
-/// A line for each mini program whose settings for message pushes are malformed.
-fn pushes(texts: &SecretTexts) -> impl Iterator<Item = Finding> {
-    apps(texts).into_iter().filter(|app| matches!(app.push, Some(Err(_)))).map(|app| {
-        wrong(
-            format_args!("the push of {} in WXAUTH_APPS is malformed", app.appid),
-            r#"it should be {"token": "...", "encoding_aes_key": "..."}, as they stand in WeChat's console"#,
-        )
-    })
+    lines.into_iter().flatten().collect()
 }
 
 /// The mini programs, if they can be read.

@@ -55,15 +55,6 @@ pub(super) fn clock(host: &str, skew: Option<i64>) -> Finding {
     }
 }
 
-/// A warning for an AppID of another form than WeChat's.
-pub(super) fn appid_form(appid: &str) -> Option<Finding> {
-    let is_hex = |at: u8| at.is_ascii_digit() || (b'a'..=b'f').contains(&at);
-    let fits = appid.strip_prefix("wx").is_some_and(|rest| rest.len() == 16 && rest.bytes().all(is_hex));
-    (!fits).then(|| {
-        warn(format_args!("the AppID {appid} is not wx and 16 of 0-9 a-f"), format_args!("compare it with {CONSOLE}"))
-    })
-}
-
 /// Whether WeChat accepts each AppSecret of an app.
 pub(super) fn app_secrets(check: &AppSecretCheck) -> Finding {
     let appid = check.appid.as_str();
@@ -72,6 +63,11 @@ pub(super) fn app_secrets(check: &AppSecretCheck) -> Finding {
         (Err(_), Some(Ok(()))) => warn(
             format_args!("WeChat refuses the secret of {appid} and accepts its previous_secret"),
             format_args!("reset the AppSecret to the new one in {CONSOLE}, or fill the secret again"),
+        ),
+        // A reset ends the secret that other services may use: not for what was only copied wrong.
+        (Err(WechatError::Misconfigured { errcode: errcode @ (40001 | 40125), .. }), _) if !check.has_form => wrong(
+            format_args!("WeChat refuses the AppSecret of {appid} (errcode {errcode}), which is not 32 of 0-9 a-f"),
+            format_args!("it was not copied whole: fill WXAUTH_APPS again, no reset is needed ({CONSOLE})"),
         ),
         (Err(error), _) => refused(appid, error),
     }
@@ -134,7 +130,8 @@ mod tests {
         let checked =
             |result: Result<(), i64>| result.map_err(|errcode| errcode::meaning(Api::StableToken, errcode, None));
         let appid = AppId::parse("wx0123456789abcdef").unwrap();
-        app_secrets(&AppSecretCheck { appid, current: checked(current), previous: previous.map(checked) })
+        let (current, previous) = (checked(current), previous.map(checked));
+        app_secrets(&AppSecretCheck { appid, has_form: true, current, previous })
     }
 
     #[test]
@@ -177,16 +174,18 @@ mod tests {
     #[test]
     fn a_secret_that_wechat_did_not_check_is_a_warning() {
         let appid = AppId::parse("wx1").unwrap();
-        let silent =
-            app_secrets(&AppSecretCheck { appid, current: Err(WechatError::NoAnswer("timeout")), previous: None });
+        let current = Err(WechatError::NoAnswer("timeout"));
+        let silent = app_secrets(&AppSecretCheck { appid, has_form: true, current, previous: None });
         assert_eq!(silent.level, Level::Warn, "{silent}");
     }
 
     #[test]
-    fn an_appid_of_another_form_is_a_warning() {
-        assert_eq!(appid_form("wx0123456789abcdef"), None);
-        for odd in ["wx0123456789ABCDEF", "wx0123456789abcde", "wx0123456789abcdeff", "gh_123456789abcdef", ""] {
-            assert_eq!(appid_form(odd).unwrap().level, Level::Warn, "{odd}");
+    fn a_secret_that_was_not_copied_whole_needs_no_reset() {
+        for errcode in [40001, 40125] {
+            let current = Err(errcode::meaning(Api::StableToken, errcode, None));
+            let appid = AppId::parse("wx1").unwrap();
+            let finding = app_secrets(&AppSecretCheck { appid, has_form: false, current, previous: None });
+            assert!(finding.level == Level::Wrong && finding.text.contains("no reset is needed"), "{finding}");
         }
     }
 

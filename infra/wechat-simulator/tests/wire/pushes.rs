@@ -155,6 +155,33 @@ async fn a_compatible_push_has_the_fields_and_the_encrypted_ones() {
 }
 
 #[tokio::test]
+async fn what_is_encrypted_for_whom_and_which_members_are_there_is_on_demand() {
+    let wire = Wire::start().await;
+    let request = |given: Value| {
+        let mut request = json!({ "user": "ada", "event": "user_info_modified", "mode": "secure" });
+        request.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+        request
+    };
+    let opened = async |given: Value| {
+        let pushed = Pushed::ask(&wire, request(given)).await;
+        let outer: Value = serde_json::from_str(pushed.body()).unwrap();
+        let encrypted = outer["Encrypt"].as_str().unwrap();
+        assert!(pushed.is_signed("msg_signature", encrypted));
+        pushed.opened(encrypted)
+    };
+
+    assert_eq!(opened(json!({ "encrypted_for": SECOND_APP })).await.1, SECOND_APP);
+    assert_eq!(opened(json!({ "message": "" })).await.0, "");
+    let nobody: Value = serde_json::from_str(&opened(json!({ "without": ["OpenID", "AppID"] })).await.0).unwrap();
+    assert!(nobody.get("OpenID").is_none() && nobody.get("AppID").is_none() && nobody["MsgType"] == "event");
+    let other_key = "GFEDCBA9876543210zyxwvutsrqponmlkjihgfedcbA";
+    let other = Pushed::ask(&wire, request(json!({ "encoding_aes_key": other_key }))).await;
+    let push = Push { encoding_aes_key: Some(other_key.to_owned()), ..other.push.clone() };
+    let encrypted = serde_json::from_str::<Value>(other.body()).unwrap()["Encrypt"].as_str().unwrap().to_owned();
+    assert_eq!(Pushed { push, ..other }.opened(&encrypted).1, wire.app.appid);
+}
+
+#[tokio::test]
 async fn a_push_that_cannot_be_is_refused() {
     let wire = Wire::start().await;
 

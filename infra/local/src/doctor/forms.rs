@@ -1,0 +1,146 @@
+//! Checks of the form of what the owner copied from WeChat's console. They need no answer of WeChat, and show no value but
+//! the AppID, which is public.
+
+use shared::{
+    secret_text::AppSecret,
+    wechat::{
+        app::App,
+        push::{Config, ConfigDefect},
+    },
+};
+
+use super::{
+    finding::{Finding, warn, wrong},
+    wechat::CONSOLE,
+};
+
+/// A line for each value of a mini program whose form is not WeChat's.
+pub(super) fn findings(app: &App) -> Vec<Finding> {
+    let appid = app.appid.as_str();
+    let copied = [
+        (!is_appid(appid)).then(|| warn(format_args!("the AppID {appid} is not wx and 16 of 0-9 a-f"), compare())),
+        (!is_app_secret(&app.secret)).then(|| not_hex("AppSecret", appid)),
+        app.previous_secret.as_ref().filter(|secret| !is_app_secret(secret)).map(|_| not_hex("previous_secret", appid)),
+    ];
+    copied.into_iter().flatten().chain(push(app)).collect()
+}
+
+/// Whether this has the form of an AppSecret, so that it was at least copied whole.
+pub(super) fn is_app_secret(secret: &AppSecret) -> bool {
+    secret.expose().len() == 32 && is_hex(secret.expose())
+}
+
+fn is_appid(appid: &str) -> bool {
+    appid.strip_prefix("wx").is_some_and(|rest| rest.len() == 16 && is_hex(rest))
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|at| at.is_ascii_digit() || (b'a'..=b'f').contains(&at))
+}
+
+fn not_hex(name: &str, appid: &str) -> Finding {
+    warn(format_args!("the {name} of {appid} is not 32 of 0-9 a-f"), compare())
+}
+
+fn compare() -> String {
+    format!("compare it with {CONSOLE}")
+}
+
+fn push(app: &App) -> Vec<Finding> {
+    let appid = app.appid.as_str();
+    let malformed =
+        |defect: &ConfigDefect| wrong(format_args!("the push of {appid} in WXAUTH_APPS is malformed"), defect);
+    match &app.push {
+        None => Vec::new(),
+        Some(Err(defect)) => vec![malformed(defect)],
+        Some(Ok(config)) => {
+            let key = match config.encoding_aes_key() {
+                Some(Ok(())) => None,
+                Some(Err(defect)) => Some(malformed(&defect)),
+                None => Some(warn(
+                    format_args!("the push of {appid} has no encoding_aes_key"),
+                    "the secure mode (安全模式) of WeChat's console needs it: without it every push of that mode is refused",
+                )),
+            };
+            token(appid, config).into_iter().chain(key).collect()
+        }
+    }
+}
+
+fn token(appid: &str, config: &Config) -> Option<Finding> {
+    let token = config.token().expose();
+    let fits = (3..=32).contains(&token.len()) && token.bytes().all(|at| at.is_ascii_alphanumeric());
+    (!fits).then(|| {
+        warn(
+            format_args!("the push token of {appid} is not 3 to 32 of A-Z a-z 0-9"),
+            "compare it with the Token of the message push in WeChat's console",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::Level;
+    use shared::{secrets::FromSecret as _, wechat::app::Apps};
+
+    const APPID: &str = "wx0123456789abcdef";
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+
+    fn lines(appid: &str, app: &serde_json::Value) -> Vec<(Level, String)> {
+        let apps = Apps::from_secret(&serde_json::json!({ "apps": { appid: app } }).to_string()).unwrap();
+        findings(apps.find(None).unwrap()).into_iter().map(|line| (line.level, line.text)).collect()
+    }
+
+    #[test]
+    fn values_of_wechats_form_need_no_line() {
+        let app = serde_json::json!({
+            "secret": format!(" {SECRET}\n"),
+            "previous_secret": SECRET,
+            "push": { "token": "\u{200b}Token3\r\n", "encoding_aes_key": format!("{KEY} ") },
+        });
+        assert_eq!(lines(APPID, &app), []);
+    }
+
+    #[test]
+    fn each_value_of_another_form_is_named_and_not_shown() {
+        let push = |token: &str, key: Option<&str>| serde_json::json!({ "secret": SECRET, "push": { "token": token, "encoding_aes_key": key } });
+        let secret = |secret: &str| serde_json::json!({ "secret": secret });
+        let (long, short) = (SECRET.replace('0', "00"), &SECRET[1..]);
+        let (upper, inside) = (SECRET.to_uppercase(), SECRET.replace('0', "\u{200b}"));
+        for (app, level, words) in [
+            (secret(&long), Level::Warn, "the AppSecret of"),
+            (secret(short), Level::Warn, "the AppSecret of"),
+            (secret(&upper), Level::Warn, "the AppSecret of"),
+            (secret(&inside), Level::Warn, "the AppSecret of"),
+            (
+                serde_json::json!({ "secret": SECRET, "previous_secret": "MARKER" }),
+                Level::Warn,
+                "the previous_secret of",
+            ),
+            (push("MARKERtoken", None), Level::Warn, "has no encoding_aes_key"),
+            (push("MARKERtoken", Some(&KEY[1..])), Level::Wrong, "encoding_aes_key is not 43 characters"),
+            (push("MARKERtoken", Some("MARKER")), Level::Wrong, "encoding_aes_key is not 43 characters"),
+            (push("ab", Some(KEY)), Level::Warn, "the push token of"),
+            (push("MARKER token", Some(KEY)), Level::Warn, "the push token of"),
+            (push(&"t".repeat(33), Some(KEY)), Level::Warn, "the push token of"),
+            (push(" ", Some(KEY)), Level::Wrong, "token is missing or empty"),
+            (serde_json::json!({ "secret": SECRET, "push": "MARKER" }), Level::Wrong, "it should be"),
+        ] {
+            let lines = lines(APPID, &app);
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            let (given, text) = &lines[0];
+            assert!(*given == level && text.contains(words) && text.contains(APPID), "{text}");
+            assert!(!text.contains("MARKER") && !text.contains(&KEY[1..]) && !text.contains(short), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_appid_of_another_form_is_a_warning() {
+        for odd in ["wx0123456789ABCDEF", "wx0123456789abcde", "wx0123456789abcdeff", "gh_123456789abcdef"] {
+            let lines = lines(odd, &serde_json::json!({ "secret": SECRET }));
+            assert!(matches!(lines.as_slice(), [(Level::Warn, text)] if text.contains(odd)), "{lines:?}");
+        }
+    }
+}
