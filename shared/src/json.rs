@@ -3,9 +3,10 @@
 use std::{collections::HashSet, fmt};
 
 use serde::{
-    Deserialize as _,
-    de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor},
+    Deserialize,
+    de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::value::RawValue;
 
 /// Nothing of ours nests deeper than an object in an object; a watermark's unknown members may.
 const DEEPEST: usize = 4;
@@ -19,17 +20,27 @@ pub struct JsonDefect(#[source] serde_json::Error);
 ///
 /// Unknown members are ignored wherever `T` ignores them: old and new clients must both be understood.
 pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonDefect> {
-    nested(text, DEEPEST)
+    read(text, DEEPEST, &[])
+}
+
+/// The same, but the members of these names may hold anything that is JSON: they are [`Lenient`] parts of a whole that must
+/// not fail for their sake.
+pub fn with_lenient<T: DeserializeOwned>(text: &[u8], lenient: &[&str]) -> Result<T, JsonDefect> {
+    read(text, DEEPEST, lenient)
 }
 
 /// The same for texts that others shape, which may nest so many levels deep.
 pub fn nested<T: DeserializeOwned>(text: &[u8], deepest: usize) -> Result<T, JsonDefect> {
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    Level(deepest).deserialize(&mut reader).and_then(|()| reader.end()).map_err(JsonDefect)?;
-    if text.trim_ascii_start().first() != Some(&b'{') {
+    read(text, deepest, &[])
+}
+
+fn read<T: DeserializeOwned>(text: &[u8], deepest: usize, lenient: &[&str]) -> Result<T, JsonDefect> {
+    let whole: &RawValue = serde_json::from_slice(text).map_err(JsonDefect)?;
+    if !whole.get().starts_with('{') {
         return Err(JsonDefect(de::Error::custom("not an object")));
     }
-    serde_json::from_slice(text).map_err(JsonDefect)
+    Level { deeper: deepest, lenient }.check(whole).map_err(JsonDefect)?;
+    serde_json::from_str(whole.get()).map_err(JsonDefect)
 }
 
 /// For `#[serde(deserialize_with)]` on a member that is a struct: serde would also read it from an array.
@@ -38,64 +49,66 @@ pub fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Resul
     T::deserialize(serde_json::Value::Object(members)).map_err(de::Error::custom)
 }
 
-/// The same for a member that may be absent or `null`.
-pub fn optional_object<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Result<Option<T>, D::Error> {
-    let Some(members) = Option::<serde_json::Map<_, _>>::deserialize(value)? else { return Ok(None) };
-    T::deserialize(serde_json::Value::Object(members)).map(Some).map_err(de::Error::custom)
+/// An optional member that never makes its whole unreadable: what is no `T` counts as absent.
+#[derive(Clone, Copy, Debug)]
+pub struct Lenient<T>(pub Option<T>);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        let strict = Level { deeper: DEEPEST, lenient: &[] };
+        let value = Option::<Box<RawValue>>::deserialize(value)?.filter(|value| strict.check(value).is_ok());
+        Ok(Self(value.and_then(|value| serde_json::from_str(value.get()).ok())))
+    }
 }
 
-/// Walks a value that may nest this many levels deeper, keeping nothing of it.
+/// An optional member: `""` and `null` count as absent, and anything else has to be a `T`.
+#[derive(Clone, Debug)]
+pub struct Optional<T>(pub Option<T>);
+
+impl<'de, T: TryFrom<String, Error: fmt::Display>> Deserialize<'de> for Optional<T> {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        let text = Option::<String>::deserialize(value)?.filter(|text| !text.is_empty());
+        text.map(T::try_from).transpose().map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// A value that may nest so many levels deeper. Keys are read; texts and numbers are not, as nobody may want them: half an
+/// emoji in a member that is ignored makes nothing else unreadable.
 #[derive(Clone, Copy)]
-struct Level(usize);
+struct Level<'a> {
+    deeper: usize,
+    /// Members of this object in which nothing is looked at.
+    lenient: &'a [&'a str],
+}
 
-impl Level {
-    fn below<E: de::Error>(self) -> Result<Self, E> {
-        self.0.checked_sub(1).map(Self).ok_or_else(|| E::custom("nested too deep"))
+impl Level<'_> {
+    fn check(self, value: &RawValue) -> Result<(), serde_json::Error> {
+        let mut reader = serde_json::Deserializer::from_str(value.get());
+        match value.get().as_bytes().first() {
+            Some(b'{') => reader.deserialize_map(self),
+            Some(b'[') => reader.deserialize_seq(self),
+            _ => Ok(()),
+        }
+    }
+
+    fn below<E: de::Error>(self) -> Result<Level<'static>, E> {
+        let deeper = self.deeper.checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
+        Ok(Level { deeper, lenient: &[] })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Level {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        value.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Level {
+impl<'de> Visitor<'de> for Level<'_> {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("JSON")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let below = self.below()?;
-        while items.next_element_seed(below)?.is_some() {}
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            below.check(item).map_err(de::Error::custom)?;
+        }
         Ok(())
     }
 
@@ -103,10 +116,13 @@ impl<'de> Visitor<'de> for Level {
         let below = self.below()?;
         let mut seen = HashSet::new();
         while let Some(key) = members.next_key::<String>()? {
+            let member = members.next_value::<&RawValue>()?;
+            if !self.lenient.contains(&key.as_str()) {
+                below.check(member).map_err(de::Error::custom)?;
+            }
             if !seen.insert(key) {
                 return Err(de::Error::custom("a key is given twice"));
             }
-            members.next_value_seed(below)?;
         }
         Ok(())
     }
@@ -149,6 +165,60 @@ mod tests {
         {
             assert!(parse::<Named>(bad).is_err());
         }
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Login {
+        name: String,
+        device: Lenient<Named>,
+        appid: Optional<String>,
+    }
+
+    fn login(text: &str) -> Result<Login, JsonDefect> {
+        with_lenient(text.as_bytes(), &["device"])
+    }
+
+    #[test]
+    fn a_lenient_member_is_read_or_absent_and_never_makes_the_whole_unreadable() {
+        let device = |text: &str| login(&format!(r#"{{"name":"a","device":{text}}}"#)).unwrap().device.0;
+
+        assert_eq!(device(r#"{"name":"b"}"#), Some(Named { name: "b".into() }));
+        for odd in [
+            "null",
+            "1e999",
+            r#""\ud83d""#,
+            r#"{"\ud83d":1}"#,
+            r#"{"name":"b","name":"c"}"#,
+            r#"{"name":"b","later":[[[[[1]]]]]}"#,
+            r#"{"name":"\ud83d"}"#,
+        ] {
+            assert_eq!(device(odd), None, "{odd}");
+        }
+        assert_eq!(device(&format!("{}{}", "[".repeat(8_000), "]".repeat(8_000))), None);
+        assert!(login(r#"{"name":"a"}"#).unwrap().device.0.is_none());
+        for bad in
+            [r#"{"name":"\ud83d","device":1}"#, r#"{"name":"a","device":1,"device":2}"#, r#"{"name":"a","device":{}"#]
+        {
+            assert!(login(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_optional_member_is_absent_if_it_is_empty_or_null_and_has_its_form_otherwise() {
+        let appid = |text: &str| login(&format!(r#"{{"name":"a","appid":{text}}}"#)).map(|login| login.appid.0);
+
+        assert_eq!(appid("\"x\"").unwrap().as_deref(), Some("x"));
+        assert_eq!((appid("\"\"").unwrap(), appid("null").unwrap()), (None, None));
+        assert_eq!((appid("1").is_err(), appid("{}").is_err()), (true, true));
+        assert_eq!(login(r#"{"name":"a"}"#).unwrap().name, "a");
+    }
+
+    #[test]
+    fn texts_and_numbers_that_nobody_reads_may_be_any() {
+        assert!(parse::<Named>(br#"{"name":"a","later":["\ud83d",1e999]}"#).is_ok());
+        assert!(parse::<Named>(br#"{"name":"\ud83d"}"#).is_err());
+        assert!(parse::<Named>(br#"{"name":"a","later":"\x"}"#).is_err());
+        assert!(parse::<Named>(b"{\"name\":\"a\",\"later\":\"\xff\"}").is_err());
     }
 
     proptest! {

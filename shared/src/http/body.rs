@@ -13,6 +13,10 @@ use crate::{
     problem::{Code, Problem},
 };
 
+/// The optional parts of a login, which may hold anything: a damaged storage or an odd profile must not lock a user out. To
+/// the other routes these are unknown members.
+const LENIENT: &[&str] = &["device", "userInfo"];
+
 /// A JSON body, and its bytes, by which a repeated login is recognised.
 pub struct JsonBody<T> {
     /// The value.
@@ -30,7 +34,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         }
         let bytes = collect(request.into_body()).await?;
         // The parser's own message may quote the body, so it is dropped here.
-        let value = json::parse(&bytes).map_err(|_| Problem::new(Code::InvalidRequest))?;
+        let value = json::with_lenient(&bytes, LENIENT).map_err(|_| Problem::new(Code::InvalidRequest))?;
         Ok(Self { value, bytes })
     }
 }

@@ -36,7 +36,9 @@ pub fn platform_token(body: &[u8]) -> Result<(PlatformToken, Secs), WechatError>
 pub fn phone(body: &[u8], appid: &AppId) -> Result<Phone, WechatError> {
     let response: PhoneNumber = read(body, Api::PhoneNumber)?;
     response.phone_info.of(appid).map_err(|defect| match defect {
-        OpenDataDefect::Unreadable => WechatError::Unreadable("a phone number of another form"),
+        OpenDataDefect::Unreadable | OpenDataDefect::OtherKind => {
+            WechatError::Unreadable("a phone number of another form")
+        }
         OpenDataDefect::Foreign => WechatError::WrongUser,
     })
 }
