@@ -15,6 +15,8 @@ mod lambda;
 mod laptop;
 mod login;
 mod metrics;
+mod opendata;
+mod optional;
 mod phone;
 mod platform;
 mod problems;
