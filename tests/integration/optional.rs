@@ -25,7 +25,7 @@ fn is_whole(answer: &Response, sent: &str) {
 /// given twice, any nesting.
 fn any_json() -> impl Strategy<Value = String> {
     let text = prop_oneof![
-        r#"[ -!#-\[\]-~]{0,12}"#,
+        r"[ -!#-\[\]-~]{0,12}",
         "[一-龥👀]{0,4}",
         r"\\u(d83d|dc00|DBFF|0000|[0-9a-f]{4})",
         Just(String::new()),

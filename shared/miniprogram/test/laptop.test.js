@@ -82,8 +82,8 @@ test("steps are taken by openData, and elsewhere said to be of another kind", as
   const given = await laptop.simulate("opendata", { user, data });
   assert.deepEqual(await auth.openData({ ...given, errMsg: "getWeRunData:ok" }), data);
   assert.deepEqual(await auth.openData({ detail: given }), data);
-  for (const asked of [auth.userInfo(given), auth.phone({ detail: given })]) {
-    await assert.rejects(asked, { code: "wrong_data_kind", action: "fix" });
+  for (const ask of [() => auth.userInfo(given), () => auth.phone({ detail: given })]) {
+    await assert.rejects(ask, { code: "wrong_data_kind", action: "fix" });
   }
   assert.equal(wx.counts.logins, 1);
 });

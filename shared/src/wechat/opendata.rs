@@ -325,11 +325,11 @@ pub fn profile(
     openid: &OpenId,
 ) -> Result<Profile, OpenDataDefect> {
     let signed = given.signed.is_none_or(|(raw_data, text)| signature::of_raw_data(raw_data, text, keys));
-    let opened = opened(given.data, keys, appid);
+    let object = opened(given.data, keys, appid);
     if !signed {
         return Err(OpenDataDefect::Unreadable);
     }
-    let (kind, members) = opened?;
+    let (kind, members) = object?;
     let names_user = names(&members, openid)?;
     if kind != Kind::Profile {
         return Err(OpenDataDefect::OtherKind);

@@ -132,9 +132,8 @@ fn phone(text: &[u8]) -> &'static str {
             assert_eq!(said.appid(), APPID);
             for name in ["phoneNumber", "purePhoneNumber"] {
                 let (given, shown) = (said.member(name), phone[name].as_str().expect("a text"));
-                assert!(
-                    given.as_str().is_some_and(|text| text == shown) || given.to_string() == shown || shown.is_empty()
-                );
+                let given = given.as_str().map_or_else(|| given.to_string(), str::to_owned);
+                assert!(shown == given || shown.is_empty());
             }
             let digits = phone["phoneNumber"].as_str().expect("a text").chars().filter(char::is_ascii_digit).count();
             assert!(digits >= 5);
