@@ -32,12 +32,16 @@ export interface Session {
   access_token: string;
 }
 
-/** What `wx.getUserInfo` gives. */
-export interface SealedUserInfo {
-  rawData: string;
-  signature: string;
+/** What WeChat encrypts for the server. */
+export interface Sealed {
   encryptedData: string;
   iv: string;
+}
+
+/** What `wx.getUserInfo` gives. */
+export interface SealedUserInfo extends Sealed {
+  rawData: string;
+  signature: string;
 }
 
 /** A verified profile, without its watermark. */
@@ -171,8 +175,11 @@ export interface Auth {
   /** The session that is held, without asking anybody */
   current(): Session | null;
 
-  /** `wx.login` and our login. One at a time: a second call gets the first one's outcome. */
-  login(options?: { userInfo?: SealedUserInfo }): Promise<Login>;
+  /**
+   * `wx.login` and our login. One at a time: a second call gets the first one's outcome. A `userInfo` that does not verify, or
+   * came without credentials, is left out of the outcome and refuses nothing.
+   */
+  login(options?: { userInfo?: Partial<SealedUserInfo> }): Promise<Login>;
   /**
    * A session, silently if it can be had so: the one held, a refresh, or `wx.login`. With `interactive` the user is asked
    * if it cannot, or after a logout. Rejects with `user_refused` if the user says no.
@@ -200,6 +207,11 @@ export interface Auth {
   phone(event: PhoneEvent): Promise<Phone>;
   /** The verified profile of a `wx.getUserInfo` result. The same rule as for `phone`. */
   userInfo(result: SealedUserInfo): Promise<Profile>;
+  /**
+   * Other data that WeChat encrypted, without its watermark: the result of `wx.getWeRunData` or `wx.getGroupEnterInfo`, or an
+   * event with such a `detail`. The same rule as for `phone`.
+   */
+  openData<Data = any>(event: Sealed | { detail: Sealed }): Promise<Data>;
 
   session(): Promise<SessionInfo>;
   sessions(): Promise<SessionList>;

@@ -9,6 +9,7 @@ const MODAL = { title: "登录", content: "登录后即可继续使用", confirm
 // With a user name or a backslash in it a host equals no allowed one: parsers disagree where such a URL leads.
 const originOf = (url) => /^((http|ws)s?:\/\/[^/?#]+)?/i.exec(url)[0].toLowerCase().replace(/^ws/, "http");
 
+const pair = ({ encryptedData, iv }) => ({ encryptedData, iv });
 const pick = ({ rawData, signature, encryptedData, iv }) => ({ rawData, signature, encryptedData, iv });
 
 function createAuth({ appid, baseUrl, modal, origins = [], timeout = 15000, wx: platform = wx, storage = platform }) {
@@ -112,6 +113,7 @@ function createAuth({ appid, baseUrl, modal, origins = [], timeout = 15000, wx: 
       throw failure(reason, "stop", errMsg);
     },
     userInfo: (result) => decrypt("userinfo", pick(result)),
+    openData: (event) => decrypt("opendata", pair(event.detail || event)),
     session: () => api("GET", "session"),
     sessions: () => api("GET", "sessions"),
     async checkSession() {

@@ -1,12 +1,15 @@
 //! Strict JSON: what our parser and another one could read differently is refused.
 
-use std::{collections::HashSet, fmt};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+};
 
 use serde::{
-    Deserialize as _,
+    Deserialize,
     de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer as _, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 /// Nothing of ours nests deeper than an object in an object; a watermark's unknown members may.
 const DEEPEST: usize = 4;
@@ -20,27 +23,37 @@ pub struct JsonDefect(#[source] serde_json::Error);
 ///
 /// Unknown members are ignored wherever `T` ignores them: old and new clients must both be understood.
 pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonDefect> {
-    nested(text, DEEPEST)
+    read(text, DEEPEST, &[])
 }
 
 /// The same for texts that others shape, which may nest so many levels deep.
 pub fn nested<T: DeserializeOwned>(text: &[u8], deepest: usize) -> Result<T, JsonDefect> {
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    Level(deepest).deserialize(&mut reader).and_then(|()| reader.end()).map_err(JsonDefect)?;
-    if text.trim_ascii_start().first() != Some(&b'{') {
+    read(text, deepest, &[])
+}
+
+fn read<T: DeserializeOwned>(text: &[u8], deepest: usize, lenient: &[&str]) -> Result<T, JsonDefect> {
+    let whole: &RawValue = serde_json::from_slice(text).map_err(JsonDefect)?;
+    if !whole.get().starts_with('{') {
         return Err(JsonDefect(de::Error::custom("not an object")));
     }
-    serde_json::from_slice(text).map_err(JsonDefect)
+    Level { deeper: deepest, lenient }.check(whole).map_err(JsonDefect)?;
+    serde_json::from_str(whole.get()).map_err(JsonDefect)
 }
 
 /// Reads the body of a request like [`parse`]. The defect names the member that is wrong.
-pub fn object_of<T: DeserializeOwned>(text: &[u8]) -> Result<T, MemberDefect> {
-    let members: Map<String, Value> = parse(text).map_err(|_| MemberDefect::NotAnObject)?;
-    members_of(members)
+///
+/// The members of these names may hold anything that is JSON: they are [`Lenient`] parts of a whole that must not fail for
+/// their sake.
+pub fn object_of<T: DeserializeOwned>(text: &[u8], lenient: &[&str]) -> Result<T, MemberDefect> {
+    let members = read::<BTreeMap<String, Box<RawValue>>>(text, DEEPEST, lenient);
+    let members = members.map_err(|_| MemberDefect::NotAnObject)?;
+    members_of(members.iter().map(|(name, value)| (name.clone(), &**value)))
 }
 
 /// Reads a struct from its members.
-pub fn members_of<T: DeserializeOwned>(members: impl IntoIterator<Item = (String, Value)>) -> Result<T, MemberDefect> {
+pub fn members_of<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    members: impl IntoIterator<Item = (String, D)>,
+) -> Result<T, MemberDefect> {
     T::deserialize(Members { rest: members.into_iter(), value: None, known: &[] })
 }
 
@@ -92,14 +105,14 @@ impl de::Error for MemberDefect {
 }
 
 /// The members of an object, read one by one, so that it is known at which one reading failed.
-struct Members<I> {
+struct Members<I, D> {
     rest: I,
     /// What comes next: the value of a member, and its name if the struct has such a field.
-    value: Option<(Option<&'static str>, Value)>,
+    value: Option<(Option<&'static str>, D)>,
     known: &'static [&'static str],
 }
 
-impl<'de, I: Iterator<Item = (String, Value)>> Deserializer<'de> for Members<I> {
+impl<'de, I: Iterator<Item = (String, D)>, D: Deserializer<'de>> Deserializer<'de> for Members<I, D> {
     type Error = MemberDefect;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, MemberDefect> {
@@ -121,7 +134,7 @@ impl<'de, I: Iterator<Item = (String, Value)>> Deserializer<'de> for Members<I> 
     }
 }
 
-impl<'de, I: Iterator<Item = (String, Value)>> MapAccess<'de> for Members<I> {
+impl<'de, I: Iterator<Item = (String, D)>, D: Deserializer<'de>> MapAccess<'de> for Members<I, D> {
     type Error = MemberDefect;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, MemberDefect> {
@@ -142,64 +155,66 @@ pub fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Resul
     T::deserialize(serde_json::Value::Object(members)).map_err(de::Error::custom)
 }
 
-/// The same for a member that may be absent or `null`.
-pub fn optional_object<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Result<Option<T>, D::Error> {
-    let Some(members) = Option::<serde_json::Map<_, _>>::deserialize(value)? else { return Ok(None) };
-    T::deserialize(serde_json::Value::Object(members)).map(Some).map_err(de::Error::custom)
+/// An optional member that never makes its whole unreadable: what is no `T` counts as absent.
+#[derive(Clone, Copy, Debug)]
+pub struct Lenient<T>(pub Option<T>);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        let strict = Level { deeper: DEEPEST, lenient: &[] };
+        let value = Option::<Box<RawValue>>::deserialize(value)?.filter(|value| strict.check(value).is_ok());
+        Ok(Self(value.and_then(|value| serde_json::from_str(value.get()).ok())))
+    }
 }
 
-/// Walks a value that may nest this many levels deeper, keeping nothing of it.
+/// An optional member: `""` and `null` count as absent, and anything else has to be a `T`.
+#[derive(Clone, Debug)]
+pub struct Optional<T>(pub Option<T>);
+
+impl<'de, T: TryFrom<String, Error: fmt::Display>> Deserialize<'de> for Optional<T> {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        let text = Option::<String>::deserialize(value)?.filter(|text| !text.is_empty());
+        text.map(T::try_from).transpose().map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// A value that may nest so many levels deeper. Keys are read; texts and numbers are not, as nobody may want them: half an
+/// emoji in a member that is ignored makes nothing else unreadable.
 #[derive(Clone, Copy)]
-struct Level(usize);
+struct Level<'a> {
+    deeper: usize,
+    /// Members of this object in which nothing is looked at.
+    lenient: &'a [&'a str],
+}
 
-impl Level {
-    fn below<E: de::Error>(self) -> Result<Self, E> {
-        self.0.checked_sub(1).map(Self).ok_or_else(|| E::custom("nested too deep"))
+impl Level<'_> {
+    fn check(self, value: &RawValue) -> Result<(), serde_json::Error> {
+        let mut reader = serde_json::Deserializer::from_str(value.get());
+        match value.get().as_bytes().first() {
+            Some(b'{') => reader.deserialize_map(self),
+            Some(b'[') => reader.deserialize_seq(self),
+            _ => Ok(()),
+        }
+    }
+
+    fn below<E: de::Error>(self) -> Result<Level<'static>, E> {
+        let deeper = self.deeper.checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
+        Ok(Level { deeper, lenient: &[] })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Level {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        value.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Level {
+impl<'de> Visitor<'de> for Level<'_> {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("JSON")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let below = self.below()?;
-        while items.next_element_seed(below)?.is_some() {}
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            below.check(item).map_err(de::Error::custom)?;
+        }
         Ok(())
     }
 
@@ -207,10 +222,13 @@ impl<'de> Visitor<'de> for Level {
         let below = self.below()?;
         let mut seen = HashSet::new();
         while let Some(key) = members.next_key::<String>()? {
+            let member = members.next_value::<&RawValue>()?;
+            if !self.lenient.contains(&key.as_str()) {
+                below.check(member).map_err(de::Error::custom)?;
+            }
             if !seen.insert(key) {
                 return Err(de::Error::custom("a key is given twice"));
             }
-            members.next_value_seed(below)?;
         }
         Ok(())
     }
@@ -220,6 +238,7 @@ impl<'de> Visitor<'de> for Level {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::Value;
 
     #[derive(Debug, PartialEq, serde::Deserialize)]
     struct Named {
@@ -262,7 +281,7 @@ mod tests {
     #[derive(Debug, PartialEq, serde::Deserialize)]
     struct Request {
         code: Short,
-        #[serde(rename = "userInfo", default, deserialize_with = "optional_object")]
+        #[serde(rename = "userInfo")]
         user_info: Option<Named>,
         count: Option<u8>,
     }
@@ -279,18 +298,18 @@ mod tests {
             (r#"{"code":"c","count":"MARKER"}"#, Malformed("count")),
             (r#"{"code":"c","count":256}"#, Malformed("count")),
             (r#"{"code":"c","userInfo":{"MARKER":1}}"#, Malformed("userInfo")),
-            (r#"{"code":"c","userInfo":["MARKER"]}"#, Malformed("userInfo")),
+            (r#"{"code":"c","userInfo":"MARKER"}"#, Malformed("userInfo")),
             (r#"{"code":"c","code":"MARKER"}"#, NotAnObject),
             (r#"{"code":"c","MARKER":[[[[1]]]]}"#, NotAnObject),
             (r#"["MARKER"]"#, NotAnObject),
             ("MARKER", NotAnObject),
         ] {
-            let found = object_of::<Request>(text.as_bytes()).unwrap_err();
+            let found = object_of::<Request>(text.as_bytes(), &[]).unwrap_err();
             assert_eq!(found, defect, "{text}");
             assert!(!format!("{found} {found:?}").contains("MARKER"), "{found}");
         }
         let pairs = |texts: &[(&str, &str)]| {
-            members_of::<Request>(texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).into())))
+            members_of::<Request, _>(texts.iter().map(|(name, text)| ((*name).to_owned(), Value::from(*text))))
         };
         assert_eq!(pairs(&[("code", "c"), ("code", "d")]).unwrap_err(), MemberDefect::Twice("code"));
         assert_eq!(pairs(&[("code", "c"), ("other", "d"), ("other", "e")]).unwrap().code, Short("c".to_owned()));
@@ -305,6 +324,60 @@ mod tests {
         }
     }
 
+    #[derive(Debug, serde::Deserialize)]
+    struct Login {
+        name: String,
+        device: Lenient<Named>,
+        appid: Optional<String>,
+    }
+
+    fn login(text: &str) -> Result<Login, MemberDefect> {
+        object_of(text.as_bytes(), &["device"])
+    }
+
+    #[test]
+    fn a_lenient_member_is_read_or_absent_and_never_makes_the_whole_unreadable() {
+        let device = |text: &str| login(&format!(r#"{{"name":"a","device":{text}}}"#)).unwrap().device.0;
+
+        assert_eq!(device(r#"{"name":"b"}"#), Some(Named { name: "b".into() }));
+        for odd in [
+            "null",
+            "1e999",
+            r#""\ud83d""#,
+            r#"{"\ud83d":1}"#,
+            r#"{"name":"b","name":"c"}"#,
+            r#"{"name":"b","later":[[[[[1]]]]]}"#,
+            r#"{"name":"\ud83d"}"#,
+        ] {
+            assert_eq!(device(odd), None, "{odd}");
+        }
+        assert_eq!(device(&format!("{}{}", "[".repeat(8_000), "]".repeat(8_000))), None);
+        assert!(login(r#"{"name":"a"}"#).unwrap().device.0.is_none());
+        for bad in
+            [r#"{"name":"\ud83d","device":1}"#, r#"{"name":"a","device":1,"device":2}"#, r#"{"name":"a","device":{}"#]
+        {
+            assert!(login(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_optional_member_is_absent_if_it_is_empty_or_null_and_has_its_form_otherwise() {
+        let appid = |text: &str| login(&format!(r#"{{"name":"a","appid":{text}}}"#)).map(|login| login.appid.0);
+
+        assert_eq!(appid("\"x\"").unwrap().as_deref(), Some("x"));
+        assert_eq!((appid("\"\"").unwrap(), appid("null").unwrap()), (None, None));
+        assert_eq!((appid("1").is_err(), appid("{}").is_err()), (true, true));
+        assert_eq!(login(r#"{"name":"a"}"#).unwrap().name, "a");
+    }
+
+    #[test]
+    fn texts_and_numbers_that_nobody_reads_may_be_any() {
+        assert!(parse::<Named>(br#"{"name":"a","later":["\ud83d",1e999]}"#).is_ok());
+        assert!(parse::<Named>(br#"{"name":"\ud83d"}"#).is_err());
+        assert!(parse::<Named>(br#"{"name":"a","later":"\x"}"#).is_err());
+        assert!(parse::<Named>(b"{\"name\":\"a\",\"later\":\"\xff\"}").is_err());
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
@@ -317,7 +390,7 @@ mod tests {
             for member in [serde_json::json!({ &name: &value }), serde_json::json!({ "code": value, "count": count })] {
                 let text = member.to_string();
                 let strict = parse::<Request>(text.as_bytes());
-                match object_of::<Request>(text.as_bytes()) {
+                match object_of::<Request>(text.as_bytes(), &[]) {
                     Ok(request) => prop_assert_eq!(request, strict.unwrap()),
                     Err(defect) => {
                         prop_assert!(strict.is_err());

@@ -102,6 +102,9 @@ codes! {
     /// Data decrypts but belongs to another app or user.
     DataRejected, FORBIDDEN, Stop, "data_rejected",
         "The data belongs to another mini program or user", "数据不属于当前小程序或用户";
+    /// Data decrypts and is this user's and this app's, but is not what the route takes.
+    WrongDataKind, BAD_REQUEST, Fix, "wrong_data_kind",
+        "The data was decrypted, but it is of another kind than this route takes", "数据已解密，但不是该接口接受的类型";
     /// No such route.
     NotFound, NOT_FOUND, Fix, "not_found",
         "There is no such route", "接口不存在";

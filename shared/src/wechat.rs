@@ -3,10 +3,12 @@
 pub mod api;
 pub mod app;
 pub mod breaker;
+mod ciphertext;
 pub mod client;
 pub mod errcode;
 pub mod error;
 pub mod opendata;
+pub mod phone_number;
 pub mod push;
 pub mod response;
 pub mod signature;

@@ -148,6 +148,30 @@ test("login, profile and phone number, by both ways", async (t) => {
   await shot("04-opened-row");
 });
 
+test("steps are given, and on the wrong route nobody is asked to tap again", async (t) => {
+  const { page, first, shot } = await open(t, { user: "walt" });
+  await first.login();
+
+  await first.tap("steps");
+  await first.shows("[data-result=steps]", "8642");
+  await rows(page, "/v1/opendata", "200").waitFor();
+  await first.tap("userInfo");
+  await first.tap("steps");
+  await first.toast("of another kind");
+  await rows(page, "/v1/userinfo", "wrong_data_kind").waitFor();
+  await shot("04-steps");
+  assert.equal(await rows(page, "/v1/login").count(), 1);
+
+  await press(page, "wechat.replace");
+  await page.locator(".note", { hasText: "walt logs in elsewhere" }).waitFor();
+  await first.tap("openData");
+  await first.tap("steps");
+  await first.toast("tap once more");
+  await rows(page, "/v1/opendata", "session_key_expired").waitFor();
+  await first.tap("steps");
+  await rows(page, "/v1/opendata", "×").or(rows(page, "/v1/opendata", "200").nth(1)).first().waitFor();
+});
+
 test("a session_key that was replaced costs one more tap", async (t) => {
   const { page, first, shot } = await open(t, { user: "eve" });
   await first.login();

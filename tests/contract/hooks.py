@@ -73,6 +73,10 @@ def complete_userinfo(case):
     replace(case, simulated("userinfo", user=user_of(case)))
 
 
+def complete_opendata(case):
+    replace(case, simulated("opendata", user=user_of(case), data={"stepInfoList": [{"timestamp": 1445866601, "step": 100}]}))
+
+
 def replace(case, given):
     """Replaces the members that are there."""
     case.body.update({name: given[name] for name in given if case.body.get(name) is not None})
@@ -100,6 +104,7 @@ COMPLETE = {
     "refresh": complete_refresh,
     "phone": complete_phone,
     "userinfo": complete_userinfo,
+    "opendata": complete_opendata,
     "push-verify": complete_verify,
     "push": complete_push,
 }

@@ -139,13 +139,16 @@ async fn given(laptop: &Laptop, example: &Example) -> Known {
     let tokens = if is_logged_in { Some(laptop.login("alice").await) } else { None };
     let user = if example.case == "session_key_expired" { "bob" } else { "alice" };
     let mut known = example.known(laptop, user, tokens.as_ref());
-    if example.case == "data_rejected" {
-        let watermark = json!({ "timestamp": BEGIN, "appid": "wxffffffffffffffff" });
-        let foreign = json!({
-            "nickName": "Bob", "phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86",
-            "watermark": watermark,
-        });
-        let data = laptop.sim("encrypt", json!({ "user": "alice", "plaintext": foreign.to_string() }));
+    let data = match (example.case.as_str(), example.button()) {
+        ("data_rejected", _) => {
+            let foreign = json!({ "watermark": { "timestamp": BEGIN, "appid": "wxffffffffffffffff" } });
+            Some(laptop.sim("encrypt", json!({ "user": "alice", "plaintext": foreign.to_string() })))
+        }
+        ("wrong_data_kind", "opendata") => Some(laptop.sim("userinfo", json!({ "user": "alice" }))),
+        ("wrong_data_kind", _) => Some(laptop.sim("opendata", json!({ "user": "alice", "data": contract::steps() }))),
+        _ => None,
+    };
+    if let Some(data) = data {
         for name in ["encryptedData", "iv"] {
             known.insert(name.to_owned(), data[name].as_str().unwrap().to_owned());
         }

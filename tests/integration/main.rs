@@ -16,6 +16,8 @@ mod laptop;
 mod login;
 mod metrics;
 mod named;
+mod opendata;
+mod optional;
 mod phone;
 mod platform;
 mod problems;

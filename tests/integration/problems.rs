@@ -150,6 +150,7 @@ fn data_that_cannot_be_read_wants_another_tap_and_anothers_data_is_rejected() {
     for (error, expected) in [
         (PhoneError::Data(OpenDataDefect::Unreadable), "409 session_key_expired relogin_then_retap"),
         (PhoneError::Data(OpenDataDefect::Foreign), "403 data_rejected stop"),
+        (PhoneError::Data(OpenDataDefect::OtherKind), "400 wrong_data_kind fix"),
         (PhoneError::from(TakeError::NoUser), "409 session_key_expired relogin_then_retap"),
         (PhoneError::from(TakeError::RateLimited { retry_after: 7 }), "429 rate_limited retry 7"),
         (PhoneError::from(TakeError::Store(StoreError::Throttled)), "503 unavailable retry 1"),
@@ -163,6 +164,7 @@ fn data_that_cannot_be_read_wants_another_tap_and_anothers_data_is_rejected() {
     for (error, expected) in [
         (UserInfoError::Data(OpenDataDefect::Unreadable), "409 session_key_expired relogin_then_retap"),
         (UserInfoError::Data(OpenDataDefect::Foreign), "403 data_rejected stop"),
+        (UserInfoError::Data(OpenDataDefect::OtherKind), "400 wrong_data_kind fix"),
         (UserInfoError::from(TakeError::NoUser), "409 session_key_expired relogin_then_retap"),
         (UserInfoError::from(TakeError::RateLimited { retry_after: 7 }), "429 rate_limited retry 7"),
         (UserInfoError::from(TakeError::Store(StoreError::Throttled)), "503 unavailable retry 1"),

@@ -144,11 +144,7 @@ async fn every_failure_to_read_or_to_verify_is_one_answer() {
         text("null"),
         text(&format!("{} x", payload(&alice))),
         odd(&|odd| odd["watermark"] = json!("text")),
-        odd(&|odd| odd["nickName"] = json!(1)),
-        odd(&|odd| odd["openId"] = json!(1)),
-        odd(&|odd| odd["unionId"] = json!("u u")),
         encrypted(&laptop, &without(payload(&alice), &["watermark"])),
-        encrypted(&laptop, &without(payload(&alice), &["nickName"])),
     ] {
         let answer = userinfo(&laptop, &alice, &bad).await;
         answer.is_problem(409, "session_key_expired", "relogin_then_retap");
@@ -167,13 +163,23 @@ async fn data_of_another_user_or_app_is_rejected() {
     let mut of_another_app = payload(&alice);
     of_another_app["watermark"]["appid"] = "wxffffffffffffffff".into();
 
-    for foreign in [of_bob, of_another_app] {
+    for foreign in [of_bob, of_another_app, with(&payload(&alice), "openId", 1)] {
         let answer = userinfo(&laptop, &alice, &encrypted(&laptop, &foreign)).await;
         answer.is_problem(403, "data_rejected", "stop");
         assert!(!answer.text.contains("微信用户"));
     }
     userinfo(&laptop, &alice, &encrypted(&laptop, &payload(&alice))).await.ok();
-    userinfo(&laptop, &alice, &encrypted(&laptop, &without(payload(&alice), &["openId"]))).await.ok();
+    // What nobody uses may be missing or odd, and what cannot be stored is handed on.
+    for name in ["openId", "nickName", "avatarUrl", "gender"] {
+        userinfo(&laptop, &alice, &encrypted(&laptop, &without(payload(&alice), &[name]))).await.ok();
+    }
+    for (name, odd) in
+        [("nickName", json!(1)), ("unionId", json!("u u")), ("unionId", json!([])), ("openId", json!(""))]
+    {
+        let answer = userinfo(&laptop, &alice, &encrypted(&laptop, &with(&payload(&alice), name, odd.clone()))).await;
+        assert_eq!(answer.ok()[name], odd);
+    }
+    assert_eq!(user_item(&laptop).await.get("unionid"), None);
 }
 
 /// WeChat's data has both or neither; a unionid is who somebody is elsewhere, and the data carries no MAC.

@@ -31,13 +31,22 @@ async fn login(laptop: &Laptop, vector: &Value, user_info: Option<Value>) -> Res
     laptop.post("/v1/login", &json!({ "code": code, "appid": appid, "userInfo": user_info })).await
 }
 
-/// What the contract answers: encoding and length of the two values are the request's form, all else is uniform.
+/// Those whose watermark is whole and names another app.
+const FOREIGN: [&str; 4] =
+    ["official-wrong-appid", "official-appid-differs-in-case", "official-appid-prefix", "pad-appid-outside-watermark"];
+
+/// What the contract answers: encoding and length of the two values are the request's form, and what is told apart is this
+/// app's and has a whole watermark. All else is uniform.
 fn expected(vector: &Value) -> (u16, Option<&'static str>) {
     let stage = vector["expect"]["stage"].as_str().unwrap_or_default();
     let of_the_request = !vector["id"].as_str().unwrap().contains("-key");
-    let is_phone = vector["expect"]["json"]["phoneNumber"].is_string();
+    let json = &vector["expect"]["json"];
+    let marked = json["watermark"]["appid"].as_str();
     match vector["expect"]["result"].as_str().unwrap() {
-        "ok" if is_phone && appid(vector) == vector["appid"].as_str().unwrap_or_default() => (200, None),
+        "ok" if marked == Some(appid(vector)) && json["phoneNumber"].is_string() => (200, None),
+        "ok" if marked == Some(appid(vector)) => (400, Some("wrong_data_kind")),
+        "ok" if marked.is_some() => (403, Some("data_rejected")),
+        "error" if FOREIGN.iter().any(|id| vector["id"] == *id) => (403, Some("data_rejected")),
         "either" => (400, Some("invalid_request")),
         "error" if matches!(stage, "encoding" | "length") && of_the_request => (400, Some("invalid_request")),
         _ => (409, Some("session_key_expired")),

@@ -34,7 +34,7 @@ const LAYERS: &[&[&str]] = &[
     &["wechat/api", "wechat/errcode"],
     &["wechat/app"],
     &["wechat/error", "wechat/opendata", "wechat/push"],
-    &["wechat/signature", "wechat/push/message"],
+    &["wechat/ciphertext", "wechat/phone_number", "wechat/push/message", "wechat/signature"],
     &["secrets", "secrets/key_rotation", "tls"],
     &["problem", "request_log", "vars", "expiring"],
     &["ids", "secret_text", "json", "clock", "entropy"],

@@ -61,10 +61,14 @@ impl Example {
         self.request.to_string().contains(&format!("{{{placeholder}}}"))
     }
 
-    /// The button whose `encryptedData` the request has.
+    /// What gives the `encryptedData` that the request's route takes.
     #[must_use]
     pub fn button(&self) -> &'static str {
-        if self.route == "phone" { "phone" } else { "userinfo" }
+        match self.route.as_str() {
+            "phone" => "phone",
+            "opendata" => "opendata",
+            _ => "userinfo",
+        }
     }
 
     /// What the placeholders of the request stand for when this user sends it: the tokens, and what `wx.login`, a button or
@@ -89,7 +93,12 @@ impl Example {
         know("phone_code", &phone["code"]);
         know("rawData", &profile["rawData"]);
         know("signature", &profile["signature"]);
-        let data = if self.button() == "phone" { &phone } else { &profile };
+        let steps = laptop.sim("opendata", json!({ "user": user, "data": steps() }));
+        let data = match self.button() {
+            "phone" => &phone,
+            "opendata" => &steps,
+            _ => &profile,
+        };
         know("encryptedData", &data["encryptedData"]);
         know("iv", &data["iv"]);
         if self.has("query") {
@@ -107,6 +116,13 @@ impl Example {
     pub fn request_of(&self, laptop: &Laptop, user: &str, tokens: Option<&Tokens>) -> Value {
         filled(&self.request, &self.known(laptop, user, tokens))
     }
+}
+
+/// What `wx.getWeRunData` encrypts, but for its watermark.
+#[must_use]
+pub fn steps() -> Value {
+    let day = |ago: u64, step: u64| json!({ "timestamp": crate::BEGIN - ago * 86_400, "step": step });
+    json!({ "stepInfoList": [day(1, 100), day(0, 8_000)] })
 }
 
 /// All examples, sorted by route and case.

@@ -45,7 +45,7 @@ pub async fn login(
 ) -> Result<LoginResponse, LoginError> {
     let arrived_at = deps.clock.now();
     let (apps, keyring, signer) = tokio::try_join!(deps.apps.get(), deps.keyring.get(), deps.signer.get())?;
-    let app = apps.find(presented.request.appid.as_ref()).ok_or(LoginError::AppUnknown)?;
+    let app = apps.find(presented.request.appid.0.as_ref()).ok_or(LoginError::AppUnknown)?;
     let entropy = &*deps.entropy;
     let tokens = TokenIssuer { keyring: &keyring, signer: &signer, config: &deps.access_tokens, issuer, entropy };
     let code = CodeHash::of_login(&app.appid, &presented.request.code);
@@ -123,7 +123,7 @@ impl Login<'_> {
         let Self { deps, tokens: TokenIssuer { keyring, .. }, arrived_at, .. } = *self;
         let user = UserRef { appid: self.app.appid.clone(), openid: exchange.openid };
         request_log::record(|fields| fields.user = keyring.pseudonym(&user));
-        let device = self.presented.request.device.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
+        let device = self.presented.request.device.0.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
         let family = Family(entropy::bytes(&*deps.entropy));
         let RefreshPolicy { idle, absolute, .. } = deps.policy;
         let session = Session {

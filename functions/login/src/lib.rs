@@ -25,7 +25,7 @@ use shared::{
         within,
     },
     ids::{AppId, DeviceId},
-    json,
+    json::{Lenient, Optional},
     problem::Problem,
     secret_text::{IdempotencyKey, LoginCode},
     secrets::Secret,
@@ -108,12 +108,12 @@ pub(crate) struct LoginRequest {
     /// What `wx.login` gave: valid once, for five minutes.
     code: LoginCode,
     /// The mini program; needed where the owner has several.
-    appid: Option<AppId>,
-    /// The `device` of an earlier response, kept in the client's storage; made here where there is none yet.
-    device: Option<DeviceId>,
-    /// One that does not verify never refuses a login: the response lacks `userInfo` then.
-    #[serde(default, rename = "userInfo", deserialize_with = "json::optional_object")]
-    user_info: Option<UserInfo>,
+    appid: Optional<AppId>,
+    /// The `device` of an earlier response, kept in the client's storage; made here where there is none that can be read.
+    device: Lenient<DeviceId>,
+    /// What does not verify, or is something else, never refuses a login: the response lacks `userInfo` then.
+    #[serde(rename = "userInfo")]
+    user_info: Lenient<UserInfo>,
 }
 
 /// A login request, where it came from, and what makes it repeatable.

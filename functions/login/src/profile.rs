@@ -20,7 +20,7 @@ pub(crate) async fn read(
 }
 
 async fn verified(login: &Login<'_>, user: &UserRef, known: Option<&UnionId>) -> Option<Profile> {
-    let (deps, sent) = (login.deps, login.presented.request.user_info.as_ref()?);
+    let (deps, sent) = (login.deps, login.presented.request.user_info.0.as_ref()?);
     let data = sent.ciphertext().ok()?;
     let sealed = deps.table.take_session_keys(user, None, deps.clock.now()).await.ok()?;
     let keys = sealed.open(user, login.tokens.keyring);

@@ -112,6 +112,7 @@ pub fn operations() -> Vec<shared::contract::Operation> {
             .takes::<PhoneRequest>()
             .gives::<Phone>()
             .refuses(&[
+                Code::WrongDataKind,
                 Code::DataRejected,
                 Code::SessionKeyExpired,
                 Code::PhoneCodeInvalid,

@@ -1,18 +1,20 @@
-//! The profile: the session must live, an attempt must be left, and then signature and data are checked.
+//! Profile and other data: the session must live, an attempt must be left, and then signature and data are checked.
 
 use shared::{
     authenticator::AuthError,
+    ids::UserRef,
     problem::Problem,
     request_log,
+    secret_text::SessionKeys,
     secrets::SecretError,
     store::{StoreError, TakeError},
     token::access::Subject,
-    wechat::opendata::{self, OpenDataDefect, Profile, SignedProfile},
+    wechat::opendata::{self, Ciphertext, OpenData, OpenDataDefect, Profile, SignedProfile},
 };
 
 use crate::Deps;
 
-/// Why there is no profile.
+/// Why there is no profile, or no other data.
 #[derive(Debug, thiserror::Error)]
 pub enum UserInfoError {
     #[error(transparent)]
@@ -42,15 +44,27 @@ impl From<UserInfoError> for Problem {
 
 /// The profile that was sent, if it is this user's. A new unionid is stored.
 pub async fn profile(deps: &Deps, subject: &Subject, sent: &SignedProfile<'_>) -> Result<Profile, UserInfoError> {
+    let (user, keys) = attempt(deps, subject).await?;
+    let profile = opendata::profile(sent, &keys, &user.appid, &user.openid)?;
+    if let Some(unionid) = profile.unionid() {
+        deps.table.remember_unionid(&user, unionid).await?;
+    }
+    Ok(profile)
+}
+
+/// Other data that was sent, if it is not another user's.
+pub async fn other(deps: &Deps, subject: &Subject, sent: &Ciphertext) -> Result<OpenData, UserInfoError> {
+    let (user, keys) = attempt(deps, subject).await?;
+    Ok(opendata::other(sent, &keys, &user.appid, &user.openid)?)
+}
+
+/// The user and the keys, once an attempt is counted.
+async fn attempt(deps: &Deps, subject: &Subject) -> Result<(UserRef, SessionKeys), UserInfoError> {
     let keyring = deps.keyring.get().await?;
     let user = subject.session().user;
     request_log::record(|fields| fields.user = keyring.pseudonym(&user));
     // The session comes first: a token whose session is gone must not use up its owner's attempts.
     deps.authenticator.session(subject).await?;
     let keys = deps.table.take_session_keys(&user, None, deps.clock.now()).await?.open(&user, &keyring);
-    let profile = opendata::profile(sent, &keys, &user.appid, &user.openid)?;
-    if let Some(unionid) = profile.unionid() {
-        deps.table.remember_unionid(&user, unionid).await?;
-    }
-    Ok(profile)
+    Ok((user, keys))
 }

@@ -1,4 +1,5 @@
-//! `POST /v1/userinfo`: what `wx.getUserInfo` gave, verified and decrypted.
+//! `POST /v1/userinfo`: what `wx.getUserInfo` gave, verified and decrypted. `POST /v1/opendata`: other data that WeChat
+//! encrypted for the user.
 //!
 //! Only the unionid is stored. Since 2022 WeChat gives everybody the same placeholder name and grey avatar, which must not
 //! overwrite what a user once chose, wherever the owner keeps that.
@@ -22,12 +23,13 @@ use shared::{
     store::grants::{RememberUnionid, TakeSessionKeys},
     token::{access::Subject, keyring::Keyring},
     vars::ConfigError,
-    wechat::opendata::{Ciphertext, EncryptedData, Iv, Profile, SignedProfile},
+    wechat::opendata::{Ciphertext, EncryptedData, Iv, OpenData, Profile, SignedProfile},
 };
 
 pub const USERINFO: Route = Route::post("/v1/userinfo");
+pub const OPENDATA: Route = Route::post("/v1/opendata");
 
-pub const ROUTES: &[Route] = &[USERINFO];
+pub const ROUTES: &[Route] = &[USERINFO, OPENDATA];
 
 shared::grants! {
     /// What this function may do with the table, beyond authentication.
@@ -59,7 +61,7 @@ impl FromRef<Deps> for Authenticator {
 }
 
 pub fn router(deps: Deps) -> Router {
-    Router::new().on(USERINFO, userinfo).with_state(deps)
+    Router::new().on(USERINFO, userinfo).on(OPENDATA, opendata).with_state(deps)
 }
 
 /// What `wx.getUserInfo` gave: the two encrypted values, and `rawData` with its `signature` or neither.
@@ -90,16 +92,44 @@ async fn userinfo(
     Ok(JsonResponse(flow::profile(&deps, &subject, &SignedProfile { signed, data }).await?))
 }
 
-/// What the contract says about the route.
+/// What `wx.getWeRunData`, `wx.getGroupEnterInfo` and others give.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+struct OpenDataRequest {
+    #[serde(rename = "encryptedData")]
+    encrypted_data: EncryptedData,
+    iv: Iv,
+}
+
+async fn opendata(
+    State(deps): State<Deps>,
+    subject: Subject,
+    JsonBody { value, .. }: JsonBody<OpenDataRequest>,
+) -> Result<JsonResponse<OpenData>, Problem> {
+    let data = Ciphertext { encrypted_data: value.encrypted_data, iv: value.iv };
+    Ok(JsonResponse(flow::other(&deps, &subject, &data).await?))
+}
+
+/// What the contract says about the routes.
 #[cfg(feature = "contract")]
 #[must_use]
 pub fn operations() -> Vec<shared::contract::Operation> {
     use shared::{contract::Operation, problem::Code};
+    let refusals = [Code::WrongDataKind, Code::DataRejected, Code::SessionKeyExpired, Code::RateLimited];
     vec![
         Operation::new(USERINFO, "userinfo", "What `wx.getUserInfo` gave, verified and decrypted")
             .bearer()
             .takes::<UserInfoRequest>()
             .gives::<Profile>()
-            .refuses(&[Code::DataRejected, Code::SessionKeyExpired, Code::RateLimited]),
+            .refuses(&refusals),
+        Operation::new(
+            OPENDATA,
+            "opendata",
+            "Other data that WeChat encrypted for the user, such as WeRun's steps, decrypted",
+        )
+        .bearer()
+        .takes::<OpenDataRequest>()
+        .gives::<OpenData>()
+        .refuses(&refusals),
     ]
 }

@@ -10,7 +10,7 @@ const FULL_LIFE = 900;
 const CALLS = [1, 6, 50];
 
 export function homeScreen(page, { auth, phone, user }) {
-  const { profile, phoneNumber, tally, way } = auth.loggedIn ? page.data : { way: page.data.way };
+  const { profile, phoneNumber, steps, tally } = auth.loggedIn ? page.data : {};
   const name = profile?.nickName;
   const head = el(
     "div",
@@ -19,12 +19,6 @@ export function homeScreen(page, { auth, phone, user }) {
     auth.loggedIn
       ? el("div", {}, el("strong", {}, name ?? user), el("small", {}, short(auth.openid, 8, 4)))
       : el("div", {}, el("strong", { t: "home.nobody" })),
-  );
-  const ways = ["code", "encryptedData"].map((each) =>
-    button(`way.${each}`, () => page.setData({ way: each }), {
-      "aria-pressed": String(way === each),
-      "data-key": each,
-    }),
   );
   const call = (count) => action(page, `call${count}`, "home.call", () => page.callApi(count), { values: { count } });
   const outcome = ([told, count]) => el("strong", {}, `${count} × ${told}`);
@@ -36,7 +30,7 @@ export function homeScreen(page, { auth, phone, user }) {
       action(page, "login", "home.login", () => page.login(), { class: auth.loggedIn ? "" : "primary" }),
       action(page, "profile", "home.profile", () => page.profile()),
       action(page, "phone", "home.phone", () => page.phone()),
-      el("div", { class: "segments", role: "group", label: "way" }, ...ways),
+      segments("way", ["code", "encryptedData"], page),
       phoneNumber && result("phone", el("span", { t: "home.number" }), el("strong", {}, phoneNumber)),
     ),
     el(
@@ -45,6 +39,13 @@ export function homeScreen(page, { auth, phone, user }) {
       el("h3", { t: "home.calls" }),
       el("div", { class: "calls" }, ...CALLS.map(call)),
       tally && result("tally", ...tally.outcomes.map(outcome), el("span", {}, `${tally.ms} ms`)),
+    ),
+    el(
+      "section",
+      { class: "group" },
+      action(page, "steps", "home.steps", () => page.steps()),
+      segments("method", ["openData", "userInfo"], page),
+      steps && result("steps", el("span", { t: "home.today" }), el("strong", {}, ...steps.map(String))),
     ),
   ];
 }
@@ -107,6 +108,16 @@ export function phoneSheet() {
 function action(page, key, text, onclick, given = {}) {
   const isBusy = page.data.busy[key] > 0;
   return button(text, onclick, { "aria-busy": isBusy && "true", "data-key": key, ...given });
+}
+
+/** One of these, as the page's data has it under the name. */
+function segments(name, options, page) {
+  const option = (each) =>
+    button(`${name}.${each}`, () => page.setData({ [name]: each }), {
+      "aria-pressed": String(page.data[name] === each),
+      "data-key": each,
+    });
+  return el("div", { class: "segments", role: "group", label: name }, ...options.map(option));
 }
 
 function result(name, ...content) {

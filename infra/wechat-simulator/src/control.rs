@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::Api;
 use crate::error::ControlError;
-use crate::opendata::{self, PhoneInfo, Profile, UserInfo};
+use crate::opendata::{self, PhoneInfo, Profile, UserInfo, Watermark};
 use crate::script::{Entry, Fault};
 use crate::state::{KeyRule, State};
 use crate::users::User;
@@ -23,6 +23,7 @@ pub(crate) fn control(state: &mut State, route: &str, request: Value, now: u64) 
         "login" => login(state, &read(request)?, now),
         "phone" => phone(state, &read(request)?, now),
         "userinfo" => userinfo(state, &read(request)?, now),
+        "opendata" => open_data(state, read(request)?, now),
         "encrypt" => encrypt(state, &read(request)?),
         "user" => change_user(state, read(request)?),
         "settings" => change_settings(state, &read(request)?),
@@ -78,6 +79,21 @@ fn userinfo(state: &mut State, request: &UserRequest, now: u64) -> ControlResult
     response["signature"] = json!(signature::of_raw_data(&raw_data, user.session_key.as_deref().unwrap_or_default()));
     response["rawData"] = json!(raw_data);
     Ok(response)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenDataRequest {
+    user: String,
+    appid: Option<String>,
+    data: Map<String, Value>,
+}
+
+/// What `wx.getWeRunData`, `wx.getGroupEnterInfo` and others give: any object, with a watermark.
+fn open_data(state: &mut State, mut request: OpenDataRequest, now: u64) -> ControlResult {
+    let appid = state.appid(request.appid.as_deref())?;
+    request.data.insert("watermark".to_owned(), json!(Watermark { timestamp: now, appid: &appid }));
+    encrypted(state, &appid, &request.user, |_, _| json_text(&request.data))
 }
 
 #[derive(Deserialize)]

@@ -21,9 +21,9 @@ pub(crate) fn encrypt(session_key: &str, iv: [u8; 16], plaintext: &[u8]) -> Opti
 
 /// When and for which app the data was made; real data always has it.
 #[derive(Serialize)]
-struct Watermark<'a> {
-    timestamp: u64,
-    appid: &'a str,
+pub(crate) struct Watermark<'a> {
+    pub(crate) timestamp: u64,
+    pub(crate) appid: &'a str,
 }
 
 /// The payload of `getPhoneNumber`, and the `phone_info` of `getuserphonenumber`.

@@ -28,6 +28,7 @@ const WAYS = {
   "POST /v1/refresh": { act: (client) => client.request({ url: "/x" }), own: true, stale: true },
   "POST /v1/phone": { act: (client, detail) => client.phone({ detail }), own: true, sealed: true },
   "POST /v1/userinfo": { act: (client, result) => client.userInfo(result), own: true, sealed: true },
+  "POST /v1/opendata": { act: (client, detail) => client.openData({ detail }), own: true, sealed: true },
   "GET /v1/session": { act: (client) => client.session(), own: true },
   "GET /v1/session?wechat=check": { act: (client) => client.checkSession(), own: true },
   "GET /v1/sessions": { act: (client) => client.sessions(), own: true },

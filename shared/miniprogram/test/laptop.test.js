@@ -98,6 +98,28 @@ test("data under a key that WeChat has replaced wants another tap, and then work
   assert.match((await auth.phone({ detail: { encryptedData, iv } })).phoneNumber, /^1/);
 });
 
+test("a profile without credentials refuses no login", async () => {
+  const { auth } = someone();
+  const open = { rawData: "{}", userInfo: { nickName: "x" }, errMsg: "getUserInfo:ok" };
+  for (const userInfo of [open, {}, null, "text", { ...open, rawData: "\ud83d" }]) {
+    const session = await auth.login({ userInfo });
+    assert.deepEqual([auth.loggedIn, session.userInfo], [true, undefined]);
+  }
+});
+
+test("steps are taken by openData, and elsewhere said to be of another kind", async () => {
+  const { user, wx, auth } = someone();
+  await auth.login();
+  const data = { stepInfoList: [{ timestamp: 1445866601, step: 100 }] };
+  const given = await laptop.simulate("opendata", { user, data });
+  assert.deepEqual(await auth.openData({ ...given, errMsg: "getWeRunData:ok" }), data);
+  assert.deepEqual(await auth.openData({ detail: given }), data);
+  for (const ask of [() => auth.userInfo(given), () => auth.phone({ detail: given })]) {
+    await assert.rejects(ask, { code: "wrong_data_kind", action: "fix" });
+  }
+  assert.equal(wx.counts.logins, 1);
+});
+
 test("the profile, in a login and by itself", async () => {
   const { user, auth } = someone();
   await auth.login();

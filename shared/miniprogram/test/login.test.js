@@ -263,3 +263,13 @@ test("listeners hear what happens, until they are taken off; one that throws har
   await client.login();
   assert.deepEqual(heard, ["login o-ada", "logout"]);
 });
+
+test("a profile without credentials, or anything else in its place, is sent as far as it goes, and the login stands", async () => {
+  const open = { rawData: "{}", userInfo: { nickName: "x" }, errMsg: "getUserInfo:ok" };
+  for (const [userInfo, sent] of [[open, { rawData: "{}" }], [{}, {}], [null, null], ["text", {}], [1, {}]]) {
+    const wx = fakeWx().on("POST /v1/login", loginAnswer());
+    const session = await auth(wx).login({ userInfo });
+    assert.deepEqual([session.openid, session.userInfo], ["o-ada", undefined]);
+    assert.deepEqual(JSON.parse(JSON.stringify(wx.made("request")[0].data.userInfo)), sent);
+  }
+});

@@ -70,6 +70,25 @@ test("a phone code is sent alone, encrypted data where there is none", async () 
   assert.deepEqual(wx.calls.map(({ data }) => data), [{ code: "phone-code" }, { encryptedData: "e", iv: "i" }]);
 });
 
+test("of other data the two encrypted values are sent, whether a result or an event has them", async () => {
+  const { wx, client } = await ada();
+  const steps = { stepInfoList: [{ timestamp: 1, step: 2 }] };
+  wx.on("POST /v1/opendata", ok(steps));
+  const given = { encryptedData: "e", iv: "i", cloudID: "c", errMsg: "getWeRunData:ok" };
+  assert.deepEqual(await client.openData(given), steps);
+  assert.deepEqual(await client.openData({ type: "tap", detail: given }), steps);
+  assert.deepEqual(wx.calls.map(({ data }) => data), Array(2).fill({ encryptedData: "e", iv: "i" }));
+});
+
+test("data of another kind is the page's mistake: nobody logs in for it", async () => {
+  const { wx, client } = await ada();
+  for (const [path, act] of [["userinfo", "userInfo"], ["opendata", "openData"]]) {
+    wx.on(`POST /v1/${path}`, problem(400, "wrong_data_kind", "fix"));
+    await assert.rejects(client[act]({ encryptedData: "e", iv: "i" }), { code: "wrong_data_kind", action: "fix" });
+  }
+  assert.equal(wx.made("login").length, 0);
+});
+
 test("a phone request whose answer is lost is sent again, the same", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { wx, client } = await ada();
@@ -95,9 +114,10 @@ test("the user who denies, and the quota that is used up", async () => {
 for (const [what, act] of [
   ["phone by code", (client) => client.phone(CODE)],
   ["phone by encrypted data", (client) => client.phone(SEALED)],
+  ["openData", (client) => client.openData({ encryptedData: "e", iv: "i", cloudID: "c", errMsg: "getWeRunData:ok" })],
   ["userInfo", (client) => client.userInfo({ rawData: "r", signature: "s", encryptedData: "e", iv: "i" })],
 ]) {
-  const path = what === "userInfo" ? "/v1/userinfo" : "/v1/phone";
+  const path = { openData: "/v1/opendata", userInfo: "/v1/userinfo" }[what] || "/v1/phone";
 
   test(`${what}: relogin_then_retap logs in after it, and rejects`, async () => {
     const { wx, client } = await ada();

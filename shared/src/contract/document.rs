@@ -69,10 +69,10 @@ pub fn document(operations: &[Operation]) -> Value {
 }
 
 const DESCRIPTION: &str = "Sign-in for WeChat mini programs. Members that are not named here are ignored; a key given \
-twice, or nesting deeper than four levels, is `invalid_request`. Answers without a `code` come from API Gateway, not from \
+twice, or nesting deeper than four levels, is `invalid_request`, except inside the `userInfo` and `device` of a login. Answers without a `code` come from API Gateway, not from \
 a function: `{\"message\": …}` with 404 for a route or method that is not here, 429 when it throttles, 5xx when a function \
 did not answer. Each `code` is explained in `shared/contract/README.md`.\n\n\
-微信小程序登录。这里没有列出的字段会被忽略；字段重复或嵌套超过四层返回 `invalid_request`。没有 `code` 的响应来自 API 网关而不是函数：\
+微信小程序登录。这里没有列出的字段会被忽略；字段重复或嵌套超过四层返回 `invalid_request`，登录的 `userInfo` 和 `device` 内部除外。没有 `code` 的响应来自 API 网关而不是函数：\
 `{\"message\": …}`，路径或方法不存在是 404，限流是 429，函数没有响应是 5xx。每个 `code` 的说明见 `shared/contract/README.md`。";
 
 fn headers() -> Value {

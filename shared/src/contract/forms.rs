@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     ids::{AppId, DeviceId, OpenId},
+    json::{Lenient, Optional},
     secret_text::{IdempotencyKey, LoginCode, PhoneCode},
     wechat::opendata::{EncryptedData, Iv},
 };
@@ -43,6 +44,43 @@ forms! {
         "([A-Za-z0-9+/]{21}[AQgw]==|[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/]{64})$",
     );
     Iv, "^[A-Za-z0-9+/]{21}[AQgw]==$";
+}
+
+/// What it should be, and whatever else there is.
+impl<T: JsonSchema> JsonSchema for Lenient<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Lenient{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [generator.subschema_for::<T>(), true] })
+    }
+
+    fn _schemars_private_is_option() -> bool {
+        true
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Optional<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Optional{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [generator.subschema_for::<T>(), { "enum": ["", null] }] })
+    }
+
+    fn _schemars_private_is_option() -> bool {
+        true
+    }
 }
 
 /// Exactly one of these groups of texts is given; the members of the others are absent or `null`.

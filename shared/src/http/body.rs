@@ -13,6 +13,10 @@ use crate::{
     problem::{Code, Problem},
 };
 
+/// The optional parts of a login, which may hold anything: a damaged storage or an odd profile must not lock a user out. To
+/// the other routes these are unknown members.
+const LENIENT: &[&str] = &["device", "userInfo"];
+
 /// A JSON body, and its bytes, by which a repeated login is recognised.
 pub struct JsonBody<T> {
     /// The value.
@@ -29,7 +33,8 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             return Err(Problem::new(Code::UnsupportedMediaType));
         }
         let bytes = collect(request.into_body()).await?;
-        let value = json::object_of(&bytes).map_err(|defect| Problem::invalid(defect.member()).because(defect))?;
+        let value = json::object_of(&bytes, LENIENT);
+        let value = value.map_err(|defect| Problem::invalid(defect.member()).because(defect))?;
         Ok(Self { value, bytes })
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use http::{header, request::Parts};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::{
     clock::Deadline,
@@ -88,7 +89,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         // The parser's own message may quote the query, so it is dropped here.
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
         let axum::extract::Query(pairs) = pairs.map_err(|_| Problem::invalid(None))?;
-        let query = json::members_of(pairs.into_iter().map(|(name, text)| (name, text.into())));
+        let query = json::members_of(pairs.into_iter().map(|(name, text)| (name, Value::String(text))));
         query.map(Self).map_err(|defect| Problem::invalid(defect.member()).because(defect))
     }
 }

@@ -4,16 +4,17 @@
 //! apart, a user could forge any phone number in some 20,000 questions (a padding oracle). So there is one defect for every
 //! failure to read, the same number of AES operations on every path, and unpadding in constant time. The caller counts
 //! attempts before it decrypts.
+//!
+//! Other defects are told apart only behind the watermark: whoever gets there has an object that parses to its last brace,
+//! which a block that was guessed at does not leave. But without any question, by the `iv` alone, users can put 16 bytes of
+//! their choice before the end of data that WeChat gave them. [`phone`] says what that must not make of a name.
 
-use aes::Aes128;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _, block_padding::NoPadding};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
-use subtle::{Choice, ConstantTimeEq as _, ConstantTimeGreater as _, ConstantTimeLess as _};
-use zeroize::Zeroizing;
+use std::collections::BTreeMap;
 
-use super::signature;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+
+use super::{ciphertext::plaintext, phone_number, signature};
 use crate::{
     ids::{AppId, OpenId, UnionId},
     json,
@@ -21,64 +22,10 @@ use crate::{
     secret_text::{SessionKey, SessionKeys},
 };
 
-const BLOCK: usize = 16;
+pub use super::ciphertext::{Ciphertext, EncryptedData, FormDefect, Iv};
 
-impl SessionKey {
-    /// The AES key: 16 bytes, which the text encodes in base64.
-    #[must_use]
-    pub fn aes_key(&self) -> Option<Zeroizing<[u8; BLOCK]>> {
-        let bytes = Zeroizing::new(STANDARD.decode(self.expose()).ok()?);
-        bytes.as_slice().try_into().ok().map(Zeroizing::new)
-    }
-}
-
-/// `encryptedData` or `iv` is not base64, or not of the right length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("encryptedData or iv is not base64 of the right length")]
-pub struct FormDefect;
-
-/// `encryptedData`: whole blocks of 16 bytes, in standard base64 with padding, as WeChat writes it.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub struct EncryptedData(Vec<u8>);
-
-impl TryFrom<String> for EncryptedData {
-    type Error = FormDefect;
-
-    fn try_from(text: String) -> Result<Self, FormDefect> {
-        let blocks = STANDARD.decode(text).map_err(|_| FormDefect)?;
-        if blocks.is_empty() || blocks.len() % BLOCK != 0 { Err(FormDefect) } else { Ok(Self(blocks)) }
-    }
-}
-
-/// `iv`: 16 bytes, in standard base64 with padding.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Iv([u8; BLOCK]);
-
-impl TryFrom<String> for Iv {
-    type Error = FormDefect;
-
-    fn try_from(text: String) -> Result<Self, FormDefect> {
-        STANDARD.decode(text).ok().and_then(|iv| iv.try_into().ok()).map(Self).ok_or(FormDefect)
-    }
-}
-
-/// What WeChat encrypted for a user. Its form is right; no key has been used yet.
-#[derive(Debug)]
-pub struct Ciphertext {
-    /// The blocks.
-    pub encrypted_data: EncryptedData,
-    /// Their initialization vector.
-    pub iv: Iv,
-}
-
-impl Ciphertext {
-    /// Reads both values.
-    pub fn parse(encrypted_data: &str, iv: &str) -> Result<Self, FormDefect> {
-        Ok(Self { encrypted_data: encrypted_data.to_owned().try_into()?, iv: iv.to_owned().try_into()? })
-    }
-}
+/// WeChat shapes the plaintext, and may nest in it what nobody here looks at.
+const DEEPEST: usize = 32;
 
 /// Why data was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +36,9 @@ pub enum OpenDataDefect {
     /// It is readable, and belongs to another app or user.
     #[error("the data belongs to another app or user")]
     Foreign,
+    /// It is readable, and this user's in this app, but it is not what was asked for.
+    #[error("the data is of another kind")]
+    OtherKind,
 }
 
 impl From<OpenDataDefect> for Problem {
@@ -96,45 +46,27 @@ impl From<OpenDataDefect> for Problem {
         let code = match defect {
             OpenDataDefect::Unreadable => Code::SessionKeyExpired,
             OpenDataDefect::Foreign => Code::DataRejected,
+            OpenDataDefect::OtherKind => Code::WrongDataKind,
         };
         Self::new(code).because(defect)
     }
 }
 
-/// Decrypts with both keys, always both, and gives the first result that reads as `T`.
-pub fn open<T: DeserializeOwned>(data: &Ciphertext, keys: &SessionKeys) -> Result<T, OpenDataDefect> {
+/// The members of decrypted data, each as it was written: what nobody looks at is handed on as WeChat gave it.
+type Members = BTreeMap<String, Box<RawValue>>;
+
+/// Decrypts with both keys, always both, and gives the first result that is an object.
+fn open(data: &Ciphertext, keys: &SessionKeys) -> Result<Members, OpenDataDefect> {
     let [current, previous] = keys.both().map(|key| read(data, key));
     current.or(previous).ok_or(OpenDataDefect::Unreadable)
 }
 
 /// Decrypts and reads. A missing key costs what a wrong one costs.
-fn read<T: DeserializeOwned>(data: &Ciphertext, key: Option<&SessionKey>) -> Option<T> {
+fn read(data: &Ciphertext, key: Option<&SessionKey>) -> Option<Members> {
     let aes_key = key.and_then(SessionKey::aes_key);
     let usable = aes_key.is_some();
     let (text, padded) = plaintext(data, &aes_key.unwrap_or_default())?;
-    json::parse(&text).ok().filter(|_| usable && bool::from(padded))
-}
-
-/// The text without its padding, and whether the padding was right; with wrong padding, all of it.
-fn plaintext(data: &Ciphertext, aes_key: &[u8; BLOCK]) -> Option<(Zeroizing<Vec<u8>>, Choice)> {
-    let mut text = Zeroizing::new(data.encrypted_data.0.clone());
-    // Whole blocks without padding: there is nothing to refuse.
-    cbc::Decryptor::<Aes128>::new(aes_key.into(), (&data.iv.0).into()).decrypt_padded::<NoPadding>(&mut text).ok()?;
-    let (length, padded) = unpad(&text);
-    text.truncate(length);
-    Some((text, padded))
-}
-
-/// The length without PKCS#7 padding, and whether the padding is right, in time that does not depend on it. With wrong
-/// padding the length is the whole, so that the same work follows.
-fn unpad(text: &[u8]) -> (usize, Choice) {
-    let last = text.last().copied().unwrap_or(0);
-    let mut right = last.ct_gt(&0) & !last.ct_gt(&16);
-    for (from_end, byte) in (0_u8..16).zip(text.iter().rev()) {
-        right &= !from_end.ct_lt(&last) | byte.ct_eq(&last);
-    }
-    let padding = usize::from(last) * usize::from(right.unwrap_u8());
-    (text.len().saturating_sub(padding), right)
+    json::nested(&text, DEEPEST).ok().filter(|_| usable && bool::from(padded))
 }
 
 /// WeChat's mark in everything that it encrypts.
@@ -174,92 +106,107 @@ impl std::fmt::Debug for Phone {
     }
 }
 
-/// A phone number as WeChat writes it, in open data and in its API's responses.
-#[derive(Deserialize)]
-pub struct PhoneInfo {
-    #[serde(rename = "phoneNumber")]
-    phone_number: String,
-    #[serde(rename = "purePhoneNumber")]
-    pure_phone_number: String,
-    #[serde(rename = "countryCode")]
-    country_code: CountryCode,
-    #[serde(deserialize_with = "json::object")]
-    watermark: Watermark,
+/// What an object is, by the members that only one kind has.
+#[derive(PartialEq)]
+enum Kind {
+    Number,
+    Profile,
+    Other,
 }
 
-/// A number in WeChat's documents, text in its responses.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum CountryCode {
-    Text(String),
-    Number(u32),
+/// The members of an object of this app, without the watermark, and what it is.
+fn opened(data: &Ciphertext, keys: &SessionKeys, appid: &AppId) -> Result<(Kind, Members), OpenDataDefect> {
+    let mut members = open(data, keys)?;
+    let watermark = members.remove("watermark").filter(|value| value.get().starts_with('{'));
+    let watermark = watermark.and_then(|value| serde_json::from_str::<Watermark>(value.get()).ok());
+    watermark.ok_or(OpenDataDefect::Unreadable)?.check(appid)?;
+    let has = |names: &[&str]| names.iter().any(|name| members.contains_key(*name));
+    let kind = if has(&["phoneNumber", "purePhoneNumber"]) {
+        Kind::Number
+    } else if has(&["nickName", "avatarUrl", "unionId"]) {
+        Kind::Profile
+    } else {
+        Kind::Other
+    };
+    Ok((kind, members))
 }
 
-impl PhoneInfo {
-    /// The number, if it has the right form and is this app's. A number of another app is `Foreign` only if its form is
-    /// right.
-    pub fn of(self, appid: &AppId) -> Result<Phone, OpenDataDefect> {
-        let ours = self.watermark.check(appid);
-        let phone = Phone::try_from(self)?;
-        ours.map(|()| phone)
+/// What a member says as text, a number by its digits; `""` and `null` say nothing. Anything else is the error.
+fn said(members: &Members, name: &str) -> Result<Option<String>, OpenDataDefect> {
+    match members.get(name).map(|value| serde_json::from_str(value.get())) {
+        None | Some(Ok(Value::Null)) => Ok(None),
+        Some(Ok(Value::String(text))) => Ok(Some(text).filter(|text| !text.is_empty())),
+        Some(Ok(Value::Number(number))) if number.is_u64() => Ok(Some(number.to_string())),
+        Some(_) => Err(OpenDataDefect::Unreadable),
     }
 }
 
-impl TryFrom<PhoneInfo> for Phone {
-    type Error = OpenDataDefect;
-
-    /// Strict, because a forger must get all of it right: 5 to 15 digits, and both numbers are the same one.
-    fn try_from(info: PhoneInfo) -> Result<Self, OpenDataDefect> {
-        let country_code = match info.country_code {
-            CountryCode::Text(text) => text,
-            CountryCode::Number(number) => number.to_string(),
-        };
-        let digits = |text: &str, least, most| {
-            (least..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-        };
-        let number = info.phone_number.strip_prefix('+').unwrap_or(&info.phone_number);
-        let pure = info.pure_phone_number.strip_prefix('+').unwrap_or(&info.pure_phone_number);
-        let code = country_code.strip_prefix('+').unwrap_or(&country_code);
-        let same = number == pure || number.strip_prefix(code) == Some(pure);
-        if digits(number, 5, 15) && digits(pure, 5, 15) && digits(code, 1, 4) && same {
-            Ok(Self {
-                phone_number: info.phone_number,
-                pure_phone_number: info.pure_phone_number,
-                country_code: code.to_owned(),
-            })
-        } else {
-            Err(OpenDataDefect::Unreadable)
-        }
+/// Whether the data names this user. It may name nobody, but not another one.
+fn names(members: &Members, openid: &OpenId) -> Result<bool, OpenDataDefect> {
+    match said(members, "openId") {
+        Ok(None) => Ok(false),
+        Ok(Some(named)) if named == openid.expose() => Ok(true),
+        _ => Err(OpenDataDefect::Foreign),
     }
 }
 
-/// The phone number in the data of the phone-number button.
+/// The phone number in the data of the phone-number button, in whatever form.
+///
+/// What somebody put together is not read. Two numbers must be the same one. And `{"phoneNumber":"` is one block: before the
+/// end of a profile whose name is a number, it makes that number the user's. So where neither of the other two members is, a
+/// number stands alone: a profile's end brings more along.
 pub fn phone(data: &Ciphertext, keys: &SessionKeys, appid: &AppId) -> Result<Phone, OpenDataDefect> {
-    open::<PhoneInfo>(data, keys)?.of(appid)
+    let (kind, members) = opened(data, keys, appid)?;
+    if kind != Kind::Number {
+        return Err(OpenDataDefect::OtherKind);
+    }
+    let phone_number = said(&members, "phoneNumber")?.ok_or(OpenDataDefect::OtherKind)?;
+    let pure = said(&members, "purePhoneNumber")?;
+    let country_code = said(&members, "countryCode").ok().flatten();
+    let is_whole = ["purePhoneNumber", "countryCode"].iter().any(|name| members.contains_key(*name));
+    let is_one = phone_number::is_one(&phone_number, pure.as_deref(), country_code.as_deref());
+    if !is_one || !(is_whole || members.len() == 1) {
+        return Err(OpenDataDefect::Unreadable);
+    }
+    let country_code = country_code.unwrap_or_default();
+    let country_code = country_code.strip_prefix('+').unwrap_or(&country_code).to_owned();
+    Ok(Phone { phone_number, pure_phone_number: pure.unwrap_or_default(), country_code })
 }
 
-/// The members of what `wx.getUserInfo` gives that are checked here.
-#[derive(Deserialize)]
-struct ProfileInfo {
-    #[serde(rename = "nickName")]
-    _nick_name: String,
-    #[serde(rename = "openId", default)]
-    openid: Option<String>,
-    #[serde(rename = "unionId", default)]
-    unionid: Option<String>,
-    #[serde(deserialize_with = "json::object")]
-    watermark: Watermark,
+/// What WeChat encrypted for a user, without the watermark: every member as WeChat wrote it. Personal.
+#[derive(Clone, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct OpenData(#[cfg_attr(feature = "contract", schemars(with = "BTreeMap<String, Value>"))] Members);
+
+impl std::fmt::Debug for OpenData {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("OpenData([REDACTED])")
+    }
+}
+
+/// Any other data of this app and user. Numbers and profiles are not: what they need is verified where they are taken.
+pub fn other(
+    data: &Ciphertext,
+    keys: &SessionKeys,
+    appid: &AppId,
+    openid: &OpenId,
+) -> Result<OpenData, OpenDataDefect> {
+    let (kind, members) = opened(data, keys, appid)?;
+    names(&members, openid)?;
+    if kind == Kind::Other { Ok(OpenData(members)) } else { Err(OpenDataDefect::OtherKind) }
 }
 
 /// A user's profile, verified, without the watermark. Personal.
 #[derive(Clone, Serialize)]
-#[cfg_attr(feature = "contract", derive(schemars::JsonSchema), schemars(extend(
-    "required" = ["nickName"],
-    "properties" = { "nickName": { "type": "string" }, "openId": { "type": "string" }, "unionId": { "type": "string" } },
-)))]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema), schemars(extend("properties" = {
+    "nickName": { "type": ["string", "null"] },
+    "openId": { "type": ["string", "null"] },
+    "unionId": { "type": ["string", "null"] },
+})))]
 #[serde(transparent)]
 pub struct Profile {
-    members: Map<String, Value>,
+    members: OpenData,
     #[serde(skip)]
     unionid: Option<UnionId>,
 }
@@ -319,22 +266,22 @@ pub fn profile(
     openid: &OpenId,
 ) -> Result<Profile, OpenDataDefect> {
     let signed = given.signed.is_none_or(|(raw_data, text)| signature::of_raw_data(raw_data, text, keys));
-    let mut members: Map<String, Value> = open(given.data, keys)?;
-    let info = ProfileInfo::deserialize(Value::Object(members.clone())).map_err(|_| OpenDataDefect::Unreadable)?;
+    let object = opened(given.data, keys, appid);
     if !signed {
         return Err(OpenDataDefect::Unreadable);
     }
-    info.watermark.check(appid)?;
-    if info.openid.as_ref().is_some_and(|named| named != openid.expose()) {
-        return Err(OpenDataDefect::Foreign);
+    let (kind, members) = object?;
+    let names_user = names(&members, openid)?;
+    if kind != Kind::Profile {
+        return Err(OpenDataDefect::OtherKind);
     }
-    if info.openid.is_none() && info.unionid.is_some() {
+    let unionid = said(&members, "unionId");
+    if !names_user && unionid != Ok(None) {
         // WeChat gives both or neither. The data has no MAC, and a forged unionid would be somebody else's identity.
         return Err(OpenDataDefect::Unreadable);
     }
-    let unionid = info.unionid.filter(|text| !text.is_empty()).map(|text| UnionId::parse(&text)).transpose();
-    members.remove("watermark");
-    Ok(Profile { members, unionid: unionid.map_err(|_| OpenDataDefect::Unreadable)? })
+    let unionid = unionid.ok().flatten().and_then(|text| UnionId::parse(&text).ok());
+    Ok(Profile { members: OpenData(members), unionid })
 }
 
 /// The test vectors of a kind.

@@ -117,6 +117,7 @@ pub const ANSWERS: &[Holder] = holders![
     login::LoginResponse,
     opendata::Phone,
     opendata::Profile,
+    opendata::OpenData,
     authorizer::Decision,
     platform::PlatformTokenResponse,
     admin::Response,

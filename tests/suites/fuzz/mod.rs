@@ -190,7 +190,7 @@ fn known(example: &Example) -> Known {
     let known = [
         ("code", "at-{now}"),
         ("phone_code", "at-{now}"),
-        ("encryptedData", if example.button() == "phone" { "{phone}" } else { "{profile}" }),
+        ("encryptedData", &format!("{{{}}}", example.button())),
         ("iv", open_data::IV),
         ("rawData", RAW_DATA),
         ("signature", &hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, signed.as_bytes()).as_ref())),

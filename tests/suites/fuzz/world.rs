@@ -94,6 +94,7 @@ pub(super) struct User {
     pub(super) openid: String,
     phone: String,
     profile: String,
+    pub(super) steps: String,
 }
 
 /// One process with its clock, its WeChat and its users.
@@ -158,6 +159,7 @@ impl World {
             device: text("device"),
             phone: open_data::encrypted(open_data::phone_info(APPID).to_string()),
             profile: open_data::encrypted(open_data::profile(APPID, &openid).to_string()),
+            steps: open_data::encrypted(open_data::steps(APPID).to_string()),
             openid,
         }
     }
@@ -183,13 +185,14 @@ impl World {
         let user = self.user();
         let now = self.clock.now().to_string();
         let push_signature = push::signature(&mut [push::TOKEN, &now, "1"]);
-        let names: [(&[u8], &str); 8] = [
+        let names: [(&[u8], &str); 9] = [
             (b"{refresh_token}", &user.refresh),
             (b"{access_token}", &user.access),
             (b"{device}", &user.device),
             (b"{openid}", &user.openid),
             (b"{phone}", &user.phone),
-            (b"{profile}", &user.profile),
+            (b"{userinfo}", &user.profile),
+            (b"{opendata}", &user.steps),
             (b"{now}", &now),
             (b"{push_signature}", &push_signature),
         ];

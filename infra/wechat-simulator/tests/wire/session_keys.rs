@@ -48,6 +48,18 @@ async fn the_session_key_is_kept_when_so_set() {
 }
 
 #[tokio::test]
+async fn any_object_is_encrypted_with_a_watermark_of_its_app() {
+    let (wire, _, key, _) = signed_in().await;
+    let given = json!({ "stepInfoList": [{ "timestamp": 1, "step": 2 }], "watermark": "another" });
+
+    let sealed = wire.sim("opendata", json!({ "user": "ada", "data": given })).await;
+
+    let watermark = json!({ "timestamp": 1_700_000_000, "appid": wire.app.appid });
+    let opened = json!({ "stepInfoList": [{ "timestamp": 1, "step": 2 }], "watermark": watermark });
+    assert_eq!(decrypt(&sealed, &key), Some(opened));
+}
+
+#[tokio::test]
 async fn ciphertexts_open_with_the_current_key_only() {
     let wire = Wire::start().await;
     let change = json!({ "user": "ada", "phoneNumber": "8613800138000", "purePhoneNumber": "13800138000",

@@ -1,9 +1,12 @@
 //! Open data: the vectors of others, data of our own making, and any bytes.
 
 use super::*;
-use cbc::cipher::{BlockModeEncrypt as _, block_padding::Pkcs7};
+use crate::wechat::ciphertext::{BLOCK, unpad};
+use aes::Aes128;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cbc::cipher::{BlockModeEncrypt as _, KeyIvInit as _, block_padding::Pkcs7};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Map, json};
 
 /// All bits nought: what a missing key is in the cipher.
 const NOUGHT: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
@@ -99,27 +102,7 @@ fn every_published_case_of_aes_cbc_decrypts_or_does_not() {
 fn no_key_opens_nothing() {
     let data = Ciphertext::parse("AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAA==").unwrap();
 
-    assert_eq!(open::<Map<String, Value>>(&data, &keys(None, None)).unwrap_err(), OpenDataDefect::Unreadable);
-}
-
-#[test]
-fn the_two_numbers_must_be_the_same_one() {
-    let phone = |number: &str, pure: &str, code: Value| {
-        let info = serde_json::json!({
-            "phoneNumber": number, "purePhoneNumber": pure, "countryCode": code, "watermark": { "appid": "wx1" },
-        });
-        Phone::try_from(PhoneInfo::deserialize(info).unwrap()).is_ok()
-    };
-
-    assert!(phone("13800138000", "13800138000", "86".into()));
-    assert!(phone("13800138000", "13800138000", 86.into()));
-    assert!(phone("+85251234567", "51234567", "852".into()));
-    assert!(phone("85251234567", "51234567", "852".into()));
-    assert!(!phone("8612123456789012", "123456789012", "8612".into()), "16 digits");
-    assert!(!phone("13800138000", "13800138001", "86".into()));
-    assert!(!phone("1380", "1380", "86".into()));
-    assert!(!phone("138****8000", "138****8000", "86".into()));
-    assert!(!phone("13800138000", "13800138000", "".into()));
+    assert_eq!(open(&data, &keys(None, None)).unwrap_err(), OpenDataDefect::Unreadable);
 }
 
 /// A text as WeChat encrypts it.
@@ -158,13 +141,13 @@ fn what_would_read_without_its_padding_is_not_read() {
     let mut data = encrypted(&format!("{:64}", "{}"), NOUGHT);
     data.encrypted_data.0.truncate(64);
 
-    let read = open::<Map<String, Value>>(&data, &keys(Some(NOUGHT), None));
+    let read = open(&data, &keys(Some(NOUGHT), None));
 
     assert_eq!(read.unwrap_err(), OpenDataDefect::Unreadable);
 }
 
 #[test]
-fn only_what_has_the_right_form_is_told_to_be_anothers() {
+fn only_what_has_a_whole_watermark_is_told_to_be_anothers() {
     let phone = |text: &Value| phone(&encrypted(&text.to_string(), OTHER), &keys(Some(OTHER), None), &wx1());
 
     let own = phone(&number("13800138000", "wx1")).unwrap();
@@ -172,7 +155,12 @@ fn only_what_has_the_right_form_is_told_to_be_anothers() {
     assert_eq!((own.phone_number.as_str(), own.country_code.as_str()), ("13800138000", "86"));
     assert_eq!(format!("{own:?}"), "Phone([REDACTED])");
     assert_eq!(phone(&number("13800138000", "wx2")), Err(OpenDataDefect::Foreign));
-    assert_eq!(phone(&number("1", "wx2")), Err(OpenDataDefect::Unreadable));
+    assert_eq!(phone(&json!({ "watermark": { "appid": "wx2" } })), Err(OpenDataDefect::Foreign));
+    for watermark in [json!(null), json!({}), json!({ "appid": null }), json!(["wx2"]), json!("wx2")] {
+        let mut odd = number("13800138000", "wx2");
+        odd["watermark"] = watermark;
+        assert_eq!(phone(&odd), Err(OpenDataDefect::Unreadable), "{odd}");
+    }
 }
 
 #[test]
@@ -202,7 +190,108 @@ fn a_profile_is_this_apps_and_this_users_and_signed_if_it_is_said_to_be() {
     assert_eq!(defect(&[], Some(("{ }", signature))), OpenDataDefect::Unreadable);
     assert_eq!(defect(&[("watermark", json!({ "appid": "wx2" }))], None), OpenDataDefect::Foreign);
     assert_eq!(defect(&[("openId", "oB".into())], None), OpenDataDefect::Foreign);
-    assert_eq!(defect(&[("openId", Value::Null)], None), OpenDataDefect::Unreadable, "a unionid of nobody");
+    for nobody in [json!(null), json!("")] {
+        assert_eq!(defect(&[("openId", nobody)], None), OpenDataDefect::Unreadable, "a unionid of nobody");
+    }
+    assert_eq!(defect(&[("openId", json!(1))], None), OpenDataDefect::Foreign);
+    // What nobody uses may be anything, and what cannot be stored is handed on.
+    for (name, odd) in
+        [("nickName", json!(1)), ("nickName", json!(null)), ("unionId", json!("")), ("unionId", json!("u u"))]
+    {
+        let own = profile(&given(&[(name, odd.clone())]), None).unwrap();
+        assert_eq!((&serde_json::to_value(&own).unwrap()[name], own.unionid().is_some()), (&odd, name == "nickName"));
+    }
+    let steps = json!({ "stepInfoList": [{ "timestamp": 1, "step": 2 }], "watermark": { "appid": "wx1" } });
+    assert_eq!(profile(&steps, None).map(drop).unwrap_err(), OpenDataDefect::OtherKind);
+    assert_eq!(profile(&number("13800138000", "wx1"), None).map(drop).unwrap_err(), OpenDataDefect::OtherKind);
+}
+
+/// What each of the three says to an object: a number, a profile, other data.
+fn said_to(text: &str) -> [Result<(), OpenDataDefect>; 3] {
+    let (data, keys, openid) = (encrypted(text, OTHER), keys(Some(OTHER), None), OpenId::parse("oA").unwrap());
+    [
+        phone(&data, &keys, &wx1()).map(drop),
+        profile(&SignedProfile { signed: None, data: &data }, &keys, &wx1(), &openid).map(drop),
+        other(&data, &keys, &wx1(), &openid).map(drop),
+    ]
+}
+
+#[test]
+fn an_object_is_of_one_kind_and_is_taken_where_that_kind_is_verified() {
+    const KIND: Result<(), OpenDataDefect> = Err(OpenDataDefect::OtherKind);
+    const NOT: Result<(), OpenDataDefect> = Err(OpenDataDefect::Unreadable);
+    const FOREIGN: Result<(), OpenDataDefect> = Err(OpenDataDefect::Foreign);
+    for (members, said) in [
+        (r#""stepInfoList":[{"timestamp":1,"step":2}]"#, [KIND, KIND, Ok(())]),
+        (r#""opengid":"","chat_type":1"#, [KIND, KIND, Ok(())]),
+        (r#""somethingNew":[[[[[[1]]]]]],"half":"\ud83d","huge":1e999"#, [KIND, KIND, Ok(())]),
+        (r#""openId":"oA","somethingNew":1"#, [KIND, KIND, Ok(())]),
+        (r#""openId":"oB","somethingNew":1"#, [KIND, FOREIGN, FOREIGN]),
+        (r#""openId":{},"somethingNew":1"#, [KIND, FOREIGN, FOREIGN]),
+        (r#""nickName":null"#, [KIND, Ok(()), KIND]),
+        (r#""avatarUrl":"","openId":"oA""#, [KIND, Ok(()), KIND]),
+        (r#""avatarUrl":"","openId":"oB""#, [KIND, FOREIGN, FOREIGN]),
+        (r#""nickName":"\ud83d""#, [KIND, Ok(()), KIND]),
+        (r#""unionId":"u""#, [KIND, NOT, KIND]),
+        (r#""phoneNumber":"13800138000""#, [Ok(()), KIND, KIND]),
+        (r#""phoneNumber":"13800138000","purePhoneNumber":"13900139000""#, [NOT, KIND, KIND]),
+        (r#""phoneNumber":"13800138000","purePhoneNumber":"13800138000","nickName":"n""#, [Ok(()), KIND, KIND]),
+        (r#""phoneNumber":"","purePhoneNumber":"13800138000""#, [KIND, KIND, KIND]),
+        (r#""purePhoneNumber":"13800138000","openId":"oB""#, [KIND, FOREIGN, FOREIGN]),
+        (r#""phoneNumber":"138****8000""#, [NOT, KIND, KIND]),
+        (r#""phoneNumber":{}"#, [NOT, KIND, KIND]),
+        (r#""phoneNumber":13800138000,"purePhoneNumber":null,"countryCode":{}"#, [Ok(()), KIND, KIND]),
+        (r#""phoneNumber":"13800138000","purePhoneNumber":[],"countryCode":"86""#, [NOT, KIND, KIND]),
+        (r#""a":1,"a":2"#, [NOT, NOT, NOT]),
+    ] {
+        assert_eq!(
+            said_to(&format!(r#"{{{members},"watermark":{{"timestamp":1,"appid":"wx1"}}}}"#)),
+            said,
+            "{members}"
+        );
+    }
+    assert_eq!(said_to(r#"{"somethingNew":1}"#), [NOT, NOT, NOT]);
+    assert_eq!(said_to("{"), [NOT, NOT, NOT]);
+}
+
+#[test]
+fn other_data_is_handed_on_as_it_was_written_and_not_shown() {
+    let text = r#"{"z":1.50,"a":{"b":[1e999,"\ud83d"]},"watermark":{"timestamp":1,"appid":"wx1"}}"#;
+
+    let data = other(&encrypted(text, OTHER), &keys(Some(OTHER), None), &wx1(), &OpenId::parse("oA").unwrap()).unwrap();
+
+    assert_eq!(serde_json::to_string(&data).unwrap(), r#"{"a":{"b":[1e999,"\ud83d"]},"z":1.50}"#);
+    assert_eq!(format!("{data:?}"), "OpenData([REDACTED])");
+}
+
+/// Users know the text of their own data, and so what the key makes of each of its blocks: by the `iv` they put any 16 bytes
+/// before its end.
+#[test]
+fn no_end_of_a_profile_becomes_a_phone_number() {
+    let name = "13900139000";
+    let profile = |openid: &str| {
+        format!(
+            r#"{{"openId":"{openid}","nickName":"xxx{name}","gender":0,"city":"","avatarUrl":"https://a/0","watermark":{{"timestamp":1,"appid":"wx1"}}}}"#
+        )
+    };
+    // The name begins a block.
+    let text =
+        (1..=BLOCK).map(|length| profile(&"o".repeat(length))).find(|text| text.find(name).unwrap() % BLOCK == 0);
+    let text = text.unwrap();
+    let own = encrypted(&text, OTHER);
+    let (at, wanted) = (text.find(name).unwrap(), br#"{"phoneNumber":""#);
+    let before = &own.encrypted_data.0[at - BLOCK..at];
+    let before_that = &own.encrypted_data.0[at - 2 * BLOCK..at - BLOCK];
+    let iv = std::array::from_fn(|byte| text.as_bytes()[at - BLOCK + byte] ^ before_that[byte] ^ wanted[byte]);
+    let spliced =
+        Ciphertext { encrypted_data: EncryptedData([before, &own.encrypted_data.0[at..]].concat()), iv: Iv(iv) };
+
+    let keys = keys(Some(OTHER), None);
+    let (read, padded) = plaintext(&spliced, &keys.current.as_ref().unwrap().aes_key().unwrap()).unwrap();
+    assert!(bool::from(padded) && read.starts_with(br#"{"phoneNumber":"13900139000","gender":0,"#));
+    assert_eq!(phone(&spliced, &keys, &wx1()), Err(OpenDataDefect::Unreadable));
+    let openid = OpenId::parse("oA").unwrap();
+    assert_eq!(other(&spliced, &keys, &wx1(), &openid).map(drop), Err(OpenDataDefect::OtherKind));
 }
 
 proptest! {
