@@ -75,7 +75,6 @@ pub const HOLDERS: &[Holder] = holders![
     platform_token::PlatformTokens,
     secret_text::SessionKeys,
     opendata::Ciphertext,
-    opendata::PhoneInfo,
     opendata::SignedProfile<'static>,
     push::Config,
     push::Push,
