@@ -25,7 +25,7 @@ pub(crate) struct Login<'a> {
     pub presented: &'a Presented,
     pub app: &'a App,
     pub tokens: TokenIssuer<'a>,
-    pub code: CodeHash,
+    pub code_hash: CodeHash,
     pub arrived_at: Secs,
     pub deadline: Deadline,
 }

@@ -14,21 +14,18 @@ use shared::{
 pub enum LoginError {
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The table failed while the response of an earlier request with this code was looked for.
+    /// While the response of an earlier request with this code was looked for.
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Issue(#[from] IssueError),
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// The code is spent, and the session is not stored.
-    #[error("the login was not stored")]
+    #[error("the code is spent, and the session was not stored")]
     NotStored(#[source] StoreError),
-    /// The code is spent, and there was no time left to store the session, or to find the one that the code gave.
-    #[error("the login was not stored in time")]
+    #[error("the code is spent, and no time was left to store the session or to find the one that the code gave")]
     OutOfTime,
-    /// The code is spent, and the table holds a newer login of the same device.
-    #[error("a newer login of this device is there")]
+    #[error("the code is spent, and the table holds a newer login of the same device")]
     SupersededByNewerLogin,
     #[error("the appid is not configured, or is missing")]
     AppUnknown,
@@ -39,12 +36,8 @@ pub enum LoginError {
     #[error("the user was deleted meanwhile")]
     Erased,
     #[error("too many refused codes from this address")]
-    TooManyRefusedCodes {
-        /// Seconds until the next code may be sent.
-        retry_after: Secs,
-    },
-    /// The code was used by another request, or the login that it gave is over.
-    #[error("the code was used and this request cannot be repeated")]
+    TooManyRefusedCodes { retry_after: Secs },
+    #[error("the code was used by another request, or the login that it gave is over")]
     CodeUsed,
 }
 

@@ -48,8 +48,8 @@ pub async fn login(
     let app = apps.find(presented.request.appid.0.as_ref()).ok_or(LoginError::AppUnknown)?;
     let entropy = &*deps.entropy;
     let tokens = TokenIssuer { keyring: &keyring, signer: &signer, config: &deps.access_tokens, issuer, entropy };
-    let code = CodeHash::of_login(&app.appid, &presented.request.code);
-    let login = Login { deps, presented, app, tokens, code, arrived_at, deadline };
+    let code_hash = CodeHash::of_login(&app.appid, &presented.request.code);
+    let login = Login { deps, presented, app, tokens, code_hash, arrived_at, deadline };
 
     match login.exchange().await {
         Ok(exchange) => login.complete(exchange).await,
@@ -62,7 +62,7 @@ pub async fn login(
 
 /// What a login will store and respond. All of it is made and signed before anything is stored.
 struct PreparedLogin {
-    at: SessionRef,
+    session_ref: SessionRef,
     session: Session,
     record: Option<IdempotencyRecord>,
     user_login: UserLogin,
@@ -70,10 +70,10 @@ struct PreparedLogin {
 }
 
 impl Login<'_> {
-    /// WeChat's answer to the code, unless it refused the code a moment ago.
+    /// WeChat's answer to the code, unless this process remembers that WeChat refused it.
     async fn exchange(&self) -> Result<CodeExchange, LoginError> {
         let Presented { client_ip, request, .. } = self.presented;
-        self.deps.refused_codes.check(&self.app.appid, client_ip, &self.code, self.arrived_at)?;
+        self.deps.refused_codes.check(&self.app.appid, client_ip, &self.code_hash, self.arrived_at)?;
         let deadline = self.deadline.before(RESERVED_FOR_WRITES);
         Ok(self.deps.wechat.exchange(self.app, &request.code, deadline).await?)
     }
@@ -91,7 +91,7 @@ impl Login<'_> {
         // Only a refusal counts against the address: not a response given again, and not a failure of ours.
         if matches!(&result, Err(LoginError::Wechat(_) | LoginError::CodeUsed | LoginError::Blocked)) {
             let (appid, client_ip) = (&self.app.appid, &self.presented.client_ip);
-            self.deps.refused_codes.add(appid, client_ip, &self.code, &refusal, self.arrived_at);
+            self.deps.refused_codes.add(appid, client_ip, &self.code_hash, &refusal, self.arrived_at);
         }
         result
     }
@@ -104,12 +104,12 @@ impl Login<'_> {
         match deadline.limit(store).await.unwrap_or(Err(LoginError::OutOfTime)) {
             Ok((user_status, user_info)) => Ok(LoginResponse {
                 tokens: prepared.tokens,
-                openid: prepared.at.user.openid.expose().to_owned(),
+                openid: prepared.session_ref.user.openid.expose().to_owned(),
                 device: prepared.session.device,
                 new_user: user_status == UserStatus::New,
                 user_info,
             }),
-            // What is stored belongs to the newer login.
+            // The session is the newer login's, and our record opens nothing.
             Err(LoginError::SupersededByNewerLogin) => Err(LoginError::SupersededByNewerLogin),
             Err(error) => {
                 let deadline = self.deadline.before(LAST_MOMENT / 3).within(OPTIONAL_WORK_LIMIT);
@@ -131,12 +131,12 @@ impl Login<'_> {
             ..Session::new(device, family, keyring.current(), arrived_at, idle, absolute)
         };
         let tokens = self.issue(&user, &session)?;
-        let content = |request| LoginRecord { request, device, family, openid: user.openid.clone() };
-        let record = |content| {
-            let appid = &self.app.appid;
-            IdempotencyRecord::of_login(self.code.clone(), appid, &content, arrived_at, keyring, &*deps.entropy)
-        };
-        let record = self.presented.hash.map(content).map(record).transpose()?;
+        let record = self.presented.hash.map(|request| {
+            let (appid, content) =
+                (&self.app.appid, LoginRecord { request, device, family, openid: user.openid.clone() });
+            IdempotencyRecord::of_login(self.code_hash.clone(), appid, &content, arrived_at, keyring, &*deps.entropy)
+        });
+        let record = record.transpose()?;
         let session_key = exchange.session_key.expose().as_bytes();
         let user_login = UserLogin {
             key: keyring.seal(Context::of_user(&user, Purpose::SessionKey), session_key, &*deps.entropy)?,
@@ -147,7 +147,8 @@ impl Login<'_> {
             at: arrived_at,
             user,
         };
-        Ok(PreparedLogin { at: user_login.user.session(session.device), session, record, user_login, tokens })
+        let session_ref = user_login.user.session(session.device);
+        Ok(PreparedLogin { session_ref, session, record, user_login, tokens })
     }
 
     /// Writes user, session and idempotency record in parallel, and looks for a block or a deletion that came between.
@@ -157,13 +158,13 @@ impl Login<'_> {
         deadline: Deadline,
     ) -> Result<(UserStatus, Option<Profile>), LoginError> {
         let table = &self.deps.table;
-        let PreparedLogin { at, session, record, user_login, .. } = prepared;
+        let PreparedLogin { session_ref, session, record, user_login, .. } = prepared;
         let user_and_profile = async {
             let user_status = table.store_user_login(user_login).await.map_err(LoginError::NotStored)?;
             if user_status == UserStatus::Blocked {
                 return Err(LoginError::Blocked);
             }
-            let profile = profile::read(self, &at.user, user_login.unionid.as_ref(), deadline).await;
+            let profile = profile::read(self, &session_ref.user, user_login.unionid.as_ref(), deadline).await;
             Ok((user_status, profile))
         };
         let record = async {
@@ -173,15 +174,15 @@ impl Login<'_> {
             }
         };
         let (user_and_profile, is_put, recorded) =
-            tokio::join!(user_and_profile, table.put_session(at, session), record);
+            tokio::join!(user_and_profile, table.put_session(session_ref, session), record);
         let user_and_profile = user_and_profile?;
         recorded.map_err(LoginError::NotStored)?;
         if !is_put.map_err(LoginError::NotStored)? {
             return Err(LoginError::SupersededByNewerLogin);
         }
-        let beyond_the_cap = self.check_block_and_device_cap(&at.user, session.device).await?;
+        let beyond_the_cap = self.check_block_and_device_cap(&session_ref.user, session.device).await?;
         // If this does not end in time, the user has one device too many until the next login.
-        let _ = deadline.optional(OPTIONAL_WORK_LIMIT, self.revoke(&at.user, &beyond_the_cap)).await;
+        let _ = deadline.optional(OPTIONAL_WORK_LIMIT, self.revoke(&session_ref.user, &beyond_the_cap)).await;
         Ok(user_and_profile)
     }
 
@@ -218,6 +219,6 @@ impl Login<'_> {
                 drop(self.deps.table.erase_idempotency_record(&record.code).await);
             }
         };
-        tokio::join!(self.revoke(&prepared.at.user, std::slice::from_ref(&prepared.session)), erase);
+        tokio::join!(self.revoke(&prepared.session_ref.user, std::slice::from_ref(&prepared.session)), erase);
     }
 }

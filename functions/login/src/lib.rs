@@ -53,8 +53,8 @@ pub const LOGIN: Route = Route::post("/v1/login");
 
 pub const ROUTES: &[Route] = &[LOGIN];
 
-/// Of the 15 s that a client waits, the rest is for the network and a cold start. Of these 8.7 s, secrets take 2 at most, the
-/// writes have the last 2, and WeChat the time between.
+/// A client waits 15 s: these 8.7 for us, the rest for the network and a cold start. Secrets take 2 at most, the writes have the
+/// last 2, and WeChat the time between.
 const LONGEST: Duration = Duration::from_millis(8_700);
 
 shared::grants! {

@@ -16,18 +16,17 @@ pub(crate) async fn read(
     known: Option<&UnionId>,
     deadline: Deadline,
 ) -> Option<Profile> {
-    deadline.optional(OPTIONAL_WORK_LIMIT, verified(login, user, known)).await.flatten()
-}
-
-async fn verified(login: &Login<'_>, user: &UserRef, known: Option<&UnionId>) -> Option<Profile> {
-    let (deps, sent) = (login.deps, login.presented.request.user_info.0.as_ref()?);
-    let data = sent.ciphertext().ok()?;
-    let sealed = deps.table.take_session_keys(user, None, deps.clock.now()).await.ok()?;
-    let keys = sealed.open(user, login.tokens.keyring);
-    let profile = opendata::profile(&sent.signed(&data), &keys, &user.appid, &user.openid).ok()?;
-    if let Some(unionid) = profile.unionid().filter(|unionid| Some(*unionid) != known) {
-        // If this fails, the next login's profile brings it again.
-        drop(deps.table.remember_unionid(user, unionid).await);
-    }
-    Some(profile)
+    let verified = async {
+        let (deps, sent) = (login.deps, login.presented.request.user_info.0.as_ref()?);
+        let data = sent.ciphertext().ok()?;
+        let sealed = deps.table.take_session_keys(user, None, deps.clock.now()).await.ok()?;
+        let keys = sealed.open(user, login.tokens.keyring);
+        let profile = opendata::profile(&sent.signed(&data), &keys, &user.appid, &user.openid).ok()?;
+        if let Some(unionid) = profile.unionid().filter(|unionid| Some(*unionid) != known) {
+            // If this fails, the next login's profile brings it again.
+            drop(deps.table.remember_unionid(user, unionid).await);
+        }
+        Some(profile)
+    };
+    deadline.optional(OPTIONAL_WORK_LIMIT, verified).await.flatten()
 }

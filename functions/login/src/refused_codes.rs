@@ -1,9 +1,10 @@
 //! Limits what strangers may cost: each code that looks like one is a call to WeChat, and the owner's quota is finite.
 //!
-//! A code that WeChat refused is not sent again for half a minute. An address may have a hundred codes refused at once and
-//! then one a second. Good codes do not count, so users behind one address do not keep each other out. A user who shares
-//! an address with an attacker is asked to try again and gets through between the attacker's codes. Each process counts
-//! for itself, and the gateway's throttle bounds all addresses together.
+//! A code that WeChat refused is not sent again for half a minute, which begins anew each time that it comes. An address
+//! may have a hundred codes refused at once and then one a second. Good codes do not count, so users behind one address
+//! do not keep each other out. A user who shares an address with an attacker is asked to try again and gets through
+//! between the attacker's codes. Each process counts for itself, and the gateway's throttle bounds all addresses
+//! together.
 
 use shared::{
     clock::Secs,
@@ -25,15 +26,9 @@ const CAPACITY: u64 = 100;
 /// The codes that WeChat refused to this process.
 #[derive(Debug, Default)]
 pub struct RefusedCodes {
-    codes: ExpiringMap<CodeHash, Refusal>,
+    codes: ExpiringMap<CodeHash, WechatError>,
     /// By app and network: an IPv6 customer has as many addresses as they like.
     networks: LeakyBuckets<(AppId, String)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Refusal {
-    Invalid,
-    Used,
 }
 
 impl RefusedCodes {
@@ -49,16 +44,11 @@ impl RefusedCodes {
         if level >= CAPACITY {
             return Err(LoginError::TooManyRefusedCodes { retry_after: level - CAPACITY + 1 });
         }
-        match self.codes.get(code, now) {
-            Some(Refusal::Used) => Err(WechatError::CodeUsed.into()),
-            Some(Refusal::Invalid) => Err(WechatError::CodeInvalid.into()),
-            None => Ok(()),
-        }
+        self.codes.get(code, now).map_or(Ok(()), |refusal| Err(refusal.into()))
     }
 
     pub(crate) fn add(&self, appid: &AppId, client_ip: &ClientIp, code: &CodeHash, refusal: &WechatError, now: Secs) {
-        let refusal = if matches!(refusal, WechatError::CodeUsed) { Refusal::Used } else { Refusal::Invalid };
-        self.codes.put(code.clone(), refusal, now + REFUSED, now);
+        self.codes.put(code.clone(), refusal.clone(), now + REFUSED, now);
         self.networks.add((appid.clone(), client_ip.network()), now);
     }
 }

@@ -32,7 +32,7 @@ pub(crate) async fn replay(
     for delay in POLL_DELAYS {
         tokio::time::sleep(delay).await;
         if found.is_none() {
-            found = table.get_idempotency_record(&login.code).await?;
+            found = table.get_idempotency_record(&login.code_hash).await?;
         }
         let Some(record) = &found else { continue };
         let content = record.open_login(&login.app.appid, login.tokens.keyring).ok_or(LoginError::CodeUsed)?;
@@ -72,7 +72,7 @@ async fn respond_again(
         return Err(LoginError::Blocked);
     }
     // The write that stores the `session_key` names the record too.
-    if !item.login_records.contains(&login.code) {
+    if !item.login_records.contains(&login.code_hash) {
         return Ok(None);
     }
     request_log::record(|fields| fields.verdict = Some("LOGIN_REPLAY"));

@@ -26,7 +26,8 @@ const LOGIN: &str = "SET #current_key = :key, #fingerprint = :fingerprint, #last
 /// A key that differs from the current one moves that one to `previous`; the first key moves nothing. The same key again
 /// must not move anything, or the real previous key would be lost.
 const MOVE_KEY: &str = ", #previous_key = if_not_exists(#current_key, :none), #previous_until = :previous_until";
-/// (`login_claim` and `phone_claims` are the stored names.) The user item names the idempotency records of the last two logins, so that they can be erased with the user.
+/// The user item names the idempotency records of the last two logins, so that they can be erased with the user. They are stored
+/// as `login_claim`, those of phone codes as `phone_claims`.
 const NAME_RECORD: &str = ", #login_claim_before = if_not_exists(#login_claim, :none), #login_claim = :record";
 /// What is left of an erased user has a TTL. It must not delete a user who logs in again.
 const CANCEL_TTL: &str = " REMOVE #ttl";
