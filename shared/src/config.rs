@@ -10,13 +10,16 @@ use crate::{
 /// Ten years: longer than any lifetime that makes sense, short enough that no sum of times overflows.
 const TEN_YEARS: Secs = 10 * 365 * 86_400;
 
+/// A client renews its tokens this long before the access token ends.
+const CLIENT_MARGIN: Secs = 60;
+
 impl AccessTokenConfig {
     /// Reads the variables.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         Ok(Self {
             issuer: vars.origin("WXAUTH_ISSUER")?,
             audience: audience(vars)?,
-            access: vars.number("WXAUTH_ACCESS_SECONDS", 900, 1, TEN_YEARS)?,
+            access: access(vars)?,
             unionid: vars.flag("WXAUTH_UNIONID_CLAIM")?,
             not_before: not_before(vars)?,
         })
@@ -24,18 +27,51 @@ impl AccessTokenConfig {
 }
 
 impl RefreshPolicy {
-    /// Reads `WXAUTH_MIN_AGE_SECONDS`, `WXAUTH_GRACE_SECONDS`, `WXAUTH_IDLE_SECONDS`, `WXAUTH_ABSOLUTE_SECONDS` and
-    /// `WXAUTH_NOT_BEFORE`.
+    /// Reads `WXAUTH_MIN_AGE_SECONDS`, `WXAUTH_GRACE_SECONDS`, `WXAUTH_ACCESS_SECONDS`, `WXAUTH_IDLE_SECONDS`,
+    /// `WXAUTH_ABSOLUTE_SECONDS` and `WXAUTH_NOT_BEFORE`. Times with which reuse would not be noticed, or a session would end
+    /// before its access token, are refused.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
+        Self::numbers(vars)?.checked()
+    }
+
+    /// Reads the numbers, each for itself.
+    pub fn numbers(vars: &Vars) -> Result<Self, ConfigError> {
         Ok(Self {
             min_age: vars.number("WXAUTH_MIN_AGE_SECONDS", 120, 0, TEN_YEARS)?,
             grace: vars.number("WXAUTH_GRACE_SECONDS", 60, 0, TEN_YEARS)?,
+            access: access(vars)?,
             idle: vars.number("WXAUTH_IDLE_SECONDS", 7 * 86_400, 1, TEN_YEARS)?,
             absolute: vars.number("WXAUTH_ABSOLUTE_SECONDS", 30 * 86_400, 1, TEN_YEARS)?,
             not_before: not_before(vars)?,
             ..Self::default()
         })
     }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        let Self { min_age, grace, in_flight, access, idle, absolute, .. } = self;
+        let refusals = [
+            (
+                2 * grace + CLIENT_MARGIN > access,
+                "WXAUTH_GRACE_SECONDS",
+                "at most half of WXAUTH_ACCESS_SECONDS less 60, or a copied refresh token is not noticed",
+            ),
+            (
+                min_age + in_flight + CLIENT_MARGIN >= access,
+                "WXAUTH_ACCESS_SECONDS",
+                "more than WXAUTH_MIN_AGE_SECONDS and 120, or a copied refresh token is not noticed",
+            ),
+            (access > idle, "WXAUTH_IDLE_SECONDS", "at least WXAUTH_ACCESS_SECONDS"),
+            (idle > absolute, "WXAUTH_ABSOLUTE_SECONDS", "at least WXAUTH_IDLE_SECONDS"),
+        ];
+        match refusals.into_iter().find(|(refused, ..)| *refused) {
+            Some((_, name, expected)) => Err(ConfigError::new(name, expected)),
+            None => Ok(self),
+        }
+    }
+}
+
+fn access(vars: &Vars) -> Result<Secs, ConfigError> {
+    vars.number("WXAUTH_ACCESS_SECONDS", 900, 1, TEN_YEARS)
 }
 
 fn audience(vars: &Vars) -> Result<Option<String>, ConfigError> {
@@ -116,6 +152,29 @@ mod tests {
         {
             let sentence = RefreshPolicy::from_vars(&vars(name, "1.5")).unwrap_err().to_string();
             assert!(sentence.starts_with(name), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn times_at_which_reuse_cannot_be_seen_or_a_session_is_over_before_its_token_are_refused() {
+        let refused = |vars: &[(&'static str, &'static str)]| {
+            let policy = RefreshPolicy::from_vars(&Vars::from_iter(vars.iter().copied()));
+            policy.err().map(|error| error.to_string().split(' ').next().unwrap_or_default().to_owned())
+        };
+
+        for (vars, name) in [
+            (&[("WXAUTH_ACCESS_SECONDS", "240")][..], Some("WXAUTH_ACCESS_SECONDS")),
+            (&[("WXAUTH_ACCESS_SECONDS", "241")], None),
+            (&[("WXAUTH_MIN_AGE_SECONDS", "780")], Some("WXAUTH_ACCESS_SECONDS")),
+            (&[("WXAUTH_MIN_AGE_SECONDS", "779")], None),
+            (&[("WXAUTH_GRACE_SECONDS", "421")], Some("WXAUTH_GRACE_SECONDS")),
+            (&[("WXAUTH_GRACE_SECONDS", "420")], None),
+            (&[("WXAUTH_IDLE_SECONDS", "899")], Some("WXAUTH_IDLE_SECONDS")),
+            (&[("WXAUTH_IDLE_SECONDS", "900")], None),
+            (&[("WXAUTH_ABSOLUTE_SECONDS", "604799")], Some("WXAUTH_ABSOLUTE_SECONDS")),
+            (&[("WXAUTH_ABSOLUTE_SECONDS", "604800")], None),
+        ] {
+            assert_eq!(refused(vars).as_deref(), name, "{vars:?}");
         }
     }
 

@@ -50,7 +50,9 @@ async fn strangers_clients_verify_tokens_before_during_and_after_a_rotation() {
     for algorithm in ["RS256", "ES256"] {
         let manager = SecretsManager::start(&EMPTY).await;
         let begin = SystemClock.now() - 60 * DAY;
-        let laptop = start(&manager).at(begin).var("WXAUTH_ACCESS_SECONDS", &(90 * DAY).to_string()).go().await;
+        let long = (90 * DAY).to_string();
+        let times = ["WXAUTH_ACCESS_SECONDS", "WXAUTH_IDLE_SECONDS", "WXAUTH_ABSOLUTE_SECONDS"];
+        let laptop = times.into_iter().fold(start(&manager).at(begin), |start, time| start.var(time, &long)).go().await;
         let deps = deps_for(algorithm, &manager, &laptop.clock).await;
         rotate(&manager, &deps, "version-1").await;
         let before = laptop.login("alice").await.access;

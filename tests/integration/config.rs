@@ -162,8 +162,8 @@ async fn a_rotated_keyring_keeps_old_tokens_and_makes_new_ones() {
 
 #[tokio::test]
 async fn variables_given_to_the_laptop_reach_the_functions() {
-    let laptop = Start::default().var("WXAUTH_ACCESS_SECONDS", "17").go().await;
+    let laptop = Start::default().var("WXAUTH_ACCESS_SECONDS", "317").go().await;
     let answer = laptop.post("/v1/login", &serde_json::json!({ "code": laptop.code("alice") })).await;
-    assert_eq!(answer.ok()["expires_in"], 17);
+    assert_eq!(answer.ok()["expires_in"], 317);
     drop(Laptop::start().await);
 }

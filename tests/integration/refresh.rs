@@ -179,7 +179,7 @@ async fn a_token_newer_than_its_session_is_refused_and_revokes_nothing() {
 #[tokio::test]
 async fn lifetimes_come_from_the_environment() {
     let laptop = Start::default()
-        .var("WXAUTH_ACCESS_SECONDS", "60")
+        .var("WXAUTH_ACCESS_SECONDS", "200")
         .var("WXAUTH_IDLE_SECONDS", "1000")
         .var("WXAUTH_ABSOLUTE_SECONDS", "1500")
         .var("WXAUTH_MIN_AGE_SECONDS", "10")
@@ -191,7 +191,7 @@ async fn lifetimes_come_from_the_environment() {
 
     let answer = laptop.refresh(&login.refresh).await.ok();
 
-    assert_eq!(answer["expires_in"], 60);
+    assert_eq!(answer["expires_in"], 200);
     assert_eq!(answer["refresh_expires_in"], 600);
     laptop.clock.advance(6);
     laptop.refresh(&login.refresh).await.is_problem(400, "token_reused", "relogin");

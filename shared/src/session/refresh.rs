@@ -20,6 +20,9 @@ pub struct RefreshPolicy {
     pub grace: Secs,
     /// D: how late a duplicate of a request may arrive.
     pub in_flight: Secs,
+    /// How long an access token lives. Nobody needs the successor of a token again when the access token that came with it, and
+    /// the grace after it, are over.
+    pub access: Secs,
     /// A session that was not used for this long is over.
     pub idle: Secs,
     /// A session is over this long after its login.
@@ -30,7 +33,15 @@ pub struct RefreshPolicy {
 
 impl Default for RefreshPolicy {
     fn default() -> Self {
-        Self { min_age: 120, grace: 60, in_flight: 60, idle: 7 * 86_400, absolute: 30 * 86_400, not_before: 0 }
+        Self {
+            min_age: 120,
+            grace: 60,
+            in_flight: 60,
+            access: 900,
+            idle: 7 * 86_400,
+            absolute: 30 * 86_400,
+            not_before: 0,
+        }
     }
 }
 
@@ -125,12 +136,14 @@ pub fn judge(presented: &RefreshToken, result: &WriteResult<Session>, policy: &R
     let within_grace = now <= session.rotated_at.saturating_add(policy.grace);
     // One case in which an honest client comes back late with a replaced token: a request got the young token back (ECHO),
     // and a network's duplicate of the same request, late by up to D, replaced it, unseen. The client uses the replaced token
-    // when its access token runs out. So a token that was replaced while it was not much older than E stays good for that.
+    // when its access token runs out. So a token that was replaced while it was not much older than E stays good until then;
+    // not longer, or a thief who replaces a young token would never be noticed.
     let young_when_rotated =
         session.rotated_at.saturating_sub(session.rotated_before) < policy.min_age + policy.in_flight;
+    let access_token_lasts = now <= session.rotated_at.saturating_add(policy.access + policy.grace);
     match behind {
         0 => Verdict::Echo,
-        1 if within_grace || young_when_rotated => Verdict::Replay,
+        1 if within_grace || young_when_rotated && access_token_lasts => Verdict::Replay,
         _ => Verdict::Reuse { behind },
     }
 }
@@ -223,10 +236,17 @@ mod tests {
     }
 
     #[test]
-    fn the_parent_of_a_token_that_was_rotated_young_gets_its_successor_until_the_next_rotation() {
+    fn the_parent_of_a_token_that_was_rotated_young_gets_its_successor_while_an_access_token_lasts() {
         // A request is echoed at 119 s; its delayed duplicate rotates at 121 s, unseen; the holder returns much later.
-        assert_eq!(verdict(2, session(3, 5_000, 179)), Verdict::Replay);
-        assert_eq!(verdict(2, session(3, 5_000, 180)), Verdict::Reuse { behind: 1 });
+        assert_eq!(verdict(2, session(3, 500, 179)), Verdict::Replay);
+        assert_eq!(verdict(2, session(3, 960, 179)), Verdict::Replay);
+        assert_eq!(verdict(2, session(3, 500, 180)), Verdict::Reuse { behind: 1 });
+    }
+
+    #[test]
+    fn a_thief_who_rotates_a_young_token_is_noticed_when_the_owner_comes_back() {
+        assert_eq!(verdict(2, session(3, 961, 130)), Verdict::Reuse { behind: 1 });
+        assert_eq!(verdict(2, session(3, 5_000, 1)), Verdict::Reuse { behind: 1 });
     }
 
     #[test]

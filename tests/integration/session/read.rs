@@ -49,7 +49,7 @@ async fn it_expires_at_the_earlier_of_idle_and_absolute() {
 
 #[tokio::test]
 async fn a_session_that_ran_out_is_gone_though_its_item_lies_there() {
-    let laptop = Start::default().var("WXAUTH_IDLE_SECONDS", "800").go().await;
+    let laptop = Start::default().var("WXAUTH_ACCESS_SECONDS", "800").var("WXAUTH_IDLE_SECONDS", "800").go().await;
     let alice = laptop.login("alice").await;
     laptop.clock.advance(799);
     is_accepted(&laptop, "alice", &alice).await;

@@ -29,6 +29,10 @@ pub(super) fn findings(all: &[(String, String)]) -> Vec<Finding> {
             .map(|(name, _)| warn(format_args!("{name} is read by nobody"), "correct its name or remove it")),
     );
     if findings.is_empty() {
+        // Each number is in order; whether they go together is asked only then.
+        findings.extend(RefreshPolicy::from_vars(&vars).err().map(Finding::from));
+    }
+    if findings.is_empty() {
         let names: Vec<_> = VARIABLES.iter().copied().filter(|name| vars.get(name).is_some()).collect();
         findings.push(ok(format!("well-formed: {}", names.join(", "))));
     }
@@ -57,7 +61,7 @@ fn defect(name: &str, vars: &Vars) -> Option<ConfigError> {
         "WXAUTH_WECHAT_URL" => config::wechat_url(&vars).err(),
         "WXAUTH_SIGNING_ALGORITHM" => config::signing_algorithm(&vars).err(),
         "WXAUTH_APPS" | "WXAUTH_KEYRING" | "WXAUTH_SIGNING_KEYS" | "WXAUTH_JWKS" => secret(name, &vars),
-        _ => AccessTokenConfig::from_vars(&vars).err().or_else(|| RefreshPolicy::from_vars(&vars).err()),
+        _ => AccessTokenConfig::from_vars(&vars).err().or_else(|| RefreshPolicy::numbers(&vars).err()),
     }
 }
 
