@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn times_at_which_reuse_cannot_be_seen_or_a_session_is_over_before_its_token_are_refused() {
         let refused = |vars: &[(&'static str, &'static str)]| {
-            let policy = RefreshPolicy::from_vars(&Vars::from_iter(vars.iter().copied()));
+            let policy = RefreshPolicy::from_vars(&vars.iter().copied().collect());
             policy.err().map(|error| error.to_string().split(' ').next().unwrap_or_default().to_owned())
         };
 

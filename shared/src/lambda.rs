@@ -10,9 +10,11 @@ use futures_util::FutureExt as _;
 use http::header::{self, HeaderName};
 use lambda_http::{
     Adapter, Context, LambdaEvent, RequestExt as _, Service,
+    lambda_runtime::Diagnostic,
     request::{LambdaRequest, RequestContext},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use tower::ServiceExt as _;
 use url::Url;
 
@@ -23,11 +25,16 @@ use crate::{
         extract::{ClientIp, Host, RequestId},
         record, stack,
     },
+    json,
+    problem::{Code, Problem},
     vars::ConfigError,
 };
 
 /// The part of Lambda's time limit that is reserved for the response and the log line.
 const MARGIN: Duration = Duration::from_millis(500);
+
+/// The events of a Lambda authorizer nest deeper than ours.
+const DEEPEST_EVENT: usize = 16;
 
 /// Lambda's time limit in the template, for events that have none.
 pub const TIMEOUT: Duration = Duration::from_secs(12);
@@ -83,13 +90,14 @@ where
 
 /// Builds a function from the environment and hands it events of its own kind until the process is ended.
 ///
-/// An error fails the invocation: Lambda reports it to the caller.
+/// An error fails the invocation: Lambda reports it to the caller, with the code of a [`Problem`] as its `errorType`. An event
+/// in which a member is given twice is refused, because another reader could take the other one.
 pub async fn serve_event<D, E, A, R, F, H>(deps: impl FnOnce(Env) -> F, handle: impl Fn(D, E) -> H) -> Result<(), Error>
 where
     D: Clone,
     E: DeserializeOwned,
     A: Serialize,
-    R: std::error::Error,
+    R: std::error::Error + Into<Problem>,
     F: Future<Output = Result<D, ConfigError>>,
     H: Future<Output = Result<A, R>>,
 {
@@ -97,13 +105,25 @@ where
     let env = Env::from_process()?;
     let log = env.log();
     let deps = deps(env).await?;
-    let service = tower::service_fn(|event: LambdaEvent<serde_json::Value>| {
+    let service = tower::service_fn(|event: LambdaEvent<Box<RawValue>>| {
         // The parser's own message may quote the event, so it is dropped here.
-        let event = serde_json::from_value(event.payload).map_err(|_| "the event is none that this function knows");
+        let event = json::nested(event.payload.get().as_bytes(), DEEPEST_EVENT)
+            .map_err(|_| diagnostic(Code::InvalidRequest, "the event is none that this function knows"));
         let handled = event.map(|event| Box::pin(caught(record::event(&log, handle(deps.clone(), event)))));
-        async { handled?.await?.map_err(|failure| lambda_http::Error::from(failure.to_string())) }
+        async {
+            let result = handled?.await.map_err(|panicked| diagnostic(Code::Internal, &panicked.to_string()))?;
+            result.map_err(|failure| {
+                let message = failure.to_string();
+                diagnostic(failure.into().code(), &message)
+            })
+        }
     });
     Ok(lambda_http::lambda_runtime::run(service).await?)
+}
+
+/// What Lambda reports to the caller of a failed invocation.
+fn diagnostic(code: Code, message: &str) -> Diagnostic {
+    Diagnostic { error_type: code.as_str().to_owned(), error_message: message.to_owned() }
 }
 
 /// Turns a panic into a fixed text, because the runtime would report the panic's own.

@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use serde_json::{Value, json};
 use tests::{
-    Folder, Laptop, event,
+    APPID, Folder, Laptop, event,
     runtime_api::{Function, binaries, build, function},
 };
 
@@ -56,4 +56,30 @@ async fn a_broken_environment_ends_the_start_with_one_sentence() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.contains("WXAUTH_TABLE should be set to the name of the DynamoDB table"), "{said}");
+}
+
+#[tokio::test]
+async fn an_event_in_which_a_member_is_given_twice_does_nothing_and_every_error_has_a_type() {
+    let (laptop, secrets) = (Laptop::start().await, Folder::new());
+    let alice = laptop.login("alice").await;
+    let user = format!(r#""appid":"{APPID}","openid":"{}""#, alice.openid);
+    let before = laptop.items().await;
+    let mut admin = Function::start(function(&build().join("admin"), &laptop, &secrets)).await;
+
+    for (event, error_type) in [
+        (format!(r#"{{"operation":"read",{user},"operation":"delete"}}"#), "invalid_request"),
+        (format!(r#"{{"operation":"delete",{user},"openid":"oBob"}}"#), "invalid_request"),
+        (format!(r#"{{"operation":"erase",{user}}}"#), "invalid_request"),
+        (format!(r#"{{"operation":"delete","appid":"{APPID}","openid":"o Alice"}}"#), "invalid_request"),
+    ] {
+        assert_eq!(admin.invoke_text(&event).await["errorType"], error_type, "{event}");
+    }
+    assert_eq!(laptop.items().await, before);
+    let read = admin.invoke_text(&format!(r#"{{"operation":"read",{user}}}"#)).await;
+    assert!(read["user"]["first_login"].is_number(), "{read}");
+    let mut command = function(&build().join("admin"), &laptop, &secrets);
+    command.env("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9");
+    let mut without_table = Function::start(command).await;
+    let failure = without_table.invoke_text(&format!(r#"{{"operation":"read",{user}}}"#)).await;
+    assert_eq!(failure["errorType"], "unavailable", "{failure}");
 }

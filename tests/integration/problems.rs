@@ -123,6 +123,7 @@ fn a_login_that_failed_after_its_code_was_spent_wants_a_new_code() {
         (LoginError::Seal(SealError), "500 internal retry"),
         (LoginError::Issue(IssueError::KeyNotInRing), "503 unavailable retry 1"),
         (LoginError::AppUnknown, "400 invalid_request fix"),
+        (LoginError::BrakeInTheFuture, "500 misconfigured stop"),
         (LoginError::CodeUsed, "400 code_used relogin"),
         (LoginError::Blocked, "403 user_blocked stop"),
         (LoginError::TooManyRefusedCodes { retry_after: 7 }, "429 rate_limited retry 7"),

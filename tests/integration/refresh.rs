@@ -144,15 +144,42 @@ async fn a_new_login_on_the_same_device_replaces_the_session_and_revokes_nothing
 
 #[tokio::test]
 async fn the_emergency_brake_ends_sessions_made_before_it() {
-    let laptop = Start::default().var("WXAUTH_NOT_BEFORE", &(BEGIN + 1).to_string()).go().await;
+    let laptop = Laptop::start().await;
     let before = laptop.login("alice").await;
     laptop.clock.advance(1);
-    let after = laptop.login("bob").await;
+    let braked = laptop.beside_with(&[("WXAUTH_NOT_BEFORE", &(BEGIN + 1).to_string())], &laptop.clock).await;
+    let after = braked.login("bob").await;
 
     laptop.clock.advance(MIN_AGE);
 
-    laptop.refresh(&before.refresh).await.is_problem(400, "login_required", "relogin");
-    laptop.refresh(&after.refresh).await.ok();
+    braked.refresh(&before.refresh).await.is_problem(400, "login_required", "relogin");
+    braked.refresh(&after.refresh).await.ok();
+}
+
+#[tokio::test]
+async fn a_brake_in_the_future_is_told_before_a_code_is_spent() {
+    let laptop = Start::default().var("WXAUTH_NOT_BEFORE", &(BEGIN + 1).to_string()).go().await;
+    let code = laptop.code("alice");
+
+    laptop.post("/v1/login", &json!({ "code": code })).await.is_problem(500, "misconfigured", "stop");
+
+    assert_eq!(laptop.simulator.calls("jscode2session"), 0);
+    assert!(laptop.log().last().unwrap().contains("WXAUTH_NOT_BEFORE"));
+    laptop.clock.advance(1);
+    laptop.post("/v1/login", &json!({ "code": code })).await.ok();
+}
+
+#[tokio::test]
+async fn an_access_token_does_not_outlive_its_session() {
+    let laptop = Start::default().var("WXAUTH_IDLE_SECONDS", "2592000").go().await;
+    let login = laptop.login("alice").await;
+    laptop.clock.advance(30 * 86_400 - 100);
+
+    let answer = laptop.refresh(&login.refresh).await.ok();
+
+    assert_eq!((answer["expires_in"].as_u64(), answer["refresh_expires_in"].as_u64()), (Some(100), Some(100)));
+    let claims = jwt_claims(answer["access_token"].as_str().unwrap());
+    assert_eq!(claims["exp"], BEGIN + 30 * 86_400);
 }
 
 #[tokio::test]

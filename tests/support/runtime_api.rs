@@ -70,7 +70,7 @@ pub fn function(binary: &Path, laptop: &Laptop, secrets: &Folder) -> Command {
 /// A function's process and the Runtime API that it asks for events.
 pub struct Function {
     process: Process,
-    events: mpsc::UnboundedSender<Value>,
+    events: mpsc::UnboundedSender<String>,
     answers: mpsc::UnboundedReceiver<Value>,
     serving: JoinHandle<()>,
 }
@@ -78,7 +78,7 @@ pub struct Function {
 /// The Runtime API: each event is handed over once, and what is posted comes back.
 #[derive(Clone)]
 struct RuntimeApi {
-    events: Arc<Mutex<mpsc::UnboundedReceiver<Value>>>,
+    events: Arc<Mutex<mpsc::UnboundedReceiver<String>>>,
     answered: mpsc::UnboundedSender<Value>,
 }
 
@@ -94,7 +94,7 @@ async fn next(State(api): State<RuntimeApi>) -> impl IntoResponse {
         ("lambda-runtime-invoked-function-arn", "function".to_owned()),
         ("content-type", "application/json".to_owned()),
     ];
-    (headers, event.to_string())
+    (headers, event)
 }
 
 /// An answer, or the report of a failure.
@@ -120,7 +120,7 @@ impl Function {
 
     /// Queues an event and does not wait for the response.
     pub fn give(&self, event: &Value) {
-        self.events.send(event.clone()).expect("the Runtime API is there");
+        self.events.send(event.to_string()).expect("the Runtime API is there");
     }
 
     /// The next response of the function.
@@ -131,6 +131,12 @@ impl Function {
 
     pub async fn invoke(&mut self, event: &Value) -> Value {
         self.give(event);
+        self.answer().await
+    }
+
+    /// The same for an event as it is written.
+    pub async fn invoke_text(&mut self, event: &str) -> Value {
+        self.events.send(event.to_owned()).expect("the Runtime API is there");
         self.answer().await
     }
 

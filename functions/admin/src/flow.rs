@@ -2,6 +2,7 @@
 
 use shared::{
     ids::{AppId, DeviceId, IdDefect, OpenId, UnionId, UserRef},
+    problem::{Code, Problem},
     request_log, revocation,
     session::{Session, User, UserItems},
     store::StoreError,
@@ -19,6 +20,15 @@ pub enum AdminError {
     Id(#[from] IdDefect),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<AdminError> for Problem {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::Id(defect) => Self::new(Code::InvalidRequest).because(defect),
+            AdminError::Store(error) => error.into(),
+        }
+    }
 }
 
 pub(crate) async fn handle(deps: &Deps, request: Request) -> Result<Response, AdminError> {

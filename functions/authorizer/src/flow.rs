@@ -1,7 +1,8 @@
 //! The subject of a token whose session lives.
 
 use shared::{
-    authenticator::AuthError, secret_text::AccessToken, secrets::SecretError, store::StoreError, token::access::Subject,
+    authenticator::AuthError, problem::Problem, secret_text::AccessToken, secrets::SecretError, store::StoreError,
+    token::access::Subject,
 };
 
 use crate::Deps;
@@ -13,6 +14,15 @@ pub enum AuthorizerError {
     Secret(#[from] SecretError),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<AuthorizerError> for Problem {
+    fn from(error: AuthorizerError) -> Self {
+        match error {
+            AuthorizerError::Secret(error) => error.into(),
+            AuthorizerError::Store(error) => error.into(),
+        }
+    }
 }
 
 /// The token's subject; `None` is the "no".

@@ -29,6 +29,8 @@ pub enum LoginError {
     SupersededByNewerLogin,
     #[error("the appid is not configured, or is missing")]
     AppUnknown,
+    #[error("WXAUTH_NOT_BEFORE is in the future: every session would be over before it begins")]
+    BrakeInTheFuture,
     #[error(transparent)]
     Wechat(#[from] WechatError),
     #[error("the user is blocked")]
@@ -62,6 +64,7 @@ impl From<LoginError> for Problem {
             | LoginError::SupersededByNewerLogin
             | LoginError::Erased => Code::RetryLogin,
             LoginError::AppUnknown => return Self::invalid("appid").because(error),
+            LoginError::BrakeInTheFuture => Code::Misconfigured,
             LoginError::CodeUsed => Code::CodeUsed,
             LoginError::Blocked => Code::UserBlocked,
         };

@@ -44,6 +44,9 @@ pub async fn login(
     deadline: Deadline,
 ) -> Result<LoginResponse, LoginError> {
     let arrived_at = deps.clock.now();
+    if deps.policy.not_before > arrived_at {
+        return Err(LoginError::BrakeInTheFuture);
+    }
     let (apps, keyring, signer) = tokio::try_join!(deps.apps.get(), deps.keyring.get(), deps.signer.get())?;
     let app = apps.find(presented.request.appid.0.as_ref()).ok_or(LoginError::AppUnknown)?;
     let entropy = &*deps.entropy;

@@ -14,6 +14,7 @@ use shared::{
     ids::AppId,
     lambda,
     platform_token::{GivePlatformToken, PlatformError},
+    problem::Problem,
     request_log,
     secret_text::PlatformToken,
     secrets::{Secret, SecretError},
@@ -64,6 +65,16 @@ pub enum PlatformTokenError {
     AppUnknown,
     #[error(transparent)]
     Platform(#[from] PlatformError),
+}
+
+impl From<PlatformTokenError> for Problem {
+    fn from(error: PlatformTokenError) -> Self {
+        match error {
+            PlatformTokenError::Secret(error) => error.into(),
+            PlatformTokenError::AppUnknown => Self::invalid("appid").because(error),
+            PlatformTokenError::Platform(error) => error.into(),
+        }
+    }
 }
 
 /// The function: a token that has at least some seconds left.

@@ -1,6 +1,7 @@
 //! The four steps. The value itself tells which of the two secrets it is: a keyring or a JWK set.
 
 use shared::{
+    problem::{Code, Problem},
     secrets::{
         FromSecret as _, SecretDefect,
         key_rotation::{ManageError, Version},
@@ -39,6 +40,21 @@ pub enum RotationError {
     /// The pending version does not work.
     #[error("the pending version does not work: {0}")]
     Unfit(#[from] SecretDefect),
+}
+
+impl From<RotationError> for Problem {
+    fn from(error: RotationError) -> Self {
+        let code = match &error {
+            RotationError::Manage(_) => Code::Unavailable,
+            RotationError::Foreign => Code::Misconfigured,
+            RotationError::Make(_)
+            | RotationError::NothingPending
+            | RotationError::Stale
+            | RotationError::Unpublished
+            | RotationError::Unfit(_) => Code::Internal,
+        };
+        Self::new(code).because(error)
+    }
 }
 
 /// One of the two secrets.

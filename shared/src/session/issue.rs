@@ -61,9 +61,12 @@ impl TokenIssuer<'_> {
             auth_time: session.created_at,
             unionid: session.unionid.clone(),
         };
-        let access = self.signer.sign(&self.config.claims(&subject, self.issuer, now, self.entropy))?;
+        // An access token does not outlive its session.
+        let left = session.expires_at().saturating_sub(now);
+        let lifetime = self.config.access.min(left);
+        let access = self.signer.sign(&self.config.claims(&subject, self.issuer, now, lifetime, self.entropy))?;
         let refresh = refresh.encode(self.keyring).ok_or(IssueError::KeyNotInRing)?;
-        Ok(TokenResponse::new(&access, self.config.access, &refresh, session.expires_at().saturating_sub(now)))
+        Ok(TokenResponse::new(&access, lifetime, &refresh, left))
     }
 }
 

@@ -92,9 +92,16 @@ impl AccessTokenConfig {
         self.audience.as_deref().unwrap_or(client_id)
     }
 
-    /// The JWT claims of a new token for `subject`, to be signed.
+    /// The JWT claims of a new token for `subject`, to be signed. It lives for so many seconds.
     #[must_use]
-    pub fn claims(&self, subject: &Subject, issuer: &str, now: Secs, entropy: &dyn Entropy) -> JwtClaims {
+    pub fn claims(
+        &self,
+        subject: &Subject,
+        issuer: &str,
+        now: Secs,
+        lifetime: Secs,
+        entropy: &dyn Entropy,
+    ) -> JwtClaims {
         let client_id = subject.appid.as_str().to_owned();
         let unionid = subject.unionid.as_ref().filter(|_| self.unionid);
         JwtClaims {
@@ -103,7 +110,7 @@ impl AccessTokenConfig {
             sub: subject.openid.expose().to_owned(),
             client_id,
             iat: now.saturating_sub(ISSUED_BACK),
-            exp: now + self.access,
+            exp: now + lifetime,
             jti: URL_SAFE_NO_PAD.encode(entropy::bytes::<16>(entropy)),
             sid: subject.sid.encode(),
             auth_time: subject.auth_time,
@@ -286,7 +293,7 @@ mod tests {
     }
 
     fn sign(keys: &Keys, config: &AccessTokenConfig) -> AccessToken {
-        keys.signer.sign(&config.claims(&subject(), ISSUER, NOW, &OsEntropy)).unwrap()
+        keys.signer.sign(&config.claims(&subject(), ISSUER, NOW, config.access, &OsEntropy)).unwrap()
     }
 
     fn part(token: &AccessToken, at: usize) -> serde_json::Value {
