@@ -15,14 +15,14 @@ use std::process::ExitCode;
 
 use table::Table;
 use tests::suites::{
-    attackers, canary, exhaustive, faults, flaws, fuzz, histories, interleavings, kill, mutants, rotation,
+    attackers, canary, exhaustive, faults, flaws, forms, fuzz, histories, interleavings, kill, mutants, rotation,
     row::{Row, Size},
 };
 
 const FLAGS: [&str; 3] = ["--long", "--strict", "--write"];
 
 /// In the order of the table.
-const SUITES: [&str; 11] = [
+const SUITES: [&str; 12] = [
     "interleavings",
     "exhaustive",
     "histories",
@@ -31,6 +31,7 @@ const SUITES: [&str; 11] = [
     "kill",
     "rotation",
     "attackers",
+    "forms",
     "fuzz",
     "canary",
     "mutants",
@@ -46,6 +47,7 @@ async fn rows(suite: &str, size: Size) -> Vec<Row> {
         "kill" => kill::figures::rows(size).await,
         "rotation" => rotation::figures::rows().await,
         "attackers" => attackers::figures::rows(size).await,
+        "forms" => forms::figures::rows().await,
         "fuzz" => fuzz::figures::rows(size),
         "canary" => canary::figures::rows().await,
         "mutants" => mutants::rows(size),

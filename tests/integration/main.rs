@@ -35,6 +35,8 @@ mod watch;
 mod attackers;
 #[path = "../suites/faults/tests.rs"]
 mod faults;
+#[path = "../suites/forms/tests.rs"]
+mod forms;
 #[path = "../suites/fuzz/tests.rs"]
 mod fuzz;
 #[path = "../suites/histories/tests.rs"]

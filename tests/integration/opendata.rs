@@ -4,7 +4,6 @@ use http::Method;
 use serde_json::{Value, json};
 use tests::{APPID, Laptop, Response, Start, Tokens, contract::steps, send};
 
-const PHONE_FORMS: &str = include_str!("../fixtures/phone-forms.json");
 const USERINFO_SHAPES: &str = include_str!("../fixtures/userinfo-shapes.json");
 const KINDS: &str = include_str!("../fixtures/open-data-kinds.json");
 const MORE_DATA: &str = include_str!("../fixtures/wechat-open-data-2.json");
@@ -54,24 +53,6 @@ fn without_watermark(plaintext: &Value) -> Value {
     let mut members = plaintext.as_object().unwrap().clone();
     members.remove("watermark");
     members.into()
-}
-
-#[tokio::test]
-async fn every_form_of_a_phone_number_in_data_is_given_and_two_numbers_are_not() {
-    let (laptop, user) = world(PHONE_FORMS).await;
-    let cases = cases(PHONE_FORMS);
-    assert_eq!(cases.len(), 8);
-    for case in cases {
-        let answer = send_case(&laptop, &user, &case).await;
-
-        let digits = |text: &Value| text.as_str().unwrap().replace(|digit: char| !digit.is_ascii_digit(), "");
-        if case["right"]["status"] == 200 {
-            let given = digits(&case["world"]["plaintext"]["phoneNumber"]);
-            assert_eq!(digits(&answer.ok()["phoneNumber"]), given, "{}", case["name"]);
-        } else {
-            answer.is_problem(409, "session_key_expired", "relogin_then_retap");
-        }
-    }
 }
 
 #[tokio::test]

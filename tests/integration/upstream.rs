@@ -11,7 +11,7 @@ use proptest::{
 };
 use serde_json::{Value, json};
 use tests::{
-    Laptop, Response, Start, Tokens,
+    Laptop, Response, Tokens,
     suites::faults::proxy::{Fault, Proxy, Then},
     wire,
 };
@@ -297,72 +297,6 @@ async fn a_number_that_is_paid_for_is_handed_on_though_it_cannot_be_kept() {
 
     number.ok();
     assert!(beside.line(&number).contains(r#""verdict":"PHONE_NOT_KEPT""#));
-}
-
-/// A laptop whose mini program is that of the forms.
-async fn laptop_of_the_forms() -> Laptop {
-    let appid = serde_json::from_str::<Value>(include_str!("../fixtures/phone-forms.json")).unwrap()["appid"].clone();
-    Start::default().apps(json!({ "apps": { appid.as_str().unwrap(): { "secret": "a secret" } } })).go().await
-}
-
-#[tokio::test]
-async fn every_form_of_a_phone_number_by_code_is_handed_on_and_repeated() {
-    let laptop = laptop_of_the_forms().await;
-    let mut forms = 0;
-    for case in cases(include_str!("../fixtures/phone-forms.json")) {
-        let Some(given) = case["world"].get("getuserphonenumber") else { continue };
-        forms += 1;
-        let alice = laptop.login("alice").await;
-        answer_once(&laptop, "getuserphonenumber", &given.to_string());
-        let tap = tap(&laptop);
-
-        let number = phone(&laptop, &alice, &tap).await.ok();
-
-        assert_eq!(number["phoneNumber"], case["right"]["phoneNumber"], "{}", case["name"]);
-        for name in ["purePhoneNumber", "countryCode"] {
-            let expected = match &given["phone_info"][name] {
-                Value::Null => String::new(),
-                Value::String(text) => text.clone(),
-                number => number.to_string(),
-            };
-            assert_eq!(number[name], expected, "{}", case["name"]);
-        }
-        assert_eq!(phone(&laptop, &alice, &tap).await.ok(), number, "{}", case["name"]);
-        assert_eq!(redeemed(&laptop), forms, "{}", case["name"]);
-    }
-    assert_eq!(forms, 7);
-}
-
-#[test]
-fn any_text_that_wechat_gives_for_a_phone_code_is_handed_on_and_repeated() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let laptop = runtime.block_on(Laptop::start());
-    let other = prop_oneof![
-        Just(Value::Null),
-        ".{0,12}".prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        proptest::collection::vec(any::<bool>(), 0..3).prop_map(Value::from),
-    ];
-    let numbers = (prop_oneof![".{1,40}", "[+0-9 ()-]{1,24}"], other.clone(), other);
-
-    let config = Config { cases: 60, failure_persistence: None, ..Config::default() };
-    let checked = TestRunner::new(config).run(&numbers, |(number, pure, code)| {
-        let info = json!({ "phoneNumber": number, "purePhoneNumber": pure, "countryCode": code });
-        let _ = laptop.sim("user", json!({ "user": "alice", "phone_info": info }));
-        runtime.block_on(async {
-            let (alice, tap) = (laptop.login("alice").await, tap(&laptop));
-            let paid = redeemed(&laptop);
-            let first = phone(&laptop, &alice, &tap).await.ok();
-            let again = phone(&laptop, &alice, &tap).await.ok();
-            laptop.clock.advance(3_600);
-            proptest::prop_assert_eq!(first["phoneNumber"].as_str(), Some(number.as_str()));
-            proptest::prop_assert_eq!(first, again);
-            proptest::prop_assert_eq!(redeemed(&laptop), paid + 1);
-            Ok(())
-        })
-    });
-
-    checked.unwrap();
 }
 
 #[tokio::test]

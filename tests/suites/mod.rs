@@ -6,6 +6,7 @@ pub mod canary;
 pub mod exhaustive;
 pub mod faults;
 pub mod flaws;
+pub mod forms;
 pub mod fuzz;
 pub mod histories;
 pub mod interleavings;
