@@ -102,7 +102,7 @@ pub async fn decrypt(deps: &Deps, subject: &Subject, data: &Ciphertext) -> Resul
     // The session comes first: a token whose session is gone must not use up its owner's attempts.
     deps.authenticator.session(subject).await?;
     let keys = deps.table.take_session_keys(&user, None, deps.clock.now()).await?;
-    Ok(opendata::phone(data, &keys.open(&user, &keyring), &subject.appid)?)
+    Ok(opendata::phone(data, &keys.open(&user, &keyring), &subject.appid, &subject.openid)?)
 }
 
 /// The number that WeChat gives for a phone code. The same code again, from the same user, counts as an attempt, but needs

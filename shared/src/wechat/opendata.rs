@@ -120,10 +120,11 @@ fn opened(data: &Ciphertext, keys: &SessionKeys, appid: &AppId) -> Result<(Kind,
     let watermark = members.remove("watermark").filter(|value| value.get().starts_with('{'));
     let watermark = watermark.and_then(|value| serde_json::from_str::<Watermark>(value.get()).ok());
     watermark.ok_or(OpenDataDefect::Unreadable)?.check(appid)?;
-    let has = |names: &[&str]| names.iter().any(|name| members.contains_key(*name));
-    let kind = if has(&["phoneNumber", "purePhoneNumber"]) {
+    let says = |name: &str| members.get(name).is_some_and(|value| !matches!(value.get(), "null" | r#""""#));
+    let kind = if says("phoneNumber") || says("purePhoneNumber") {
         Kind::Number
-    } else if has(&["nickName", "avatarUrl", "unionId"]) {
+    } else if says("unionId") || ["nickName", "avatarUrl"].iter().any(|name| members.contains_key(*name)) {
+        // A name and a picture that the user has taken back are still a profile's.
         Kind::Profile
     } else {
         Kind::Other
@@ -152,20 +153,25 @@ fn names(members: &Members, openid: &OpenId) -> Result<bool, OpenDataDefect> {
 
 /// The phone number in the data of the phone-number button, in whatever form.
 ///
-/// What somebody put together is not read. Two numbers must be the same one. And `{"phoneNumber":"` is one block: before the
-/// end of a profile whose name is a number, it makes that number the user's. So where neither of the other two members is, a
-/// number stands alone: a profile's end brings more along.
-pub fn phone(data: &Ciphertext, keys: &SessionKeys, appid: &AppId) -> Result<Phone, OpenDataDefect> {
+/// What somebody put together is not read. Two numbers must be the same one. And `{"phoneNumber":"` is one block, which can be
+/// put before the end of other data. Before the end of a profile whose name is a number, it makes that number the user's: so
+/// where neither of the other two members is, the number is alone, as a profile's end brings more along. Before the end of
+/// `purePhoneNumber`, it makes a number of the last digits: so where only the country code is, the number begins with a plus
+/// sign.
+pub fn phone(data: &Ciphertext, keys: &SessionKeys, appid: &AppId, openid: &OpenId) -> Result<Phone, OpenDataDefect> {
     let (kind, members) = opened(data, keys, appid)?;
+    names(&members, openid)?;
     if kind != Kind::Number {
         return Err(OpenDataDefect::OtherKind);
     }
     let phone_number = said(&members, "phoneNumber")?.ok_or(OpenDataDefect::OtherKind)?;
     let pure = said(&members, "purePhoneNumber")?;
     let country_code = said(&members, "countryCode").ok().flatten();
-    let is_whole = ["purePhoneNumber", "countryCode"].iter().any(|name| members.contains_key(*name));
+    let is_whole = members.contains_key("purePhoneNumber")
+        || (members.contains_key("countryCode") && phone_number.trim_start().starts_with('+'))
+        || members.len() == 1;
     let is_one = phone_number::is_one(&phone_number, pure.as_deref(), country_code.as_deref());
-    if !is_one || !(is_whole || members.len() == 1) {
+    if !is_one || !is_whole {
         return Err(OpenDataDefect::Unreadable);
     }
     let country_code = country_code.unwrap_or_default();

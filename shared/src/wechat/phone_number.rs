@@ -6,6 +6,9 @@
 /// With the country code; E.164 allows 15.
 const LENGTHS: std::ops::RangeInclusive<usize> = 5..=15;
 
+/// Some islands have four digits without it.
+const SHORTEST_PURE: usize = 4;
+
 /// What stands before the number proper where nobody says which country it is of.
 const LONGEST_COUNTRY_CODE: usize = 4;
 
@@ -16,7 +19,7 @@ pub fn is_one(number: &str, pure: Option<&str>, country_code: Option<&str>) -> b
     let Some(pure) = pure else { return LENGTHS.contains(&whole.len()) };
     let Some(pure) = digits(pure) else { return false };
     let code = country_code.and_then(digits).filter(|code| code.len() <= LONGEST_COUNTRY_CODE);
-    let fits = [&whole, &pure].into_iter().all(|digits| LENGTHS.contains(&digits.len()));
+    let fits = LENGTHS.contains(&whole.len()) && (SHORTEST_PURE..=*LENGTHS.end()).contains(&pure.len());
     let forms = |digits: &str| [Some(digits.to_owned()), code.as_deref().and_then(|code| without(digits, code))];
     let (whole_forms, pure_forms) = (forms(&whole), forms(&pure));
     let is_same = whole_forms.iter().flatten().any(|form| pure_forms.iter().flatten().any(|other| form == other));
@@ -42,7 +45,7 @@ fn digits(text: &str) -> Option<String> {
 /// The digits that follow the country code, if it stands before them and they are enough. A number may begin like its code.
 fn without(digits: &str, country_code: &str) -> Option<String> {
     let rest = digits.strip_prefix(country_code)?.trim_start_matches('0');
-    LENGTHS.contains(&rest.len()).then(|| rest.to_owned())
+    (rest.len() >= SHORTEST_PURE).then(|| rest.to_owned())
 }
 
 /// Whether the whole is this, or this after a country code.
@@ -74,6 +77,7 @@ mod tests {
             ("+85251234567", None, Some("852")),
             ("+85251234567", None, Some("Hong Kong")),
             ("13800138000", Some("13800138000"), Some("Hong Kong")),
+            ("+683 4002", Some("4002"), Some("683")),
             // A number may begin like its country code.
             ("8613012", Some("8613012"), Some("86")),
             ("868613012", Some("8613012"), Some("86")),

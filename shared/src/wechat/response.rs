@@ -2,8 +2,9 @@
 //!
 //! `null` and `""` are as good as absent, and only what is used has to be there.
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::{Value, value::RawValue};
 
 use super::{
     api::CodeExchange,
@@ -23,16 +24,28 @@ const LONGEST_TOKEN: Secs = 7_200;
 
 /// The user and the key that code2Session gives.
 pub fn code_exchange(body: &[u8]) -> Result<CodeExchange, WechatError> {
-    read::<Code2Session>(body, Api::Code2Session)?.try_into()
+    let members = read(body, Api::Code2Session)?;
+    // A blank or a line break around it would otherwise end every login.
+    let session_key = SessionKey::new(members.text("session_key").trim());
+    if session_key.aes_key().is_none() {
+        return Err(WechatError::Unreadable("session_key is not base64 of 16 bytes"));
+    }
+    Ok(CodeExchange {
+        openid: OpenId::parse(&members.text("openid")).map_err(|_| WechatError::Unreadable("openid"))?,
+        session_key,
+        // A login does not need it, so a wrong one never refuses the login.
+        unionid: members.value("unionid").as_str().and_then(|text| UnionId::parse(text).ok()),
+    })
 }
 
 /// The platform token that `stable_token` gives, and its remaining seconds.
 pub fn platform_token(body: &[u8]) -> Result<(PlatformToken, Secs), WechatError> {
-    let response: StableToken = read(body, Api::StableToken)?;
-    if response.access_token.is_empty() || response.expires_in == 0 {
+    let members = read(body, Api::StableToken)?;
+    let (token, seconds) = (members.text("access_token"), members.text("expires_in").parse().unwrap_or(0));
+    if token.is_empty() || seconds == 0 {
         return Err(WechatError::Unreadable("a platform token without text or time"));
     }
-    Ok((PlatformToken::new(response.access_token), response.expires_in.min(LONGEST_TOKEN)))
+    Ok((PlatformToken::new(token), LONGEST_TOKEN.min(seconds)))
 }
 
 /// The number that `getuserphonenumber` gives to this mini program, in whatever form.
@@ -40,124 +53,86 @@ pub fn platform_token(body: &[u8]) -> Result<(PlatformToken, Secs), WechatError>
 /// It came over a channel that proves whose it is, and the owner has paid for it. So it is refused only if it says that it is
 /// another app's.
 pub fn phone(body: &[u8], appid: &AppId) -> Result<Phone, WechatError> {
-    let PhoneNumber { phone_info } = read(body, Api::PhoneNumber)?;
-    let member = |name| phone_info.get(name).map(as_text).unwrap_or_default();
-    let owner = phone_info.get("watermark").and_then(|watermark| watermark.get("appid")).map(as_text);
-    if owner.is_some_and(|owner| !owner.is_empty() && owner != appid.as_str()) {
+    let info = read(body, Api::PhoneNumber)?.object("phone_info").unwrap_or_default();
+    let owner = info.object("watermark").unwrap_or_default().text("appid");
+    if !owner.is_empty() && owner != appid.as_str() {
         return Err(WechatError::WrongUser);
     }
     let phone = Phone {
-        phone_number: member("phoneNumber"),
-        pure_phone_number: member("purePhoneNumber"),
-        country_code: member("countryCode"),
+        phone_number: info.text("phoneNumber"),
+        pure_phone_number: info.text("purePhoneNumber"),
+        country_code: info.text("countryCode"),
     };
     if phone.phone_number.is_empty() { Err(WechatError::Unreadable("no phone number")) } else { Ok(phone) }
 }
 
-/// A text or a number as text; anything else is as good as absent.
-fn as_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
-    }
-}
-
 /// Whether `checksession` says that the `session_key` is still valid.
 pub fn session_check(body: &[u8]) -> Result<bool, WechatError> {
-    match read(body, Api::CheckSession) {
-        Ok(SessionCheck { errcode: Errcode::Text(text) }) if text.trim().is_empty() => {
-            Err(WechatError::Unreadable("errcode is missing"))
-        }
-        Ok(SessionCheck { .. }) => Ok(true),
-        Err(WechatError::SessionKeyStale) => Ok(false),
-        Err(error) => Err(error),
+    let errcode = match read(body, Api::CheckSession) {
+        Err(WechatError::SessionKeyStale) => return Ok(false),
+        read => read?.errcode()?,
+    };
+    // It is all that this response says, so it must be there.
+    errcode.map(|_| true).ok_or(WechatError::Unreadable("errcode is missing"))
+}
+
+/// The members of an object, each as it was written. One that nobody uses may hold anything: half an emoji, a number without
+/// bounds, any depth.
+#[derive(Default)]
+struct Members(BTreeMap<String, Box<RawValue>>);
+
+impl Members {
+    fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().map(Self)
     }
-}
 
-/// What every response may say. WeChat writes `errcode` as a number, seldom as text, and mostly not at all on success.
-#[derive(Deserialize)]
-struct Status {
-    #[serde(default)]
-    errcode: Option<Errcode>,
-    #[serde(default)]
-    errmsg: Value,
-}
+    fn object(&self, name: &str) -> Option<Self> {
+        Self::parse(self.0.get(name)?.get())
+    }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Errcode {
-    Number(i64),
-    Text(String),
+    /// `null` if it is absent or cannot be read.
+    fn value(&self, name: &str) -> Value {
+        self.0.get(name).and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default()
+    }
+
+    /// A text, or a number as text; anything else is as good as absent, which is the empty text.
+    fn text(&self, name: &str) -> String {
+        match self.value(name) {
+            Value::String(text) => text,
+            Value::Number(number) => number.to_string(),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
+        }
+    }
+
+    /// WeChat writes it as a number, seldom as text, and mostly not at all on success.
+    fn errcode(&self) -> Result<Option<i64>, WechatError> {
+        let is_absent = matches!(self.0.get("errcode").map(|value| value.get()), None | Some("null" | r#""""#));
+        let text = self.text("errcode");
+        let number = text.trim().trim_end_matches(".0");
+        if is_absent || (number.is_empty() && !text.is_empty()) {
+            return Ok(None);
+        }
+        number.parse().map(Some).map_err(|_| WechatError::Unreadable("errcode is no number"))
+    }
 }
 
 /// Reads a response by its content, not by its `Content-Type`, which is `text/plain` for JSON.
 ///
 /// Raw control characters and bytes that are no UTF-8 were seen in WeChat's texts. They must not hide an `errcode`.
-fn read<T: for<'de> Deserialize<'de>>(body: &[u8], api: Api) -> Result<T, WechatError> {
+fn read(body: &[u8], api: Api) -> Result<Members, WechatError> {
     let body: Vec<u8> = body.iter().map(|byte| (*byte).max(b' ')).collect();
     let body = String::from_utf8_lossy(&body);
-    let no_object = || WechatError::Unreadable("not a JSON object");
-    // serde reads a struct from an array too: `[]` would be a yes to whatever was asked.
-    let body = Some(body).filter(|body| body.trim_start().starts_with('{')).ok_or_else(no_object)?;
-    let status: Status = serde_json::from_str(&body).map_err(|_| no_object())?;
-    let errcode = match status.errcode {
-        None => 0,
-        Some(Errcode::Number(number)) => number,
-        Some(Errcode::Text(text)) if text.trim().is_empty() => 0,
-        Some(Errcode::Text(text)) => {
-            text.trim().parse().map_err(|_| WechatError::Unreadable("errcode is no number"))?
+    // serde reads a struct from an array too, but no map: `[]` would be a yes to whatever was asked.
+    let members = Members::parse(body.trim_start_matches('\u{feff}'));
+    let members = members.ok_or(WechatError::Unreadable("not a JSON object"))?;
+    match members.errcode()? {
+        None | Some(0) => Ok(members),
+        Some(errcode) => {
+            let rid = errcode::rid(&members.text("errmsg"));
+            request_log::record(|fields| (fields.errcode, fields.rid) = (Some(errcode), rid.clone()));
+            Err(errcode::meaning(api, errcode, rid))
         }
-    };
-    if errcode != 0 {
-        let rid = status.errmsg.as_str().and_then(errcode::rid);
-        request_log::record(|fields| (fields.errcode, fields.rid) = (Some(errcode), rid.clone()));
-        return Err(errcode::meaning(api, errcode, rid));
     }
-    serde_json::from_str(&body).map_err(|_| WechatError::Unreadable("a member is missing or of another type"))
-}
-
-#[derive(Deserialize)]
-struct Code2Session {
-    openid: String,
-    session_key: String,
-    #[serde(default)]
-    unionid: Value,
-}
-
-impl TryFrom<Code2Session> for CodeExchange {
-    type Error = WechatError;
-
-    fn try_from(response: Code2Session) -> Result<Self, WechatError> {
-        // A blank or a line break around it would otherwise end every login.
-        let session_key = SessionKey::new(response.session_key.trim());
-        if session_key.aes_key().is_none() {
-            return Err(WechatError::Unreadable("session_key is not base64 of 16 bytes"));
-        }
-        Ok(Self {
-            openid: OpenId::parse(&response.openid).map_err(|_| WechatError::Unreadable("openid"))?,
-            session_key,
-            // A login does not need it, so a wrong one never refuses the login.
-            unionid: response.unionid.as_str().and_then(|text| UnionId::parse(text).ok()),
-        })
-    }
-}
-
-#[derive(Deserialize)]
-struct StableToken {
-    access_token: String,
-    expires_in: Secs,
-}
-
-/// The `errcode` is all that this response says, so it must be there.
-#[derive(Deserialize)]
-struct SessionCheck {
-    errcode: Errcode,
-}
-
-#[derive(Deserialize)]
-struct PhoneNumber {
-    phone_info: Map<String, Value>,
 }
 
 #[cfg(test)]
@@ -166,7 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn code2session(body: &str) -> Result<CodeExchange, WechatError> {
-        read::<Code2Session>(body.as_bytes(), Api::Code2Session)?.try_into()
+        code_exchange(body.as_bytes())
     }
 
     #[test]
@@ -189,8 +164,7 @@ mod tests {
 
     #[test]
     fn an_odd_errmsg_or_unionid_hides_nothing() {
-        let invalid =
-            |body: &[u8]| matches!(read::<Code2Session>(body, Api::Code2Session), Err(WechatError::CodeInvalid));
+        let invalid = |body: &[u8]| matches!(code_exchange(body), Err(WechatError::CodeInvalid));
         assert!(invalid(br#"{"errcode":40029,"errmsg":1}"#));
         assert!(invalid(b"{\"errcode\":40029,\"errmsg\":\"a\xffb\"}"));
         assert!(invalid(b"{\"errcode\":40029,\r\n\"errmsg\":\"a\x01b\"}"));
@@ -214,6 +188,25 @@ mod tests {
     fn blanks_and_line_breaks_around_a_session_key_are_not_part_of_it() {
         let exchange = code2session(r#"{"openid":"oA","session_key":" tiihtNczf5v6AKRyjwEUhQ==\n"}"#).unwrap();
         assert_eq!(exchange.session_key.expose(), "tiihtNczf5v6AKRyjwEUhQ==");
+    }
+
+    #[test]
+    fn a_member_that_nobody_uses_may_hold_anything() {
+        let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+        for odd in [r#""\ud83d""#, "1e999", r#"{"a":1,"a":2}"#, &deep] {
+            let session = format!(
+                r#"{{"openid":"oA","session_key":"tiihtNczf5v6AKRyjwEUhQ==","unionid":{odd},"errmsg":{odd},"note":{odd}}}"#
+            );
+            assert!(code2session(&session).unwrap().unionid.is_none(), "{odd}");
+            let number = format!(
+                r#"{{"errcode":0,"errmsg":{odd},"phone_info":{{"phoneNumber":"1","note":{odd},"countryCode":{odd}}}}}"#
+            );
+            assert!(phone(number.as_bytes(), &AppId::parse("wx1").unwrap()).is_ok(), "{odd}");
+            let refusal = format!(r#"{{"errcode":40029,"errmsg":{odd}}}"#);
+            assert!(matches!(code2session(&refusal), Err(WechatError::CodeInvalid)), "{odd}");
+        }
+        let marked = "\u{feff}{\"errcode\":0.0,\"openid\":\"oA\",\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\"}";
+        assert!(code2session(marked).is_ok());
     }
 
     #[test]
@@ -327,8 +320,8 @@ mod tests {
 
         #[test]
         fn any_response_is_read_without_a_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = read::<Code2Session>(&body, Api::Code2Session);
-            let _ = read::<PhoneNumber>(&body, Api::PhoneNumber);
+            let _ = code_exchange(&body);
+            let _ = phone(&body, &AppId::parse("wx1").unwrap());
         }
     }
 }

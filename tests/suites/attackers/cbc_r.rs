@@ -11,7 +11,7 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use shared::{
-    ids::AppId,
+    ids::{AppId, OpenId},
     secret_text::{SessionKey, SessionKeys},
     wechat::opendata::{self, Ciphertext},
 };
@@ -121,7 +121,8 @@ pub fn leaky(key: &SessionKey, data: &Data) -> String {
     let (body, keys) = (data.body(), SessionKeys { current: Some(key.clone()), previous: None });
     let given = |member: &str| body[member].as_str().expect("text");
     let data = Ciphertext::parse(given("encryptedData"), given("iv")).expect("whole blocks");
-    match opendata::phone(&data, &keys, &AppId::parse(APPID).expect("an appid")) {
+    let openid = OpenId::parse("o").expect("an openid");
+    match opendata::phone(&data, &keys, &AppId::parse(APPID).expect("an appid"), &openid) {
         Ok(phone) => serde_json::to_value(phone).expect("JSON")["phoneNumber"].to_string(),
         Err(_) => "it cannot be read".to_owned(),
     }

@@ -124,10 +124,14 @@ fn wx1() -> AppId {
     AppId::parse("wx1").unwrap()
 }
 
+fn o_a() -> OpenId {
+    OpenId::parse("oA").unwrap()
+}
+
 #[test]
 fn the_data_opens_with_the_key_of_the_last_login_and_with_the_one_before() {
     let data = encrypted(&number("13800138000", "wx1").to_string(), NOUGHT);
-    let opens = |current, previous| phone(&data, &keys(current, previous), &wx1()).map(drop);
+    let opens = |current, previous| phone(&data, &keys(current, previous), &wx1(), &o_a()).map(drop);
 
     assert_eq!(opens(Some(NOUGHT), None), Ok(()));
     assert_eq!(opens(Some(NOUGHT), Some(OTHER)), Ok(()));
@@ -148,7 +152,7 @@ fn what_would_read_without_its_padding_is_not_read() {
 
 #[test]
 fn only_what_has_a_whole_watermark_is_told_to_be_anothers() {
-    let phone = |text: &Value| phone(&encrypted(&text.to_string(), OTHER), &keys(Some(OTHER), None), &wx1());
+    let phone = |text: &Value| phone(&encrypted(&text.to_string(), OTHER), &keys(Some(OTHER), None), &wx1(), &o_a());
 
     let own = phone(&number("13800138000", "wx1")).unwrap();
 
@@ -210,7 +214,7 @@ fn a_profile_is_this_apps_and_this_users_and_signed_if_it_is_said_to_be() {
 fn said_to(text: &str) -> [Result<(), OpenDataDefect>; 3] {
     let (data, keys, openid) = (encrypted(text, OTHER), keys(Some(OTHER), None), OpenId::parse("oA").unwrap());
     [
-        phone(&data, &keys, &wx1()).map(drop),
+        phone(&data, &keys, &wx1(), &openid).map(drop),
         profile(&SignedProfile { signed: None, data: &data }, &keys, &wx1(), &openid).map(drop),
         other(&data, &keys, &wx1(), &openid).map(drop),
     ]
@@ -226,18 +230,20 @@ fn an_object_is_of_one_kind_and_is_taken_where_that_kind_is_verified() {
         (r#""opengid":"","chat_type":1"#, [KIND, KIND, Ok(())]),
         (r#""somethingNew":[[[[[[1]]]]]],"half":"\ud83d","huge":1e999"#, [KIND, KIND, Ok(())]),
         (r#""openId":"oA","somethingNew":1"#, [KIND, KIND, Ok(())]),
-        (r#""openId":"oB","somethingNew":1"#, [KIND, FOREIGN, FOREIGN]),
-        (r#""openId":{},"somethingNew":1"#, [KIND, FOREIGN, FOREIGN]),
+        (r#""openId":"oB","somethingNew":1"#, [FOREIGN, FOREIGN, FOREIGN]),
+        (r#""openId":{},"somethingNew":1"#, [FOREIGN, FOREIGN, FOREIGN]),
+        (r#""stepInfoList":[],"unionId":null,"phoneNumber":"""#, [KIND, KIND, Ok(())]),
         (r#""nickName":null"#, [KIND, Ok(()), KIND]),
         (r#""avatarUrl":"","openId":"oA""#, [KIND, Ok(()), KIND]),
-        (r#""avatarUrl":"","openId":"oB""#, [KIND, FOREIGN, FOREIGN]),
+        (r#""avatarUrl":"","openId":"oB""#, [FOREIGN, FOREIGN, FOREIGN]),
         (r#""nickName":"\ud83d""#, [KIND, Ok(()), KIND]),
         (r#""unionId":"u""#, [KIND, NOT, KIND]),
         (r#""phoneNumber":"13800138000""#, [Ok(()), KIND, KIND]),
         (r#""phoneNumber":"13800138000","purePhoneNumber":"13900139000""#, [NOT, KIND, KIND]),
         (r#""phoneNumber":"13800138000","purePhoneNumber":"13800138000","nickName":"n""#, [Ok(()), KIND, KIND]),
         (r#""phoneNumber":"","purePhoneNumber":"13800138000""#, [KIND, KIND, KIND]),
-        (r#""purePhoneNumber":"13800138000","openId":"oB""#, [KIND, FOREIGN, FOREIGN]),
+        (r#""purePhoneNumber":"13800138000","openId":"oB""#, [FOREIGN, FOREIGN, FOREIGN]),
+        (r#""phoneNumber":"13800138000","openId":"oA","purePhoneNumber":"""#, [Ok(()), KIND, KIND]),
         (r#""phoneNumber":"138****8000""#, [NOT, KIND, KIND]),
         (r#""phoneNumber":{}"#, [NOT, KIND, KIND]),
         (r#""phoneNumber":13800138000,"purePhoneNumber":null,"countryCode":{}"#, [Ok(()), KIND, KIND]),
@@ -265,7 +271,23 @@ fn other_data_is_handed_on_as_it_was_written_and_not_shown() {
 }
 
 /// Users know the text of their own data, and so what the key makes of each of its blocks: by the `iv` they put any 16 bytes
-/// before its end.
+/// before its end, here before the block that begins at `at`.
+fn spliced(text: &str, at: usize) -> Ciphertext {
+    let own = encrypted(text, OTHER);
+    let wanted = br#"{"phoneNumber":""#;
+    let before = &own.encrypted_data.0[at - BLOCK..at];
+    let before_that = &own.encrypted_data.0[at - 2 * BLOCK..at - BLOCK];
+    let iv = std::array::from_fn(|byte| text.as_bytes()[at - BLOCK + byte] ^ before_that[byte] ^ wanted[byte]);
+    Ciphertext { encrypted_data: EncryptedData([before, &own.encrypted_data.0[at..]].concat()), iv: Iv(iv) }
+}
+
+/// What a splice reads, by whoever has the key.
+fn text_of(data: &Ciphertext) -> String {
+    let (read, padded) = plaintext(data, &SessionKey::new(OTHER).aes_key().unwrap()).unwrap();
+    assert!(bool::from(padded));
+    String::from_utf8(read.to_vec()).unwrap()
+}
+
 #[test]
 fn no_end_of_a_profile_becomes_a_phone_number() {
     let name = "13900139000";
@@ -278,20 +300,32 @@ fn no_end_of_a_profile_becomes_a_phone_number() {
     let text =
         (1..=BLOCK).map(|length| profile(&"o".repeat(length))).find(|text| text.find(name).unwrap() % BLOCK == 0);
     let text = text.unwrap();
-    let own = encrypted(&text, OTHER);
-    let (at, wanted) = (text.find(name).unwrap(), br#"{"phoneNumber":""#);
-    let before = &own.encrypted_data.0[at - BLOCK..at];
-    let before_that = &own.encrypted_data.0[at - 2 * BLOCK..at - BLOCK];
-    let iv = std::array::from_fn(|byte| text.as_bytes()[at - BLOCK + byte] ^ before_that[byte] ^ wanted[byte]);
-    let spliced =
-        Ciphertext { encrypted_data: EncryptedData([before, &own.encrypted_data.0[at..]].concat()), iv: Iv(iv) };
+    let spliced = spliced(&text, text.find(name).unwrap());
 
     let keys = keys(Some(OTHER), None);
-    let (read, padded) = plaintext(&spliced, &keys.current.as_ref().unwrap().aes_key().unwrap()).unwrap();
-    assert!(bool::from(padded) && read.starts_with(br#"{"phoneNumber":"13900139000","gender":0,"#));
-    assert_eq!(phone(&spliced, &keys, &wx1()), Err(OpenDataDefect::Unreadable));
-    let openid = OpenId::parse("oA").unwrap();
-    assert_eq!(other(&spliced, &keys, &wx1(), &openid).map(drop), Err(OpenDataDefect::OtherKind));
+    assert!(text_of(&spliced).starts_with(r#"{"phoneNumber":"13900139000","gender":0,"#));
+    assert_eq!(phone(&spliced, &keys, &wx1(), &o_a()), Err(OpenDataDefect::Unreadable));
+    assert_eq!(other(&spliced, &keys, &wx1(), &o_a()).map(drop), Err(OpenDataDefect::OtherKind));
+}
+
+/// The last digits of one's own number are another number.
+#[test]
+fn no_end_of_a_phone_number_becomes_another() {
+    let mut tried = 0;
+    for (number, pure, code) in
+        [("51234567", "51234567", "852"), ("4155550100", "4155550100", "1"), ("3725123456", "5123456", "372")]
+    {
+        let text = format!(
+            r#"{{"phoneNumber":"{number}","purePhoneNumber":"{pure}","countryCode":"{code}","watermark":{{"timestamp":1,"appid":"wx1"}}}}"#
+        );
+        for at in (2 * BLOCK..text.len() - BLOCK).step_by(BLOCK) {
+            let spliced = spliced(&text, at);
+            tried += usize::from(text_of(&spliced).contains(r#""countryCode":"#));
+            let read = phone(&spliced, &keys(Some(OTHER), None), &wx1(), &o_a());
+            assert_eq!(read, Err(OpenDataDefect::Unreadable), "{}", text_of(&spliced));
+        }
+    }
+    assert!(tried >= 3, "{tried}");
 }
 
 proptest! {
@@ -300,7 +334,7 @@ proptest! {
         let (data, iv) = (STANDARD.encode(data), STANDARD.encode(iv));
         if let Ok(ciphertext) = Ciphertext::parse(&data, &iv) {
             let keys = keys(Some(&STANDARD.encode(key)), None);
-            prop_assert!(phone(&ciphertext, &keys, &AppId::parse("wx1").unwrap()).is_err());
+            prop_assert!(phone(&ciphertext, &keys, &wx1(), &o_a()).is_err());
         }
     }
 
