@@ -156,20 +156,20 @@ fn names(members: &Members, openid: &OpenId) -> Result<bool, OpenDataDefect> {
 /// What somebody put together is not read. Two numbers must be the same one. And `{"phoneNumber":"` is one block, which can be
 /// put before the end of other data. Before the end of a profile whose name is a number, it makes that number the user's: so
 /// where neither of the other two members is, the number is alone, as a profile's end brings more along. Before the end of
-/// `purePhoneNumber`, it makes a number of the last digits: so where only the country code is, the number begins with a plus
-/// sign.
+/// `purePhoneNumber`, it makes a number of the last digits: so where only the country code is, the number has to show that it is
+/// whole.
 pub fn phone(data: &Ciphertext, keys: &SessionKeys, appid: &AppId, openid: &OpenId) -> Result<Phone, OpenDataDefect> {
     let (kind, members) = opened(data, keys, appid)?;
-    names(&members, openid)?;
     if kind != Kind::Number {
         return Err(OpenDataDefect::OtherKind);
     }
+    names(&members, openid)?;
     let phone_number = said(&members, "phoneNumber")?.ok_or(OpenDataDefect::OtherKind)?;
     let pure = said(&members, "purePhoneNumber")?;
     let country_code = said(&members, "countryCode").ok().flatten();
     let is_whole = members.contains_key("purePhoneNumber")
-        || (members.contains_key("countryCode") && phone_number.trim_start().starts_with('+'))
-        || members.len() == 1;
+        || members.len() == 1
+        || members.contains_key("countryCode") && phone_number::is_whole(&phone_number, country_code.as_deref());
     let is_one = phone_number::is_one(&phone_number, pure.as_deref(), country_code.as_deref());
     if !is_one || !is_whole {
         return Err(OpenDataDefect::Unreadable);

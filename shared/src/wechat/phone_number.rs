@@ -27,6 +27,14 @@ pub fn is_one(number: &str, pure: Option<&str>, country_code: Option<&str>) -> b
     fits && (is_same || is_after_any_code)
 }
 
+/// Whether no digit is missing at the beginning of a number: a plus sign is there, or it has all eleven of a Chinese one.
+#[must_use]
+pub fn is_whole(number: &str, country_code: Option<&str>) -> bool {
+    let is_chinese = country_code.and_then(digits).is_some_and(|code| code == "86");
+    let has_eleven = digits(number).is_some_and(|digits| digits.strip_prefix("86").unwrap_or(&digits).len() == 11);
+    number.trim_start().starts_with('+') || (is_chinese && has_eleven)
+}
+
 /// The digits of a number without the zeros before them; nothing if the text has anything else in it, or no digit.
 fn digits(text: &str) -> Option<String> {
     let mut digits = String::new();
@@ -83,6 +91,23 @@ mod tests {
             ("868613012", Some("8613012"), Some("86")),
         ] {
             assert!(is_one(number, pure, code), "{number} {pure:?} {code:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_whole_where_its_beginning_says_so() {
+        for (number, code) in [
+            ("+85251234567", Some("852")),
+            ("+85251234567", None),
+            ("13800138000", Some("86")),
+            ("8613800138000", Some("+86")),
+        ] {
+            assert!(is_whole(number, code), "{number} {code:?}");
+        }
+        for (number, code) in
+            [("51234567", Some("852")), ("13800138000", None), ("3800138000", Some("86")), ("86138001", Some("86"))]
+        {
+            assert!(!is_whole(number, code), "{number} {code:?}");
         }
     }
 

@@ -96,8 +96,10 @@ impl Written {
 
     /// With these digits in the number, and these in the pure one.
     fn form(&self, pure: &str, pure_core: &str) -> Form {
+        // Where the pure number is absent, digits may be missing at the beginning: a plus sign says that none are.
+        let number = if pure == "absent" && self.said != "absent" { "+code core" } else { self.number };
         let members =
-            [self.member(self.number, &self.core), self.member(pure, pure_core), self.member(self.said, &self.core)];
+            [self.member(number, &self.core), self.member(pure, pure_core), self.member(self.said, &self.core)];
         let mut info: Map<_, _> =
             NAMES.iter().zip(members).filter_map(|(name, value)| Some(((*name).to_owned(), value?))).collect();
         // Data with a number alone and something else beside it may be the end of a profile.
