@@ -176,8 +176,8 @@ export interface Auth {
   current(): Session | null;
 
   /**
-   * `wx.login` and our login. One at a time: a second call gets the first one's outcome. A `userInfo` that does not verify, or
-   * came without credentials, is left out of the outcome and refuses nothing.
+   * `wx.login` and our login. One at a time: a second call gets the first one's outcome. A `userInfo` that does not verify,
+   * came without credentials, or is too large to be sent is left out of the outcome and refuses nothing.
    */
   login(options?: { userInfo?: Partial<SealedUserInfo> }): Promise<Login>;
   /**

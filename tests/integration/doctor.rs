@@ -208,8 +208,24 @@ async fn an_appid_of_another_form_and_a_misspelt_variable_are_warnings() {
 
     let warnings = lines(&report, Level::Warn);
     assert!(warnings[0].starts_with("WXAUTH_ISUER is read by nobody"), "{report}");
-    assert!(warnings[1].starts_with("the AppID gh_1 is not wx and 16 of"), "{report}");
-    assert_wrong(&report, &["does not know the AppID gh_1"]);
+    assert!(warnings[1].starts_with("an AppID is not wx and 16 of"), "{report}");
+    assert_wrong(&report, &["does not know the AppID", "an AppID of another form"]);
+}
+
+/// An AppSecret is pasted into the place of the AppID, and the other way round.
+#[tokio::test]
+async fn an_appsecret_in_the_place_of_the_appid_is_not_shown() {
+    let patient = Patient::new().await;
+    let secret = "0123456789abcdef0123456789abcdef";
+    for push in [json!(null), json!(1), json!({ "token": "MARKER token", "encoding_aes_key": "MARKER" })] {
+        let app = json!({ "secret": APPID, "previous_secret": APPID, "push": push });
+        patient.write("apps.json", &json!({ "apps": { secret: app } }).to_string());
+
+        let report = patient.examined().await;
+
+        assert!(report.is_wrong() && !report.to_string().contains(secret), "{report}");
+        assert!(lines(&report, Level::Warn)[0].starts_with("an AppID is not wx and 16 of"), "{report}");
+    }
 }
 
 #[tokio::test]

@@ -85,9 +85,9 @@ pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8]) -> Result<(), Pus
 /// The user whom the message concerns, and what happened; nobody, if it is of another kind.
 ///
 /// Several mini programs may share a token. The message is for the one that understands it: one that cannot read it does not
-/// answer for one that can.
+/// answer for one that can, nor one without a key for one with a key that does not fit.
 fn concerned(apps: &Apps, query: &PushQuery, body: &[u8], now: Secs) -> Result<Option<(UserRef, Event)>, PushDefect> {
-    let (mut is_other, mut refusal) = (false, PushDefect::Unsigned);
+    let (mut is_other, mut is_other_in_the_clear, mut refusal) = (false, false, PushDefect::Unsigned);
     for app in apps.all() {
         let Some(config) = app.push_config() else { continue };
         match config.read(&app.appid, query, body, now) {
@@ -95,8 +95,11 @@ fn concerned(apps: &Apps, query: &PushQuery, body: &[u8], now: Secs) -> Result<O
                 return Ok(Some((UserRef { appid: app.appid.clone(), openid }, event)));
             }
             Ok(Push::Other) => is_other = true,
+            Ok(Push::OtherBesideEncrypt) => is_other_in_the_clear = true,
             Err(defect) => refusal = refusal.max(defect),
         }
     }
+    // Whoever has the token and a key says more than `Unsigned`.
+    is_other |= is_other_in_the_clear && refusal == PushDefect::Unsigned;
     if is_other { Ok(None) } else { Err(refusal) }
 }

@@ -54,9 +54,12 @@ async fn respond(State(front): State<Front>, request: Request) -> Response {
         return gateway_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long");
     };
     let id = format!("local-{:08}", front.requests.fetch_add(1, Ordering::Relaxed));
-    match lambda::call(function, event(&parts, &body, &key, &id), &id).await {
-        Ok(response) => from_lambda(response),
-        Err(_) => gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+    let (function, event) = (function.clone(), event(&parts, &body, &key, &id));
+    // As on Lambda, the function finishes what it began for a client that has hung up.
+    let called = tokio::spawn(async move { lambda::call(&function, event, &id).await });
+    match called.await {
+        Ok(Ok(response)) => from_lambda(response),
+        Ok(Err(_)) | Err(_) => gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
     }
 }
 

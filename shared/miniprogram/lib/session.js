@@ -73,6 +73,11 @@ function createSession({ appid, base, call, insist, storage, timeout }) {
     clearTimeout(late);
     if (!code) throw failure("wx_login_failed", "retry", errMsg);
     const body = { code, appid, device: read().device, userInfo };
+    try {
+      if (encodeURI(JSON.stringify(body)).replace(/%../g, 1).length > 16384) throw body;
+    } catch (error) {
+      delete body.userInfo; // optional: too large for the server, or cyclic, it must not refuse the login
+    }
     const tokens = await fetchTokens("login", body, timeout, { "Idempotency-Key": nonce() });
     return read().left ? held() : adopt("login", tokens);
   }

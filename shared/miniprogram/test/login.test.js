@@ -264,6 +264,27 @@ test("listeners hear what happens, until they are taken off; one that throws har
   assert.deepEqual(heard, ["login o-ada", "logout"]);
 });
 
+test("a profile that the body has no room for, or that cannot be written as JSON, is left out, and the login stands", async () => {
+  const cyclic = {};
+  cyclic.self = cyclic;
+  const written = (data) => Buffer.byteLength(JSON.stringify(data));
+  const sent = async (userInfo) => {
+    const wx = fakeWx().on("POST /v1/login", loginAnswer());
+    assert.equal((await auth(wx).login({ userInfo })).openid, "o-ada");
+    return wx.made("request")[0].data;
+  };
+  for (const rawData of ["x".repeat(20000), "昵".repeat(6000), '"'.repeat(9000), cyclic, BigInt(1)]) {
+    assert.deepEqual(Object.keys(await sent({ rawData, iv: "i" })).sort(), ["appid", "code", "device"]);
+  }
+  const rest = written(await sent({ rawData: "" }));
+  for (const [text, bytes] of [["x", 1], ["%", 1], ["é", 2], ["昵", 3], ["🙂", 4], ["\n", 2]]) {
+    const most = text.repeat((16384 - rest) / bytes) + "x".repeat((16384 - rest) % bytes);
+    const data = await sent({ rawData: most });
+    assert.deepEqual([written(data), data.userInfo.rawData], [16384, most]);
+    assert.equal((await sent({ rawData: `${most}x` })).userInfo, undefined);
+  }
+});
+
 test("a profile without credentials, or anything else in its place, is sent as far as it goes, and the login stands", async () => {
   const open = { rawData: "{}", userInfo: { nickName: "x" }, errMsg: "getUserInfo:ok" };
   for (const [userInfo, sent] of [[open, { rawData: "{}" }], [{}, {}], [null, null], ["text", {}], [1, {}]]) {

@@ -131,14 +131,14 @@ pub enum PushDefect {
     /// `signature` is right and covers no message; what covers it is wrong or missing.
     #[error("its msg_signature does not fit its Encrypt")]
     Forged,
+    /// In the clear, only the message itself says for which mini program it is.
+    #[error("it names another mini program, or none")]
+    OtherApp,
     /// WeChat's console is in the plain mode, and here is a key.
     #[error(
         "it is not encrypted, and the mini program has an encoding_aes_key: choose the secure mode in WeChat's console"
     )]
     InTheClear,
-    /// In the clear, only the message itself says for which mini program it is.
-    #[error("it names another mini program, or none")]
-    OtherApp,
     /// WeChat's console has another key, or the message is for a mini program that is not configured.
     #[error("it does not open with encoding_aes_key, or is for another mini program")]
     NotOpened,
@@ -146,7 +146,7 @@ pub enum PushDefect {
     #[error("it is encrypted, and the mini program has no usable encoding_aes_key")]
     NoKey,
     /// There is no message in it.
-    #[error("it is no message in JSON or XML, or has no content")]
+    #[error("it is no message in JSON or XML, or does not say of what kind it is")]
     Unreadable,
     /// One of the events that concern a user.
     #[error("it is about a user and names none")]
@@ -237,8 +237,12 @@ fn in_the_clear(message: &Members, appid: &AppId) -> Result<Push, PushDefect> {
         return Err(PushDefect::NoKey);
     }
     let push = message.push()?;
-    let is_ours = push == Push::Other || message.get("AppID")? == Some(appid.as_str());
-    if is_ours { Ok(push) } else { Err(PushDefect::OtherApp) }
+    let is_ours = matches!(message.get("AppID"), Ok(Some(named)) if named == appid.as_str());
+    match push {
+        Push::Other if !is_ours && message.has("Encrypt") => Ok(Push::OtherBesideEncrypt),
+        Push::User { .. } if !is_ours => Err(PushDefect::OtherApp),
+        push => Ok(push),
+    }
 }
 
 impl PushQuery {

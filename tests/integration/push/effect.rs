@@ -4,7 +4,7 @@ use local::template;
 use serde_json::{Value, json};
 use tests::{APPID, Items, Laptop, Response, Tokens, wire};
 
-use super::{CANCELLATION, REVOKE, event, login, plain, pushed, send_push, takes};
+use super::{CANCELLATION, REVOKE, event, login, plain, pushed, refuses, send_push, takes};
 
 /// The items in `after` that are not in `before`.
 fn beyond(before: &Items, after: &Items) -> Items {
@@ -128,11 +128,11 @@ async fn what_is_not_stored_here_changes_nothing_when_it_is_taken_back() {
         replaced("wxa_media_check"),
         replaced("USER_AUTHORIZATION_CANCELLATION"),
         replaced("user_enter_tempsession"),
-        replaced(""),
     ] {
         takes(&laptop, &push).await;
         assert_eq!(laptop.items().await, before, "{push}");
     }
+    refuses(&laptop, &replaced("")).await;
 }
 
 #[tokio::test]

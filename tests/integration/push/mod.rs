@@ -127,7 +127,9 @@ async fn other_methods_are_answered_by_the_gateway() {
 async fn a_message_of_another_kind_is_a_success_however_deep_it_nests() {
     let laptop = plain().await;
     let mut push = pushed(&laptop, event("alice", "user_info_modified"));
-    push["body"] = json!({ "Event": "other", "a": { "b": { "c": { "d": { "e": [[[1]]] } } } } }).to_string().into();
+    push["body"] = json!({ "MsgType": "event", "Event": "other", "a": { "b": { "c": { "d": { "e": [[[1]]] } } } } })
+        .to_string()
+        .into();
 
     takes(&laptop, &push).await;
 }

@@ -84,17 +84,23 @@ async fn doctor_names_the_key(file: &Value, aes_key: &str) {
     assert!(!report.contains(aes_key), "{report}");
 }
 
+const NESTED: &str = r#"{"xml":{"MsgType":"event","Event":"user_authorization_cancellation","OpenID":"oA"}}"#;
+
 /// What can be wrong with a push, and what the simulator is asked for to get it. The last ones are done to the request.
 fn damages() -> Vec<(&'static str, Value)> {
     vec![
         ("nothing", json!({})),
         ("no user", json!({ "without": ["OpenID"] })),
         ("no kind", json!({ "without": ["MsgType", "Event", "OpenID", "AppID", "UnionID", "RevokeInfo"] })),
+        ("no MsgType", json!({ "without": ["MsgType"] })),
+        ("no Event", json!({ "without": ["Event"] })),
         ("no app", json!({ "without": ["AppID"] })),
         ("for another app", json!({ "encrypted_for": OTHER })),
         ("nothing inside", json!({ "message": "" })),
         ("an envelope inside", json!({ "message": "{\"ToUserName\":\"gh_1\"}" })),
         ("nonsense inside", json!({ "message": "nonsense" })),
+        ("a nameless event inside", json!({ "message": "{\"MsgType\":\"event\",\"Event\":null}" })),
+        ("a message in a message inside", json!({ "message": NESTED })),
         ("half a body", json!({})),
         ("another signature", json!({})),
         ("another time", json!({})),
@@ -161,9 +167,16 @@ async fn a_cancellation_is_a_success_exactly_where_its_user_is_gone() {
     // Each in JSON and in XML.
     taken.dedup();
     let mut expected = Vec::new();
-    for damage in
-        ["nothing", "for another app", "nothing inside", "an envelope inside", "nonsense inside", "an empty Encrypt"]
-    {
+    for damage in [
+        "nothing",
+        "for another app",
+        "nothing inside",
+        "an envelope inside",
+        "nonsense inside",
+        "a nameless event inside",
+        "a message in a message inside",
+        "an empty Encrypt",
+    ] {
         // What is in Encrypt is of no concern where the members in the clear are read.
         expected.extend(["plain", "compatible"].map(|mode| format!("{mode} none {damage}")));
     }
@@ -196,12 +209,16 @@ async fn of_several_reasons_the_one_that_the_owner_can_mend_is_told() {
         ([Some(OTHER_AES_KEY), None], "secure", "PUSH_NO_KEY"),
         ([None, Some(OTHER_AES_KEY)], "compatible", "PUSH_NOT_OPENED"),
         ([None, Some("short")], "compatible", "PUSH_NO_KEY"),
-        ([None, Some(AES_KEY)], "plain", "PUSH_OTHER_APP"),
+        ([None, Some(AES_KEY)], "plain", "PUSH_IN_THE_CLEAR"),
+        ([None, None], "plain", "PUSH_OTHER_APP"),
     ] {
         let laptop = laptop_of(json!({ APPID: app("same", keys[0]), OTHER: app("same", keys[1]) })).await;
-        let push = json!({
+        let mut push = json!({
             "user": "alice", "appid": OTHER, "event": CANCELLATION, "mode": mode, "encoding_aes_key": AES_KEY,
         });
+        if verdict == "PUSH_OTHER_APP" {
+            push["without"] = json!(["AppID"]);
+        }
 
         let answer = send_push(&laptop, &pushed(&laptop, push)).await;
 
@@ -210,28 +227,50 @@ async fn of_several_reasons_the_one_that_the_owner_can_mend_is_told() {
     }
 }
 
+/// The compatible-mode push, with a message of another kind in the clear that may name a mini program.
+fn text_in_the_clear(push: &Value, names: Option<&str>) -> Value {
+    let body: Value = serde_json::from_str(push["body"].as_str().unwrap()).unwrap();
+    let text = json!({ "MsgType": "text", "Content": "hi", "AppID": names, "Encrypt": body["Encrypt"] });
+    let mut push = push.clone();
+    push["body"] = text.to_string().into();
+    push
+}
+
 /// Of mini programs with one token, one has no key, one another key, one a key that cannot be used: the one that can read takes
-/// the message, wherever it stands; and where none can, none of the others says `success` for it.
+/// the message, wherever it stands; and where none can, none of the others says `success` for it. What is in the clear beside
+/// an `Encrypt` is read by an app without a key, if it is named or no other has a key.
 #[tokio::test]
 async fn an_app_that_cannot_read_does_not_answer_for_one_that_can() {
     let third = "wx0000000000000003";
     for event_name in [CANCELLATION, "user_info_modified"] {
         for silent in [None, Some(OTHER_AES_KEY), Some("short")] {
-            for (key, is_read) in [(Some(AES_KEY), true), (None, false), (Some(OTHER_AES_KEY), false)] {
+            for key in [Some(AES_KEY), None, Some(OTHER_AES_KEY)] {
                 for order in [[APPID, OTHER, third], [third, APPID, OTHER], [OTHER, third, APPID]] {
                     let [concerned, one, two] = order;
                     let apps =
                         json!({ concerned: app("same", key), one: app("same", silent), two: app("same", silent) });
                     let laptop = laptop_of(apps).await;
                     let _ = laptop.sim("user", json!({ "user": "alice", "appid": concerned }));
-                    let wanted = json!({
-                        "user": "alice", "appid": concerned, "event": event_name, "mode": "secure", "encoding_aes_key": AES_KEY,
-                    });
-                    let push = pushed(&laptop, wanted);
-                    if is_read {
-                        takes(&laptop, &push).await;
-                    } else {
-                        refuses(&laptop, &push).await;
+                    let in_mode = |mode: &str| {
+                        let mut wanted = json!({ "user": "alice", "appid": concerned, "event": event_name });
+                        wanted["mode"] = mode.into();
+                        wanted["encoding_aes_key"] = AES_KEY.into();
+                        pushed(&laptop, wanted)
+                    };
+                    let compatible = in_mode("compatible");
+                    let opens = key == Some(AES_KEY);
+                    for (push, is_read) in [
+                        (in_mode("secure"), opens),
+                        (text_in_the_clear(&compatible, Some(concerned)), opens || key.is_none()),
+                        (text_in_the_clear(&compatible, None), opens || (key.is_none() && silent.is_none())),
+                        (compatible, opens || key.is_none()),
+                        (in_mode("plain"), key.is_none()),
+                    ] {
+                        if is_read {
+                            takes(&laptop, &push).await;
+                        } else {
+                            refuses(&laptop, &push).await;
+                        }
                     }
                 }
             }

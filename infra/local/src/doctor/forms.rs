@@ -1,7 +1,8 @@
 //! Checks of the form of what the owner copied from WeChat's console. They need no answer of WeChat, and show no value but
-//! the AppID, which is public.
+//! an AppID, which is public, and that only where it has WeChat's form: what stands in its place may be the AppSecret.
 
 use shared::{
+    ids::AppId,
     secret_text::AppSecret,
     wechat::{
         app::App,
@@ -16,9 +17,9 @@ use super::{
 
 /// A line for each value of a mini program whose form is not WeChat's.
 pub(super) fn findings(app: &App) -> Vec<Finding> {
-    let appid = app.appid.as_str();
+    let appid = shown(&app.appid);
     let copied = [
-        (!is_appid(appid)).then(|| warn(format_args!("the AppID {appid} is not wx and 16 of 0-9 a-f"), compare())),
+        (!is_appid(&app.appid)).then(|| warn("an AppID is not wx and 16 of 0-9 a-f", compare())),
         (!is_app_secret(&app.secret)).then(|| not_hex("AppSecret", appid)),
         app.previous_secret.as_ref().filter(|secret| !is_app_secret(secret)).map(|_| not_hex("previous_secret", appid)),
     ];
@@ -30,8 +31,13 @@ pub(super) fn is_app_secret(secret: &AppSecret) -> bool {
     secret.expose().len() == 32 && is_hex(secret.expose())
 }
 
-fn is_appid(appid: &str) -> bool {
-    appid.strip_prefix("wx").is_some_and(|rest| rest.len() == 16 && is_hex(rest))
+/// The AppID for a line: the owner may have put something else in its place.
+pub(super) fn shown(appid: &AppId) -> &str {
+    if is_appid(appid) { appid.as_str() } else { "an AppID of another form" }
+}
+
+fn is_appid(appid: &AppId) -> bool {
+    appid.as_str().strip_prefix("wx").is_some_and(|rest| rest.len() == 16 && is_hex(rest))
 }
 
 fn is_hex(text: &str) -> bool {
@@ -47,7 +53,7 @@ fn compare() -> String {
 }
 
 fn push(app: &App) -> Vec<Finding> {
-    let appid = app.appid.as_str();
+    let appid = shown(&app.appid);
     let malformed =
         |defect: &ConfigDefect| wrong(format_args!("the push of {appid} in WXAUTH_APPS is malformed"), defect);
     match &app.push {
@@ -140,7 +146,23 @@ mod tests {
     fn an_appid_of_another_form_is_a_warning() {
         for odd in ["wx0123456789ABCDEF", "wx0123456789abcde", "wx0123456789abcdeff", "gh_123456789abcdef"] {
             let lines = lines(odd, &serde_json::json!({ "secret": SECRET }));
-            assert!(matches!(lines.as_slice(), [(Level::Warn, text)] if text.contains(odd)), "{lines:?}");
+            assert!(matches!(lines.as_slice(), [(Level::Warn, text)] if text.contains("an AppID is not")), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_an_appid_is_never_shown() {
+        for pasted in [SECRET, "wx0123456789abcde", "MARKERtoken", KEY, "wx0123456789abcdefwx0123456789abcdef"] {
+            for push in [
+                serde_json::json!(1),
+                serde_json::json!({ "token": "a b" }),
+                serde_json::json!({ "token": "Token3", "encoding_aes_key": "short" }),
+            ] {
+                let app = serde_json::json!({ "secret": APPID, "previous_secret": APPID, "push": push });
+                let lines = lines(pasted, &app);
+                assert!(lines.len() > 3, "{lines:?}");
+                assert!(lines.iter().all(|(_, text)| !text.contains(pasted) && !text.contains(APPID)), "{lines:?}");
+            }
         }
     }
 }

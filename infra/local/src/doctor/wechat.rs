@@ -5,6 +5,7 @@ use url::Url;
 
 use super::{
     finding::{Finding, ok, warn, wrong},
+    forms,
     gather::{AppSecretCheck, FetchError, Response},
 };
 
@@ -57,7 +58,7 @@ pub(super) fn clock(host: &str, skew: Option<i64>) -> Finding {
 
 /// Whether WeChat accepts each AppSecret of an app.
 pub(super) fn app_secrets(check: &AppSecretCheck) -> Finding {
-    let appid = check.appid.as_str();
+    let appid = forms::shown(&check.appid);
     match (&check.current, &check.previous) {
         (Ok(()), _) => ok(format!("WeChat accepts the AppSecret of {appid}")),
         (Err(_), Some(Ok(()))) => warn(
@@ -161,6 +162,19 @@ mod tests {
                 finding.text.contains("wx0123456789abcdef") && finding.text.contains(&errcode.to_string()),
                 "{finding}"
             );
+        }
+    }
+
+    #[test]
+    fn an_appsecret_in_the_place_of_the_appid_is_not_shown() {
+        let swapped = "0123456789abcdef0123456789abcdef";
+        for errcode in [None, Some(-1), Some(40001), Some(40013), Some(40164), Some(45009), Some(99_999)] {
+            for (has_form, previous) in [(true, None), (false, None), (true, Some(Ok(())))] {
+                let current = errcode.map_or(Ok(()), |errcode| Err(errcode::meaning(Api::StableToken, errcode, None)));
+                let appid = AppId::parse(swapped).unwrap();
+                let finding = app_secrets(&AppSecretCheck { appid, has_form, current, previous });
+                assert!(!finding.text.contains(swapped), "{finding}");
+            }
         }
     }
 

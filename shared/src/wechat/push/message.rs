@@ -7,9 +7,6 @@ use crate::{ids::OpenId, json};
 /// Messages of other kinds nest deeper than those that we act on.
 const DEEPEST: usize = 32;
 
-/// What every message and every encrypted envelope has: these alone say nothing.
-const ENVELOPE: [&str; 4] = ["ToUserName", "FromUserName", "CreateTime", "Encrypt"];
-
 /// A message that was read whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Push {
@@ -22,6 +19,9 @@ pub enum Push {
     },
     /// A message of another kind, or about the user of a plugin. Nothing about it is stored here.
     Other,
+    /// A message of another kind in the clear, beside an `Encrypt` that is not read here, and it does not name this mini
+    /// program: to one with a key it may be another message.
+    OtherBesideEncrypt,
 }
 
 /// What happened to a user.
@@ -41,7 +41,7 @@ pub enum Event {
 /// Why a message is not understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum MessageDefect {
-    /// It is neither JSON nor XML, has no content, or a member that is needed is no text.
+    /// It is neither JSON nor XML, does not say what kind of message it is, or a member that is needed is no text.
     Unreadable,
     /// It is one of the events that concern a user, and names none.
     NoUser,
@@ -105,15 +105,24 @@ impl Members {
 
     /// Whether this says what kind of message it is: an envelope with `Encrypt` does not.
     pub(super) fn has_kind(&self) -> bool {
-        ["MsgType", "Event"].iter().any(|name| matches!(self.get(name), Ok(Some(_))))
+        self.event().is_ok()
+    }
+
+    /// The name of the event; a message of another kind has none. What says no kind was not read whole: the message may stand
+    /// deeper in it.
+    fn event(&self) -> Result<Option<&str>, MessageDefect> {
+        let event = self.get("Event")?;
+        match self.get("MsgType")? {
+            Some(kind) if event.is_some() || !kind.eq_ignore_ascii_case("event") => Ok(event),
+            // By its table of members, Apple's question about a refund is the one message without a kind.
+            None if self.get("channel_bill")?.is_some() && self.get("bundleid")?.is_some() => Ok(event),
+            _ => Err(MessageDefect::Unreadable),
+        }
     }
 
     pub(super) fn push(&self) -> Result<Push, MessageDefect> {
-        if self.0.iter().all(|(name, _)| ENVELOPE.iter().any(|known| name.eq_ignore_ascii_case(known))) {
-            return Err(MessageDefect::Unreadable);
-        }
         let Some(name @ ("user_info_modified" | "user_authorization_revoke" | "user_authorization_cancellation")) =
-            self.get("Event")?
+            self.event()?
         else {
             return Ok(Push::Other);
         };
@@ -152,7 +161,7 @@ mod tests {
     #[test]
     fn a_name_with_a_blank_before_it_and_several_numbers_are_read() {
         let Ok(Push::User { openid, event }) =
-            push(r#"{" OpenID":"oA"," Event":"user_authorization_revoke"," RevokeInfo":"6, 8"}"#)
+            push(r#"{" MsgType":"event"," OpenID":"oA"," Event":"user_authorization_revoke"," RevokeInfo":"6, 8"}"#)
         else {
             panic!("it is not read")
         };
@@ -164,9 +173,9 @@ mod tests {
     #[test]
     fn a_user_is_found_by_each_spelling_in_both_formats() {
         for name in ["OpenID", "OpenId", "openid"] {
-            let json = format!(r#"{{"Event":"user_authorization_cancellation","{name}":" oA\n"}}"#);
+            let json = format!(r#"{{"MsgType":"event","Event":"user_authorization_cancellation","{name}":" oA\n"}}"#);
             let xml = format!(
-                "<xml><Event>user_authorization_cancellation</Event><{name}>\n<![CDATA[o]]><!-- -->A</{name}></xml>"
+                "<xml><MsgType>event</MsgType><Event>user_authorization_cancellation</Event><{name}>\n<![CDATA[o]]><!-- -->A</{name}></xml>"
             );
             assert_eq!([push(&json), push(&xml)], [Ok(cancelled("oA")), Ok(cancelled("oA"))], "{name}");
         }
@@ -176,26 +185,29 @@ mod tests {
     fn an_event_of_ours_without_a_usable_user_is_not_understood() {
         for event in ["user_info_modified", "user_authorization_revoke", "user_authorization_cancellation"] {
             for user in ["", r#","OpenID":null"#, r#","OpenID":"""#, r#","OpenID":" ""#, r#","OpenID":"o A""#] {
-                let defect = push(&format!(r#"{{"Event":"{event}","RevokeInfo":"8"{user}}}"#));
+                let defect = push(&format!(r#"{{"MsgType":"event","Event":"{event}","RevokeInfo":"8"{user}}}"#));
                 assert_eq!(defect, Err(MessageDefect::NoUser), "{event} {user}");
             }
             for user in [r#","OpenID":["oA"]"#, r#","OpenID":{"a":1}"#, r#","OpenID":"oA","openid":"oB""#] {
-                let defect = push(&format!(r#"{{"Event":"{event}","RevokeInfo":"8"{user}}}"#));
+                let defect = push(&format!(r#"{{"MsgType":"event","Event":"{event}","RevokeInfo":"8"{user}}}"#));
                 assert_eq!(defect, Err(MessageDefect::Unreadable), "{event} {user}");
             }
-            let of_a_plugin = format!(r#"{{"Event":"{event}","OpenPID":"pA","PluginID":"wx1","OpenID":""}}"#);
+            let of_a_plugin =
+                format!(r#"{{"MsgType":"event","Event":"{event}","OpenPID":"pA","PluginID":"wx1","OpenID":""}}"#);
             assert_eq!(push(&of_a_plugin), Ok(Push::Other), "{event}");
         }
     }
 
     #[test]
     fn a_revocation_says_what_was_revoked() {
-        let revoked =
-            |info: &str| match push(&format!(r#"{{"Event":"user_authorization_revoke","OpenID":"oA"{info}}}"#)) {
+        let revoked = |info: &str| {
+            let event = r#""MsgType":"event","Event":"user_authorization_revoke""#;
+            match push(&format!(r#"{{{event},"OpenID":"oA"{info}}}"#)) {
                 Ok(Push::User { event: Event::UserAuthorizationRevoke { phone }, .. }) => Some(phone),
                 Ok(push) => panic!("{push:?}"),
                 Err(_) => None,
-            };
+            }
+        };
         for (info, expected) in [
             (r#","RevokeInfo":"8""#, Some(true)),
             (r#","RevokeInfo":8"#, Some(true)),
@@ -223,7 +235,53 @@ mod tests {
         ] {
             assert_eq!(push(empty), Err(MessageDefect::Unreadable), "{empty}");
         }
-        for other in [r#"{"MsgType":"text","Content":"hi"}"#, r#"{"channel_bill":"1","bundleid":"2"}"#] {
+    }
+
+    /// The whole message may stand where it is not looked for.
+    #[test]
+    fn what_does_not_say_of_what_kind_it_is_is_no_message() {
+        let json = r#"{"MsgType":"event","Event":"user_authorization_cancellation","OpenID":"oA"}"#;
+        let xml = "<MsgType>event</MsgType><Event>user_authorization_cancellation</Event><OpenID>oA</OpenID>";
+        let mut unsaid = vec![
+            format!(r#"{{"xml":{json}}}"#),
+            format!(r#"{{"ToUserName":"gh_1","xml":{json}}}"#),
+            format!(r#"{{"Message":{}}}"#, serde_json::json!(json)),
+            format!("<root><xml>{xml}</xml></root>"),
+            format!("<xml><ToUserName>gh_1</ToUserName><xml>{xml}</xml></xml>"),
+            format!("<xml><![CDATA[<xml>{xml}</xml>]]></xml>"),
+            r#"{"errcode":0,"errmsg":"ok"}"#.to_owned(),
+            r#"{"Event":"user_authorization_cancellation","OpenID":"oA"}"#.to_owned(),
+            r#"{"channel_bill":"1"}"#.to_owned(),
+            r#"{"channel_bill":"1","bundleid":""}"#.to_owned(),
+            "<xml><MsgType>event</MsgType><Event/></xml>".to_owned(),
+            "<xml><MsgType/><Event>other</Event></xml>".to_owned(),
+        ];
+        for nothing in ["", r#","{}":null"#, r#","{}":"""#, r#","{}":" ""#, r#","{}":{"a":"b"}"#, r#","{}":["c"]"#] {
+            for (given, lacks) in [(r#""MsgType":"event""#, "Event"), (r#""Event":"other""#, "MsgType")] {
+                let nothing = nothing.replacen("{}", lacks, 1);
+                unsaid.push(format!(r#"{{"ToUserName":"gh_1","OpenID":"oA",{given}{nothing}}}"#));
+            }
+        }
+        for unsaid in unsaid {
+            assert_eq!(push(&unsaid), Err(MessageDefect::Unreadable), "{unsaid}");
+        }
+    }
+
+    #[test]
+    fn every_other_kind_of_message_that_wechat_sends_is_one() {
+        for other in [
+            r#"{"ToUserName":"gh_1","MsgType":"text","Content":"<xml></xml>","MsgId":1234567890123456}"#,
+            r#"{"MsgType":"image","PicUrl":"https://example.com/p","MediaId":"m","MsgId":"1"}"#,
+            r#"{"MsgType":"miniprogrampage","AppId":"wx1","ThumbUrl":""}"#,
+            r#"{"MsgType":"event","Event":"debug_demo","debug_str":"hello world"}"#,
+            r#"{"MsgType":"event","Event":"xpay_goods_deliver_notify","OpenId":"oA","GoodsInfo":{"Quantity":1}}"#,
+            r#"{"MsgType":"event","Event":"subscribe_msg_popup_event","List":[{"TemplateId":"t"}]}"#,
+            r#"{"channel_bill":"1","bundleid":"2","provide_status":"1"}"#,
+            r#"{"MsgType":"event","Event":"xpay_subscribe_ios_refund_query_notify","channel_bill":"1","bundleid":"2"}"#,
+            "<xml><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[hi]]></Content></xml>",
+            "<xml><channel_bill><![CDATA[1]]></channel_bill><bundleid><![CDATA[2]]></bundleid></xml>",
+            "<xml><MsgType>event</MsgType><Event>wxa_media_check</Event><result><label>1</label></result></xml>",
+        ] {
             assert_eq!(push(other), Ok(Push::Other), "{other}");
         }
     }
