@@ -99,7 +99,7 @@ fn concerned(apps: &Apps, query: &PushQuery, body: &[u8], now: Secs) -> Result<O
             Err(defect) => refusal = refusal.max(defect),
         }
     }
-    // Whoever has the token and a key says more than `Unsigned`.
+    // An app with this token and a key has a reason of its own, beyond `Unsigned`.
     is_other |= is_other_in_the_clear && refusal == PushDefect::Unsigned;
     if is_other { Ok(None) } else { Err(refusal) }
 }
