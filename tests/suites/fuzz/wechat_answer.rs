@@ -62,7 +62,9 @@ fn read(api: Api, body: &[u8]) -> Result<(), WechatError> {
 /// Whether it may be a JSON object at all; what is a blank or a control character beside it counts for nothing.
 fn is_object(body: &[u8]) -> bool {
     let body: Vec<u8> = body.iter().map(|byte| (*byte).max(b' ')).collect();
-    body.trim_ascii().starts_with(b"{") && body.trim_ascii().ends_with(b"}")
+    let text = String::from_utf8_lossy(&body);
+    let text = text.trim_start_matches('\u{feff}').trim();
+    text.starts_with('{') && text.ends_with('}')
 }
 
 /// A code or number that was not seen in this world before.
