@@ -35,7 +35,7 @@ use crate::{
 const LAST_MOMENT: Duration = Duration::from_millis(300);
 
 /// Reserved for the writes after WeChat's answer, so that no code is spent for nothing.
-const RESERVED_FOR_WRITES: Duration = Duration::from_secs(2);
+const RESERVED_FOR_WRITES: Duration = Duration::from_millis(1_500);
 
 pub async fn login(
     deps: &Deps,
