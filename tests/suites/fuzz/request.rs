@@ -48,7 +48,7 @@ fn refreshed(world: &World, body: &[u8], answer: &Response) {
     let asked: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(body).expect("JSON");
     let asked: String = serde_json::from_str(asked["refresh_token"].get()).expect("a text");
     let mut given = world.given.lock().expect("no panic");
-    assert!(given.iter().any(|token| *token == asked), "a yes to another token");
+    assert!(given.contains(&asked), "a yes to another token");
     given.push(answer.json()["refresh_token"].as_str().expect("a text").to_owned());
 }
 
