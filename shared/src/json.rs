@@ -19,14 +19,9 @@ const DEEPEST: usize = 4;
 #[error("not the expected JSON")]
 pub struct JsonDefect(#[source] serde_json::Error);
 
-/// Reads one JSON object of a known form, at most four levels deep, without a key given twice.
+/// Reads one JSON object of a known form, at most so many levels deep, without a key given twice.
 ///
 /// Unknown members are ignored wherever `T` ignores them: old and new clients must both be understood.
-pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonDefect> {
-    read(text, DEEPEST, &[])
-}
-
-/// The same for texts that others shape, which may nest so many levels deep.
 pub fn nested<T: DeserializeOwned>(text: &[u8], deepest: usize) -> Result<T, JsonDefect> {
     read(text, deepest, &[])
 }
@@ -40,7 +35,7 @@ fn read<T: DeserializeOwned>(text: &[u8], deepest: usize, lenient: &[&str]) -> R
     serde_json::from_str(whole.get()).map_err(JsonDefect)
 }
 
-/// Reads the body of a request like [`parse`]. The defect names the member that is wrong.
+/// Reads the body of a request, at most four levels deep. The defect names the member that is wrong.
 ///
 /// The members of these names may hold anything that is JSON: they are [`Lenient`] parts of a whole that must not fail for
 /// their sake.
@@ -149,12 +144,6 @@ impl<'de, I: Iterator<Item = (String, D)>, D: Deserializer<'de>> MapAccess<'de> 
     }
 }
 
-/// For `#[serde(deserialize_with)]` on a member that is a struct: serde would also read it from an array.
-pub fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Result<T, D::Error> {
-    let members = serde_json::Map::deserialize(value)?;
-    T::deserialize(serde_json::Value::Object(members)).map_err(de::Error::custom)
-}
-
 /// An optional member that never makes its whole unreadable: what is no `T` counts as absent.
 #[derive(Clone, Copy, Debug)]
 pub struct Lenient<T>(pub Option<T>);
@@ -243,6 +232,10 @@ mod tests {
     #[derive(Debug, PartialEq, serde::Deserialize)]
     struct Named {
         name: String,
+    }
+
+    fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonDefect> {
+        nested(text, DEEPEST)
     }
 
     #[test]
