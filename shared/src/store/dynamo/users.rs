@@ -202,23 +202,27 @@ impl BlockUser for DynamoTable {
     }
 
     async fn unblock_user(&self, user: &UserRef, now: Millis) -> Result<bool, StoreError> {
-        // If nothing else is left of an erased user, the item gets a TTL.
-        let of_user = "REMOVE #blocked_at SET #block_ms = :at";
-        let of_nobody = format!("{of_user}, #ttl = :ttl");
         let blocked = format!("attribute_exists(#blocked_at) AND {LAST_WORD}");
-        let (of_user_if, of_nobody_if) =
-            (format!("{blocked} AND {IS_USER}"), format!("{blocked} AND attribute_not_exists(#first_login)"));
+        let of_user_if = format!("{blocked} AND {IS_USER}");
+        let of_user = "REMOVE #blocked_at SET #block_ms = :at";
+        // If nothing else is left of an erased user, the item gets a TTL.
+        let of_nobody = format!("{of_user}, #ttl = :ttl");
         let mut at = now;
         for _ in 0..ROUNDS {
             let values = vec![(":at", number(at))];
-            let result = self.update(user_item_key(user), of_user, &of_user_if, values.clone()).await?;
-            let WriteResult::Refused(Some(_)) = result else { return Ok(matches!(result, WriteResult::Applied(_))) };
-            let values = [values, vec![(":ttl", number(at / 1_000 + MARK))]].concat();
-            let result = self.update(user_item_key(user), &of_nobody, &of_nobody_if, values).await?;
-            let WriteResult::Refused(Some(item)) = result else { return Ok(matches!(result, WriteResult::Applied(_))) };
+            let item = match self.update(user_item_key(user), of_user, &of_user_if, values.clone()).await? {
+                WriteResult::Applied(_) => return Ok(true),
+                WriteResult::Refused(item) => item.unwrap_or_default(),
+            };
             if !item.contains_key("blocked_at") {
                 // The SDK repeats a write whose acknowledgement was lost.
                 return Ok(get_number::<Millis>(&item, "block_ms").is_ok_and(|last| last == at));
+            }
+            if !item.contains_key("first_login") {
+                let values = [values, vec![(":ttl", number(at / 1_000 + MARK))]].concat();
+                if let WriteResult::Applied(_) = self.update(user_item_key(user), &of_nobody, &blocked, values).await? {
+                    return Ok(true);
+                }
             }
             at = after(Some(&item), "block_ms", at);
         }

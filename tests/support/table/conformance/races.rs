@@ -21,6 +21,7 @@ every! {
     attempts_at_once_are_all_counted,
     a_logout_beside_a_rotation_leaves_nothing,
     a_login_that_comes_after_a_block_is_refused,
+    of_a_login_that_arrived_before_a_deletion_nothing_is_left,
     a_block_beside_a_deletion_stays,
     a_block_beside_an_unblock_leaves_the_user_whole,
     an_unblock_beside_a_deletion_leaves_nothing_for_ever,
@@ -183,6 +184,26 @@ async fn a_login_that_comes_after_a_block_is_refused(case: Case) -> Verdict {
     Ok(())
 }
 
+async fn of_a_login_that_arrived_before_a_deletion_nothing_is_left(case: Case) -> Verdict {
+    for (round, key) in [1, 2].into_iter().flat_map(|key| (0..PAUSES).map(move |pause| (pause, key))) {
+        let case = case.other(round + PAUSES * u32::from(key))?;
+        case.table.store_user_login(&case.login(1, NOW)).await?;
+        let login = case.login(key, NOW + 1);
+        let erase = async {
+            look(&case, round).await?;
+            Ok::<_, Broken>(case.table.erase_user(&case.user, ms(NOW + 2)).await?)
+        };
+
+        let (recorded, erased) = tokio::join!(biased; slowly(case.table.store_user_login(&login)), erase);
+
+        erased?;
+        same!(matches!(recorded?, UserStatus::Known | UserStatus::Erased), true);
+        let left = case.items().await.into_iter().flat_map(|(_, item)| item.into_keys()).collect::<Vec<_>>();
+        same!(left, ["deleted_ms", "ttl"]);
+    }
+    Ok(())
+}
+
 async fn a_block_beside_a_deletion_stays(case: Case) -> Verdict {
     for round in 0..PAUSES {
         let case = case.other(round)?;
@@ -259,8 +280,7 @@ async fn an_attempt_beside_a_deletion_makes_no_user(case: Case) -> Verdict {
 
         erased?;
         match taken {
-            Ok(keys) => same!(keys.current, Some(vec![1; 32])),
-            Err(TakeError::NoUser) => same!(case.items().await, Vec::new()),
+            Ok(keys) => same!(keys.current.is_none_or(|key| key == vec![1; 32]), true),
             Err(error) => return Err(error.into()),
         }
         let left = case.table.read_user(&case.user).await?;

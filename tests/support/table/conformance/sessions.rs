@@ -128,6 +128,7 @@ async fn a_session_is_retracted_before_it_is_put_and_no_other_is(case: Case) -> 
 
     let newer = session(2, NOW + 5);
     same!(case.table.put_session(&at, &newer).await?, true);
+    case.table.retract_session(&at, &session(1, NOW + 9), NOW).await?;
     case.table.retract_session(&at, &mine, NOW).await?;
     same!(case.table.read_session(&at).await?, Some(newer.clone()));
     // Nor does it take the place of a later end.

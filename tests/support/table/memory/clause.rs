@@ -81,10 +81,6 @@ clauses! {
     UnblockLater,
     /// The end of a block: of a user who has logged in.
     UnblockUser,
-    /// The end of what is left of a deleted user: a block.
-    UnblockBareBlocked,
-    /// The end of what is left of a deleted user: no login.
-    UnblockBareNoUser,
     /// The deletion of a user, and a TTL for what stays: not blocked.
     EraseNotBlocked,
     /// The deletion of a user: later than the last one.

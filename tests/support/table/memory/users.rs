@@ -280,19 +280,21 @@ impl BlockUser for MemoryTable {
                 item.remove("blocked_at");
                 item.insert("block_ms", number(at));
             };
-            let result = self.update(user, of_a_user, lift).await?;
-            let WriteResult::Refused(Some(_)) = result else { return Ok(matches!(result, WriteResult::Applied(_))) };
-            let bare = |item: Option<&Item>| {
-                blocked(item) && self.and(Clause::UnblockBareNoUser, !item.is_some_and(has_logged_in))
+            let item = match self.update(user, of_a_user, lift).await? {
+                WriteResult::Applied(_) => return Ok(true),
+                WriteResult::Refused(item) => item.unwrap_or_default(),
             };
+            if !is_blocked(&item) {
+                return Ok(is(&item, "block_ms", &number(at)));
+            }
             let run_out = |item: &mut Item| {
                 lift(item);
                 item.insert("ttl", number(at / 1_000 + HOUR));
             };
-            let result = self.update(user, bare, run_out).await?;
-            let WriteResult::Refused(Some(item)) = result else { return Ok(matches!(result, WriteResult::Applied(_))) };
-            if !is_blocked(&item) {
-                return Ok(is(&item, "block_ms", &number(at)));
+            if !has_logged_in(&item)
+                && let WriteResult::Applied(_) = self.update(user, blocked, run_out).await?
+            {
+                return Ok(true);
             }
             at = after(Some(&item), "block_ms", at);
         }
