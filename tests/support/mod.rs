@@ -48,6 +48,11 @@ impl ManualClock {
     pub fn advance(&self, seconds: Secs) {
         self.0.fetch_add(seconds * 1_000, Ordering::SeqCst);
     }
+
+    /// One millisecond, as no two logins and ends of a user have the same.
+    pub fn tick(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {
