@@ -11,7 +11,7 @@ use http::{Request, StatusCode};
 use refresh::flow::RefreshError;
 use serde_json::{Value, json};
 use shared::{
-    clock::{Clock, Deadline, Secs},
+    clock::{Clock, Deadline, Millis, Secs},
     entropy::OsEntropy,
     http::{
         extract::{ClientIp, Host, RequestId},
@@ -88,8 +88,8 @@ struct Off {
 }
 
 impl Clock for Off {
-    fn now(&self) -> Secs {
-        BEGIN + self.schedule.now() / 1_000 + self.seconds - self.most
+    fn now_ms(&self) -> Millis {
+        (BEGIN + self.seconds - self.most) * 1_000 + self.schedule.now()
     }
 }
 
@@ -229,7 +229,7 @@ impl World {
             }
             Ask::LogOut(held) => {
                 let token = self.server.read(&held.refresh);
-                match process.table.log_out_session(&token.session(), held.auth_time).await {
+                match process.table.log_out_session(&token.session(), held.auth_time, 0).await {
                     Ok(()) => {
                         self.ended(&token);
                         self.note(|| format!("{} logged out", super::tally::name(&token)));
