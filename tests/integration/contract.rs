@@ -164,7 +164,7 @@ async fn trouble(laptop: &Laptop, example: &Example, known: &Known) {
     match example.case.as_str() {
         "code_used" => drop(laptop.login_with(&json!({ "code": known["code"] })).await),
         "user_blocked" => errcode(40226),
-        "misconfigured" => errcode(40013),
+        "misconfigured" => errcode(40125),
         "wechat_busy" => errcode(45011),
         "wechat_error" => wechat(json!({ "kind": "html" })),
         "wechat_timeout" => wechat(json!({ "kind": "reset" })),
