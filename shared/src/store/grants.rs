@@ -136,8 +136,8 @@ pub trait KeepIdempotencyRecord: Send + Sync {
 /// `PutItem` on idempotency records.
 #[async_trait]
 pub trait BeginExchange: Send + Sync {
-    /// Puts the mark of a code that is now being exchanged. False if a valid record is there: another mark, or what the code
-    /// gave.
+    /// Puts the mark of a code that is now being exchanged, or of a signature. False if a valid record is there: another mark,
+    /// or what the code gave.
     async fn begin_exchange(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError>;
 }
 
