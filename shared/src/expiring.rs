@@ -70,6 +70,24 @@ impl<K: Eq + Hash> LeakyBuckets<K> {
         bucket.expires_at = bucket.expires_at.max(now) + 1;
         bucket.expires_at - now
     }
+
+    /// Adds a drop, unless the bucket holds `capacity` of them; whether there was room.
+    pub fn take(&self, key: K, capacity: u64, now: Secs) -> bool {
+        let mut buckets = self.0.entries();
+        make_room(&mut buckets, now);
+        let bucket = buckets.entry(key).or_insert(Entry { value: (), expires_at: now });
+        let level = bucket.expires_at.saturating_sub(now);
+        let has_room = level < capacity;
+        bucket.expires_at = now + level + u64::from(has_room);
+        has_room
+    }
+
+    /// Takes out a drop that was added for nothing.
+    pub fn give_back(&self, key: &K) {
+        if let Some(bucket) = self.0.entries().get_mut(key) {
+            bucket.expires_at = bucket.expires_at.saturating_sub(1);
+        }
+    }
 }
 
 /// Drops expired entries. If none has expired, all are dropped: a longer list would not stop an attacker with this many
@@ -106,6 +124,17 @@ mod tests {
         assert_eq!(buckets.level(&"a", 13), 0);
         assert_eq!(buckets.add("a", 99), 1);
         assert_eq!(buckets.add("b", 10), 1);
+    }
+
+    #[test]
+    fn a_full_bucket_takes_nothing_and_has_room_for_what_was_given_back() {
+        let buckets = LeakyBuckets::default();
+
+        assert_eq!([10, 10, 10, 11, 11].map(|now| buckets.take("a", 2, now)), [true, true, false, true, false]);
+        buckets.give_back(&"a");
+        buckets.give_back(&"b");
+        assert_eq!([11, 11].map(|now| buckets.take("a", 2, now)), [true, false]);
+        assert_eq!([buckets.level(&"a", 11), buckets.level(&"b", 0)], [2, 0]);
     }
 
     #[test]

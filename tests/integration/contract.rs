@@ -78,6 +78,17 @@ fn every_code_has_an_example_and_every_example_is_of_a_refusal_that_is_described
     }
 }
 
+/// `every_example_is_what_happens` says that the functions do so.
+#[test]
+fn in_every_example_a_function_lets_a_browser_neither_guess_the_type_nor_leave_https() {
+    for example in contract::examples() {
+        let headers = &example.response["headers"];
+        let said = ["x-content-type-options", "strict-transport-security"].map(|name| headers[name].as_str());
+        let expected = if example.route == "gateway" { [None; 2] } else { [Some("nosniff"), Some("max-age=31536000")] };
+        assert_eq!(said, expected, "{}", example.name());
+    }
+}
+
 #[tokio::test]
 async fn every_example_is_what_happens() {
     for example in contract::examples() {
@@ -164,7 +175,7 @@ async fn trouble(laptop: &Laptop, example: &Example, known: &Known) {
     match example.case.as_str() {
         "code_used" => drop(laptop.login_with(&json!({ "code": known["code"] })).await),
         "user_blocked" => errcode(40226),
-        "misconfigured" => errcode(40013),
+        "misconfigured" => errcode(40125),
         "wechat_busy" => errcode(45011),
         "wechat_error" => wechat(json!({ "kind": "html" })),
         "wechat_timeout" => wechat(json!({ "kind": "reset" })),

@@ -117,6 +117,22 @@ async fn a_laptop_is_well() {
 }
 
 #[tokio::test]
+async fn one_audience_of_several_mini_programs_is_a_warning() {
+    let two = json!({ "apps": { APPID: { "secret": "a" }, "wx1111111111111111": { "secret": "b" } } }).to_string();
+    let one = json!({ "apps": { APPID: { "secret": "a" } } }).to_string();
+    for (apps, audience, is_warned) in [(&two, "https://api", true), (&one, "https://api", false), (&two, "", false)] {
+        let mut patient = Patient::new().await;
+        patient.write("apps.json", apps);
+        patient.set("WXAUTH_AUDIENCE", audience);
+
+        let report = patient.examined().await;
+
+        let warned = lines(&report, Level::Warn).iter().any(|line| line.starts_with("WXAUTH_AUDIENCE is one for 2"));
+        assert_eq!(warned, is_warned, "{report}");
+    }
+}
+
+#[tokio::test]
 async fn the_platform_token_is_asked_for_once_and_left_alone() {
     let patient = Patient::new().await;
     let alice = patient.laptop.login("alice").await;

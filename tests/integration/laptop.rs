@@ -1,6 +1,12 @@
 //! The laptop itself: it keeps what it should over a restart, and refuses to start half.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tests::{Folder, KEY, Laptop, Start, Tokens, send};
@@ -20,15 +26,62 @@ async fn a_refresh_token_from_before_a_restart_still_works() {
     assert_eq!(after.login("alice").await.openid, login.openid, "the simulator knows its users again");
 }
 
-#[tokio::test]
-async fn secret_files_are_for_their_owner_alone() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let folder = Folder::new();
-    local::secrets::SecretFiles::in_folder(&folder.0, shared::token::jwks::KeyKind::Ec).unwrap();
+/// The rights of everything in a folder, and of the folder itself, whose name is empty.
+fn rights(folder: &Path) -> BTreeMap<String, u32> {
+    let of = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let entries = entries.map(|entry| (entry.file_name().into_string().unwrap(), of(&entry.path())));
+    entries.chain([(String::new(), of(folder))]).collect()
+}
 
-    for file in ["apps.json", "keyring.json", "signing-keys.json", "jwks.json"] {
-        assert_eq!(std::fs::metadata(folder.0.join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+#[track_caller]
+fn are_closed_but(open: &[&str], folder: &Folder) {
+    let rights = rights(&folder.0);
+    let is_open = |name: &str, mode: u32| mode != if name.is_empty() { 0o700 } else { 0o600 };
+    assert!(rights.len() > 6 && rights.contains_key("dynamodb.sqlite"), "{rights:?}");
+    for (name, mode) in rights {
+        assert_eq!(is_open(&name, mode), open.contains(&name.as_str()), "{name} {mode:o}");
     }
+}
+
+fn open_to_all(folder: &Folder) {
+    for (name, _) in rights(&folder.0) {
+        let mode = if name.is_empty() { 0o755 } else { 0o644 };
+        fs::set_permissions(folder.0.join(name), Permissions::from_mode(mode)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_data_folder_and_all_in_it_are_for_their_owner_alone_also_where_they_were_not() {
+    let folder = Folder::new();
+    let laptop = Start::default().folder(&folder).go().await;
+    laptop.login("alice").await;
+    are_closed_but(&[], &folder);
+    laptop.world.stop().await;
+
+    // `clock` is the page's, and a start that was killed left the other.
+    for name in ["clock", "keyring.part"] {
+        fs::write(folder.0.join(name), "60").unwrap();
+    }
+    open_to_all(&folder);
+    let laptop = Start::default().folder(&folder).go().await;
+    laptop.login("alice").await;
+
+    are_closed_but(&[], &folder);
+}
+
+/// Such as `--data /tmp`.
+#[tokio::test]
+async fn a_folder_with_what_is_not_the_laptops_stays_open_and_so_does_that() {
+    let folder = Folder::new();
+    open_to_all(&folder);
+    fs::write(folder.0.join("notes.txt"), "somebody's").unwrap();
+    fs::set_permissions(folder.0.join("notes.txt"), Permissions::from_mode(0o644)).unwrap();
+
+    let laptop = Start::default().folder(&folder).go().await;
+    laptop.login("alice").await;
+
+    are_closed_but(&["", "notes.txt"], &folder);
 }
 
 #[tokio::test]

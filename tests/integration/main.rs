@@ -24,6 +24,7 @@ mod platform;
 mod problems;
 mod push;
 mod quota;
+mod raw_data;
 mod refresh;
 mod rotation;
 mod session;

@@ -161,7 +161,8 @@ async fn each_answer_of_wechat_has_its_own_code() {
         (40029, 409, "phone_code_invalid", "relogin_then_retap"),
         (40163, 409, "phone_code_invalid", "relogin_then_retap"),
         (40003, 403, "data_rejected", "stop"),
-        (40013, 500, "misconfigured", "stop"),
+        (40013, 403, "data_rejected", "stop"),
+        (40125, 500, "misconfigured", "stop"),
         (48001, 500, "misconfigured", "stop"),
         (45011, 503, "wechat_busy", "retry"),
         (99_999, 502, "wechat_error", "retry"),
@@ -178,7 +179,7 @@ async fn each_answer_of_wechat_has_its_own_code() {
         laptop.script("getuserphonenumber", &fault, Some(1));
         phone(&laptop, &alice, &button(&laptop, "alice").1).await.is_problem(status, code, "retry");
     }
-    assert_eq!(laptop.simulator.calls("getuserphonenumber"), 11, "a code is never sent twice");
+    assert_eq!(laptop.simulator.calls("getuserphonenumber"), 12, "a code is never sent twice");
 }
 
 #[tokio::test]

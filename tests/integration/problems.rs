@@ -90,7 +90,7 @@ fn what_wechat_says_is_told_as_each_function_means_it() {
         (WechatError::Blocked, "403 user_blocked stop", "403 user_blocked stop"),
         (WechatError::SessionKeyStale, "502 wechat_error relogin", "502 wechat_error retry"),
         (WechatError::TokenRefused { errcode: 40001 }, "502 wechat_error relogin", "502 wechat_error retry"),
-        (WechatError::Misconfigured { errcode: 40013, rid: None }, "500 misconfigured stop", "500 misconfigured stop"),
+        (WechatError::Misconfigured { errcode: 40125, rid: None }, "500 misconfigured stop", "500 misconfigured stop"),
         // The code may be spent, which a new login mends unseen; a tap is not asked for twice.
         (WechatError::Unknown { errcode: 1, rid: None }, "502 wechat_error relogin", "502 wechat_error retry"),
         (WechatError::Unreadable("html"), "502 wechat_error relogin", "502 wechat_error retry"),

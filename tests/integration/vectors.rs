@@ -108,7 +108,7 @@ async fn every_profile_through_the_user_info_of_a_login() {
 }
 
 /// `sha1(rawData + session_key)`, in hex.
-fn signature(raw_data: &str, session_key: &str) -> String {
+pub(crate) fn signature(raw_data: &str, session_key: &str) -> String {
     use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
     let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{raw_data}{session_key}").as_bytes());
     tests::hex(hash.as_ref())

@@ -19,7 +19,7 @@ use shared::{
     problem::Problem,
     secret_text::PhoneCode,
     secrets::Secret,
-    store::grants::{BeginExchange, EraseIdempotencyRecord, KeepIdempotencyRecord, TakeSessionKeys},
+    store::grants::{BeginExchange, EraseIdempotencyRecord, GiveUpExchange, KeepIdempotencyRecord, TakeSessionKeys},
     token::{access::Subject, keyring::Keyring},
     vars::ConfigError,
     wechat::{
@@ -34,7 +34,7 @@ pub const ROUTES: &[Route] = &[PHONE];
 
 shared::grants! {
     /// What this function may do with the table, beyond authentication.
-    pub trait Table = TakeSessionKeys, BeginExchange, KeepIdempotencyRecord, EraseIdempotencyRecord;
+    pub trait Table = TakeSessionKeys, BeginExchange, GiveUpExchange, KeepIdempotencyRecord, EraseIdempotencyRecord;
 }
 
 #[derive(Clone)]

@@ -6,10 +6,11 @@ use shared::{
     problem::{Code, Problem},
     request_log, revocation,
     secrets::SecretError,
+    session::idempotency::IdempotencyRecord,
     store::StoreError,
     wechat::{
         app::Apps,
-        push::{Event, Push, PushDefect, PushQuery},
+        push::{self, Event, Push, PushDefect, PushQuery},
     },
 };
 
@@ -54,16 +55,29 @@ pub async fn verify(deps: &Deps, query: &PushQuery) -> Result<String, PushError>
     let mut refusal = PushDefect::Unsigned;
     for config in apps.all().filter_map(|app| app.push_config()) {
         match config.echo(query, now) {
-            Ok(echostr) => return Ok(echostr.to_owned()),
+            Ok(echostr) => {
+                bind(deps, &apps, query, echostr.as_bytes(), now).await?;
+                return Ok(echostr.to_owned());
+            }
             Err(defect) => refusal = refusal.max(defect),
         }
     }
     Err(refusal.into())
 }
 
+/// Binds a signature that covers no message to the one that it first came with. Otherwise whoever saw one request could send
+/// others with it. WeChat may repeat the message, to any process.
+async fn bind(deps: &Deps, apps: &Apps, query: &PushQuery, message: &[u8], now: Secs) -> Result<(), PushError> {
+    let mut configs = apps.all().filter_map(|app| app.push_config());
+    let Some(signature) = configs.find_map(|config| config.signature_of_any_message(query, now)) else { return Ok(()) };
+    let mark = IdempotencyRecord::of_push(signature, push::message_hash(message), query.usable_until(now));
+    if deps.table.begin_exchange(&mark, now).await? { Ok(()) } else { Err(PushDefect::SignatureReused.into()) }
+}
+
 /// Deletes what the message says was revoked, and nothing else.
 pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8]) -> Result<(), PushError> {
     let (apps, now) = (deps.apps.get().await?, deps.clock.now());
+    bind(deps, &apps, query, body, now).await?;
     let Some((user, event)) = concerned(&apps, query, body, now)? else { return Ok(()) };
     let verdict = match event {
         Event::UserAuthorizationCancellation => {

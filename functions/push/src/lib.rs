@@ -15,6 +15,7 @@ use shared::{
     problem::Problem,
     revocation::RevocationTable,
     secrets::Secret,
+    store::grants::BeginExchange,
     vars::ConfigError,
     wechat::{app::Apps, push::PushQuery},
 };
@@ -26,7 +27,7 @@ pub const ROUTES: &[Route] = &[VERIFY, PUSH];
 
 shared::grants! {
     /// What this function may do with the table.
-    pub trait Table = RevocationTable;
+    pub trait Table = RevocationTable, BeginExchange;
 }
 
 #[derive(Clone)]

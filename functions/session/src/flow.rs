@@ -39,13 +39,9 @@ async fn record_user(deps: &Deps, subject: &Subject) -> Result<(), SecretError> 
 
 /// What WeChat says about the user's `session_key`. Only WeChat's own word makes it stale; a failure does not.
 pub async fn check(deps: &Deps, subject: &Subject, deadline: Deadline) -> WechatSessionState {
-    if deps.checks.add(subject.sid, deps.clock.now()) > CHECKS {
-        return WechatSessionState::Unknown;
-    }
     let deadline = deadline.within(CHECK_LIMIT);
     match deadline.limit(ask_wechat(deps, subject, deadline)).await {
-        Some(Ok(true)) => WechatSessionState::Ok,
-        Some(Ok(false)) => WechatSessionState::Stale,
+        Some(Ok(state)) => state,
         Some(Err(error)) => {
             let misconfigured = matches!(error, PlatformError::Wechat(WechatError::Misconfigured { .. }));
             request_log::record(|fields| fields.misconfigured |= misconfigured);
@@ -55,17 +51,25 @@ pub async fn check(deps: &Deps, subject: &Subject, deadline: Deadline) -> Wechat
     }
 }
 
-async fn ask_wechat(deps: &Deps, subject: &Subject, deadline: Deadline) -> Result<bool, PlatformError> {
+async fn ask_wechat(deps: &Deps, subject: &Subject, deadline: Deadline) -> Result<WechatSessionState, PlatformError> {
     let (apps, keyring) = tokio::try_join!(deps.apps.get(), deps.keyring.get())?;
     let user = subject.session().user;
     let stored = deps.table.read_user(&user).await?.unwrap_or_default();
     let context = Context::of_user(&user, Purpose::SessionKey);
     let key = stored.current_key.and_then(|sealed| keyring.open(context, &sealed));
     let Some(key) = key.as_deref().and_then(|text| std::str::from_utf8(text).ok()).map(SessionKey::new) else {
-        return Ok(false);
+        return Ok(WechatSessionState::Stale);
     };
     let app = apps.find(Some(&subject.appid)).ok_or(WechatError::Misconfigured { errcode: 40013, rid: None })?;
-    deps.platform.check(app, &subject.openid, &key, deadline).await
+    // Only what WeChat is asked counts.
+    if !deps.checks.take(subject.sid, CHECKS, deps.clock.now()) {
+        return Ok(WechatSessionState::Unknown);
+    }
+    let checked = deps.platform.check(app, &subject.openid, &key, deadline).await;
+    if let Err(PlatformError::Wechat(WechatError::BreakerOpen)) = &checked {
+        deps.checks.give_back(&subject.sid);
+    }
+    Ok(if checked? { WechatSessionState::Ok } else { WechatSessionState::Stale })
 }
 
 /// All live sessions of the token's user, the last used first.

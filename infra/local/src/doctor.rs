@@ -120,6 +120,7 @@ impl Examination {
         findings.extend(secrets::findings(&texts));
         let apps = secrets::apps(&texts);
         findings.extend(apps.iter().flat_map(forms::findings));
+        findings.extend(variables::shared_audience(vars, apps.len()));
         if let Ok((client, name)) = env.dynamodb() {
             let table = gather::table(&client, &name, variables::is_emulated(vars)).await;
             findings.extend(table::findings(&table));

@@ -31,6 +31,8 @@ use shared::{
 };
 use wechat_simulator::{ControlError, Simulator};
 
+use crate::data_folder;
+
 /// How many log lines the page can read: enough for several runs of the button that sends the most requests.
 const MAX_LINES: usize = 500;
 
@@ -309,7 +311,7 @@ impl AdjustableClock {
 
     fn advance(&self, seconds: Secs) -> std::io::Result<Secs> {
         let ahead = self.ahead.fetch_add(seconds, Ordering::SeqCst).saturating_add(seconds);
-        fs::write(&self.file, ahead.to_string())?;
+        data_folder::write(&self.file, &ahead.to_string())?;
         Ok(ahead)
     }
 }
@@ -324,7 +326,7 @@ impl Clock for AdjustableClock {
 mod tests {
     use super::*;
     use http::HeaderValue;
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, os::unix::fs::PermissionsExt as _};
 
     /// The names of the files with one of these extensions in a folder of this package.
     fn names(folder: &str, extensions: &[&str]) -> BTreeSet<String> {
@@ -400,6 +402,7 @@ mod tests {
         let again = Playground::new(Arc::new(Noon), &folder);
 
         assert_eq!((clock.now(), again.clock().now(), again.ahead()), (1_800_001_000, 1_800_001_000, 1_000));
+        assert_eq!(fs::metadata(folder.join(CLOCK_FILE)).unwrap().permissions().mode() & 0o777, 0o600);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

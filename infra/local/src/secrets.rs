@@ -1,11 +1,6 @@
 //! The laptop's secrets: files in its data folder, with the same content that Secrets Manager has on AWS.
 
-use std::{
-    fs::OpenOptions,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use shared::{
@@ -18,7 +13,7 @@ use shared::{
 };
 use wechat_simulator::App;
 
-use crate::error::StartError;
+use crate::{data_folder, error::StartError};
 
 /// The paths of the files.
 #[derive(Clone, Debug)]
@@ -38,7 +33,7 @@ impl SecretFiles {
             signing_keys: folder.join("signing-keys.json"),
             jwks: folder.join("jwks.json"),
         };
-        std::fs::create_dir_all(folder).map_err(|cause| StartError::Data { path: folder.to_owned(), cause })?;
+        data_folder::open(folder)?;
         let App { appid, secret, push } = App::demo();
         write_new(&files.apps, || Ok(json!({ "apps": { appid: { "secret": secret, "push": push } } }).to_string()))?;
         let now = SystemClock.now();
@@ -65,15 +60,9 @@ fn new_signing_keys(kind: KeyKind, now: Secs) -> Result<String, StartError> {
     serde_json::to_string(&keys).map_err(|_| StartError::Keys)
 }
 
-/// Writes a file that only its owner may read, unless it exists. It is complete as soon as it has its name.
 fn write_new(path: &Path, text: impl FnOnce() -> Result<String, StartError>) -> Result<(), StartError> {
     if path.exists() {
         return Ok(());
     }
-    let failed = |cause| StartError::Data { path: path.to_owned(), cause };
-    let half_written = path.with_extension("part");
-    let text = text()?;
-    let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half_written);
-    open.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
-    std::fs::rename(&half_written, path).map_err(failed)
+    data_folder::write(path, &text()?).map_err(|cause| StartError::Data { path: path.to_owned(), cause })
 }

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use wechat_simulator::{App, Simulator};
 
 use crate::{
+    data_folder,
     error::StartError,
     front::Front,
     mounts,
@@ -83,7 +84,7 @@ async fn start_dynamodb(settings: &Settings, tasks: &mut Tasks) -> Result<String
     }
     let database = match &settings.data {
         Data::Memory(_) => Database::memory(),
-        Data::Folder(folder) => Database::new(&folder.join("dynamodb.sqlite").to_string_lossy()),
+        Data::Folder(folder) => Database::new(&data_folder::database(folder)?.to_string_lossy()),
     };
     let database = database.map_err(|_| StartError::Database)?;
     let Listener { socket, url } = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).await?;

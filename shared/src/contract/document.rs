@@ -82,6 +82,8 @@ fn headers() -> Value {
         "request-id": header("Stands in the log line of the request", json!({ "type": "string", "minLength": 1 })),
         "no-store": header("Nothing is kept", json!({ "const": "no-store" })),
         "max-age": header("May be kept for five minutes", json!({ "const": "max-age=300" })),
+        "nosniff": header("The type is what `content-type` says", json!({ "const": "nosniff" })),
+        "https-only": header("A browser asks by https alone, for a year", json!({ "const": "max-age=31536000" })),
         "www-authenticate": header("RFC 6750 section 3.1", json!({ "const": "Bearer error=\"invalid_token\"" })),
         "retry-after": header("`retry_after` of the problem, where it has one", json!({ "type": "integer", "minimum": 0 })),
     });
@@ -91,6 +93,16 @@ fn headers() -> Value {
 
 fn header(name: &str) -> Value {
     json!({ "$ref": format!("#/components/headers/{name}") })
+}
+
+/// The headers that every response has.
+fn of_every_response(cache: &str) -> Value {
+    json!({
+        "x-request-id": header("request-id"),
+        "cache-control": header(cache),
+        "x-content-type-options": header("nosniff"),
+        "strict-transport-security": header("https-only"),
+    })
 }
 
 impl Operation {
@@ -127,10 +139,9 @@ impl Operation {
             Gives::Json(schema) => ("200", Some(media("application/json", &schema(&mut components.written)))),
             Gives::Text => ("200", Some(media("text/plain", &json_schema!({ "type": "string" })))),
         };
-        let cache = header(if self.cached { "max-age" } else { "no-store" });
         let good = json!({
             "description": "Done",
-            "headers": { "x-request-id": header("request-id"), "cache-control": cache },
+            "headers": of_every_response(if self.cached { "max-age" } else { "no-store" }),
             "content": content.into_iter().collect::<Map<_, _>>(),
         });
 
@@ -193,7 +204,7 @@ fn refusal(refusals: &[(Code, Action)], mut schema: Value) -> Value {
         "code": { "enum": refusals.iter().map(|(code, _)| code.as_str()).collect::<BTreeSet<_>>() },
         "action": { "enum": refusals.iter().map(|(_, action)| action_text(*action)).collect::<BTreeSet<_>>() },
     });
-    let mut headers = json!({ "x-request-id": header("request-id"), "cache-control": header("no-store") });
+    let mut headers = of_every_response("no-store");
     match status {
         StatusCode::UNAUTHORIZED => headers["www-authenticate"] = header("www-authenticate"),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {

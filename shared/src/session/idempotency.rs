@@ -5,6 +5,8 @@
 //!
 //! A phone code is paid for, so while it is being exchanged a mark has the record's place: the same request again waits.
 //!
+//! A signature that covers no message is used once, too: its mark says which message it came with.
+//!
 //! The table never holds a code, only its hash; the content of a record is sealed.
 
 use std::time::Duration;
@@ -83,6 +85,12 @@ impl IdempotencyRecord {
         self.sealed.is_empty()
     }
 
+    /// The mark of a push's signature: the hash of what it came with.
+    #[must_use]
+    pub fn of_push(signature: &str, message: [u8; 32], expires_at: Secs) -> Self {
+        Self { code: CodeHash::of_push_signature(signature), sealed: message.to_vec(), expires_at }
+    }
+
     /// When the login of a login's record arrived.
     #[must_use]
     pub fn logged_in_at(&self) -> Secs {
@@ -120,8 +128,17 @@ impl CodeHash {
         Self::of("phone", &user.appid, &format!("{} {}", user.openid.expose(), code.expose()))
     }
 
+    /// The hash of a push's signature. Several mini programs may share the token that made it.
+    #[must_use]
+    pub fn of_push_signature(signature: &str) -> Self {
+        Self::of_text(&format!("wxauth|push signature|{signature}"))
+    }
+
     fn of(kind: &str, appid: &AppId, code: &str) -> Self {
-        let text = format!("wxauth|{kind} code|{appid}|{code}");
+        Self::of_text(&format!("wxauth|{kind} code|{appid}|{code}"))
+    }
+
+    fn of_text(text: &str) -> Self {
         Self(URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes())))
     }
 
@@ -203,6 +220,7 @@ mod tests {
         assert_ne!(login(&one), phone(&one));
         assert_ne!(phone(&one), phone(&two));
         assert_ne!(phone(&one), phone(&user("wx1", "oB")));
+        assert_ne!(CodeHash::of_push_signature("c"), CodeHash::of_push_signature("d"));
     }
 
     #[test]

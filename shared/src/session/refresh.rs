@@ -175,6 +175,7 @@ mod tests {
             generation,
             key_id: KeyId(1),
             created_at: NOW - 10_000,
+            arrived_ms: (NOW - 10_000) * 1_000,
             rotated_at: NOW - ago,
             rotated_before: NOW - ago - age,
             idle: NOW + 1,

@@ -157,13 +157,17 @@ pub trait KeepIdempotencyRecord: Send + Sync {
     async fn get_idempotency_record(&self, code: &CodeHash) -> Result<Option<IdempotencyRecord>, StoreError>;
 }
 
-/// `PutItem` and `DeleteItem` on idempotency records.
+/// `PutItem` on idempotency records.
 #[async_trait]
 pub trait BeginExchange: Send + Sync {
-    /// Puts the mark of a code that is now being exchanged. False if a valid record is there: another mark, or what the code
-    /// gave.
+    /// Puts the mark of a code that is now being exchanged, or of a signature. False if a valid record is there: another mark,
+    /// or what the code gave.
     async fn begin_exchange(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError>;
+}
 
+/// `DeleteItem` on idempotency records.
+#[async_trait]
+pub trait GiveUpExchange: Send + Sync {
     /// Takes the mark away, if it is still there: the code gave nothing.
     async fn give_up_exchange(&self, mark: &IdempotencyRecord) -> Result<(), StoreError>;
 }

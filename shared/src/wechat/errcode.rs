@@ -38,6 +38,8 @@ pub fn meaning(api: Api, errcode: i64, rid: Option<Rid>) -> WechatError {
         (40226, Api::Code2Session) => WechatError::Blocked,
         (87007 | 87009, Api::CheckSession) => WechatError::SessionKeyStale,
         (40003, Api::PhoneNumber | Api::CheckSession) => WechatError::WrongUser,
+        // The platform token was fetched with this AppID, so WeChat knows it: the code is another mini program's.
+        (40013, Api::PhoneNumber) => WechatError::WrongUser,
         (40001 | 40014 | 42001, Api::PhoneNumber | Api::CheckSession) => WechatError::TokenRefused { errcode },
         // The caller of `stable_token` has no token: 40001 speaks of the AppSecret.
         (40001, Api::StableToken) => WechatError::Misconfigured { errcode, rid },
@@ -74,6 +76,7 @@ mod tests {
 
     #[test]
     fn the_same_number_means_what_its_call_says() {
+        let ours: Vec<_> = OURS.into_iter().filter(|errcode| *errcode != 40013).collect();
         for (errcodes, code2session, phone, check, stable) in [
             (&[40029][..], "CodeInvalid", "CodeInvalid", "Unknown", "Unknown"),
             (&[40163], "CodeUsed", "CodeUsed", "Unknown", "Unknown"),
@@ -82,7 +85,8 @@ mod tests {
             (&[40003], "Unknown", "WrongUser", "WrongUser", "Unknown"),
             (&[40001], "Unknown", "TokenRefused", "TokenRefused", "Misconfigured"),
             (&[40014, 42001], "Unknown", "TokenRefused", "TokenRefused", "Unknown"),
-            (&OURS, "Misconfigured", "Misconfigured", "Misconfigured", "Misconfigured"),
+            (&[40013], "Misconfigured", "WrongUser", "Misconfigured", "Misconfigured"),
+            (&ours, "Misconfigured", "Misconfigured", "Misconfigured", "Misconfigured"),
             (&[1, 40000, 99_999, i64::MAX], "Unknown", "Unknown", "Unknown", "Unknown"),
         ] {
             for errcode in errcodes {

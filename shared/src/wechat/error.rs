@@ -48,7 +48,7 @@ pub enum WechatError {
     /// 87009, 87007: the `session_key` is not the user's valid one any more.
     #[error("wechat says the session key is not valid any more")]
     SessionKeyStale,
-    /// 40003, or a watermark of another app.
+    /// 40003, a phone code of another app (40013), or a watermark of another app.
     #[error("wechat says the data is another user's or app's")]
     WrongUser,
     /// WeChat failed too often just now, so it is not asked.

@@ -264,7 +264,27 @@ pub struct SignedProfile<'a> {
     pub data: &'a Ciphertext,
 }
 
-/// The profile that `wx.getUserInfo` gave, of this app and this user. A wrong signature counts as unreadable data.
+/// What both `rawData` and the encrypted data say of a user.
+const SIGNED_MEMBERS: [&str; 7] = ["nickName", "avatarUrl", "gender", "language", "city", "province", "country"];
+
+/// Whether `rawData` says of the user what the data says. WeChat makes both in one call; otherwise somebody put them together.
+/// The two may be written differently, and a member may be in one of them alone.
+fn is_signed(raw_data: &str, members: &Members) -> bool {
+    let Ok(signed) = json::nested::<Members>(raw_data.as_bytes(), DEEPEST) else { return false };
+    SIGNED_MEMBERS.iter().all(|name| match (signed.get(*name), members.get(*name)) {
+        (Some(signed_value), Some(value)) if signed_value.get() != value.get() => {
+            match (said(&signed, name), said(members, name)) {
+                (Ok(Some(signed)), Ok(Some(said))) => signed == said,
+                (Ok(_), Ok(_)) => true,
+                _ => false,
+            }
+        }
+        _ => true,
+    })
+}
+
+/// The profile that `wx.getUserInfo` gave, of this app and this user. A wrong signature, and a right one of other data, count
+/// as unreadable data.
 pub fn profile(
     given: &SignedProfile<'_>,
     keys: &SessionKeys,
@@ -280,6 +300,9 @@ pub fn profile(
     let names_user = names(&members, openid)?;
     if kind != Kind::Profile {
         return Err(OpenDataDefect::OtherKind);
+    }
+    if given.signed.is_some_and(|(raw_data, _)| !is_signed(raw_data, &members)) {
+        return Err(OpenDataDefect::Unreadable);
     }
     let unionid = said(&members, "unionId");
     if !names_user && unionid != Ok(None) {

@@ -1,8 +1,9 @@
 //! WeChat's message push (消息推送): whether a message is from WeChat, for which mini program it is, and what it says.
 //!
 //! In the plain mode the signature covers a secret token, a time and a nonce, but not the message. Anybody who has seen one
-//! request could send another message with its signature for ten minutes. In the secure mode it covers the message, which
-//! is encrypted too. So an app with an `EncodingAESKey` takes encrypted messages only.
+//! request could send another message with its signature. So a signature is good for the message that it first came with:
+//! see [`Config::signature_of_any_message`]. In the secure mode it covers the message, which is encrypted too. So an app with
+//! an `EncodingAESKey` takes encrypted messages only.
 
 mod message;
 
@@ -31,6 +32,9 @@ use message::{Members, MessageDefect};
 /// take longer. WeChat signs time and nonce without saying which is which, so a nonce that reads as a later time could be
 /// given as the time.
 const FRESH: Secs = 10 * 60;
+
+/// For how long a nonce that reads as a later time is thought of. There is one in three hundred pushes.
+const LATEST_NONCE: Secs = 366 * 86_400;
 
 /// The random bytes before the message, and the four of its length.
 const PREFIX: usize = 16 + 4;
@@ -125,6 +129,9 @@ pub enum PushDefect {
     /// Anybody may have sent it.
     #[error("it is not signed with the Token of a configured mini program")]
     Unsigned,
+    /// Somebody has seen a request in the clear and sends another message with its signature.
+    #[error("its signature came with another message before")]
+    SignatureReused,
     /// It is signed, and late or repeated by somebody.
     #[error("its signature is more than ten minutes away from now")]
     Stale,
@@ -159,6 +166,7 @@ impl PushDefect {
     pub const fn verdict(self) -> &'static str {
         match self {
             Self::Unsigned => "PUSH_UNSIGNED",
+            Self::SignatureReused => "PUSH_SIGNATURE_REUSED",
             Self::Stale => "PUSH_STALE",
             Self::Forged => "PUSH_FORGED",
             Self::InTheClear => "PUSH_IN_THE_CLEAR",
@@ -199,7 +207,9 @@ impl Config {
     /// The message, if it is from WeChat and for this mini program.
     pub fn read(&self, appid: &AppId, query: &PushQuery, body: &[u8], now: Secs) -> Result<Push, PushDefect> {
         let outer = Members::read(body);
-        let encrypted = outer.as_ref().ok().and_then(|outer| outer.get("Encrypt").ok().flatten());
+        // Without a key the message is read in the clear, which no signature covers: `msg_signature` says nothing of it.
+        let encrypted = outer.as_ref().ok().filter(|_| self.aes_key.is_some());
+        let encrypted = encrypted.and_then(|outer| outer.get("Encrypt").ok().flatten());
         let covered = self.signed(query, encrypted, now)?;
         let outer = outer.as_ref().map_err(|defect| *defect)?;
         let Some(aes_key) = &self.aes_key else {
@@ -214,6 +224,13 @@ impl Config {
         }
         let message = decrypt(aes_key, encrypted, appid.as_str()).ok_or(PushDefect::NotOpened)?;
         Ok(Members::read(&message)?.push()?)
+    }
+
+    /// The signature of a query, if this mini program takes messages in the clear and would take any with it.
+    #[must_use]
+    pub fn signature_of_any_message<'a>(&self, query: &'a PushQuery, now: Secs) -> Option<&'a str> {
+        let signature = query.signature.as_deref().filter(|_| self.aes_key.is_none())?;
+        self.signed(query, None, now).is_ok().then_some(signature)
     }
 
     /// Whether a signature covers the encrypted message too.
@@ -249,6 +266,19 @@ impl PushQuery {
     fn is_fresh(&self, now: Secs) -> bool {
         self.timestamp.parse::<Secs>().is_ok_and(|at| at.abs_diff(now) <= FRESH)
     }
+
+    /// Until when somebody could present the signature, by its time or by a nonce that reads as one.
+    #[must_use]
+    pub fn usable_until(&self, now: Secs) -> Secs {
+        let times = [&self.timestamp, &self.nonce].into_iter().filter_map(|text| text.parse().ok());
+        times.filter(|at| *at <= now + LATEST_NONCE).max().unwrap_or(now) + FRESH
+    }
+}
+
+/// A hash of what a body says. WeChat's repetitions of a message have the same.
+#[must_use]
+pub fn message_hash(body: &[u8]) -> [u8; 32] {
+    Members::read(body).map_or_else(|_| message::hash_of([body]), |members| members.hash())
 }
 
 /// The message in `Encrypt`: AES-256-CBC, whose IV is the first half of the key, padded to blocks of 32. Inside are 16

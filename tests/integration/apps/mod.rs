@@ -6,7 +6,7 @@ mod secret;
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use tests::{APPID, Laptop, Response, Start, Tokens, jwt_claims};
+use tests::{APPID, Items, Laptop, Response, Start, Tokens, authorizer_event, jwt_claims};
 
 const ONE: &str = "wx0000000000000001";
 const TWO: &str = "wx0000000000000002";
@@ -83,6 +83,50 @@ async fn the_same_openid_on_the_same_device_in_two_apps_is_two_users() {
     }
     assert_eq!(laptop.delete(&one.access, "/v1/user").await.status, StatusCode::NO_CONTENT);
     assert_eq!(checked_by(&laptop, two).await, "ok");
+}
+
+/// With one audience, only `client_id` tells them apart.
+#[tokio::test]
+async fn one_audience_of_two_apps_makes_the_token_of_one_no_token_of_the_other() {
+    let laptop = Start::default().apps(both()).var("WXAUTH_AUDIENCE", "https://api.example.com").go().await;
+    same_openid(&laptop);
+    let one = login(&laptop, ONE, "alice").await;
+    let body = json!({ "code": code(&laptop, TWO, "alice"), "appid": TWO, "device": one.device });
+    let two = laptop.login_with(&body).await;
+    let before = of_app(TWO, &laptop).await;
+    let (tap, info) = (of_user("phone", TWO, &laptop), of_user("userinfo", TWO, &laptop));
+    let authorizer = authorizer::Deps::from_env(laptop.world.env.clone()).await.unwrap();
+    let event = authorizer_event(&format!("Bearer {}", one.access));
+
+    assert_eq!(laptop.get(&one.access, "/v1/session").await.ok()["appid"], ONE);
+    assert_eq!(laptop.get(&one.access, "/v1/sessions").await.ok()["sessions"].as_array().unwrap().len(), 1);
+    for (path, body) in [
+        ("/v1/phone", json!({ "encryptedData": tap["encryptedData"], "iv": tap["iv"] })),
+        ("/v1/phone", json!({ "code": tap["code"] })),
+        ("/v1/userinfo", info),
+    ] {
+        let answer = laptop.post_as(&one.access, path, &body).await;
+        assert!([403, 409].contains(&answer.status.as_u16()), "{path}: {answer:?}");
+    }
+    let decision = authorizer::handle(authorizer, serde_json::from_value(event).unwrap()).await.unwrap();
+    assert_eq!(json!(decision)["context"]["appid"], ONE);
+    for path in ["/v1/session", "/v1/sessions", "/v1/user"] {
+        let device = login(&laptop, ONE, "alice").await;
+        assert_eq!(laptop.delete(&device.access, path).await.status, StatusCode::NO_CONTENT, "{path}");
+    }
+
+    assert_eq!(of_app(TWO, &laptop).await, before);
+    laptop.get(&two.access, "/v1/session").await.ok();
+}
+
+/// The users and sessions of an app.
+async fn of_app(appid: &str, laptop: &Laptop) -> Items {
+    let items = laptop.items().await.into_iter();
+    items.filter(|((pk, _), _)| pk.starts_with(&format!("{appid}#"))).collect()
+}
+
+fn of_user(button: &str, appid: &str, laptop: &Laptop) -> Value {
+    laptop.sim(button, json!({ "user": "alice", "appid": appid }))
 }
 
 async fn checked_by(laptop: &Laptop, access: &str) -> Value {

@@ -348,12 +348,9 @@ impl Model {
         let mut touches = Touches::Nothing;
         if Self::is_admitted(admitted, &answer) {
             touches = Touches::Own;
-            let same_app = self.users[who].appid == self.users[other].appid;
             match (self.users[who].take(self.now), way) {
                 (false, _) => answer.is_problem(429, "rate_limited", "retry"),
-                (true, 1) if same_app => answer.is_problem(403, "data_rejected", "stop"),
-                // WeChat's 40013: the code is of another app than the platform token.
-                (true, 1) => assert_ne!(answer.status, StatusCode::OK),
+                (true, 1) => answer.is_problem(403, "data_rejected", "stop"),
                 _ => answer.is_problem(409, "session_key_expired", "relogin_then_retap"),
             }
         }

@@ -44,6 +44,19 @@ async fn each_app_has_its_own_and_wechat_refuses_the_others() {
     assert_eq!(send(http.post(address).json(&json!({ "code": code }))).await.json()["errcode"], 40013);
 }
 
+/// `misconfigured` would ring an alarm, at the will of any user of two mini programs.
+#[tokio::test]
+async fn a_phone_code_of_the_other_app_is_the_users_fault_and_not_the_owners() {
+    let laptop = two_apps().await;
+    let (one, two) = (login(&laptop, ONE, "alice").await, login(&laptop, TWO, "alice").await);
+
+    let refused = phone_by_code(&laptop, TWO, "alice", &one).await;
+
+    refused.is_problem(403, "data_rejected", "stop");
+    assert!(laptop.line(&refused).contains(r#""level":"INFO""#), "{}", laptop.line(&refused));
+    phone_by_code(&laptop, TWO, "alice", &two).await.ok();
+}
+
 #[tokio::test]
 async fn one_that_was_moved_to_the_item_of_another_app_is_not_used() {
     let laptop = two_apps().await;

@@ -4,7 +4,7 @@ use local::template;
 use serde_json::{Value, json};
 use tests::{APPID, Items, Laptop, Response, Tokens, wire};
 
-use super::{CANCELLATION, REVOKE, event, login, plain, pushed, refuses, send_push, takes};
+use super::{CANCELLATION, REVOKE, event, items, login, plain, pushed, refuses, send_push, takes};
 
 /// The items in `after` that are not in `before`.
 fn beyond(before: &Items, after: &Items) -> Items {
@@ -28,7 +28,7 @@ async fn a_cancellation_deletes_all_of_its_user_and_nothing_of_another() {
     let laptop = plain().await;
     let bob = login(&laptop, APPID, "bob").await;
     phone(&laptop, &bob, &phone_code(&laptop, "bob")).await.ok();
-    let before = laptop.items().await;
+    let before = items(&laptop).await;
     let alice = login(&laptop, APPID, "alice").await;
     phone(&laptop, &alice, &phone_code(&laptop, "alice")).await.ok();
     let devices = [alice, login(&laptop, APPID, "alice").await];
@@ -39,7 +39,7 @@ async fn a_cancellation_deletes_all_of_its_user_and_nothing_of_another() {
         laptop.refresh(&device.refresh).await.is_problem(400, "login_required", "relogin");
     }
     laptop.refresh(&bob.refresh).await.ok();
-    let left = beyond(&before, &laptop.items().await);
+    let left = beyond(&before, &items(&laptop).await);
     // The count of attempts stays out its hour.
     let names: Vec<Vec<_>> = left.values().map(|item| item.keys().map(String::as_str).collect()).collect();
     assert_eq!(names.len(), 1, "{left:?}");
@@ -70,16 +70,16 @@ async fn a_phone_number_taken_back_is_forgotten_and_nothing_else() {
         let (alice, bob) = (login(&laptop, APPID, "alice").await, login(&laptop, APPID, "bob").await);
         let (of_alice, of_bob) = (phone_code(&laptop, "alice"), phone_code(&laptop, "bob"));
         phone(&laptop, &bob, &of_bob).await.ok();
-        let without = laptop.items().await;
+        let without = items(&laptop).await;
         phone(&laptop, &alice, &of_alice).await.ok();
-        let with = laptop.items().await;
+        let with = items(&laptop).await;
         phone(&laptop, &bob, &of_bob).await.ok();
-        let before = laptop.items().await;
+        let before = items(&laptop).await;
 
         let wanted = json!({ "user": "alice", "event": REVOKE, "RevokeInfo": info });
         takes(&laptop, &pushed(&laptop, wanted)).await;
 
-        let gone = beyond(&laptop.items().await, &before);
+        let gone = beyond(&items(&laptop).await, &before);
         let mut record = beyond(&without, &with);
         record.retain(|_, item| item.contains_key("sealed"));
         assert_eq!(gone, record, "RevokeInfo {info}");
@@ -112,7 +112,7 @@ async fn what_is_not_stored_here_changes_nothing_when_it_is_taken_back() {
     let laptop = plain().await;
     let alice = login(&laptop, APPID, "alice").await;
     phone(&laptop, &alice, &phone_code(&laptop, "alice")).await.ok();
-    let before = laptop.items().await;
+    let before = items(&laptop).await;
     let replaced = |event: &str| {
         let mut push = pushed(&laptop, json!({ "user": "alice", "event": CANCELLATION }));
         push["body"] = push["body"].as_str().unwrap().replace(CANCELLATION, event).into();
@@ -130,7 +130,7 @@ async fn what_is_not_stored_here_changes_nothing_when_it_is_taken_back() {
         replaced("user_enter_tempsession"),
     ] {
         takes(&laptop, &push).await;
-        assert_eq!(laptop.items().await, before, "{push}");
+        assert_eq!(items(&laptop).await, before, "{push}");
     }
     refuses(&laptop, &replaced("")).await;
 }
@@ -153,7 +153,7 @@ async fn a_table_that_fails_is_no_success_and_wechat_sends_again() {
     let alice = laptop.login("alice").await;
     let push = pushed(&laptop, event("alice", CANCELLATION));
     let (client, table) = laptop.dynamodb();
-    let stored = laptop.items().await;
+    let stored = items(&laptop).await;
     client.delete_table().table_name(&table).send().await.unwrap();
 
     let failed = send_push(&laptop, &push).await;
@@ -166,7 +166,7 @@ async fn a_table_that_fails_is_no_success_and_wechat_sends_again() {
     failed.is_problem(503, "unavailable", "retry");
     takes(&laptop, &push).await;
     laptop.refresh(&alice.refresh).await.is_problem(400, "login_required", "relogin");
-    assert_eq!(laptop.items().await, Items::new());
+    assert_eq!(items(&laptop).await, Items::new());
 }
 
 #[tokio::test]
@@ -202,7 +202,7 @@ async fn a_push_that_broke_off_anywhere_is_completed_when_it_comes_again() {
                 phone(&laptop, &alice, &code).await.is_problem(409, "phone_code_invalid", "relogin_then_retap");
             } else {
                 laptop.refresh(&alice.refresh).await.is_problem(400, "login_required", "relogin");
-                let left = laptop.items().await;
+                let left = items(&laptop).await;
                 assert!(left.iter().all(|((_, sk), item)| !item.contains_key("sealed") || sk != "code"));
                 assert!(
                     left.values().all(|item| !item.contains_key("first_login")),

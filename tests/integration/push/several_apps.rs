@@ -3,7 +3,7 @@
 use serde_json::json;
 use tests::APPID;
 
-use super::{AES_KEY, CANCELLATION, OTHER, app, event, laptop_of, login, plain, pushed, refuses, takes};
+use super::{AES_KEY, CANCELLATION, OTHER, app, event, items, laptop_of, login, plain, pushed, refuses, takes};
 
 /// Whose session a cancellation ends, where two apps with the same token have a user of the same openid each.
 async fn cancelled(keys: [Option<&str>; 2], concerned: &str, format: &str) -> Vec<&'static str> {
@@ -50,7 +50,7 @@ async fn two_apps_that_share_a_token_may_differ_in_mode() {
 async fn a_message_that_names_no_app_or_an_unknown_one_deletes_nothing() {
     let laptop = plain().await;
     laptop.login("alice").await;
-    let before = laptop.items().await;
+    let before = items(&laptop).await;
     let push = pushed(&laptop, event("alice", CANCELLATION));
     let body = push["body"].as_str().unwrap();
 
@@ -67,7 +67,7 @@ async fn a_message_that_names_no_app_or_an_unknown_one_deletes_nothing() {
         push["body"] = body.into();
         refuses(&laptop, &push).await;
     }
-    assert_eq!(laptop.items().await, before);
+    assert_eq!(items(&laptop).await, before);
 }
 
 #[tokio::test]

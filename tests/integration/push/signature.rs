@@ -5,7 +5,8 @@ use serde_json::json;
 use tests::{APPID, BEGIN, Items, Start};
 
 use super::{
-    AES_KEY, CANCELLATION, OTHER, OTHER_AES_KEY, app, event, laptop_of, login, plain, pushed, refuses, send_push, takes,
+    AES_KEY, CANCELLATION, OTHER, OTHER_AES_KEY, app, event, items, laptop_of, login, plain, pushed, refuses,
+    send_push, takes,
 };
 
 #[tokio::test]
@@ -89,7 +90,7 @@ async fn every_mode_and_format_is_read() {
                 takes(&laptop, &pushed(&laptop, wanted)).await;
 
                 laptop.refresh(&alice.refresh).await.is_problem(400, "login_required", "relogin");
-                assert_eq!(laptop.items().await, Items::new(), "{mode} {format}");
+                assert_eq!(items(&laptop).await, Items::new(), "{mode} {format}");
             }
         }
     }
@@ -99,7 +100,7 @@ async fn every_mode_and_format_is_read() {
 async fn an_app_with_an_encoding_aes_key_takes_no_message_in_the_clear() {
     let laptop = laptop_of(json!({ APPID: app("token", Some(AES_KEY)) })).await;
     laptop.login("alice").await;
-    let before = laptop.items().await;
+    let before = items(&laptop).await;
 
     for event in [CANCELLATION, "user_info_modified"] {
         for format in ["json", "xml"] {
@@ -108,7 +109,7 @@ async fn an_app_with_an_encoding_aes_key_takes_no_message_in_the_clear() {
         }
     }
 
-    assert_eq!(laptop.items().await, before);
+    assert_eq!(items(&laptop).await, before);
 }
 
 #[tokio::test]
@@ -119,11 +120,11 @@ async fn the_fields_beside_encrypt_are_never_believed() {
     let mut push = pushed(&laptop, wanted);
     let body = push["body"].as_str().unwrap().replace("user_info_modified", CANCELLATION);
     push["body"] = body.replace(&alice.openid, &bob.openid).into();
-    let before = laptop.items().await;
+    let before = items(&laptop).await;
 
     takes(&laptop, &push).await;
 
-    assert_eq!(laptop.items().await, before);
+    assert_eq!(items(&laptop).await, before);
 }
 
 #[tokio::test]
@@ -132,7 +133,7 @@ async fn what_another_app_signed_or_encrypted_is_refused() {
     for [key, other_key] in [keys, [None, None]] {
         let laptop = laptop_of(json!({ APPID: app("one", key), OTHER: app("two", other_key) })).await;
         let alice = login(&laptop, APPID, "alice").await;
-        let before = laptop.items().await;
+        let before = items(&laptop).await;
         for (token, aes_key) in [("two", other_key), ("one", other_key), ("two", key), ("three", key)] {
             if (token, aes_key) == ("one", key) {
                 continue;
@@ -141,7 +142,7 @@ async fn what_another_app_signed_or_encrypted_is_refused() {
             let forger = laptop_of(json!({ APPID: app(token, aes_key) })).await;
             refuses(&laptop, &pushed(&forger, event("alice", CANCELLATION))).await;
         }
-        assert_eq!(laptop.items().await, before);
+        assert_eq!(items(&laptop).await, before);
         laptop.refresh(&alice.refresh).await.ok();
     }
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tests::{Items, Laptop, Response, Start, send};
 
-use super::{CANCELLATION, app};
+use super::{CANCELLATION, app, items};
 
 /// Sends a vector as WeChat would.
 async fn send_vector(laptop: &Laptop, vector: &Value) -> Response {
@@ -36,14 +36,14 @@ async fn every_vector_through_the_route() {
             laptops.insert(kind.clone(), laptop);
         }
         let laptop = &laptops[&kind];
-        if laptop.items().await.is_empty() {
+        if items(laptop).await.is_empty() {
             laptop.login("alice").await;
         }
-        let before = laptop.items().await;
+        let before = items(laptop).await;
 
         let answer = send_vector(laptop, vector).await;
 
-        let after = laptop.items().await;
+        let after = items(laptop).await;
         if vector["expect"] == "ok" {
             taken += 1;
             let expected = vector["echostr"].as_str().unwrap_or("success");

@@ -2,10 +2,18 @@
 
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use shared::http::{record::Log, stack};
-use tests::{Laptop, event, send};
+use shared::{
+    clock::Deadline,
+    http::{record::Log, stack},
+    ids::OpenId,
+    platform_token::{CheckSession, PlatformError},
+    secret_text::SessionKey,
+    wechat::{app::App, error::WechatError},
+};
+use tests::{Laptop, Tokens, event, send};
 
 use super::is_empty_204;
 
@@ -34,6 +42,85 @@ async fn one_session_cannot_use_up_the_owners_quota() {
     assert_eq!(laptop.checked(&bob).await, "ok");
     laptop.clock.advance(60);
     assert_eq!(laptop.checked(&alice).await, "ok");
+}
+
+#[tokio::test]
+async fn a_check_that_is_refused_costs_nothing() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    for _ in 0..200 {
+        laptop.checked(&alice).await;
+    }
+    assert_eq!(laptop.checked(&alice).await, "unknown");
+
+    laptop.clock.advance(1);
+
+    assert_eq!([laptop.checked(&alice).await, laptop.checked(&alice).await], ["ok", "unknown"]);
+}
+
+#[tokio::test]
+async fn a_request_for_which_nobody_asks_wechat_costs_no_check() {
+    let laptop = Laptop::start().await;
+    let gone = laptop.login("alice").await;
+    laptop.clock.advance(1);
+    let again = json!({ "code": laptop.code("alice"), "device": gone.device });
+    let alice = laptop.login_with(&again).await;
+    let without_key = without_its_key(&laptop, &alice).await;
+    for _ in 0..100 {
+        laptop.get(&alice.access, "/v1/session").await.ok();
+        laptop.get(&gone.access, "/v1/session?wechat=check").await.is_problem(401, "token_invalid", "refresh");
+        assert_eq!(laptop.checked(&alice).await, "stale");
+    }
+    assert_eq!(laptop.simulator.calls("checksession"), 0);
+
+    let (client, table) = laptop.dynamodb();
+    client.put_item().table_name(&table).set_item(Some(without_key)).send().await.unwrap();
+
+    assert_eq!(laptop.checked(&alice).await, "ok");
+}
+
+/// Takes the key out of the user item, and gives the item as it was.
+async fn without_its_key(laptop: &Laptop, user: &Tokens) -> tests::Item {
+    let items = laptop.items().await;
+    let item = items.values().find(|item| item["sk"].as_s().unwrap() == "user").unwrap().clone();
+    assert!(item["pk"].as_s().unwrap().ends_with(&user.openid));
+    let mut keyless = item.clone();
+    keyless.remove("current_key").unwrap();
+    let (client, table) = laptop.dynamodb();
+    client.put_item().table_name(&table).set_item(Some(keyless)).send().await.unwrap();
+    item
+}
+
+/// A WeChat that is not asked, as it failed too often.
+struct BreakerOpen;
+
+#[async_trait]
+impl CheckSession for BreakerOpen {
+    async fn check(&self, _: &App, _: &OpenId, _: &SessionKey, _: Deadline) -> Result<bool, PlatformError> {
+        Err(WechatError::BreakerOpen.into())
+    }
+}
+
+#[tokio::test]
+async fn a_check_while_the_breaker_is_open_costs_nothing() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let deps = session::Deps::from_env(laptop.world.env.clone()).await.unwrap();
+    let mut check = event("GET", "/v1/session", "");
+    check["rawQueryString"] = "wechat=check".into();
+    check["headers"]["authorization"] = format!("Bearer {}", alice.access).into();
+    let checked = async |deps: &session::Deps| {
+        let router = stack(session::router(deps.clone()), Log::new(|_| ()));
+        let answer = shared::lambda::call(&router, check.clone(), "lambda-1").await.unwrap();
+        serde_json::from_str::<Value>(answer["body"].as_str().unwrap()).unwrap()["wechat_session"].clone()
+    };
+    let without_wechat = session::Deps { platform: Arc::new(BreakerOpen), ..deps.clone() };
+
+    for _ in 0..100 {
+        assert_eq!(checked(&without_wechat).await, "unknown");
+    }
+
+    assert_eq!(checked(&deps).await, "ok");
 }
 
 #[tokio::test]

@@ -80,6 +80,16 @@ pub(super) fn certificates(vars: &Vars) -> Option<ConfigError> {
     roots.and_then(|roots| tls::client_config(&roots)).err()
 }
 
+/// Whether several mini programs have one audience. A service that looks at `aud` alone takes the users of all for its own.
+pub(super) fn shared_audience(vars: &Vars, apps: usize) -> Option<Finding> {
+    (apps > 1 && vars.get("WXAUTH_AUDIENCE").is_some()).then(|| {
+        warn(
+            format_args!("WXAUTH_AUDIENCE is one for {apps} mini programs"),
+            "remove it, so that each has its AppID as aud, or let every service that verifies tokens compare client_id",
+        )
+    })
+}
+
 /// Region, credentials and endpoints, in the order in which a client reads them.
 fn aws(vars: &Vars) -> Vec<Finding> {
     let mut findings = Vec::new();

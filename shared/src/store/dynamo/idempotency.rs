@@ -14,7 +14,7 @@ use crate::{
     },
     store::{
         StoreError,
-        grants::{BeginExchange, EraseIdempotencyRecord, KeepIdempotencyRecord},
+        grants::{BeginExchange, EraseIdempotencyRecord, GiveUpExchange, KeepIdempotencyRecord},
     },
 };
 
@@ -56,7 +56,10 @@ impl BeginExchange for DynamoTable {
         let values = vec![(":now", number(now)), (":mark", bytes(mark.sealed.clone()))];
         Ok(matches!(self.put(item(mark), condition, values).await?, WriteResult::Applied(_)))
     }
+}
 
+#[async_trait]
+impl GiveUpExchange for DynamoTable {
     async fn give_up_exchange(&self, mark: &IdempotencyRecord) -> Result<(), StoreError> {
         let values = vec![(":mark", bytes(mark.sealed.clone()))];
         self.delete(record_item_key(&mark.code), "#sealed = :mark", values).await

@@ -1,6 +1,7 @@
 //! What a pushed message says, in JSON or XML, and what that means for what is stored here.
 
-use serde_json::{Map, Value};
+use aws_lc_rs::digest::{Context, SHA256};
+use serde_json::{Map, Value as Json};
 
 use crate::{ids::OpenId, json};
 
@@ -47,8 +48,20 @@ pub(super) enum MessageDefect {
     NoUser,
 }
 
-/// The members of a message. One that is not a text or a number is kept by its name alone.
-pub(super) struct Members(Vec<(String, Option<String>)>);
+/// The members of a message.
+pub(super) struct Members(Vec<(String, Value)>);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Value {
+    /// A text or a number.
+    Text(String),
+    /// Anything else, as it is written.
+    Nested(String),
+}
+
+/// Members that say nothing here and that WeChat may write anew when it repeats a message: the count of its tries, and what is
+/// encrypted of a message that is read in the clear.
+const VARYING: [&str; 2] = ["RetryTimes", "Encrypt"];
 
 impl Members {
     pub(super) fn read(body: &[u8]) -> Result<Self, MessageDefect> {
@@ -60,11 +73,11 @@ impl Members {
     }
 
     fn from_json(body: &[u8]) -> Option<Self> {
-        let members: Map<String, Value> = json::nested(body, DEEPEST).ok()?;
-        let text = |value: Value| match value {
-            Value::String(text) => Some(text.trim().to_owned()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
+        let members: Map<String, Json> = json::nested(body, DEEPEST).ok()?;
+        let text = |value: Json| match value {
+            Json::String(text) => Value::Text(text.trim().to_owned()),
+            Json::Number(number) => Value::Text(number.to_string()),
+            nested => Value::Nested(nested.to_string()),
         };
         let given = members.into_iter().filter(|(_, value)| !value.is_null());
         // Samples in WeChat's documents have names with a blank before them.
@@ -75,15 +88,11 @@ impl Members {
         let document = roxmltree::Document::parse(body).ok()?;
         let children = document.root_element().children().filter(roxmltree::Node::is_element);
         let text = |node: roxmltree::Node<'_, '_>| {
-            let is_text = !node.children().any(|child| child.is_element());
-            is_text.then(|| {
-                node.children()
-                    .filter(roxmltree::Node::is_text)
-                    .filter_map(|part| part.text())
-                    .collect::<String>()
-                    .trim()
-                    .to_owned()
-            })
+            if node.children().any(|child| child.is_element()) {
+                return Value::Nested(document.input_text()[node.range()].to_owned());
+            }
+            let parts = node.children().filter(roxmltree::Node::is_text).filter_map(|part| part.text());
+            Value::Text(parts.collect::<String>().trim().to_owned())
         };
         Some(Self(children.map(|child| (child.tag_name().name().to_owned(), text(child))).collect()))
     }
@@ -93,7 +102,7 @@ impl Members {
         let mut given = self.0.iter().filter(|(given, _)| given.eq_ignore_ascii_case(name));
         match (given.next(), given.next()) {
             (None, _) => Ok(None),
-            (Some((_, Some(text))), None) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+            (Some((_, Value::Text(text))), None) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
             _ => Err(MessageDefect::Unreadable),
         }
     }
@@ -101,6 +110,20 @@ impl Members {
     /// Whether there is a member of this name, whatever is in it.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
+    }
+
+    /// A hash of all that the message says. A repetition by WeChat has the same, although it may be written otherwise.
+    pub(super) fn hash(&self) -> [u8; 32] {
+        let is_said = |name: &str| !VARYING.iter().any(|varying| name.eq_ignore_ascii_case(varying));
+        let mut members: Vec<_> = self.0.iter().filter(|(name, _)| is_said(name)).collect();
+        members.sort();
+        hash_of(members.into_iter().flat_map(|(name, value)| {
+            let (kind, text) = match value {
+                Value::Text(text) => ("text", text),
+                Value::Nested(text) => ("nested", text),
+            };
+            [name.as_bytes(), kind.as_bytes(), text.as_bytes()]
+        }))
     }
 
     /// Whether this says what kind of message it is: an envelope with `Encrypt` does not.
@@ -144,6 +167,18 @@ impl Members {
         let info = self.get("RevokeInfo")?.ok_or(MessageDefect::Unreadable)?;
         info.split(',').map(|kind| kind.trim().parse().map_err(|_| MessageDefect::Unreadable)).collect()
     }
+}
+
+/// SHA-256 of these parts. The length before each keeps two lists from giving the same bytes.
+pub(super) fn hash_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut digest = Context::new(&SHA256);
+    for part in parts {
+        digest.update(&(part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest.finish().as_ref());
+    hash
 }
 
 #[cfg(test)]
@@ -196,6 +231,32 @@ mod tests {
                 format!(r#"{{"MsgType":"event","Event":"{event}","OpenPID":"pA","PluginID":"wx1","OpenID":""}}"#);
             assert_eq!(push(&of_a_plugin), Ok(Push::Other), "{event}");
         }
+    }
+
+    #[test]
+    fn a_message_has_the_hash_of_its_repetition_and_of_no_other() {
+        let hash = |text: &str| Members::read(text.as_bytes()).map(|members| members.hash()).unwrap();
+        let same = hash(r#"{"MsgType":"event","Event":"e","a":{"b":[1]},"RetryTimes":0}"#);
+        for repeated in [
+            r#"{ "Event" : "e", "MsgType": " event", "a": {"b": [1]}, "retrytimes": "1", "Encrypt": "x" }"#,
+            r#"{"MsgType":"event","Event":"e","a":{"b":[1]},"none":null}"#,
+        ] {
+            assert_eq!(hash(repeated), same, "{repeated}");
+        }
+        for other in [
+            "{}",
+            r#"{"MsgType":"event","Event":"f","a":{"b":[1]}}"#,
+            r#"{"MsgType":"event","Event":"e","a":{"b":[2]}}"#,
+            r#"{"MsgType":"event","Event":"e","a":"{\"b\":[1]}"}"#,
+            r#"{"MsgType":"event","Event":"e","a":{"b":[1]},"more":""}"#,
+            r#"{"MsgType":"event","Event":"e","A":{"b":[1]}}"#,
+            r#"{"Event":"event","MsgType":"e","a":{"b":[1]}}"#,
+        ] {
+            assert_ne!(hash(other), same, "{other}");
+        }
+        let xml = |team: &str| hash(&format!("<xml><a><![CDATA[1]]></a><Team><Id>{team}</Id></Team></xml>"));
+        assert_eq!([xml("1"), xml("1")], [hash("<xml>\n<Team><Id>1</Id></Team>\n<a>1</a></xml>"); 2]);
+        assert_ne!(xml("1"), xml("2"));
     }
 
     #[test]

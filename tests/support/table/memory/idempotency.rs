@@ -10,8 +10,8 @@ use shared::{
     store::{
         StoreError,
         grants::{
-            BeginExchange, EraseIdempotencyRecord, KeepIdempotencyRecord, KeepPlatformToken, LeaseHolder,
-            StoredPlatformToken,
+            BeginExchange, EraseIdempotencyRecord, GiveUpExchange, KeepIdempotencyRecord, KeepPlatformToken,
+            LeaseHolder, StoredPlatformToken,
         },
     },
 };
@@ -71,7 +71,10 @@ impl BeginExchange for MemoryTable {
         };
         self.send(begin).await
     }
+}
 
+#[async_trait]
+impl GiveUpExchange for MemoryTable {
     async fn give_up_exchange(&self, mark: &IdempotencyRecord) -> Result<(), StoreError> {
         let give_up = |items: &mut Items| {
             let there = items.get(&record_key(&mark.code));
