@@ -110,8 +110,6 @@ async fn the_comparison_notices_conditions_that_are_missing() {
     let of_races = [
         Clause::SameKeyNotBlocked,
         Clause::CountMost,
-        Clause::FirstOfUser,
-        Clause::FirstHourOver,
         Clause::UnblockBareNoUser,
         Clause::StripNotBlocked,
         Clause::StripCounted,

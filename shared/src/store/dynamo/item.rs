@@ -147,6 +147,8 @@ pub(super) fn to_user(item: &Item) -> Result<User, StoreError> {
         blocked_at: get_some(item, "blocked_at")?,
         current_key: get_sealed(item, "current_key"),
         tries: get_some(item, "tries")?.zip(get_some(item, "tries_from")?),
+        login_tries: get_some(item, "login_tries")?.zip(get_some(item, "login_tries_from")?),
+        phone_tries: get_some(item, "phone_tries")?.zip(get_some(item, "phone_tries_from")?),
         login_records: logins.map(|hash| CodeHash::stored(hash)).collect(),
         phone_records: phones.flatten().map(|hash| CodeHash::stored(hash)).collect(),
     })

@@ -1,18 +1,17 @@
-//! User items: the `session_key`s of the last logins, the count of attempts to use them, and the block.
+//! User items: the `session_key`s of the last logins, the counts of attempts, and the block.
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
-    DynamoTable, Item, Values,
+    DynamoTable, Values,
     item::{bytes, get_family, get_number, number, text, texts, to_sealed_session_keys, to_user, user_item_key},
 };
 use crate::{
     clock::Secs,
     ids::{UnionId, UserRef},
     session::{
-        PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus, WriteResult,
-        idempotency::CodeHash,
+        Attempt, PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus, WriteResult,
     },
     store::{
         StoreError, TakeError,
@@ -33,15 +32,11 @@ const NAME_RECORD: &str = ", #login_claim_before = if_not_exists(#login_claim, :
 const CANCEL_TTL: &str = " REMOVE #ttl";
 const NOT_BLOCKED: &str = "attribute_not_exists(#blocked_at)";
 
-/// One attempt more in a running hour.
-const COUNT: &str = "SET #tries = #tries + :one";
-const COUNT_IF: &str = "#tries_from > :hour_ago AND #tries < :most";
-/// The first attempt of a new hour. The idempotency records of the last hour move aside, because the youngest of them are still valid.
-const START_HOUR: &str =
-    "SET #tries = :one, #tries_from = :now, #phone_claims_before = if_not_exists(#phone_claims, :none)";
-const START_HOUR_IF: &str = "attribute_exists(pk) AND (attribute_not_exists(#tries_from) OR #tries_from <= :hour_ago)";
+/// The idempotency records of the last hour move aside, because the youngest of them are still valid.
+const FIRST_RECORD: &str = ", #phone_claims_before = if_not_exists(#phone_claims, :none), #phone_claims = :record";
+const ONE_RECORD_MORE: &str = " ADD #phone_claims :record";
 
-/// Removes everything but the count of attempts and the block.
+/// Removes everything but the counts of attempts and the block.
 const REMOVE_PERSONAL: &str = "REMOVE #current_key, #fingerprint, #previous_key, #previous_until, #first_login, \
     #last_login, #first_family, #unionid, #login_claim, #login_claim_before, #phone_claims, #phone_claims_before";
 
@@ -121,46 +116,60 @@ impl ReadUser for DynamoTable {
     }
 }
 
+/// The attributes of a count: how many attempts there were, and since when.
+fn count_attributes(attempt: &Attempt) -> (&'static str, &'static str) {
+    match attempt {
+        Attempt::OpenData => ("tries", "tries_from"),
+        Attempt::LoginProfile => ("login_tries", "login_tries_from"),
+        Attempt::PhoneCode(_) => ("phone_tries", "phone_tries_from"),
+    }
+}
+
 #[async_trait]
 impl TakeSessionKeys for DynamoTable {
     async fn take_session_keys(
         &self,
         user: &UserRef,
-        phone_record: Option<&CodeHash>,
+        attempt: &Attempt,
         now: Secs,
     ) -> Result<SealedSessionKeys, TakeError> {
-        let hour_ago = now.saturating_sub(TRIES_WINDOW);
-        let (count, first) = match phone_record {
-            Some(_) => (format!("{COUNT} ADD #phone_claims :record"), format!("{START_HOUR}, #phone_claims = :record")),
-            None => (COUNT.to_owned(), format!("{START_HOUR} REMOVE #phone_claims")),
-        };
-        let record = phone_record.map(|record| (":record", texts(&[record.as_str()])));
-        let values = [(":one", number(1_u32)), (":hour_ago", number(hour_ago))];
-        let values = || values.iter().cloned().chain(record.clone());
+        let (tries, from) = count_attributes(attempt);
+        // The hour that began last is the one that ends last.
+        let mut first = format!("SET #{tries} = :one, #{from} = :now, #tries_until = :until");
+        let first_if = format!("attribute_exists(pk) AND (attribute_not_exists(#{from}) OR #{from} <= :hour_ago)");
+        let mut one_more = format!("SET #{tries} = #{tries} + :one");
+        let one_more_if = format!("#{tries} < :most");
+        let mut values = vec![(":one", number(1_u32))];
+        let mut values_of_first = vec![
+            (":now", number(now)),
+            (":hour_ago", number(now.saturating_sub(TRIES_WINDOW))),
+            (":until", number(now + TRIES_WINDOW)),
+        ];
+        if let Attempt::PhoneCode(record) = attempt {
+            first.push_str(FIRST_RECORD);
+            one_more.push_str(ONE_RECORD_MORE);
+            values.push((":record", texts(&[record.as_str()])));
+            values_of_first.push((":none", none()));
+        }
+        let values_of_more = vec![(":most", number(TRIES))];
+        let with = |more: &Values<'static>| [values.as_slice(), more.as_slice()].concat();
         for _ in 0..ROUNDS {
-            let counted = values().chain([(":most", number(TRIES))]).collect();
-            let item = match self.update(user_item_key(user), &count, COUNT_IF, counted).await? {
+            // Most attempts are the first of their hour. One that is not meets an hour that runs: no other write ends it.
+            let item = match self.update(user_item_key(user), &first, &first_if, with(&values_of_first)).await? {
                 WriteResult::Applied(item) => return Ok(to_sealed_session_keys(&item, now)),
                 WriteResult::Refused(item) => item.ok_or(TakeError::NoUser)?,
             };
-            if let Some(retry_after) = seconds_to_wait(&item, now) {
-                return Err(TakeError::RateLimited { retry_after });
+            let over = get_number::<Secs>(&item, from).unwrap_or(0) + TRIES_WINDOW;
+            if over > now && get_number::<u32>(&item, tries).unwrap_or(0) >= TRIES {
+                return Err(TakeError::RateLimited { retry_after: over - now });
             }
-            let counted = values().chain([(":now", number(now)), (":none", none())]).collect();
-            if let WriteResult::Applied(item) = self.update(user_item_key(user), &first, START_HOUR_IF, counted).await?
-            {
+            let result = self.update(user_item_key(user), &one_more, &one_more_if, with(&values_of_more)).await?;
+            if let WriteResult::Applied(item) = result {
                 return Ok(to_sealed_session_keys(&item, now));
             }
         }
         Err(TakeError::Store(StoreError::Throttled))
     }
-}
-
-/// Seconds until the hour is over, if all its attempts are used up.
-fn seconds_to_wait(item: &Item, now: Secs) -> Option<Secs> {
-    let over = get_number::<Secs>(item, "tries_from").unwrap_or(0) + TRIES_WINDOW;
-    let used_up = get_number::<u32>(item, "tries").unwrap_or(0) >= TRIES;
-    (over > now && used_up).then(|| over - now)
 }
 
 #[async_trait]
@@ -193,9 +202,9 @@ impl BlockUser for DynamoTable {
 #[async_trait]
 impl EraseUser for DynamoTable {
     async fn erase_user(&self, user: &UserRef, now: Secs) -> Result<(), StoreError> {
-        let condition = format!("{NOT_BLOCKED} AND (attribute_not_exists(#tries_from) OR #tries_from <= :hour_ago)");
+        let condition = format!("{NOT_BLOCKED} AND (attribute_not_exists(#tries_until) OR #tries_until <= :now)");
         for _ in 0..ROUNDS {
-            let values = vec![(":hour_ago", number(now.saturating_sub(TRIES_WINDOW)))];
+            let values = vec![(":now", number(now))];
             let deleted = self.delete(user_item_key(user), &condition, values).await?;
             if deleted == WriteResult::Applied(()) || self.remove_personal(user).await? {
                 return Ok(());
@@ -213,10 +222,9 @@ impl DynamoTable {
         if let WriteResult::Applied(_) = result {
             return Ok(true);
         }
-        let update = format!("{REMOVE_PERSONAL} SET #ttl = #tries_from + :hour");
-        let condition = format!("{NOT_BLOCKED} AND attribute_exists(#tries_from)");
-        let result =
-            self.update(user_item_key(user), &update, &condition, vec![(":hour", number(TRIES_WINDOW))]).await?;
+        let update = format!("{REMOVE_PERSONAL} SET #ttl = #tries_until");
+        let condition = format!("{NOT_BLOCKED} AND attribute_exists(#tries_until)");
+        let result = self.update(user_item_key(user), &update, &condition, Vec::new()).await?;
         Ok(matches!(result, WriteResult::Applied(_)))
     }
 }
