@@ -19,11 +19,23 @@ pub const PREVIOUS_KEY: Secs = 600;
 /// How many devices of a user stay logged in.
 pub const DEVICES: usize = 5;
 
-/// How many attempts to decrypt a user has in an hour. A padding oracle needs 2,000 a block.
+/// How many attempts of each kind a user has in an hour. A padding oracle needs 2,000 a block.
 pub const TRIES: u32 = 30;
 
 /// The hour in which attempts are counted.
 pub const TRIES_WINDOW: Secs = 3_600;
+
+/// What is counted, because users must not have it without end. Each kind has a count of its own: a profile with each login
+/// must not cost the user the phone number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// Encrypted data at any route, since all are the same padding oracle.
+    OpenData,
+    /// The encrypted profile of a login.
+    LoginProfile,
+    /// A phone code, which costs the owner money; its idempotency record is named in the user item.
+    PhoneCode(CodeHash),
+}
 
 /// A login on one device, from `wx.login` until it is ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,11 +164,15 @@ pub struct User {
     pub deleted_ms: Option<Millis>,
     /// The `session_key` of the last login, sealed.
     pub current_key: Option<SealedKey>,
-    /// Attempts to decrypt, and since when they are counted.
+    /// Attempts with encrypted data, and since when they are counted.
     pub tries: Option<(u32, Secs)>,
+    /// The same of profiles in logins.
+    pub login_tries: Option<(u32, Secs)>,
+    /// The same of phone codes.
+    pub phone_tries: Option<(u32, Secs)>,
     /// The idempotency records of the last two logins.
     pub login_records: Vec<CodeHash>,
-    /// The idempotency records of the phone codes of this hour and the one before it.
+    /// The idempotency records of the phone codes of the last hour in which there were any, and of the one before it.
     pub phone_records: Vec<CodeHash>,
 }
 

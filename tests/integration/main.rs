@@ -4,6 +4,7 @@
 
 mod admin;
 mod apps;
+mod attempts;
 mod authorizer;
 mod clients;
 mod config;

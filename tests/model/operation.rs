@@ -5,7 +5,7 @@ use shared::{
     ids::{AppId, DeviceId, Family, OpenId, SessionRef, UnionId, UserRef},
     secret_text::{LoginCode, PhoneCode},
     session::{
-        SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
+        Attempt, SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
         idempotency::{CodeHash, IdempotencyRecord},
         refresh::RefreshWrite,
     },
@@ -24,7 +24,7 @@ pub(crate) enum Operation {
     Record(UserLogin),
     RememberUnionid(UserRef, UnionId),
     User(UserRef),
-    Take(UserRef, Option<CodeHash>, Secs),
+    Take(UserRef, Attempt, Secs),
     Open(SessionRef, Session),
     Rotate(RefreshWrite),
     Read(SessionRef),
@@ -87,7 +87,7 @@ impl Operation {
             Self::Record(login) => Outcome::of(table.store_user_login(login).await, Outcome::UserStatus),
             Self::RememberUnionid(user, unionid) => done(table.remember_unionid(user, unionid).await),
             Self::User(user) => Outcome::of(table.read_user(user).await, |user| Outcome::User(user.map(sorted))),
-            Self::Take(user, record, now) => match table.take_session_keys(user, record.as_ref(), *now).await {
+            Self::Take(user, attempt, now) => match table.take_session_keys(user, attempt, *now).await {
                 Ok(keys) => Outcome::Keys(keys),
                 Err(TakeError::RateLimited { retry_after }) => Outcome::RateLimited(retry_after),
                 Err(TakeError::NoUser) => Outcome::NoUser,
@@ -249,8 +249,9 @@ impl Maker {
             4 => Operation::RememberUnionid(self.user(), UnionId::parse("u3").unwrap()),
             5 => Operation::User(self.user()),
             6..10 => {
-                let record = self.random.one_in(2).then(|| self.code());
-                Operation::Take(self.user(), record, self.now())
+                let attempt = [Attempt::OpenData, Attempt::LoginProfile, Attempt::PhoneCode(self.code())];
+                let attempt = attempt[self.random.index(3)].clone();
+                Operation::Take(self.user(), attempt, self.now())
             }
             10..14 => {
                 let (user, device) = (self.user(), self.device());

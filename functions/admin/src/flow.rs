@@ -149,6 +149,10 @@ fn exported_user(item: User) -> ExportedUser {
         session_key: item.current_key.is_some(),
         tries: item.tries.map(|(tries, _)| tries),
         tries_from: item.tries.map(|(_, from)| from),
+        login_tries: item.login_tries.map(|(tries, _)| tries),
+        login_tries_from: item.login_tries.map(|(_, from)| from),
+        phone_tries: item.phone_tries.map(|(tries, _)| tries),
+        phone_tries_from: item.phone_tries.map(|(_, from)| from),
         phone_codes: item.phone_records.len(),
     }
 }

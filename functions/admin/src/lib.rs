@@ -159,9 +159,15 @@ pub struct ExportedUser {
     blocked_at: Option<Secs>,
     /// Whether a `session_key` is stored, sealed.
     session_key: bool,
-    /// Attempts to decrypt in the hour that began at `tries_from`.
+    /// Attempts with encrypted data in the hour that began at `tries_from`.
     tries: Option<u32>,
     tries_from: Option<Secs>,
+    /// The same of profiles in logins.
+    login_tries: Option<u32>,
+    login_tries_from: Option<Secs>,
+    /// The same of phone codes.
+    phone_tries: Option<u32>,
+    phone_tries_from: Option<Secs>,
     /// How many phone codes were used in that hour and the one before it; each number was kept for five minutes, sealed.
     phone_codes: usize,
 }

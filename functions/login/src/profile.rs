@@ -3,6 +3,7 @@
 use shared::{
     clock::Deadline,
     ids::{UnionId, UserRef},
+    session::Attempt,
     wechat::opendata::{self, Profile},
 };
 
@@ -19,7 +20,7 @@ pub(crate) async fn read(
     let verified = async {
         let (deps, sent) = (login.deps, login.presented.request.user_info.0.as_ref()?);
         let data = sent.ciphertext().ok()?;
-        let sealed = deps.table.take_session_keys(user, None, deps.clock.now()).await.ok()?;
+        let sealed = deps.table.take_session_keys(user, &Attempt::LoginProfile, deps.clock.now()).await.ok()?;
         let keys = sealed.open(user, login.tokens.keyring);
         let profile = opendata::profile(&sent.signed(&data), &keys, &user.appid, &user.openid).ok()?;
         if let Some(unionid) = profile.unionid().filter(|unionid| Some(*unionid) != known) {

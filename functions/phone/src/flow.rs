@@ -17,7 +17,10 @@ use shared::{
     request_log,
     secret_text::PhoneCode,
     secrets::SecretError,
-    session::idempotency::{CodeHash, IdempotencyRecord, PHONE_LIFETIME},
+    session::{
+        Attempt,
+        idempotency::{CodeHash, IdempotencyRecord, PHONE_LIFETIME},
+    },
     store::{StoreError, TakeError},
     token::{
         access::Subject,
@@ -101,7 +104,7 @@ pub async fn decrypt(deps: &Deps, subject: &Subject, data: &Ciphertext) -> Resul
     request_log::record(|fields| fields.user = keyring.pseudonym(&user));
     // The session comes first: a token whose session is gone must not use up its owner's attempts.
     deps.authenticator.session(subject).await?;
-    let keys = deps.table.take_session_keys(&user, None, deps.clock.now()).await?;
+    let keys = deps.table.take_session_keys(&user, &Attempt::OpenData, deps.clock.now()).await?;
     Ok(opendata::phone(data, &keys.open(&user, &keyring), &subject.appid, &subject.openid)?)
 }
 
@@ -115,7 +118,7 @@ pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, deadline: 
     let hash = CodeHash::of_phone(&user, code);
 
     deps.authenticator.session(subject).await?;
-    deps.table.take_session_keys(&user, Some(&hash), deps.clock.now()).await?;
+    deps.table.take_session_keys(&user, &Attempt::PhoneCode(hash.clone()), deps.clock.now()).await?;
     let mark = match begin(deps, &hash, &user, &keyring, deadline.before(LAST_MOMENT)).await? {
         Begun::Exchange(mark) => mark,
         Begun::Recorded(phone) => return Ok(phone),

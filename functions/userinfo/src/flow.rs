@@ -7,6 +7,7 @@ use shared::{
     request_log,
     secret_text::SessionKeys,
     secrets::SecretError,
+    session::Attempt,
     store::{StoreError, TakeError},
     token::access::Subject,
     wechat::opendata::{self, Ciphertext, OpenData, OpenDataDefect, Profile, SignedProfile},
@@ -65,6 +66,6 @@ async fn attempt(deps: &Deps, subject: &Subject) -> Result<(UserRef, SessionKeys
     request_log::record(|fields| fields.user = keyring.pseudonym(&user));
     // The session comes first: a token whose session is gone must not use up its owner's attempts.
     deps.authenticator.session(subject).await?;
-    let keys = deps.table.take_session_keys(&user, None, deps.clock.now()).await?.open(&user, &keyring);
+    let keys = deps.table.take_session_keys(&user, &Attempt::OpenData, deps.clock.now()).await?.open(&user, &keyring);
     Ok((user, keys))
 }

@@ -11,7 +11,7 @@ use crate::{
     clock::{Millis, Secs},
     ids::{AppId, Family, SessionRef, UnionId, UserRef},
     session::{
-        SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
+        Attempt, SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
         idempotency::{CodeHash, IdempotencyRecord},
         refresh::RefreshWrite,
     },
@@ -51,12 +51,11 @@ pub trait ReadUser: Send + Sync {
 /// `UpdateItem` on user items: the count and the keys in one write.
 #[async_trait]
 pub trait TakeSessionKeys: Send + Sync {
-    /// Counts an attempt to decrypt and gives the keys for it. A phone code counts too; its idempotency record is named
-    /// in the user item.
+    /// Counts an attempt and gives the keys for it.
     async fn take_session_keys(
         &self,
         user: &UserRef,
-        phone_record: Option<&CodeHash>,
+        attempt: &Attempt,
         now: Secs,
     ) -> Result<SealedSessionKeys, TakeError>;
 }

@@ -29,7 +29,8 @@ async fn export_shows_all_that_is_stored() {
             "openid": alice.openid,
             "user": {
                 "unionid": "uAlice", "first_login": BEGIN, "last_login": BEGIN, "blocked_at": null,
-                "session_key": true, "tries": 2, "tries_from": now, "phone_codes": 1,
+                "session_key": true, "tries": 1, "tries_from": now, "login_tries": null, "login_tries_from": null,
+                "phone_tries": 1, "phone_tries_from": now, "phone_codes": 1,
             },
             "sessions": [{
                 "device": alice.device, "created_at": BEGIN, "rotated_at": now, "rotated_before": BEGIN, "generation": 1,

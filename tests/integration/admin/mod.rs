@@ -179,7 +179,7 @@ async fn an_operation_that_broke_off_anywhere_is_completed_by_its_repetition() {
                 sent += 1;
                 if sent > broken { waiting.fail() } else { waiting.pass().await }
             });
-            let first = first.await;
+            let first = Box::pin(first).await;
             let again = ask(&laptop, operation, &alice).await;
 
             if first.is_ok() {

@@ -26,6 +26,10 @@ impl Dice {
     }
 }
 
+const OPEN_DATA: usize = 0;
+const LOGIN_PROFILE: usize = 1;
+const PHONE_CODE: usize = 2;
+
 /// An access token and what it was made for.
 #[derive(Clone)]
 struct Held {
@@ -56,7 +60,8 @@ struct User {
     held: Vec<Held>,
     /// Refresh tokens of ended sessions.
     ended: Vec<String>,
-    tries: (u32, u64),
+    /// Of encrypted data, profiles in logins and phone codes.
+    tries: [(u32, u64); 3],
     /// The last phone code, and when it gave a number.
     redeemed: Option<(Value, u64)>,
 }
@@ -83,12 +88,13 @@ impl User {
     }
 
     /// Counts an attempt; false if none is left.
-    fn take(&mut self, now: u64) -> bool {
-        if self.tries.1 + 3_600 <= now {
-            self.tries = (0, now);
+    fn take(&mut self, kind: usize, now: u64) -> bool {
+        let (tries, from) = &mut self.tries[kind];
+        if *from + 3_600 <= now {
+            (*tries, *from) = (0, now);
         }
-        let is_left = self.tries.0 < 30;
-        self.tries.0 += u32::from(is_left);
+        let is_left = *tries < 30;
+        *tries += u32::from(is_left);
         is_left
     }
 
@@ -131,7 +137,7 @@ impl Model {
             let openid = laptop.sim("user", set)["openid"].as_str().unwrap().to_owned();
             let devices = (0..3).map(|device| format!("device{at}{device}AAAAAAAAAAAAAA")).collect();
             let (sessions, held, ended) = (BTreeMap::new(), Vec::new(), Vec::new());
-            let (is_known, tries, redeemed) = (false, (0, 0), None);
+            let (is_known, tries, redeemed) = (false, [(0, 0); 3], None);
             users.push(User {
                 appid,
                 name,
@@ -246,7 +252,12 @@ impl Model {
         );
         assert_eq!(body["device"], device);
         let profile = body.get("userInfo").map(|profile| profile["nickName"].clone());
-        assert_eq!(profile, (with_profile && user.take(now)).then(|| json!(user.nick)), "{}", self.story);
+        assert_eq!(
+            profile,
+            (with_profile && user.take(LOGIN_PROFILE, now)).then(|| json!(user.nick)),
+            "{}",
+            self.story
+        );
         user.is_known = true;
         user.end(&device);
         let refresh = answer.text_of("refresh_token");
@@ -313,7 +324,8 @@ impl Model {
         if Self::is_admitted(admitted, &answer) {
             touches = Touches::Own;
             let user = &mut self.users[who];
-            if user.take(now) {
+            let kind = if way == "phone by code" { PHONE_CODE } else { OPEN_DATA };
+            if user.take(kind, now) {
                 let answer = answer.ok();
                 let is_own = answer["phoneNumber"] == user.number
                     || (answer["nickName"] == user.nick
@@ -325,7 +337,7 @@ impl Model {
                 }
             } else {
                 answer.is_problem(429, "rate_limited", "retry");
-                assert_eq!(answer.json()["retry_after"], user.tries.1 + 3_600 - now, "{}", self.story);
+                assert_eq!(answer.json()["retry_after"], user.tries[kind].1 + 3_600 - now, "{}", self.story);
             }
         }
         self.settle(who, &answer, touches).await;
@@ -348,7 +360,8 @@ impl Model {
         let mut touches = Touches::Nothing;
         if Self::is_admitted(admitted, &answer) {
             touches = Touches::Own;
-            match (self.users[who].take(self.now), way) {
+            let kind = if way == 1 { PHONE_CODE } else { OPEN_DATA };
+            match (self.users[who].take(kind, self.now), way) {
                 (false, _) => answer.is_problem(429, "rate_limited", "retry"),
                 (true, 1) => answer.is_problem(403, "data_rejected", "stop"),
                 _ => answer.is_problem(409, "session_key_expired", "relogin_then_retap"),
@@ -429,12 +442,12 @@ impl Model {
         let (user, mut left) = (&self.users[who], self.before.clone());
         left.retain(|(pk, _), _| *pk == user.partition());
         // A count that outlives its user is left to the table's TTL.
-        let users = usize::from(user.is_known || user.tries.0 > 0);
+        let users = usize::from(user.is_known || user.tries.iter().any(|(tries, _)| *tries > 0));
         assert_eq!(left.len(), user.sessions.len() + users, "{left:?}{}", self.story);
         if path == "/v1/user" {
-            let bare = ["pk", "sk", "tries", "tries_from", "ttl"];
-            let is_bare =
-                |item: &HashMap<String, AttributeValue>| item.keys().all(|name| bare.contains(&name.as_str()));
+            let is_bare = |item: &HashMap<String, AttributeValue>| {
+                item.keys().all(|name| ["pk", "sk", "ttl"].contains(&name.as_str()) || name.contains("tries"))
+            };
             assert!(left.values().all(is_bare), "{left:?}{}", self.story);
         }
     }

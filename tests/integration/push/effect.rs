@@ -45,7 +45,7 @@ async fn a_cancellation_deletes_all_of_its_user_and_nothing_of_another() {
     assert_eq!(names.len(), 1, "{left:?}");
     let mut names = names[0].clone();
     names.sort_unstable();
-    assert_eq!(names, ["pk", "sk", "tries", "tries_from", "ttl"]);
+    assert_eq!(names, ["phone_tries", "phone_tries_from", "pk", "sk", "ttl"]);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use shared::secret_text::SessionKey;
 use super::{
     access_tokens,
     cbc_r::{Data, forge, leaky, wanted},
-    phone_numbers::{answers, at_once, attack},
+    phone_numbers::{answers, at_once, attack, profiles_at_once},
     refresh_tokens::Endpoint,
     timing,
 };
@@ -22,6 +22,7 @@ const ROUNDS: (u64, u64) = (16, 80);
 const COMPARISONS: usize = 2_000_000;
 /// The seeds of the runs, which are as many whatever comes of them.
 const RUNS: [u64; 3] = [1, 2, 3];
+const LOGINS: usize = 200;
 /// So many requests are under way at once: with more the embedded table is busy for longer than the SDK waits.
 const UNDER_WAY: usize = 32;
 
@@ -46,6 +47,7 @@ async fn phone_numbers(size: Size) -> Vec<Row> {
     let different = answers(&laptop).await.len() as u64;
     processes.push(laptop);
     let gains = attack(&processes, size.of(3_000, questions), 1).await;
+    let profiles = profiles_at_once(&processes, "trudy", LOGINS, UNDER_WAY).await;
     let user = processes[0].login("trudy").await;
     let first = at_once(&processes, &user, 1, 1).await;
     processes[0].clock.advance(3_599);
@@ -60,15 +62,24 @@ async fn phone_numbers(size: Size) -> Vec<Row> {
             1,
         ),
         Row::none(
-            format!("numbers forged by it of `POST /v1/phone`, {} attempts", grouped(gains.looked_at)),
+            format!(
+                "numbers and profiles forged by it in {} attempts at the three routes and {} as the profile of a login",
+                grouped(gains.looked_at),
+                grouped(gains.by_login)
+            ),
             gains.forged,
         ),
         Row::exactly(
-            "attempts looked at in a window, an hour from the first of them, with devices, logins, deletions",
+            "attempts looked at by the routes in a window, an hour from the first of them, with devices, logins, deletions",
             30,
             gains.most_within_an_hour,
         ),
         Row::exactly("attempts looked at of 1,001 in one window, by four processes", 30, first + rest),
+        Row::exactly(
+            format!("profiles read of {LOGINS} logins in one window, by four processes, before those attempts"),
+            30,
+            profiles,
+        ),
         Row::new(
             "the same in the last second of this window, after the first attempt, and the first of the next",
             "29 and 30",

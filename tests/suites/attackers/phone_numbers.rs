@@ -1,5 +1,5 @@
 //! A user who wants somebody else's number of `POST /v1/phone`, with all that a user has: several devices, logins, deletion
-//! of themselves, the other routes that decrypt, many requests at once, and time.
+//! of themselves, the other routes that decrypt, the profile that a login decrypts, many requests at once, and time.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -7,7 +7,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::stream::{self, StreamExt as _};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared::clock::{Clock as _, Secs};
+use shared::{
+    clock::{Clock as _, Secs},
+    session::TRIES,
+};
 
 use super::{
     cbc_r::{Data, forge, wanted},
@@ -23,11 +26,13 @@ const HOUR: Secs = 3_600;
 pub struct Gains {
     /// Numbers that the endpoint answered, and blocks of a forged answer that were found: 0 unless it tells something.
     pub forged: u64,
-    /// Attempts that were decrypted.
+    /// Attempts at the routes that were decrypted.
     pub looked_at: u64,
+    /// Attempts as the profile of a login. Whether they were decrypted is not told either.
+    pub by_login: u64,
     /// Attempts that were refused because the hour's are used up.
     pub refused: u64,
-    /// The most that were decrypted within any hour.
+    /// The most that were decrypted at the routes within any hour.
     pub most_within_an_hour: u64,
     /// Different answers to what was decrypted.
     pub answers: HashSet<String>,
@@ -37,8 +42,14 @@ pub struct Gains {
 struct Forger<'a> {
     processes: &'a [Laptop],
     devices: Vec<Tokens>,
+    /// What WeChat signed for this user: the signature is right, whatever data is sent with it.
+    signed: Value,
     asked: usize,
     hour: VecDeque<Secs>,
+    /// How many logins of this hour decrypt a profile still.
+    profiles_left: u32,
+    /// The answer of the routes to what says nothing.
+    usual: String,
     gains: Gains,
 }
 
@@ -50,9 +61,11 @@ pub async fn attack(processes: &[Laptop], attempts: u64, seed: u64) -> Gains {
     for process in processes {
         devices.push(process.login(USER).await);
     }
-    let mut forger = Forger { processes, devices, asked: 0, hour: VecDeque::new(), gains: Gains::default() };
+    let signed = processes[0].sim("userinfo", json!({ "user": USER }));
+    let (hour, usual, gains) = (VecDeque::new(), String::new(), Gains::default());
+    let mut forger = Forger { processes, devices, signed, asked: 0, hour, profiles_left: TRIES, usual, gains };
     let mut random = Seeded::new(seed);
-    while forger.gains.looked_at < attempts {
+    while forger.gains.looked_at + forger.gains.by_login < attempts {
         let found = forge(&wanted(), &mut random, &mut async |data: &Data| forger.ask(data).await).await;
         if let Some(data) = found {
             forger.gains.forged += 1;
@@ -63,8 +76,12 @@ pub async fn attack(processes: &[Laptop], attempts: u64, seed: u64) -> Gains {
 }
 
 impl Forger<'_> {
-    /// Asks until an attempt is looked at: by every trick first, and then by waiting for the next hour.
+    /// Asks until an attempt is looked at: by a login, by every trick, and then by waiting for the next hour.
     async fn ask(&mut self, data: &Data) -> String {
+        if self.profiles_left > 0 && !self.asked.is_multiple_of(2) {
+            self.profiles_left -= 1;
+            return self.ask_by_login(data).await;
+        }
         loop {
             for trick in [Trick::OtherDevice, Trick::Login, Trick::DeleteAndLogin] {
                 let answer = self.post(data).await;
@@ -80,11 +97,29 @@ impl Forger<'_> {
             }
             let wait = refused.json()["retry_after"].as_u64().expect("a time to wait");
             self.processes[0].clock.advance(wait);
+            self.profiles_left = TRIES;
             // The access tokens are over by now.
             for at in 0..self.devices.len() {
                 self.log_in(at).await;
             }
         }
+    }
+
+    /// The answer of a login says no more than whether a profile is in it.
+    async fn ask_by_login(&mut self, data: &Data) -> String {
+        self.asked += 1;
+        let (process, at) = (self.process(), self.asked % self.devices.len());
+        let mut profile = self.signed.clone();
+        for member in ["encryptedData", "iv"] {
+            profile[member] = data.body()[member].take();
+        }
+        let login = json!({ "code": process.code(USER), "device": self.devices[at].device, "userInfo": profile });
+        let answer = process.post("/v1/login", &login).await.ok();
+        self.devices[at] = Tokens::in_body(&answer);
+        self.gains.by_login += 1;
+        let Some(given) = answer.get("userInfo") else { return self.usual.clone() };
+        self.gains.forged += 1;
+        given.to_string()
     }
 
     async fn post(&mut self, data: &Data) -> Response {
@@ -108,6 +143,9 @@ impl Forger<'_> {
         self.gains.forged += u64::from(answer.status.is_success());
         self.gains.most_within_an_hour = self.gains.most_within_an_hour.max(self.hour.len() as u64);
         let answer = comparable(answer);
+        if self.usual.is_empty() {
+            self.usual.clone_from(&answer);
+        }
         self.gains.answers.insert(answer.clone());
         answer
     }
@@ -156,6 +194,20 @@ pub async fn at_once(processes: &[Laptop], user: &Tokens, attempts: usize, under
     }
     assert_eq!(refused.len() + looked_at.len(), attempts);
     looked_at.len() as u64
+}
+
+/// How many of so many logins, by all processes at once, give the profile that came with them.
+pub async fn profiles_at_once(processes: &[Laptop], user: &str, logins: usize, under_way: usize) -> u64 {
+    // With another key for each login, most profiles could not be read anyhow.
+    let _ = processes[0].sim("settings", json!({ "session_key": "keep" }));
+    let log_in = async |number: usize| {
+        let process = &processes[number % processes.len()];
+        let code = process.code(user);
+        let profile = process.sim("userinfo", json!({ "user": user }));
+        let answer = process.post("/v1/login", &json!({ "code": code, "userInfo": profile })).await;
+        u64::from(answer.json().get("userInfo").is_some())
+    };
+    stream::iter(0..logins).map(log_in).buffer_unordered(under_way).fold(0, async |sum, one| sum + one).await
 }
 
 /// The different answers to each way in which data under the user's very key may be wrong.

@@ -16,7 +16,7 @@ use tests::{
     suites::attackers::{
         access_tokens::{self, Target, forgeries, keys, with_the_other_s},
         cbc_r::{Data, forge, leaky, wanted},
-        phone_numbers::{answers, at_once, attack},
+        phone_numbers::{answers, at_once, attack, profiles_at_once},
         refresh_tokens::Endpoint,
         timing,
     },
@@ -43,13 +43,13 @@ async fn the_same_forger_gets_nothing_of_us_by_any_trick() {
     let laptop = Laptop::start().await;
     let processes = [laptop.beside().await, laptop];
 
-    let gains = attack(&processes, 270, 1).await;
+    let gains = attack(&processes, 540, 1).await;
 
     assert_eq!(gains.forged, 0, "{gains:?}");
     assert_eq!(gains.answers.len(), 1, "{gains:?}");
     assert!(gains.answers.iter().all(|answer| answer.contains("session_key_expired")), "{gains:?}");
     assert_eq!(gains.most_within_an_hour, 30);
-    assert!(gains.looked_at >= 270 && gains.refused >= 30, "{gains:?}");
+    assert!(gains.looked_at >= 270 && gains.by_login >= 240 && gains.refused >= 30, "{gains:?}");
     // Their own number is theirs as ever.
     processes[0].clock.advance(3_600);
     let (user, own) = (processes[0].login("mallory").await, processes[0].sim("phone", json!({ "user": "mallory" })));
@@ -78,6 +78,17 @@ async fn of_hundreds_of_attempts_in_an_hour_thirty_are_looked_at() {
     let after = at_once(&processes, &user, 200, 32).await;
 
     assert_eq!((before, after), (29, 30));
+}
+
+#[tokio::test]
+async fn of_sixty_logins_in_an_hour_thirty_read_their_profile_and_the_routes_have_their_attempts_still() {
+    let laptop = Laptop::start().await;
+    let processes = [laptop.beside().await, laptop.beside().await, laptop.beside().await, laptop];
+
+    assert_eq!(profiles_at_once(&processes, "mallory", 60, 32).await, 30);
+
+    let user = processes[0].login("mallory").await;
+    assert_eq!(at_once(&processes, &user, 60, 32).await, 30);
 }
 
 #[tokio::test]

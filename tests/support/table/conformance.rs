@@ -18,7 +18,7 @@ use shared::{
     clock::{Millis, Secs},
     ids::{AppId, DeviceId, Family, IdDefect, OpenId, SessionRef, UserRef},
     secret_text::PhoneCode,
-    session::{Session, UserLogin, idempotency::CodeHash, refresh::RefreshWrite},
+    session::{Attempt, SealedSessionKeys, Session, UserLogin, idempotency::CodeHash, refresh::RefreshWrite},
     store::{
         StoreError, TakeError,
         grants::{
@@ -195,6 +195,10 @@ impl Case {
             idempotency_record: None,
             arrived_ms: ms(at),
         }
+    }
+
+    async fn take(&self, attempt: &Attempt, now: Secs) -> Result<SealedSessionKeys, TakeError> {
+        self.table.take_session_keys(&self.user, attempt, now).await
     }
 
     fn hash(&self, code: &str) -> CodeHash {

@@ -159,6 +159,8 @@ pub(super) fn to_user(item: &Item) -> Result<User, StoreError> {
         deleted_ms: get_some(item, "deleted_ms")?,
         current_key: get_sealed(item, "current_key"),
         tries: get_some(item, "tries")?.zip(get_some(item, "tries_from")?),
+        login_tries: get_some(item, "login_tries")?.zip(get_some(item, "login_tries_from")?),
+        phone_tries: get_some(item, "phone_tries")?.zip(get_some(item, "phone_tries_from")?),
         login_records: logins.map(|hash| CodeHash::stored(hash)).collect(),
         phone_records: phones.flatten().map(|hash| CodeHash::stored(hash)).collect(),
     })

@@ -1,4 +1,4 @@
-//! User items: the `session_key`s of the last logins, the count of attempts to use them, and the block.
+//! User items: the `session_key`s of the last logins, the counts of attempts, and the block.
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -11,8 +11,7 @@ use crate::{
     clock::{Millis, Secs},
     ids::{UnionId, UserRef},
     session::{
-        PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus, WriteResult,
-        idempotency::CodeHash,
+        Attempt, PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus, WriteResult,
     },
     store::{
         StoreError, TakeError,
@@ -40,7 +39,7 @@ const IS_USER: &str = "attribute_exists(#first_login)";
 /// Of blocks and unblocks the last one counts, also where an earlier one is late.
 const LAST_WORD: &str = "(attribute_not_exists(#block_ms) OR #block_ms < :at)";
 
-/// Everything but the count of attempts, the block, and the names of the idempotency records, which are still to be erased.
+/// Everything but the counts of attempts, the block, and the names of the idempotency records, which are still to be erased.
 const ERASE: &str = "REMOVE #current_key, #fingerprint, #previous_key, #previous_until, #first_login, #last_login, \
     #first_family, #unionid, #arrived_ms";
 const DELETED: &str = "#deleted_ms = :at";
@@ -48,13 +47,9 @@ const DELETED: &str = "#deleted_ms = :at";
 const LAST_DELETION: &str = "(attribute_not_exists(#deleted_ms) OR #deleted_ms < :at) \
     AND (attribute_not_exists(#arrived_ms) OR #arrived_ms <= :at)";
 
-/// One attempt more in a running hour.
-const COUNT: &str = "SET #tries = #tries + :one";
-const COUNT_IF: &str = "#tries_from > :hour_ago AND #tries < :most";
-/// The first attempt of a new hour. The idempotency records of the last hour move aside, because the youngest of them are still valid.
-const START_HOUR: &str =
-    "SET #tries = :one, #tries_from = :now, #phone_claims_before = if_not_exists(#phone_claims, :none)";
-const START_HOUR_IF: &str = "attribute_exists(pk) AND (attribute_not_exists(#tries_from) OR #tries_from <= :hour_ago)";
+/// The idempotency records of the last hour move aside, because the youngest of them are still valid.
+const FIRST_RECORD: &str = ", #phone_claims_before = if_not_exists(#phone_claims, :none), #phone_claims = :record";
+const ONE_RECORD_MORE: &str = " ADD #phone_claims :record";
 
 /// Each round tries both writes, and a race makes one fail between the two. It takes the end of an hour to lose a round, so
 /// three are never used up but by a table that is far too busy.
@@ -142,46 +137,55 @@ impl ReadUser for DynamoTable {
     }
 }
 
+/// The attributes of a count: how many attempts there were, and since when.
+fn count_attributes(attempt: &Attempt) -> (&'static str, &'static str) {
+    match attempt {
+        Attempt::OpenData => ("tries", "tries_from"),
+        Attempt::LoginProfile => ("login_tries", "login_tries_from"),
+        Attempt::PhoneCode(_) => ("phone_tries", "phone_tries_from"),
+    }
+}
+
 #[async_trait]
 impl TakeSessionKeys for DynamoTable {
     async fn take_session_keys(
         &self,
         user: &UserRef,
-        phone_record: Option<&CodeHash>,
+        attempt: &Attempt,
         now: Secs,
     ) -> Result<SealedSessionKeys, TakeError> {
-        let hour_ago = now.saturating_sub(TRIES_WINDOW);
-        let (count, first) = match phone_record {
-            Some(_) => (format!("{COUNT} ADD #phone_claims :record"), format!("{START_HOUR}, #phone_claims = :record")),
-            None => (COUNT.to_owned(), format!("{START_HOUR} REMOVE #phone_claims")),
-        };
-        let record = phone_record.map(|record| (":record", texts(&[record.as_str()])));
-        let values = [(":one", number(1_u32)), (":hour_ago", number(hour_ago))];
-        let values = || values.iter().cloned().chain(record.clone());
+        let (tries, from) = count_attributes(attempt);
+        let mut first = format!("SET #{tries} = :one, #{from} = :now");
+        let first_if = format!("attribute_exists(pk) AND (attribute_not_exists(#{from}) OR #{from} <= :hour_ago)");
+        let mut one_more = format!("SET #{tries} = #{tries} + :one");
+        let one_more_if = format!("#{tries} < :most");
+        let mut values = vec![(":one", number(1_u32))];
+        let mut values_of_first = vec![(":now", number(now)), (":hour_ago", number(now.saturating_sub(TRIES_WINDOW)))];
+        if let Attempt::PhoneCode(record) = attempt {
+            first.push_str(FIRST_RECORD);
+            one_more.push_str(ONE_RECORD_MORE);
+            values.push((":record", texts(&[record.as_str()])));
+            values_of_first.push((":none", none()));
+        }
+        let values_of_more = vec![(":most", number(TRIES))];
+        let with = |more: &Values<'static>| [values.as_slice(), more.as_slice()].concat();
         for _ in 0..ROUNDS {
-            let counted = values().chain([(":most", number(TRIES))]).collect();
-            let item = match self.update(user_item_key(user), &count, COUNT_IF, counted).await? {
+            // Most attempts are the first of their hour. One that is not meets an hour that runs: no other write ends it.
+            let item = match self.update(user_item_key(user), &first, &first_if, with(&values_of_first)).await? {
                 WriteResult::Applied(item) => return Ok(to_sealed_session_keys(&item, now)),
                 WriteResult::Refused(item) => item.ok_or(TakeError::NoUser)?,
             };
-            if let Some(retry_after) = seconds_to_wait(&item, now) {
-                return Err(TakeError::RateLimited { retry_after });
+            let over = get_number::<Secs>(&item, from).unwrap_or(0) + TRIES_WINDOW;
+            if over > now && get_number::<u32>(&item, tries).unwrap_or(0) >= TRIES {
+                return Err(TakeError::RateLimited { retry_after: over - now });
             }
-            let counted = values().chain([(":now", number(now)), (":none", none())]).collect();
-            if let WriteResult::Applied(item) = self.update(user_item_key(user), &first, START_HOUR_IF, counted).await?
-            {
+            let result = self.update(user_item_key(user), &one_more, &one_more_if, with(&values_of_more)).await?;
+            if let WriteResult::Applied(item) = result {
                 return Ok(to_sealed_session_keys(&item, now));
             }
         }
         Err(TakeError::Store(StoreError::Throttled))
     }
-}
-
-/// Seconds until the hour is over, if all its attempts are used up.
-fn seconds_to_wait(item: &Item, now: Secs) -> Option<Secs> {
-    let over = get_number::<Secs>(item, "tries_from").unwrap_or(0) + TRIES_WINDOW;
-    let used_up = get_number::<u32>(item, "tries").unwrap_or(0) >= TRIES;
-    (over > now && used_up).then(|| over - now)
 }
 
 #[async_trait]

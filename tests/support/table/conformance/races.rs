@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::{Broken, Case, NOW, Value, Verdict, every, family, ms, rotation, same, session};
 use shared::{
     ids::AppId,
-    session::{TRIES, TRIES_WINDOW, UserStatus, WriteResult},
+    session::{Attempt, TRIES, TRIES_WINDOW, UserStatus, WriteResult},
     store::{TakeError, grants::LeaseHolder},
 };
 
@@ -126,7 +126,7 @@ async fn attempts_at_once_are_all_counted(case: Case) -> Verdict {
     for now in [NOW, NOW + TRIES_WINDOW] {
         let take = || {
             let (table, user) = (case.table.clone(), case.user.clone());
-            async move { table.take_session_keys(&user, None, now).await }
+            async move { table.take_session_keys(&user, &Attempt::OpenData, now).await }
         };
 
         let mut taken = 0;
@@ -208,7 +208,7 @@ async fn a_block_beside_a_deletion_stays(case: Case) -> Verdict {
     for round in 0..PAUSES {
         let case = case.other(round)?;
         case.table.store_user_login(&case.login(1, NOW)).await?;
-        case.table.take_session_keys(&case.user, None, NOW).await?;
+        case.table.take_session_keys(&case.user, &Attempt::OpenData, NOW).await?;
         let block = async {
             look(&case, round).await?;
             Ok::<_, Broken>(case.table.block_user(&case.user, ms(NOW)).await?)
@@ -276,7 +276,8 @@ async fn an_attempt_beside_a_deletion_makes_no_user(case: Case) -> Verdict {
             Ok::<_, Broken>(case.table.erase_user(&case.user, ms(NOW)).await?)
         };
 
-        let (taken, erased) = tokio::join!(biased; case.table.take_session_keys(&case.user, None, NOW), erase);
+        let (taken, erased) =
+            tokio::join!(biased; case.table.take_session_keys(&case.user, &Attempt::OpenData, NOW), erase);
 
         erased?;
         match taken {

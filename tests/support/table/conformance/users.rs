@@ -1,9 +1,12 @@
 //! User items: keys, attempts, blocks, deletion.
 
-use super::{Case, NOW, Value, Verdict, every, ms, same};
+use std::mem::discriminant;
+
+use super::{Broken, Case, NOW, Value, Verdict, every, ms, same};
 use shared::{
+    clock::Secs,
     ids::UnionId,
-    session::{PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus},
+    session::{Attempt, PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus},
     store::{TakeError, grants::Deletion},
 };
 
@@ -14,6 +17,7 @@ every! {
     the_idempotency_records_of_the_last_two_logins_are_known,
     a_unionid_is_remembered_of_a_user_only,
     thirty_attempts_an_hour_and_the_hour_begins_with_the_first,
+    each_kind_of_attempt_has_a_count_of_its_own,
     a_record_of_a_phone_code_is_known_for_this_hour_and_the_next,
     nobody_has_attempts_without_a_login,
     a_blocked_user_does_not_log_in,
@@ -24,7 +28,7 @@ every! {
     a_deletion_is_later_than_all_that_it_finds,
     records_are_named_until_they_are_erased_and_those_of_a_new_user_stay,
     of_blocks_and_their_ends_the_last_word_counts,
-    a_running_count_outlives_its_user_for_its_hour,
+    running_counts_outlive_their_user_for_their_hours,
     a_block_outlives_its_user,
 }
 
@@ -52,13 +56,13 @@ fn keys(current: u8, previous: Option<u8>) -> SealedSessionKeys {
 
 async fn another_key_moves_the_current_one_aside_for_ten_minutes(case: Case) -> Verdict {
     case.table.store_user_login(&case.login(1, NOW)).await?;
-    same!(case.table.take_session_keys(&case.user, None, NOW).await?, keys(1, None));
+    same!(case.take(&Attempt::OpenData, NOW).await?, keys(1, None));
 
     case.table.store_user_login(&case.login(2, NOW + 5)).await?;
 
     let until = NOW + 5 + PREVIOUS_KEY;
-    same!(case.table.take_session_keys(&case.user, None, until - 1).await?, keys(2, Some(1)));
-    same!(case.table.take_session_keys(&case.user, None, until).await?, keys(2, None));
+    same!(case.take(&Attempt::OpenData, until - 1).await?, keys(2, Some(1)));
+    same!(case.take(&Attempt::OpenData, until).await?, keys(2, None));
     Ok(())
 }
 
@@ -73,7 +77,7 @@ async fn the_same_key_again_leaves_the_previous_one_where_it_is(case: Case) -> V
     same!(case.table.store_user_login(&turned).await?, UserStatus::Known);
     same!(case.table.store_user_login(&case.login(2, NOW + 3)).await?, UserStatus::Known);
 
-    same!(case.table.take_session_keys(&case.user, None, NOW + 4).await?, keys(2, Some(1)));
+    same!(case.take(&Attempt::OpenData, NOW + 4).await?, keys(2, Some(1)));
     same!(case.table.read_user(&case.user).await?.and_then(|user| user.last_login), Some(NOW + 3));
     Ok(())
 }
@@ -110,24 +114,58 @@ fn refused(taken: &Result<SealedSessionKeys, TakeError>) -> Option<u64> {
     }
 }
 
-async fn thirty_attempts_an_hour_and_the_hour_begins_with_the_first(case: Case) -> Verdict {
-    case.table.store_user_login(&case.login(1, NOW)).await?;
-    for at in 1..=u64::from(TRIES) {
-        case.table.take_session_keys(&case.user, None, NOW + at).await?;
-    }
-    let over = NOW + 1 + TRIES_WINDOW;
-    same!(refused(&case.table.take_session_keys(&case.user, None, NOW + 31).await), Some(over - NOW - 31));
-    // A login gives no more of them.
-    case.table.store_user_login(&case.login(2, NOW + 32)).await?;
-    same!(refused(&case.table.take_session_keys(&case.user, None, over - 1).await), Some(1));
+/// Attempts of each kind.
+fn kinds(case: &Case) -> [Attempt; 3] {
+    [Attempt::OpenData, Attempt::LoginProfile, Attempt::PhoneCode(case.hash("p"))]
+}
 
-    for (tries, at) in [(1, over), (2, over + 1)] {
-        case.table.take_session_keys(&case.user, None, at).await?;
-        same!(case.table.read_user(&case.user).await?.and_then(|user| user.tries), Some((tries, over)));
+/// The count of this kind, and since when it runs.
+async fn count(case: &Case, attempt: &Attempt) -> Result<Option<(u32, Secs)>, Broken> {
+    let user = case.table.read_user(&case.user).await?.unwrap_or_default();
+    Ok(match attempt {
+        Attempt::OpenData => user.tries,
+        Attempt::LoginProfile => user.login_tries,
+        Attempt::PhoneCode(_) => user.phone_tries,
+    })
+}
+
+async fn thirty_attempts_an_hour_and_the_hour_begins_with_the_first(case: Case) -> Verdict {
+    for (round, attempt) in (0..).zip(kinds(&case)) {
+        let case = case.other(round)?;
+        case.table.store_user_login(&case.login(1, NOW)).await?;
+        for at in 1..=u64::from(TRIES) {
+            case.take(&attempt, NOW + at).await?;
+        }
+        let over = NOW + 1 + TRIES_WINDOW;
+        same!(refused(&case.take(&attempt, NOW + 31).await), Some(over - NOW - 31));
+        // A login gives no more of them.
+        case.table.store_user_login(&case.login(2, NOW + 32)).await?;
+        same!(refused(&case.take(&attempt, over - 1).await), Some(1));
+
+        for (tries, at) in [(1, over), (2, over + 1)] {
+            case.take(&attempt, at).await?;
+            same!(count(&case, &attempt).await?, Some((tries, over)));
+        }
+        // An hour that was not used up is over as well.
+        case.take(&attempt, over + TRIES_WINDOW).await?;
+        same!(count(&case, &attempt).await?, Some((1, over + TRIES_WINDOW)));
     }
-    // An hour that was not used up is over as well.
-    case.table.take_session_keys(&case.user, None, over + TRIES_WINDOW).await?;
-    same!(case.table.read_user(&case.user).await?.and_then(|user| user.tries), Some((1, over + TRIES_WINDOW)));
+    Ok(())
+}
+
+async fn each_kind_of_attempt_has_a_count_of_its_own(case: Case) -> Verdict {
+    for (round, used_up) in (0..).zip(kinds(&case)) {
+        let case = case.other(round)?;
+        case.table.store_user_login(&case.login(1, NOW)).await?;
+        for _ in 0..TRIES {
+            case.take(&used_up, NOW).await?;
+        }
+        for attempt in kinds(&case).into_iter().filter(|attempt| discriminant(attempt) != discriminant(&used_up)) {
+            case.take(&attempt, NOW + 1).await?;
+            same!(count(&case, &attempt).await?, Some((1, NOW + 1)));
+        }
+        same!(refused(&case.take(&used_up, NOW + 2).await), Some(TRIES_WINDOW - 2));
+    }
     Ok(())
 }
 
@@ -144,21 +182,22 @@ async fn a_record_of_a_phone_code_is_known_for_this_hour_and_the_next(case: Case
         records
     };
     for code in ["a", "b", "b"] {
-        case.table.take_session_keys(&case.user, Some(&case.hash(code)), NOW).await?;
+        case.take(&Attempt::PhoneCode(case.hash(code)), NOW).await?;
     }
     same!(known().await?, sorted(&["a", "b"]));
 
-    case.table.take_session_keys(&case.user, Some(&case.hash("c")), NOW + TRIES_WINDOW).await?;
+    // Attempts of other kinds leave them where they are.
+    case.take(&Attempt::OpenData, NOW + TRIES_WINDOW).await?;
+    same!(known().await?, sorted(&["a", "b"]));
+    case.take(&Attempt::PhoneCode(case.hash("c")), NOW + TRIES_WINDOW).await?;
     same!(known().await?, sorted(&["a", "b", "c"]));
-    case.table.take_session_keys(&case.user, None, NOW + 2 * TRIES_WINDOW).await?;
-    same!(known().await?, sorted(&["c"]));
-    case.table.take_session_keys(&case.user, None, NOW + 3 * TRIES_WINDOW).await?;
-    same!(known().await?, sorted(&[]));
+    case.take(&Attempt::PhoneCode(case.hash("d")), NOW + 2 * TRIES_WINDOW).await?;
+    same!(known().await?, sorted(&["c", "d"]));
     Ok(())
 }
 
 async fn nobody_has_attempts_without_a_login(case: Case) -> Verdict {
-    same!(matches!(case.table.take_session_keys(&case.user, None, NOW).await, Err(TakeError::NoUser)), true);
+    same!(matches!(case.take(&Attempt::OpenData, NOW).await, Err(TakeError::NoUser)), true);
     same!(case.items().await, Vec::new());
     Ok(())
 }
@@ -180,7 +219,7 @@ async fn a_block_of_nobody_and_of_a_deleted_user_stays(case: Case) -> Verdict {
     same!(case.table.store_user_login(&case.login(1, NOW)).await?, UserStatus::Blocked);
     same!(case.table.unblock_user(&case.user, ms(NOW)).await?, true);
     case.table.store_user_login(&case.login(1, NOW)).await?;
-    case.table.take_session_keys(&case.user, None, NOW).await?;
+    case.take(&Attempt::OpenData, NOW).await?;
     case.table.erase_user(&case.user, ms(NOW)).await?;
     same!(case.attribute("ttl").await, Some(Value::Number(NOW + 3_600)));
 
@@ -261,7 +300,7 @@ async fn a_deletion_is_later_than_all_that_it_finds(case: Case) -> Verdict {
 async fn records_are_named_until_they_are_erased_and_those_of_a_new_user_stay(case: Case) -> Verdict {
     let login = |code, at| UserLogin { idempotency_record: Some(case.hash(code)), ..case.login(1, at) };
     case.table.store_user_login(&login("a", NOW)).await?;
-    case.table.take_session_keys(&case.user, Some(&case.hash("p")), NOW).await?;
+    case.take(&Attempt::PhoneCode(case.hash("p")), NOW).await?;
     let Deletion { deleted_ms, .. } = case.table.erase_user(&case.user, ms(NOW + 1)).await?;
     let user = case.table.read_user(&case.user).await?.unwrap_or_default();
     same!((user.login_records, user.phone_records), (vec![case.hash("a")], vec![case.hash("p")]));
@@ -269,7 +308,7 @@ async fn records_are_named_until_they_are_erased_and_those_of_a_new_user_stay(ca
     case.table.forget_records(&case.user, deleted_ms - 1).await?;
     same!(case.attribute("login_claim").await.is_some(), true);
     case.table.forget_records(&case.user, deleted_ms).await?;
-    same!(names(&case).await, ["deleted_ms", "tries", "tries_from", "ttl"]);
+    same!(names(&case).await, ["deleted_ms", "phone_tries", "phone_tries_from", "ttl"]);
 
     case.table.store_user_login(&login("b", NOW + 2)).await?;
     case.table.forget_records(&case.user, deleted_ms).await?;
@@ -277,7 +316,7 @@ async fn records_are_named_until_they_are_erased_and_those_of_a_new_user_stay(ca
     Ok(())
 }
 
-async fn a_running_count_outlives_its_user_for_its_hour(case: Case) -> Verdict {
+async fn running_counts_outlive_their_user_for_their_hours(case: Case) -> Verdict {
     let full = UserLogin {
         unionid: Some(UnionId::parse("u1")?),
         idempotency_record: Some(case.hash("l")),
@@ -286,23 +325,39 @@ async fn a_running_count_outlives_its_user_for_its_hour(case: Case) -> Verdict {
     case.table.store_user_login(&full).await?;
     same!(case.table.read_user(&case.user).await?.and_then(|user| user.deleted_ms), None);
     case.table.store_user_login(&UserLogin { idempotency_record: Some(case.hash("m")), ..case.login(2, NOW) }).await?;
-    for _ in 0..TRIES {
-        case.table.take_session_keys(&case.user, Some(&case.hash("p")), NOW).await?;
+    let [data, profile, code] = kinds(&case);
+    for (attempt, at) in [(&data, NOW), (&code, NOW + 50), (&profile, NOW + 100)] {
+        for _ in 0..TRIES {
+            case.take(attempt, at).await?;
+        }
     }
 
-    let Deletion { deleted_ms, .. } = case.table.erase_user(&case.user, ms(NOW + 1)).await?;
+    let Deletion { deleted_ms, .. } = case.table.erase_user(&case.user, ms(NOW + 101)).await?;
     case.table.forget_records(&case.user, deleted_ms).await?;
 
-    let left = User { tries: Some((TRIES, NOW)), deleted_ms: Some(deleted_ms), ..User::default() };
+    let left = User {
+        deleted_ms: Some(deleted_ms),
+        tries: Some((TRIES, NOW)),
+        phone_tries: Some((TRIES, NOW + 50)),
+        login_tries: Some((TRIES, NOW + 100)),
+        ..User::default()
+    };
     same!(case.table.read_user(&case.user).await?, Some(left));
-    same!(names(&case).await, ["deleted_ms", "tries", "tries_from", "ttl"]);
-    same!(case.attribute("ttl").await, Some(Value::Number(NOW + 1 + TRIES_WINDOW)));
+    let counts = ["login_tries", "login_tries_from", "phone_tries", "phone_tries_from", "tries", "tries_from"];
+    same!(names(&case).await, [&["deleted_ms"], counts.as_slice(), &["ttl"]].concat());
+    same!(case.attribute("ttl").await, Some(Value::Number(NOW + 101 + TRIES_WINDOW)));
     case.table.remember_unionid(&case.user, &UnionId::parse("u1")?).await?;
     same!(case.attribute("unionid").await, None);
 
-    same!(case.table.store_user_login(&case.login(1, NOW + 2)).await?, UserStatus::New);
+    same!(case.table.store_user_login(&case.login(1, NOW + 102)).await?, UserStatus::New);
     same!(case.attribute("ttl").await, None);
-    same!(refused(&case.table.take_session_keys(&case.user, None, NOW + 2).await), Some(TRIES_WINDOW - 2));
+    same!(refused(&case.take(&data, NOW + 102).await), Some(TRIES_WINDOW - 102));
+    // One hour is over, another is not.
+    case.table.erase_user(&case.user, NOW + TRIES_WINDOW).await?;
+    case.table.store_user_login(&case.login(1, NOW + TRIES_WINDOW)).await?;
+    same!(refused(&case.take(&profile, NOW + TRIES_WINDOW).await), Some(100));
+    case.table.erase_user(&case.user, NOW + TRIES_WINDOW + 100).await?;
+    same!(case.items().await, Vec::new());
     Ok(())
 }
 

@@ -63,9 +63,7 @@ clauses! {
     ShiftKeeps,
     /// A late unionid: the user has logged in.
     UnionidOfUser,
-    /// An attempt: `tries_from > now-1h`.
-    CountHour,
-    /// An attempt: `tries < 30`.
+    /// One attempt more: `tries < 30`.
     CountMost,
     /// The first attempt of an hour: `attribute_exists(pk)`.
     FirstOfUser,

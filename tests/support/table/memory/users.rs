@@ -15,7 +15,7 @@ use shared::{
     clock::{Millis, Secs},
     ids::{Family, UnionId, UserRef},
     session::{
-        PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus, WriteResult,
+        Attempt, PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus, WriteResult,
         idempotency::CodeHash,
     },
     store::{
@@ -46,7 +46,9 @@ pub(super) fn to_user(item: &Item) -> User {
         blocked_at: get_number(item, "blocked_at"),
         deleted_ms: get_number(item, "deleted_ms"),
         current_key: get_bytes(item, "current_key").map(<[u8]>::to_vec),
-        tries: tries(item).zip(get_number(item, "tries_from")),
+        tries: get_tries(item, "tries").zip(get_number(item, "tries_from")),
+        login_tries: get_tries(item, "login_tries").zip(get_number(item, "login_tries_from")),
+        phone_tries: get_tries(item, "phone_tries").zip(get_number(item, "phone_tries_from")),
         login_records: logins.map(CodeHash::stored).collect(),
         phone_records: phones.map(|hash| CodeHash::stored(&hash)).collect(),
     }
@@ -64,8 +66,17 @@ fn texts(item: &Item, name: &str) -> BTreeSet<String> {
     if let Some(Value::Texts(texts)) = item.get(name) { texts.clone() } else { BTreeSet::new() }
 }
 
-fn tries(item: &Item) -> Option<u32> {
-    get_number(item, "tries").and_then(|tries| tries.try_into().ok())
+fn get_tries(item: &Item, name: &str) -> Option<u32> {
+    get_number(item, name).and_then(|tries| tries.try_into().ok())
+}
+
+/// The attributes of a count.
+fn counted_as(attempt: &Attempt) -> (&'static str, &'static str) {
+    match attempt {
+        Attempt::OpenData => ("tries", "tries_from"),
+        Attempt::LoginProfile => ("login_tries", "login_tries_from"),
+        Attempt::PhoneCode(_) => ("phone_tries", "phone_tries_from"),
+    }
 }
 
 fn first_family(item: &Item) -> Option<Family> {
@@ -184,51 +195,50 @@ impl TakeSessionKeys for MemoryTable {
     async fn take_session_keys(
         &self,
         user: &UserRef,
-        record: Option<&CodeHash>,
+        attempt: &Attempt,
         now: Secs,
     ) -> Result<SealedSessionKeys, TakeError> {
+        let (tries, from) = counted_as(attempt);
+        let record = if let Attempt::PhoneCode(record) = attempt { Some(record.as_str()) } else { None };
         let hour_ago = now.saturating_sub(TRIES_WINDOW);
-        let runs = |item: Option<&Item>| {
-            item.is_some_and(|item| {
-                self.and(Clause::CountHour, above(item, "tries_from", hour_ago))
-                    && self.and(Clause::CountMost, tries(item).is_some_and(|tries| tries < TRIES))
-            })
-        };
-        let count = |item: &mut Item| {
-            item.insert("tries", number(tries(item).unwrap_or_default() + 1));
-            if let Some(record) = record {
-                let mut records = texts(item, "phone_claims");
-                records.insert(record.as_str().to_owned());
-                item.insert("phone_claims", Value::Texts(records));
-            }
-        };
         let runs_not = |item: Option<&Item>| {
             let over = |item: &Item| {
-                self.or(Clause::FirstNoHour, !item.contains_key("tries_from"))
-                    || item.contains_key("tries_from")
-                        && self.and(Clause::FirstHourOver, at_most(item, "tries_from", hour_ago))
+                self.or(Clause::FirstNoHour, !item.contains_key(from))
+                    || item.contains_key(from) && self.and(Clause::FirstHourOver, at_most(item, from, hour_ago))
             };
             item.map_or(self.and(Clause::FirstOfUser, false), over)
         };
-        let begin = |item: &mut Item| {
-            item.insert("tries", number(1_u32));
-            item.insert("tries_from", number(now));
-            item.insert("phone_claims_before", moved(item, "phone_claims"));
-            item.remove("phone_claims");
+        let first = |item: &mut Item| {
+            item.insert(tries, number(1_u32));
+            item.insert(from, number(now));
             if let Some(record) = record {
-                item.insert("phone_claims", Value::Texts([record.as_str().to_owned()].into()));
+                item.insert("phone_claims_before", moved(item, "phone_claims"));
+                item.insert("phone_claims", Value::Texts([record.to_owned()].into()));
+            }
+        };
+        let runs = |item: Option<&Item>| {
+            item.is_some_and(|item| {
+                self.and(Clause::CountMost, get_tries(item, tries).is_some_and(|tries| tries < TRIES))
+            })
+        };
+        let one_more = |item: &mut Item| {
+            item.insert(tries, number(get_tries(item, tries).unwrap_or_default() + 1));
+            if let Some(record) = record {
+                let mut records = texts(item, "phone_claims");
+                records.insert(record.to_owned());
+                item.insert("phone_claims", Value::Texts(records));
             }
         };
         for _ in 0..ROUNDS {
-            let refused = match self.update(user, runs, count).await? {
+            let refused = match self.update(user, runs_not, first).await? {
                 WriteResult::Applied(item) => return Ok(to_keys(&item, now)),
                 WriteResult::Refused(item) => item.ok_or(TakeError::NoUser)?,
             };
-            let over = get_number(&refused, "tries_from").unwrap_or(0) + TRIES_WINDOW;
-            if over > now && tries(&refused).unwrap_or(0) >= TRIES {
+            let over = get_number(&refused, from).unwrap_or(0) + TRIES_WINDOW;
+            if over > now && get_tries(&refused, tries).unwrap_or(0) >= TRIES {
                 return Err(TakeError::RateLimited { retry_after: over - now });
             }
-            if let WriteResult::Applied(item) = self.update(user, runs_not, begin).await? {
+            if let WriteResult::Applied(item) = self.update(user, runs, one_more).await? {
                 return Ok(to_keys(&item, now));
             }
         }
@@ -303,9 +313,13 @@ impl BlockUser for MemoryTable {
 }
 
 /// What a deletion leaves.
-const KEPT: [&str; 9] = [
+const KEPT: [&str; 13] = [
     "tries",
     "tries_from",
+    "login_tries",
+    "login_tries_from",
+    "phone_tries",
+    "phone_tries_from",
     "blocked_at",
     "block_ms",
     "ttl",
