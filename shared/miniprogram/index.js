@@ -42,7 +42,7 @@ function createAuth({ appid, baseUrl, modal, origins = [], timeout = 15000, wx: 
   }
 
   /** With the bearer; once more, with another, where the answer wants it. */
-  async function deliver(transport, options, how, first = () => obtain(how, options)) {
+  async function deliver(transport, options, how) {
     const url = address(options.url);
     const attempt = ({ access_token }) => {
       const header = { ...options.header };
@@ -50,7 +50,7 @@ function createAuth({ appid, baseUrl, modal, origins = [], timeout = 15000, wx: 
       header.Authorization = `Bearer ${access_token}`;
       return transport({ ...options, url, header });
     };
-    const held = await first();
+    const held = await obtain(how, options);
     const answer = await attempt(held);
     const error = refusal(answer);
     if (error.action === "refresh") return attempt(await how(held.access_token));
@@ -67,8 +67,8 @@ function createAuth({ appid, baseUrl, modal, origins = [], timeout = 15000, wx: 
     return done;
   };
 
-  const api = (method, path, data, how = renew, first) =>
-    deliver(insist, { method, url: `/v1/${path}`, data, timeout }, how, first)
+  const api = (method, path, data, how = renew) =>
+    deliver(insist, { method, url: `/v1/${path}`, data, timeout }, how)
       .then(unless())
       .then((answer) => answer.data);
 
@@ -122,9 +122,12 @@ function createAuth({ appid, baseUrl, modal, origins = [], timeout = 15000, wx: 
       return answer;
     },
     async logout({ everywhere } = {}) {
-      const how = session.leave();
-      if (!how) return !everywhere;
-      return api("DELETE", everywhere ? "sessions" : "session", undefined, how, how).then(
+      const was = session.leave();
+      const { refresh_token } = was;
+      if (!refresh_token) return !everywhere;
+      // All sessions need an access token, and so it may have to be renewed. This one ends by its refresh token alone.
+      const how = async (stale) => (stale ? session.rotate(refresh_token) : was);
+      return api("DELETE", everywhere ? "sessions" : "session", everywhere ? undefined : { refresh_token }, how).then(
         () => true,
         () => false,
       );

@@ -13,6 +13,7 @@ use shared::{
     token::{
         access::Subject,
         keyring::{Context, Purpose},
+        refresh::RefreshToken,
     },
     wechat::error::WechatError,
 };
@@ -87,6 +88,16 @@ pub async fn log_out(deps: &Deps, subject: &Subject) -> Result<(), AuthError> {
     record_user(deps, subject).await?;
     request_log::record(|fields| fields.verdict = Some("LOGOUT"));
     Ok(deps.table.log_out_session(&subject.session(), subject.auth_time, deps.clock.now()).await?)
+}
+
+/// Revokes the session of a refresh token, of whatever generation: only who was given a token has it. A text that is none of ours
+/// revokes nothing and is no error (RFC 7009 section 2.2).
+pub async fn revoke(deps: &Deps, refresh_token: &str) -> Result<(), AuthError> {
+    let keyring = deps.keyring.get().await?;
+    let Ok(token) = RefreshToken::parse(refresh_token, &keyring) else { return Ok(()) };
+    let at = token.session();
+    request_log::record(|fields| (fields.user, fields.verdict) = (keyring.pseudonym(&at.user), Some("LOGOUT")));
+    Ok(deps.table.revoke_session(&at, token.family).await?)
 }
 
 /// Revokes all sessions of the token's user. The token's own session must live.

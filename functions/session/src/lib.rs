@@ -18,7 +18,7 @@ use shared::{
     clock::{Clock, Deadline, Secs},
     env::Env,
     expiring::LeakyBuckets,
-    http::{JsonResponse, Route, RouterExt as _, extract::Query},
+    http::{JsonResponse, Route, RouterExt as _, body::JsonBody, extract::Query},
     ids::{AppId, DeviceId, Sid},
     platform_token::CheckSession,
     problem::Problem,
@@ -52,7 +52,7 @@ pub struct Deps {
     /// How often each session had WeChat asked.
     pub checks: Arc<LeakyBuckets<Sid>>,
     pub apps: Arc<Secret<Apps>>,
-    /// Opens `session_key`s.
+    /// Opens `session_key`s and authenticates refresh tokens.
     pub keyring: Arc<Secret<Keyring>>,
     pub clock: Arc<dyn Clock>,
 }
@@ -170,8 +170,23 @@ async fn read(
     }))
 }
 
-async fn log_out(State(deps): State<Deps>, subject: Subject) -> Result<StatusCode, Problem> {
-    flow::log_out(&deps, &subject).await?;
+/// Whose session ends, where the access token has run out (RFC 7009).
+#[derive(Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+struct LogOutRequest {
+    /// Any one of the session.
+    refresh_token: String,
+}
+
+async fn log_out(
+    State(deps): State<Deps>,
+    subject: Result<Subject, Problem>,
+    body: Option<JsonBody<LogOutRequest>>,
+) -> Result<StatusCode, Problem> {
+    match body {
+        Some(JsonBody { value, .. }) => flow::revoke(&deps, &value.refresh_token).await?,
+        None => flow::log_out(&deps, &subject?).await?,
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -207,7 +222,9 @@ pub fn operations() -> Vec<shared::contract::Operation> {
             .bearer()
             .query::<SessionQuery>()
             .gives::<SessionResponse>(),
-        Operation::new(LOG_OUT, "session-delete", "Logs this device out; also if it already was").bearer(),
+        Operation::new(LOG_OUT, "session-delete", "Logs this device out; also if it already was")
+            .bearer()
+            .or_takes::<LogOutRequest>(),
         Operation::new(SESSIONS, "sessions", "All sessions of the user").bearer().gives::<SessionsResponse>(),
         Operation::new(LOG_OUT_ALL, "sessions-delete", "Logs all devices of the user out").bearer(),
         Operation::new(DELETE_USER, "user-delete", "Deletes everything that is stored about the user").bearer(),

@@ -140,16 +140,15 @@ function createSession({ appid, base, call, insist, storage, timeout }) {
     });
   }
 
-  /** Forgets at once. Gives the way to the tokens with which the server can still be told, if there were any. */
+  /** Forgets at once. Gives the tokens with which the server can still be told. */
   function leave() {
     const was = read();
     save({ device: was.device, left: true });
     emit("logout");
-    if (!was.access_token) return null;
-    return async (stale) => (life(was) >= MARGIN && was.access_token !== stale ? was : rotate(was.refresh_token));
+    return was;
   }
 
-  return { current, leave, login, on, once, read, refresh, renew, silent, token };
+  return { current, leave, login, on, once, read, refresh, renew, rotate, silent, token };
 }
 
 module.exports = { createSession };

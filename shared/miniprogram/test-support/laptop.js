@@ -23,6 +23,8 @@ const exchange = (url, { method = "GET", header = {}, data, timeout = 10000 } = 
   new Promise((resolve, reject) => {
     const body = data === undefined || typeof data === "string" ? data : JSON.stringify(data);
     const headers = { "content-type": "application/json", ...header };
+    // Without it, Node.js sends the body of a DELETE so that no server reads it.
+    if (body !== undefined && method !== "GET") headers["content-length"] = Buffer.byteLength(body);
     const request = http.request(url, { method, headers, timeout, agent: false }, (answer) => {
       const chunks = [];
       answer.on("data", (chunk) => chunks.push(chunk));

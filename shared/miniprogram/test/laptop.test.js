@@ -158,6 +158,18 @@ test("a logout ends the session at the server", async () => {
   assert.deepEqual(wx.counts, { logins: 2, refreshes: 1 }, "the tokens were dead");
 });
 
+test("a logout without a good access token ends the session by its refresh token, which is not renewed for it", async () => {
+  const { wx, auth } = someone();
+  await auth.login();
+  const before = held(wx);
+  change(wx, { access_token: "run.out.long-ago" });
+  assert.equal(await auth.logout(), true);
+  assert.equal(wx.counts.refreshes, 0);
+  change(wx, { ...before, left: undefined });
+  await auth.session();
+  assert.deepEqual(wx.counts, { logins: 2, refreshes: 1 }, "the tokens were dead");
+});
+
 test("a logout everywhere ends the other phone's session too, which logs in silently", async () => {
   const { user, auth } = someone();
   const other = phoneOf(laptop, user);

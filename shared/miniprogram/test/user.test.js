@@ -205,15 +205,31 @@ test("a logout without network is one all the same", async (t) => {
   assert.deepEqual(wx.held(), { device: "d-1", left: true });
 });
 
-test("an old token is renewed for the logout, and kept nowhere", async (t) => {
+test("an old access token does for the logout of this device: the refresh token alone ends it", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1e12 });
   const { wx, client } = await ada();
-  wx.on("DELETE /v1/sessions", GONE);
+  const { refresh_token } = wx.held();
+  wx.on("DELETE /v1/session", GONE);
   t.mock.timers.tick(1e6);
-  assert.equal(await client.logout({ everywhere: true }), true);
-  assert.deepEqual(codes(wx), ["/v1/refresh", "/v1/sessions"]);
+  assert.equal(await client.logout(), true);
+  assert.deepEqual(codes(wx), ["/v1/session"]);
+  assert.deepEqual(wx.made("request", "/v1/session")[0].data, { refresh_token });
   assert.deepEqual(wx.held(), { device: "d-1", left: true });
 });
+
+for (const [what, options] of [["everywhere", { everywhere: true }], ["at a server that looks at no body", undefined]]) {
+  test(`an old token is renewed for a logout ${what}, and kept nowhere`, async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1e12 });
+    const { wx, client } = await ada();
+    const path = options ? "/v1/sessions" : "/v1/session";
+    wx.on(`DELETE ${path}`, problem(401, "token_expired", "refresh"), GONE);
+    t.mock.timers.tick(1e6);
+    assert.equal(await client.logout(options), true);
+    assert.deepEqual(codes(wx), [path, "/v1/refresh", path]);
+    assert.equal(wx.made("request", "/v1/sessions").filter(({ data }) => data).length, 0);
+    assert.deepEqual(wx.held(), { device: "d-1", left: true });
+  });
+}
 
 test("a login right after a logout is not what the logout ends", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1e12 });

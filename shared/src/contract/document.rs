@@ -113,15 +113,19 @@ impl Operation {
             "parameters": self.parameters(components),
             "responses": self.responses(components),
         });
+        let is_optional = matches!(self.takes, Takes::JsonOrBearer(_));
         if self.bearer {
-            described["security"] = json!([{ "bearer": [] }]);
+            let without = is_optional.then(|| json!({}));
+            described["security"] = [json!({ "bearer": [] })].into_iter().chain(without).collect();
         }
         let content: Map<_, _> = match self.takes {
             Takes::Nothing => return described,
-            Takes::Json(schema) => Map::from_iter([media("application/json", &schema(&mut components.read))]),
+            Takes::Json(schema) | Takes::JsonOrBearer(schema) => {
+                Map::from_iter([media("application/json", &schema(&mut components.read))])
+            }
             Takes::Anything(types) => types.iter().map(|name| media(name, &Schema::default())).collect(),
         };
-        described["requestBody"] = json!({ "required": true, "content": content });
+        described["requestBody"] = json!({ "required": !is_optional, "content": content });
         described
     }
 

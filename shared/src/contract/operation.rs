@@ -15,6 +15,8 @@ pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 pub(super) enum Takes {
     Nothing,
     Json(SchemaOf),
+    /// In place of an access token.
+    JsonOrBearer(SchemaOf),
     Anything(&'static [&'static str]),
 }
 
@@ -82,6 +84,14 @@ impl Operation {
         self.refuses(&[Code::InvalidRequest, Code::PayloadTooLarge, Code::UnsupportedMediaType])
     }
 
+    /// It takes JSON of this form in place of an access token.
+    #[must_use]
+    pub fn or_takes<T: JsonSchema>(mut self) -> Self {
+        self = self.takes::<T>();
+        self.takes = Takes::JsonOrBearer(SchemaGenerator::subschema_for::<T>);
+        self
+    }
+
     /// It takes a body that is not ours to describe, of one of these media types.
     #[must_use]
     pub fn takes_anything(mut self, media_types: &'static [&'static str]) -> Self {
@@ -125,7 +135,7 @@ impl Operation {
         self
     }
 
-    /// Whether it needs an access token.
+    /// Whether it needs an access token, if it has no body in its place.
     #[must_use]
     pub fn is_bearer(&self) -> bool {
         self.bearer

@@ -1,8 +1,8 @@
 //! Bodies: JSON, strictly read, or as they came.
 
 use axum::{
-    body::Body,
-    extract::{FromRequest, Request},
+    body::{Body, HttpBody as _},
+    extract::{FromRequest, OptionalFromRequest, Request},
 };
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
@@ -36,6 +36,18 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         let value = json::object_of(&bytes, LENIENT);
         let value = value.map_err(|defect| Problem::invalid(defect.member()).because(defect))?;
         Ok(Self { value, bytes })
+    }
+}
+
+/// A body that may be absent. Without a byte it is, whatever media type is named.
+impl<S: Sync, T: DeserializeOwned> OptionalFromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(None);
+        }
+        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
     }
 }
 

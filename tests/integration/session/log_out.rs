@@ -1,8 +1,8 @@
 //! `DELETE /v1/session`.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::json;
-use tests::{KEY, Laptop};
+use tests::{KEY, Laptop, Response, send};
 
 use super::{is_empty_204, is_logged_in, is_logged_out, login_again, login_with_record, refreshed};
 
@@ -116,4 +116,102 @@ async fn a_logout_beside_a_refresh_leaves_no_session() {
         }
         assert_eq!(laptop.items().await.len(), 1, "the user alone");
     }
+}
+
+async fn out_by(laptop: &Laptop, refresh_token: &str) -> Response {
+    let body = json!({ "refresh_token": refresh_token });
+    send(laptop.method(Method::DELETE, "/v1/session").json(&body)).await
+}
+
+#[tokio::test]
+async fn a_refresh_token_alone_logs_its_device_out_when_no_access_token_is_left() {
+    let laptop = Laptop::start().await;
+    let (phone, tablet, bob) = (laptop.login("alice").await, laptop.login("alice").await, laptop.login("bob").await);
+    laptop.clock.advance(2_000);
+
+    for _ in 0..2 {
+        is_empty_204(&out_by(&laptop, &phone.refresh).await);
+    }
+
+    laptop.refresh(&phone.refresh).await.is_problem(400, "login_required", "relogin");
+    for other in [&tablet, &bob] {
+        laptop.refresh(&other.refresh).await.ok();
+    }
+}
+
+/// A replaced token would end its family at the next refresh in any case.
+#[tokio::test]
+async fn every_refresh_token_of_a_login_logs_it_out_and_none_the_login_after_it() {
+    for generation in 0..3 {
+        let laptop = Laptop::start().await;
+        let mut all = vec![laptop.login("alice").await];
+        for _ in 0..2 {
+            laptop.clock.advance(200);
+            all.push(refreshed(&laptop, all.last().unwrap()).await);
+        }
+
+        is_empty_204(&out_by(&laptop, &all[generation].refresh).await);
+
+        is_logged_out(&laptop, "alice", &all[2]).await;
+        let now = login_again(&laptop, "alice", &all[2]).await;
+        for token in &all {
+            is_empty_204(&out_by(&laptop, &token.refresh).await);
+        }
+        is_logged_in(&laptop, "alice", &now).await;
+    }
+}
+
+/// RFC 7009 section 2.2: there is nothing left to do for the client.
+#[tokio::test]
+async fn a_token_that_is_not_ours_ends_nothing_is_no_error_and_costs_no_call_to_the_table() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let stranger = Laptop::start().await.login("alice").await;
+    let cut = &alice.refresh[..alice.refresh.len() - 1];
+    for text in ["", "x", cut, &format!("{}A", alice.refresh), &stranger.refresh, &alice.access, &"x".repeat(9_000)] {
+        let answer = out_by(&laptop, text).await;
+        is_empty_204(&answer);
+        assert!(!laptop.line(&answer).contains("dynamodb_ms"), "{text}");
+    }
+    is_logged_in(&laptop, "alice", &alice).await;
+}
+
+#[tokio::test]
+async fn a_body_is_read_strictly_and_goes_before_the_access_token() {
+    let laptop = Laptop::start().await;
+    let (alice, bob) = (laptop.login("alice").await, laptop.login("bob").await);
+    let out = |body: &str, content_type: Option<&str>| {
+        let request = laptop.method(Method::DELETE, "/v1/session").body(body.to_owned());
+        content_type.into_iter().fold(request, |request, value| request.header("content-type", value))
+    };
+    for body in ["{}", "[]", "x", r#"{"refresh_token":null}"#, r#"{"refresh_token":1}"#, r#"{"Refresh_token":"x"}"#] {
+        let request = out(body, Some("application/json"));
+        send(request.try_clone().unwrap()).await.is_problem(400, "invalid_request", "fix");
+        send(request.bearer_auth(&alice.access)).await.is_problem(400, "invalid_request", "fix");
+    }
+    let body = json!({ "refresh_token": bob.refresh }).to_string();
+    for content_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
+        send(out(&body, content_type)).await.is_problem(415, "unsupported_media_type", "fix");
+    }
+    send(out("", Some("application/json"))).await.is_problem(401, "token_invalid", "refresh");
+    is_logged_in(&laptop, "bob", &bob).await;
+
+    let both = out(&body, Some("application/json")).bearer_auth(&alice.access);
+    is_empty_204(&send(both).await);
+
+    is_logged_out(&laptop, "bob", &bob).await;
+    is_logged_in(&laptop, "alice", &alice).await;
+    is_empty_204(&send(out("", Some("application/json")).bearer_auth(&alice.access)).await);
+    is_logged_out(&laptop, "alice", &alice).await;
+}
+
+#[tokio::test]
+async fn a_failure_of_ours_is_no_logout() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let (client, table) = laptop.dynamodb();
+    client.delete_table().table_name(table).send().await.unwrap();
+
+    out_by(&laptop, &alice.refresh).await.is_problem(503, "unavailable", "retry");
+    is_empty_204(&out_by(&laptop, "invented").await);
 }
