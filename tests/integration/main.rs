@@ -9,6 +9,7 @@ mod clients;
 mod config;
 mod contract;
 mod doctor;
+mod endings;
 mod events;
 mod keys;
 mod lambda;
