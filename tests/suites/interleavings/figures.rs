@@ -66,7 +66,17 @@ pub fn rows(size: Size) -> Vec<Row> {
     vec![
         Row::at_least("refreshes under random schedules", size.of(10_000_000, 1_000_000_000), all.refreshes),
         Row::none("tokens with two different successors", all.double_issues),
-        Row::none("successes after an acknowledged logout or reuse", all.after_the_end),
+        Row::none("successes after an acknowledged end or reuse", all.after_the_end),
+        Row::at_least(
+            "deletions, blocks, logouts and other ends among them, acknowledged while the user logs in",
+            size.of(50_000, 5_000_000),
+            all.beside_a_login,
+        ),
+        Row::at_least("writes that arrived once more, up to 20 s late", size.of(200_000, 20_000_000), all.written_again),
+        Row::none("sessions alive after an acknowledged end", all.alive_after_the_end),
+        Row::none("sessions without a user after an acknowledged deletion", all.without_a_user),
+        Row::none("deleted users of whom something is left that no TTL removes", all.left_of_a_user),
+        Row::none("blocks and unblocks that did not last", all.gates_undone),
         rate("honest sessions refused, shipped client, light network", 1, light.honest.all(), &light),
         Row::none("of them by reuse", light.honest.reuse + light.honest.reuse_further + light.honest.gone_by_reuse),
         rate("honest sessions refused, shipped client, heavy network", 10, heavy.honest.all(), &heavy),
