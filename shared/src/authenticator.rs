@@ -98,7 +98,7 @@ mod tests {
     use async_trait::async_trait;
 
     use crate::{
-        clock::Secs,
+        clock::{Millis, Secs},
         ids::{AppId, DeviceId, Family, OpenId, SessionRef, UserRef},
         secrets::SecretFile,
         token::keyring::KeyId,
@@ -107,8 +107,8 @@ mod tests {
     struct At(Secs);
 
     impl Clock for At {
-        fn now(&self) -> Secs {
-            self.0
+        fn now_ms(&self) -> Millis {
+            self.0 * 1_000
         }
     }
 
@@ -134,7 +134,7 @@ mod tests {
     async fn a_token_speaks_for_the_very_session_that_it_was_made_for_while_that_lives() {
         let user = UserRef { appid: AppId::parse("wx1").unwrap(), openid: OpenId::parse("oA").unwrap() };
         let device = DeviceId([1; 16]);
-        let session = Session::new(device, Family([1; 16]), KeyId(1), 50, 50, 150);
+        let session = Session::new(device, Family([1; 16]), KeyId(1), 50_000, 50, 150);
         let table = Arc::new(One(user.session(device), session.clone()));
         let token = |device, auth_time| Subject {
             appid: user.appid.clone(),

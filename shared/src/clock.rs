@@ -1,4 +1,5 @@
-//! Time as an argument: whole Unix seconds for stored times, a [`Deadline`] for waiting.
+//! Time as an argument: whole Unix seconds for stored times, milliseconds for what must be put in order, a [`Deadline`] for
+//! waiting.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -7,10 +8,18 @@ use tokio::time::Instant;
 /// Unix seconds, or a span of them: what the table's TTL and JWTs count in.
 pub type Secs = u64;
 
+/// Unix milliseconds. Logins and ends of one user may lie in the same second, and the later of two must win.
+pub type Millis = u64;
+
 /// Tells the time. Every time that is stored or compared comes from here.
 pub trait Clock: Send + Sync {
+    /// The present, in Unix milliseconds.
+    fn now_ms(&self) -> Millis;
+
     /// The present, in Unix seconds.
-    fn now(&self) -> Secs;
+    fn now(&self) -> Secs {
+        self.now_ms() / 1_000
+    }
 }
 
 /// The machine's clock.
@@ -27,8 +36,8 @@ impl SystemClock {
 }
 
 impl Clock for SystemClock {
-    fn now(&self) -> Secs {
-        Self::since_epoch().as_secs()
+    fn now_ms(&self) -> Millis {
+        Self::since_epoch().as_millis().try_into().unwrap_or(Millis::MAX)
     }
 }
 

@@ -243,8 +243,8 @@ mod tests {
     struct ManualClock(Arc<AtomicU64>);
 
     impl Clock for ManualClock {
-        fn now(&self) -> Secs {
-            self.0.load(SeqCst)
+        fn now_ms(&self) -> crate::clock::Millis {
+            self.0.load(SeqCst) * 1_000
         }
     }
 

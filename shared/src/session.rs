@@ -7,7 +7,7 @@ pub mod refresh;
 use idempotency::CodeHash;
 
 use crate::{
-    clock::Secs,
+    clock::{Millis, Secs},
     ids::{DeviceId, Family, UnionId, UserRef},
     secret_text::{SessionKey, SessionKeys},
     token::keyring::{Context, KeyId, Keyring, Purpose},
@@ -38,6 +38,8 @@ pub struct Session {
     pub key_id: KeyId,
     /// When the login request arrived.
     pub created_at: Secs,
+    /// The same in milliseconds: of two logins on a device the later one stays.
+    pub arrived_ms: Millis,
     /// The last rotation, at first the login.
     pub rotated_at: Secs,
     /// The rotation before the last, at first zero.
@@ -53,13 +55,22 @@ pub struct Session {
 impl Session {
     /// The session of a login that arrived at this time, for these lifetimes in seconds.
     #[must_use]
-    pub fn new(device: DeviceId, family: Family, key_id: KeyId, created_at: Secs, idle: Secs, absolute: Secs) -> Self {
+    pub fn new(
+        device: DeviceId,
+        family: Family,
+        key_id: KeyId,
+        arrived_ms: Millis,
+        idle: Secs,
+        absolute: Secs,
+    ) -> Self {
+        let created_at = arrived_ms / 1_000;
         Self {
             device,
             family,
             generation: 0,
             key_id,
             created_at,
+            arrived_ms,
             rotated_at: created_at,
             rotated_before: 0,
             idle: created_at + idle,
@@ -100,7 +111,15 @@ pub struct UserLogin {
     /// The idempotency record by which it can be repeated; named in the user item, so that it is erased with the user.
     pub idempotency_record: Option<CodeHash>,
     /// When the login request arrived.
-    pub at: Secs,
+    pub arrived_ms: Millis,
+}
+
+impl UserLogin {
+    /// When the login request arrived, in seconds.
+    #[must_use]
+    pub fn arrived_at(&self) -> Secs {
+        self.arrived_ms / 1_000
+    }
 }
 
 /// Who the user of a login is.
@@ -112,6 +131,8 @@ pub enum UserStatus {
     Known,
     /// The owner has blocked the user: nothing was written.
     Blocked,
+    /// The user was deleted after the login had arrived: nothing was written.
+    Erased,
 }
 
 /// A user as the table holds them.
@@ -127,6 +148,8 @@ pub struct User {
     pub unionid: Option<UnionId>,
     /// When the owner blocked the user.
     pub blocked_at: Option<Secs>,
+    /// The last deletion. What arrived before it is over, and logins that arrived until then are refused.
+    pub deleted_ms: Option<Millis>,
     /// The `session_key` of the last login, sealed.
     pub current_key: Option<SealedKey>,
     /// Attempts to decrypt, and since when they are counted.
@@ -176,12 +199,13 @@ pub enum WriteResult<T> {
     Refused(Option<T>),
 }
 
-/// The sessions that go when a user has too many devices: the longest unused, never the one just made.
+/// The sessions that go when a user has too many devices: the longest unused, and of those used in the same second the oldest.
+///
+/// Every login that sees the same sessions names the same ones, so logins at once leave exactly as many devices as there may be.
 #[must_use]
-pub fn beyond_the_cap(mut sessions: Vec<Session>, just_made: DeviceId) -> Vec<Session> {
+pub fn beyond_the_cap(mut sessions: Vec<Session>) -> Vec<Session> {
     let surplus = sessions.len().saturating_sub(DEVICES);
-    sessions.retain(|session| session.device != just_made);
-    sessions.sort_by_key(|session| session.rotated_at);
+    sessions.sort_by_key(|session| (session.rotated_at, session.arrived_ms, session.device.0));
     sessions.truncate(surplus);
     sessions
 }
@@ -202,6 +226,7 @@ mod tests {
             generation: 0,
             key_id: KeyId(1),
             created_at: 0,
+            arrived_ms: 0,
             rotated_at,
             rotated_before: 0,
             idle: 100,
@@ -211,17 +236,19 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_unused_device_goes_and_never_the_one_just_made() {
-        let gone = |sessions: Vec<Session>, just_made| -> Vec<u8> {
-            beyond_the_cap(sessions, DeviceId([just_made; 16])).iter().map(|session| session.device.0[0]).collect()
+    fn the_longest_unused_device_goes_and_of_equals_the_oldest() {
+        let gone = |sessions: Vec<Session>| -> Vec<u8> {
+            beyond_the_cap(sessions).iter().map(|session| session.device.0[0]).collect()
         };
         let six =
             || vec![session(1, 60), session(2, 50), session(3, 10), session(4, 40), session(5, 20), session(6, 30)];
 
-        assert_eq!(gone(six(), 1), [3]);
-        assert_eq!(gone(six(), 3), [5]);
-        assert_eq!(gone(six()[..5].to_vec(), 1), [0; 0]);
-        assert_eq!(gone([six(), vec![session(7, 5)]].concat(), 1), [7, 3]);
+        assert_eq!(gone(six()), [3]);
+        assert_eq!(gone(six()[..5].to_vec()), [0; 0]);
+        assert_eq!(gone([six(), vec![session(7, 5)]].concat()), [7, 3]);
+        let twelve: Vec<_> =
+            (1..=12).map(|at| Session { arrived_ms: 13 - Millis::from(at), ..session(at, 60) }).collect();
+        assert_eq!(gone(twelve), [12, 11, 10, 9, 8, 7, 6]);
     }
 
     #[test]

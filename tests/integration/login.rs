@@ -321,44 +321,6 @@ async fn an_apps_secret_that_its_owner_has_not_filled_is_a_misconfiguration() {
 }
 
 #[tokio::test]
-async fn the_sixth_device_ends_the_longest_unused_one() {
-    let laptop = Laptop::start().await;
-    let mut devices = Vec::new();
-    for _ in 0..5 {
-        devices.push(laptop.login("alice").await);
-        laptop.clock.advance(200);
-    }
-    // The first is used again, so the second is the longest unused.
-    let first = laptop.refresh(&devices[0].refresh).await.text_of("refresh_token");
-
-    let sixth = laptop.login("alice").await;
-
-    laptop.refresh(&devices[1].refresh).await.is_problem(400, "login_required", "relogin");
-    for alive in [&first, &devices[2].refresh, &devices[3].refresh, &devices[4].refresh, &sixth.refresh] {
-        laptop.refresh(alive).await.ok();
-    }
-}
-
-#[tokio::test]
-async fn a_login_that_was_late_does_not_put_out_a_newer_one() {
-    let laptop = Laptop::start().await;
-    let newer = laptop.login("alice").await;
-    let (client, table) = laptop.dynamodb();
-    for mut item in laptop.items().await.into_values() {
-        if item["sk"].as_s().unwrap().starts_with("session#") {
-            item.insert("created_at".to_owned(), AttributeValue::N((BEGIN + 1).to_string()));
-            client.put_item().table_name(&table).set_item(Some(item)).send().await.unwrap();
-        }
-    }
-
-    let late = json!({ "code": laptop.code("alice"), "device": newer.device });
-    laptop.post("/v1/login", &late).await.is_problem(503, "retry_login", "relogin");
-
-    laptop.clock.advance(200);
-    laptop.refresh(&newer.refresh).await.ok();
-}
-
-#[tokio::test]
 async fn a_table_that_fails_after_the_code_was_spent_asks_for_a_new_login() {
     let laptop = Laptop::start().await;
     let (client, table) = laptop.dynamodb();

@@ -8,6 +8,7 @@ mod authorizer;
 mod clients;
 mod config;
 mod contract;
+mod devices;
 mod doctor;
 mod endings;
 mod events;

@@ -1,7 +1,7 @@
 //! Operations on a table as values, so that they can be listed, repeated and shortened.
 
 use shared::{
-    clock::Secs,
+    clock::{Millis, Secs},
     ids::{AppId, DeviceId, Family, OpenId, SessionRef, UnionId, UserRef},
     secret_text::{LoginCode, PhoneCode},
     session::{
@@ -11,7 +11,7 @@ use shared::{
     },
     store::{
         StoreError, TakeError,
-        grants::{LeaseHolder, StoredPlatformToken},
+        grants::{Deletion, LeaseHolder, StoredPlatformToken},
     },
     token::keyring::KeyId,
 };
@@ -28,15 +28,19 @@ pub(crate) enum Operation {
     Open(SessionRef, Session),
     Rotate(RefreshWrite),
     Read(SessionRef),
-    End(SessionRef, Family),
-    LogOut(SessionRef, Secs),
+    End(SessionRef, Family, Secs),
+    LogOut(SessionRef, Secs, Secs),
+    EraseSession(SessionRef, Family, Millis),
+    Retract(SessionRef, Session, Secs),
     List(UserRef),
-    Block(UserRef, Secs),
-    Unblock(UserRef, Secs),
-    EraseUser(UserRef, Secs),
-    EraseIdempotencyRecord(CodeHash),
+    Block(UserRef, Millis),
+    Unblock(UserRef, Millis),
+    EraseUser(UserRef, Millis),
+    ForgetRecords(UserRef, Millis),
+    EraseIdempotencyRecord(CodeHash, Secs),
     Put(IdempotencyRecord),
     Begin(IdempotencyRecord, Secs),
+    GiveUp(IdempotencyRecord),
     Get(CodeHash),
     Stored(AppId),
     Lease(AppId, LeaseHolder, Secs),
@@ -58,6 +62,7 @@ pub(crate) enum Outcome {
     Session(Option<Session>),
     UserItems(UserItems),
     Since(Secs),
+    Deleted(Deletion),
     IdempotencyRecord(Option<IdempotencyRecord>),
     Token(Option<StoredPlatformToken>),
     Failed(String),
@@ -91,8 +96,10 @@ impl Operation {
             Self::Open(at, session) => Outcome::of(table.put_session(at, session).await, Outcome::Is),
             Self::Rotate(rotation) => Outcome::of(table.refresh_session(rotation).await, Outcome::Refreshed),
             Self::Read(at) => Outcome::of(table.read_session(at).await, Outcome::Session),
-            Self::End(at, family) => done(table.revoke_session(at, *family).await),
-            Self::LogOut(at, created_at) => done(table.log_out_session(at, *created_at).await),
+            Self::End(at, family, now) => done(table.revoke_session(at, *family, *now).await),
+            Self::LogOut(at, created_at, now) => done(table.log_out_session(at, *created_at, *now).await),
+            Self::EraseSession(at, family, at_ms) => done(table.erase_session(at, *family, *at_ms).await),
+            Self::Retract(at, session, now) => done(table.retract_session(at, session, *now).await),
             Self::List(user) => Outcome::of(table.list_user_items(user).await, |mut everything| {
                 everything.sessions.sort_by_key(|session| session.device.0);
                 everything.user = everything.user.map(sorted);
@@ -100,10 +107,12 @@ impl Operation {
             }),
             Self::Block(user, now) => Outcome::of(table.block_user(user, *now).await, Outcome::Since),
             Self::Unblock(user, now) => Outcome::of(table.unblock_user(user, *now).await, Outcome::Is),
-            Self::EraseUser(user, now) => done(table.erase_user(user, *now).await),
-            Self::EraseIdempotencyRecord(code) => done(table.erase_idempotency_record(code).await),
+            Self::EraseUser(user, now) => Outcome::of(table.erase_user(user, *now).await, Outcome::Deleted),
+            Self::ForgetRecords(user, at_ms) => done(table.forget_records(user, *at_ms).await),
+            Self::EraseIdempotencyRecord(code, now) => done(table.erase_idempotency_record(code, *now).await),
             Self::Put(record) => done(table.put_idempotency_record(record).await),
             Self::Begin(mark, now) => Outcome::of(table.begin_exchange(mark, *now).await, Outcome::Is),
+            Self::GiveUp(mark) => done(table.give_up_exchange(mark).await),
             Self::Get(code) => Outcome::of(table.get_idempotency_record(code).await, Outcome::IdempotencyRecord),
             Self::Stored(appid) => Outcome::of(table.stored(appid).await, Outcome::Token),
             Self::Lease(appid, holder, now) => {
@@ -175,6 +184,11 @@ impl Maker {
         self.now + self.random.below(3) - 1
     }
 
+    /// The same in milliseconds.
+    fn now_ms(&mut self) -> Millis {
+        self.now() * 1_000 + self.random.below(2)
+    }
+
     fn session(&mut self, device: DeviceId) -> Session {
         let now = self.now();
         Session {
@@ -183,6 +197,7 @@ impl Maker {
             generation: 0,
             key_id: KeyId(u32::from(self.byte(2))),
             created_at: now,
+            arrived_ms: now * 1_000 + self.random.below(2),
             rotated_at: now,
             rotated_before: 0,
             idle: now + [200, 604_800][usize::from(self.byte(2))],
@@ -205,7 +220,7 @@ impl Maker {
             unionid: self.random.one_in(3).then(|| UnionId::parse("u2").unwrap()),
             family: self.family(),
             idempotency_record: self.random.one_in(2).then(|| self.code()),
-            at: self.now(),
+            arrived_ms: self.now_ms(),
         }
     }
 
@@ -229,7 +244,7 @@ impl Maker {
 
     /// The next one: often of sessions, seldom of what only one function does.
     pub(crate) fn next(&mut self) -> Operation {
-        match self.random.below(42) {
+        match self.random.below(46) {
             0..4 => Operation::Record(self.login()),
             4 => Operation::RememberUnionid(self.user(), UnionId::parse("u3").unwrap()),
             5 => Operation::User(self.user()),
@@ -243,13 +258,13 @@ impl Maker {
             }
             14..22 => Operation::Rotate(self.rotation()),
             22 => Operation::Read(self.session_ref()),
-            23 => Operation::End(self.session_ref(), self.family()),
-            24..26 => Operation::LogOut(self.session_ref(), self.now()),
+            23 => Operation::End(self.session_ref(), self.family(), self.now()),
+            24..26 => Operation::LogOut(self.session_ref(), self.now(), self.now()),
             26 => Operation::List(self.user()),
-            27..29 => Operation::Block(self.user(), self.now()),
-            29..31 => Operation::Unblock(self.user(), self.now()),
-            31 => Operation::EraseUser(self.user(), self.now()),
-            32 => Operation::EraseIdempotencyRecord(self.code()),
+            27..29 => Operation::Block(self.user(), self.now_ms()),
+            29..31 => Operation::Unblock(self.user(), self.now_ms()),
+            31 => Operation::EraseUser(self.user(), self.now_ms()),
+            32 => Operation::EraseIdempotencyRecord(self.code(), self.now()),
             33 => {
                 let until = self.now() + [0, 300][usize::from(self.byte(2))];
                 Operation::Put(self.record(until))
@@ -261,6 +276,16 @@ impl Maker {
             39 | 40 => {
                 let now = self.now();
                 Operation::Begin(self.record(now + 12), now)
+            }
+            41 => Operation::EraseSession(self.session_ref(), self.family(), self.now_ms()),
+            42 => {
+                let (user, device) = (self.user(), self.device());
+                Operation::Retract(SessionRef { sid: user.sid(device), user }, self.session(device), self.now())
+            }
+            43 => Operation::ForgetRecords(self.user(), self.now_ms()),
+            44 => {
+                let now = self.now();
+                Operation::GiveUp(self.record(now + 12))
             }
             _ => {
                 let now = self.now();

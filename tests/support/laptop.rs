@@ -154,6 +154,19 @@ pub type Item = HashMap<String, AttributeValue>;
 /// Items by partition key and sort key.
 pub type Items = BTreeMap<(String, String), Item>;
 
+/// An item without what only marks the end of something, if anything else is left of it.
+fn without_marks(mut item: Item) -> Option<Item> {
+    let is_bare = match item["sk"].as_s().expect("text").as_str() {
+        "user" => {
+            item.retain(|name, _| !["deleted_ms", "block_ms"].contains(&name.as_str()));
+            item.keys().all(|name| ["pk", "sk", "ttl"].contains(&name.as_str()))
+        }
+        "code" => !item.contains_key("sealed"),
+        _ => item.contains_key("ended"),
+    };
+    (!is_bare || !item.contains_key("ttl")).then_some(item)
+}
+
 impl Laptop {
     pub async fn start() -> Self {
         Start::default().go().await
@@ -214,6 +227,7 @@ impl Laptop {
     /// A login code, as `wx.login` returns it for this user.
     #[must_use]
     pub fn code(&self, user: &str) -> String {
+        self.clock.tick();
         self.sim("login", json!({ "user": user }))["code"].as_str().expect("a code").to_owned()
     }
 
@@ -277,11 +291,12 @@ impl Laptop {
         self.log().into_iter().find(|line| line.contains(&id)).unwrap_or_default()
     }
 
+    /// What the table holds, but for the marks that ends leave, each with a TTL.
     pub async fn items(&self) -> Items {
         let (client, table) = self.dynamodb();
         let items = client.scan().table_name(table).send().await.expect("a scan").items.unwrap_or_default();
         let key = |item: &Item| ["pk", "sk"].map(|name| item[name].as_s().expect("text").clone());
-        items.into_iter().map(|item| (key(&item).into(), item)).collect()
+        items.into_iter().filter_map(without_marks).map(|item| (key(&item).into(), item)).collect()
     }
 
     /// The client for the table, and the name of the table.

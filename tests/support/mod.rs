@@ -21,7 +21,7 @@ use std::{
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use shared::clock::{Clock, Secs};
+use shared::clock::{Clock, Millis, Secs};
 
 pub use laptop::{Item, Items, Laptop, Start, Tokens};
 pub(crate) use login::login_deps;
@@ -42,16 +42,21 @@ pub struct ManualClock(Arc<AtomicU64>);
 impl ManualClock {
     #[must_use]
     pub fn at(begin: Secs) -> Self {
-        Self(Arc::new(AtomicU64::new(begin)))
+        Self(Arc::new(AtomicU64::new(begin * 1_000)))
     }
 
     pub fn advance(&self, seconds: Secs) {
-        self.0.fetch_add(seconds, Ordering::SeqCst);
+        self.0.fetch_add(seconds * 1_000, Ordering::SeqCst);
+    }
+
+    /// One millisecond, as no two logins and ends of a user have the same.
+    pub fn tick(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
-    fn now(&self) -> Secs {
+    fn now_ms(&self) -> Millis {
         self.0.load(Ordering::SeqCst)
     }
 }

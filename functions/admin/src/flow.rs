@@ -32,28 +32,28 @@ impl From<AdminError> for Problem {
 }
 
 pub(crate) async fn handle(deps: &Deps, request: Request) -> Result<Response, AdminError> {
-    let now = deps.clock.now();
+    let (now, now_ms) = (deps.clock.now(), deps.clock.now_ms());
     request_log::record(|fields| fields.verdict = Some(request.name()));
     Ok(match request {
         Request::Read(key) => Response::Read { user: read(deps, key.user()?).await? },
         Request::EndSession(key) => Response::EndSession { ended: end_session(deps, &key).await? },
         Request::EndSessions(key) => {
-            Response::EndSessions { ended: revocation::revoke_all(&*deps.table, &key.user()?, None).await? }
+            Response::EndSessions { ended: revocation::revoke_all(&*deps.table, &key.user()?, None, now).await? }
         }
         Request::Block(key) => {
             let user = key.user()?;
             // The block comes first: a login in progress then finds the block, or its session is among those revoked.
-            let blocked_at = deps.table.block_user(&user, now).await?;
-            Response::Block { blocked_at, ended: revocation::revoke_all(&*deps.table, &user, None).await? }
+            let blocked_at = deps.table.block_user(&user, now_ms).await?;
+            Response::Block { blocked_at, ended: revocation::revoke_all(&*deps.table, &user, None, now).await? }
         }
-        Request::Unblock(key) => Response::Unblock { unblocked: deps.table.unblock_user(&key.user()?, now).await? },
+        Request::Unblock(key) => Response::Unblock { unblocked: deps.table.unblock_user(&key.user()?, now_ms).await? },
         Request::Export(key) => {
             let user = key.user()?;
             let items = deps.table.list_user_items(&user).await?;
             Response::Export(Box::new(export(user, items)))
         }
         Request::Delete(key) => {
-            Response::Delete { deleted: revocation::erase(&*deps.table, &key.user()?, None, now).await? }
+            Response::Delete { deleted: revocation::erase(&*deps.table, &key.user()?, None, now_ms).await? }
         }
     })
 }
@@ -117,7 +117,7 @@ async fn end_session(deps: &Deps, key: &DeviceKey) -> Result<bool, AdminError> {
     let Some(session) = sessions.iter().find(|session| session.device == device) else {
         return Ok(false);
     };
-    deps.table.revoke_session(&user.session(device), session.family).await?;
+    deps.table.revoke_session(&user.session(device), session.family, deps.clock.now()).await?;
     Ok(true)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::{
-    clock::{Deadline, Secs},
+    clock::{Deadline, Millis, Secs},
     ids::UserRef,
     session::{
         Session,
@@ -26,11 +26,15 @@ pub(crate) struct Login<'a> {
     pub app: &'a App,
     pub tokens: TokenIssuer<'a>,
     pub code_hash: CodeHash,
-    pub arrived_at: Secs,
+    pub arrived_ms: Millis,
     pub deadline: Deadline,
 }
 
 impl Login<'_> {
+    pub(crate) fn arrived_at(&self) -> Secs {
+        self.arrived_ms / 1_000
+    }
+
     /// The tokens of a session at generation 0. The refresh token is the same each time, the access token is new.
     pub(crate) fn issue(&self, user: &UserRef, session: &Session) -> Result<TokenResponse, IssueError> {
         self.tokens.issue(&session.refresh_token(user), session, self.deps.clock.now())

@@ -25,8 +25,8 @@ pub enum LoginError {
     NotStored(#[source] StoreError),
     #[error("the code is spent, and no time was left to store the session or to find the one that the code gave")]
     OutOfTime,
-    #[error("the code is spent, and the table holds a newer login of the same device")]
-    SupersededByNewerLogin,
+    #[error("the code is spent, and a newer login of the device, or more devices than there may be, ended the session")]
+    Ended,
     #[error("the appid is not configured, or is missing")]
     AppUnknown,
     #[error("WXAUTH_NOT_BEFORE is in the future: every session would be over before it begins")]
@@ -59,10 +59,9 @@ impl From<LoginError> for Problem {
                 return Self::new(Code::RateLimited).retry_after(retry_after).because(error);
             }
             LoginError::Seal(_) => Code::Internal,
-            LoginError::NotStored(_)
-            | LoginError::OutOfTime
-            | LoginError::SupersededByNewerLogin
-            | LoginError::Erased => Code::RetryLogin,
+            LoginError::NotStored(_) | LoginError::OutOfTime | LoginError::Ended | LoginError::Erased => {
+                Code::RetryLogin
+            }
             LoginError::AppUnknown => return Self::invalid("appid").because(error),
             LoginError::BrakeInTheFuture => Code::Misconfigured,
             LoginError::CodeUsed => Code::CodeUsed,

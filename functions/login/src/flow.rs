@@ -43,8 +43,8 @@ pub async fn login(
     issuer: &str,
     deadline: Deadline,
 ) -> Result<LoginResponse, LoginError> {
-    let arrived_at = deps.clock.now();
-    if deps.policy.not_before > arrived_at {
+    let arrived_ms = deps.clock.now_ms();
+    if deps.policy.not_before > arrived_ms / 1_000 {
         return Err(LoginError::BrakeInTheFuture);
     }
     let (apps, keyring, signer) = tokio::try_join!(deps.apps.get(), deps.keyring.get(), deps.signer.get())?;
@@ -52,7 +52,7 @@ pub async fn login(
     let entropy = &*deps.entropy;
     let tokens = TokenIssuer { keyring: &keyring, signer: &signer, config: &deps.access_tokens, issuer, entropy };
     let code_hash = CodeHash::of_login(&app.appid, &presented.request.code);
-    let login = Login { deps, presented, app, tokens, code_hash, arrived_at, deadline };
+    let login = Login { deps, presented, app, tokens, code_hash, arrived_ms, deadline };
 
     match login.exchange().await {
         Ok(exchange) => login.complete(exchange).await,
@@ -76,7 +76,7 @@ impl Login<'_> {
     /// WeChat's answer to the code, unless this process remembers that WeChat refused it.
     async fn exchange(&self) -> Result<CodeExchange, LoginError> {
         let Presented { client_ip, request, .. } = self.presented;
-        self.deps.refused_codes.check(&self.app.appid, client_ip, &self.code_hash, self.arrived_at)?;
+        self.deps.refused_codes.check(&self.app.appid, client_ip, &self.code_hash, self.arrived_at())?;
         let deadline = self.deadline.before(RESERVED_FOR_WRITES);
         Ok(self.deps.wechat.exchange(self.app, &request.code, deadline).await?)
     }
@@ -94,7 +94,7 @@ impl Login<'_> {
         // Only a refusal counts against the address: not a response given again, and not a failure of ours.
         if matches!(&result, Err(LoginError::Wechat(_) | LoginError::CodeUsed | LoginError::Blocked)) {
             let (appid, client_ip) = (&self.app.appid, &self.presented.client_ip);
-            self.deps.refused_codes.add(appid, client_ip, &self.code_hash, &refusal, self.arrived_at);
+            self.deps.refused_codes.add(appid, client_ip, &self.code_hash, &refusal, self.arrived_at());
         }
         result
     }
@@ -112,8 +112,6 @@ impl Login<'_> {
                 new_user: user_status == UserStatus::New,
                 user_info,
             }),
-            // The session is the newer login's, and our record opens nothing.
-            Err(LoginError::SupersededByNewerLogin) => Err(LoginError::SupersededByNewerLogin),
             Err(error) => {
                 let deadline = self.deadline.before(LAST_MOMENT / 3).within(OPTIONAL_WORK_LIMIT);
                 let _ = deadline.limit(self.undo(&prepared)).await;
@@ -123,7 +121,7 @@ impl Login<'_> {
     }
 
     fn prepare(&self, exchange: CodeExchange) -> Result<PreparedLogin, LoginError> {
-        let Self { deps, tokens: TokenIssuer { keyring, .. }, arrived_at, .. } = *self;
+        let Self { deps, tokens: TokenIssuer { keyring, .. }, arrived_ms, .. } = *self;
         let user = UserRef { appid: self.app.appid.clone(), openid: exchange.openid };
         request_log::record(|fields| fields.user = keyring.pseudonym(&user));
         let device = self.presented.request.device.0.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
@@ -131,13 +129,20 @@ impl Login<'_> {
         let RefreshPolicy { idle, absolute, .. } = deps.policy;
         let session = Session {
             unionid: exchange.unionid.clone().filter(|_| deps.access_tokens.unionid),
-            ..Session::new(device, family, keyring.current(), arrived_at, idle, absolute)
+            ..Session::new(device, family, keyring.current(), arrived_ms, idle, absolute)
         };
         let tokens = self.issue(&user, &session)?;
         let record = self.presented.hash.map(|request| {
             let (appid, content) =
                 (&self.app.appid, LoginRecord { request, device, family, openid: user.openid.clone() });
-            IdempotencyRecord::of_login(self.code_hash.clone(), appid, &content, arrived_at, keyring, &*deps.entropy)
+            IdempotencyRecord::of_login(
+                self.code_hash.clone(),
+                appid,
+                &content,
+                self.arrived_at(),
+                keyring,
+                &*deps.entropy,
+            )
         });
         let record = record.transpose()?;
         let session_key = exchange.session_key.expose().as_bytes();
@@ -147,7 +152,7 @@ impl Login<'_> {
             unionid: exchange.unionid,
             family: session.family,
             idempotency_record: record.as_ref().map(|record| record.code.clone()),
-            at: arrived_at,
+            arrived_ms,
             user,
         };
         let session_ref = user_login.user.session(session.device);
@@ -164,8 +169,10 @@ impl Login<'_> {
         let PreparedLogin { session_ref, session, record, user_login, .. } = prepared;
         let user_and_profile = async {
             let user_status = table.store_user_login(user_login).await.map_err(LoginError::NotStored)?;
-            if user_status == UserStatus::Blocked {
-                return Err(LoginError::Blocked);
+            match user_status {
+                UserStatus::Blocked => return Err(LoginError::Blocked),
+                UserStatus::Erased => return Err(LoginError::Erased),
+                UserStatus::New | UserStatus::Known => {}
             }
             let profile = profile::read(self, &session_ref.user, user_login.unionid.as_ref(), deadline).await;
             Ok((user_status, profile))
@@ -181,47 +188,53 @@ impl Login<'_> {
         let user_and_profile = user_and_profile?;
         recorded.map_err(LoginError::NotStored)?;
         if !is_put.map_err(LoginError::NotStored)? {
-            return Err(LoginError::SupersededByNewerLogin);
+            return Err(LoginError::Ended);
         }
-        let beyond_the_cap = self.check_block_and_device_cap(&session_ref.user, session.device).await?;
+        let beyond_the_cap = self.check(prepared).await?;
         // If this does not end in time, the user has one device too many until the next login.
         let _ = deadline.optional(OPTIONAL_WORK_LIMIT, self.revoke(&session_ref.user, &beyond_the_cap)).await;
         Ok(user_and_profile)
     }
 
-    /// The sessions beyond the device cap, unless the user was blocked or deleted in the meantime.
+    /// The sessions beyond the device cap, unless this one is over already.
     ///
     /// A block or a deletion between the writes of this login did not find the session, so the login has to find the block
-    /// or the deletion. If it cannot look, it is refused.
-    async fn check_block_and_device_cap(
+    /// or the deletion; and nobody gets tokens of a session that a newer login or the cap has ended meanwhile. If it cannot
+    /// look, it is refused.
+    async fn check(
         &self,
-        user: &UserRef,
-        just_made: DeviceId,
+        PreparedLogin { session_ref, session, .. }: &PreparedLogin,
     ) -> Result<Vec<Session>, LoginError> {
-        let items = self.deps.table.list_user_items(user).await.map_err(LoginError::NotStored)?;
+        let items = self.deps.table.list_user_items(&session_ref.user).await.map_err(LoginError::NotStored)?;
         let item = items.user.unwrap_or_default();
         if item.blocked_at.is_some() {
             return Err(LoginError::Blocked);
         }
-        if item.first_login.is_none() {
+        if item.first_login.is_none() || item.deleted_ms.is_some_and(|deleted| deleted >= self.arrived_ms) {
             return Err(LoginError::Erased);
         }
-        Ok(beyond_the_cap(items.sessions, just_made))
+        let is_ours = |other: &Session| other.family == session.family;
+        let is_alive = items.sessions.iter().any(is_ours);
+        let beyond_the_cap = beyond_the_cap(items.sessions);
+        if is_alive && !beyond_the_cap.iter().any(is_ours) { Ok(beyond_the_cap) } else { Err(LoginError::Ended) }
     }
 
     async fn revoke(&self, user: &UserRef, sessions: &[Session]) {
+        let now = self.deps.clock.now();
         for session in sessions {
-            drop(self.deps.table.revoke_session(&user.session(session.device), session.family).await);
+            drop(self.deps.table.revoke_session(&user.session(session.device), session.family, now).await);
         }
     }
 
-    /// Deletes session and record of a refused login: nobody has its tokens, and it must not be repeated. The user stays.
-    async fn undo(&self, prepared: &PreparedLogin) {
+    /// Ends session and record of a refused login, also where their writes are still under way: nobody has its tokens, and it
+    /// must not be repeated. The user stays.
+    async fn undo(&self, PreparedLogin { session_ref, session, record, .. }: &PreparedLogin) {
+        let (table, now) = (&self.deps.table, self.deps.clock.now());
         let erase = async {
-            if let Some(record) = &prepared.record {
-                drop(self.deps.table.erase_idempotency_record(&record.code).await);
+            if let Some(record) = record {
+                drop(table.erase_idempotency_record(&record.code, now).await);
             }
         };
-        tokio::join!(self.revoke(&prepared.session_ref.user, std::slice::from_ref(&prepared.session)), erase);
+        let (_, ()) = tokio::join!(table.retract_session(session_ref, session, now), erase);
     }
 }

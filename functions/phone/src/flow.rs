@@ -116,9 +116,10 @@ pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, deadline: 
 
     deps.authenticator.session(subject).await?;
     deps.table.take_session_keys(&user, Some(&hash), deps.clock.now()).await?;
-    if let Some(phone) = begin(deps, &hash, &user, &keyring, deadline.before(LAST_MOMENT)).await? {
-        return Ok(phone);
-    }
+    let mark = match begin(deps, &hash, &user, &keyring, deadline.before(LAST_MOMENT)).await? {
+        Begun::Exchange(mark) => mark,
+        Begun::Recorded(phone) => return Ok(phone),
+    };
     match deps.platform.redeem(app, code, &subject.openid, deadline.before(RESERVED_FOR_WRITES)).await {
         Ok(phone) => {
             let kept = keep(deps, subject, hash, &phone, &keyring);
@@ -134,30 +135,40 @@ pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, deadline: 
         }
         Err(error) => {
             // The same request again need not wait for this one.
-            drop(deadline.before(LAST_MOMENT).limit(deps.table.erase_idempotency_record(&hash)).await);
+            drop(deadline.before(LAST_MOMENT).limit(deps.table.give_up_exchange(&mark)).await);
             Err(error.into())
         }
     }
 }
 
-/// The number that the code gave before; `None` if it is now for this request to ask WeChat. While another request asks, this
-/// one waits.
+/// Who has the number of a code.
+enum Begun {
+    /// WeChat, and it is for the request with this mark to ask.
+    Exchange(IdempotencyRecord),
+    /// The record of an earlier request.
+    Recorded(Phone),
+}
+
+/// While another request asks WeChat about the code, this one waits.
 async fn begin(
     deps: &Deps,
     code: &CodeHash,
     user: &UserRef,
     keyring: &Keyring,
     deadline: Deadline,
-) -> Result<Option<Phone>, PhoneError> {
+) -> Result<Begun, PhoneError> {
     loop {
         let now = deps.clock.now();
         let mark = IdempotencyRecord::mark(code.clone(), now, &*deps.entropy);
         if deps.table.begin_exchange(&mark, now).await? {
-            return Ok(None);
+            return Ok(Begun::Exchange(mark));
         }
         let record = deps.table.get_idempotency_record(code).await?.filter(|record| record.is_valid(now));
+        if record.as_ref().is_some_and(IdempotencyRecord::is_erased) {
+            return Err(PhoneError::CodeRefused);
+        }
         if let Some(phone) = record.and_then(|record| recorded(&record, user, keyring)) {
-            return Ok(Some(phone));
+            return Ok(Begun::Recorded(phone));
         }
         if deadline.left() < POLL_DELAY {
             let asked = WechatError::NoAnswer("another request still waits for what this code gives");
@@ -181,7 +192,7 @@ async fn keep(
     let record = IdempotencyRecord { code, sealed, expires_at: deps.clock.now() + PHONE_LIFETIME };
     let kept = deps.table.put_idempotency_record(&record).await;
     if let Err(gone @ AuthError::SessionGone) = deps.authenticator.session(subject).await {
-        drop(deps.table.erase_idempotency_record(&record.code).await);
+        drop(deps.table.erase_idempotency_record(&record.code, deps.clock.now()).await);
         return Err(gone.into());
     }
     Ok(kept?)

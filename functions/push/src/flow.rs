@@ -67,11 +67,11 @@ pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8]) -> Result<(), Pus
     let Some((user, event)) = concerned(&apps, query, body, now)? else { return Ok(()) };
     let verdict = match event {
         Event::UserAuthorizationCancellation => {
-            revocation::erase(&*deps.table, &user, None, now).await?;
+            revocation::erase(&*deps.table, &user, None, deps.clock.now_ms()).await?;
             "USER_AUTHORIZATION_CANCELLATION"
         }
         Event::UserAuthorizationRevoke { phone: true } => {
-            revocation::erase_phone_numbers(&*deps.table, &user).await?;
+            revocation::erase_phone_numbers(&*deps.table, &user, now).await?;
             "USER_AUTHORIZATION_REVOKE"
         }
         // Nothing else that a user may revoke is stored here: no nickname, no avatar, no postal address.

@@ -86,7 +86,7 @@ pub async fn refresh(deps: &Deps, text: &str, issuer: &str, deadline: Deadline) 
         (Verdict::Reuse { behind }, _) => {
             request_log::record(|fields| fields.behind = Some(behind));
             // If this fails or takes too long, the next use of a replaced token of this family finds the reuse again.
-            let revocation = deps.table.revoke_session(&at, presented.family);
+            let revocation = deps.table.revoke_session(&at, presented.family, now);
             drop(deadline.before(LAST_MOMENT).limit(revocation).await);
             return Err(RefreshError::Reuse { behind });
         }

@@ -82,14 +82,14 @@ pub async fn list(deps: &Deps, subject: &Subject) -> Result<Vec<Session>, AuthEr
 pub async fn log_out(deps: &Deps, subject: &Subject) -> Result<(), AuthError> {
     record_user(deps, subject).await?;
     request_log::record(|fields| fields.verdict = Some("LOGOUT"));
-    Ok(deps.table.log_out_session(&subject.session(), subject.auth_time).await?)
+    Ok(deps.table.log_out_session(&subject.session(), subject.auth_time, deps.clock.now()).await?)
 }
 
 /// Revokes all sessions of the token's user. The token's own session must live.
 pub async fn log_out_all(deps: &Deps, subject: &Subject) -> Result<(), AuthError> {
     session(deps, subject).await?;
     request_log::record(|fields| fields.verdict = Some("LOGOUT_ALL"));
-    revocation::revoke_all(&*deps.table, &subject.session().user, Some(subject.sid)).await?;
+    revocation::revoke_all(&*deps.table, &subject.session().user, Some(subject.sid), deps.clock.now()).await?;
     Ok(())
 }
 
@@ -97,6 +97,6 @@ pub async fn log_out_all(deps: &Deps, subject: &Subject) -> Result<(), AuthError
 pub async fn delete_user(deps: &Deps, subject: &Subject) -> Result<(), AuthError> {
     session(deps, subject).await?;
     request_log::record(|fields| fields.verdict = Some("FORGET"));
-    revocation::erase(&*deps.table, &subject.session().user, Some(subject.sid), deps.clock.now()).await?;
+    revocation::erase(&*deps.table, &subject.session().user, Some(subject.sid), deps.clock.now_ms()).await?;
     Ok(())
 }

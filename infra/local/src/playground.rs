@@ -26,7 +26,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{
-    clock::{Clock, Secs},
+    clock::{Clock, Millis, Secs},
     http::record::Log,
 };
 use wechat_simulator::{ControlError, Simulator};
@@ -315,8 +315,8 @@ impl AdjustableClock {
 }
 
 impl Clock for AdjustableClock {
-    fn now(&self) -> Secs {
-        self.inner.now().saturating_add(self.ahead())
+    fn now_ms(&self) -> Millis {
+        self.inner.now_ms().saturating_add(self.ahead().saturating_mul(1_000))
     }
 }
 
@@ -386,8 +386,8 @@ mod tests {
     fn a_clock_that_was_set_forward_stays_ahead_over_a_restart() {
         struct Noon;
         impl Clock for Noon {
-            fn now(&self) -> Secs {
-                1_800_000_000
+            fn now_ms(&self) -> Millis {
+                1_800_000_000_000
             }
         }
         let folder = std::env::temp_dir().join(format!("wxauth-playground-{}", std::process::id()));

@@ -71,6 +71,18 @@ impl IdempotencyRecord {
         Self { code, sealed: entropy::bytes::<16>(entropy).to_vec(), expires_at: now + EXCHANGE_LIFETIME }
     }
 
+    /// What has the place of a record that was erased: nothing that was kept for this code before can come back over it.
+    #[must_use]
+    pub fn erased(code: CodeHash, now: Secs) -> Self {
+        Self { code, sealed: Vec::new(), expires_at: now + PHONE_LIFETIME }
+    }
+
+    /// Whether only the place of an erased record is left.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.sealed.is_empty()
+    }
+
     /// When the login of a login's record arrived.
     #[must_use]
     pub fn logged_in_at(&self) -> Secs {

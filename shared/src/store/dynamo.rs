@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    operation::update_item::UpdateItemError,
+    operation::{put_item::PutItemError, update_item::UpdateItemError},
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 
@@ -45,9 +45,21 @@ impl DynamoTable {
         Ok(measured(request.send()).await.map_err(|error| failed(&error))?.item)
     }
 
-    /// Updates an item if the condition holds (an empty one always does), and gives the item either way.
+    /// Updates an item if the condition holds, and gives the item either way.
     async fn update(
         &self,
+        key: Item,
+        update: &str,
+        condition: &str,
+        values: Values<'_>,
+    ) -> Result<WriteResult<Item>, StoreError> {
+        self.update_giving(ReturnValue::AllNew, key, update, condition, values).await
+    }
+
+    /// Updates an item if the condition holds, and gives the item as it is then or as it was before, or the one that refused it.
+    async fn update_giving(
+        &self,
+        given: ReturnValue,
         key: Item,
         update: &str,
         condition: &str,
@@ -62,7 +74,7 @@ impl DynamoTable {
             .set_condition_expression(not_empty(condition))
             .set_expression_attribute_names(attribute_names(&[update, condition]))
             .set_expression_attribute_values(attribute_values(values))
-            .return_values(ReturnValue::AllNew)
+            .return_values(given)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match measured(request.send()).await {
             Ok(output) => Ok(WriteResult::Applied(output.attributes.unwrap_or_default())),
@@ -73,8 +85,8 @@ impl DynamoTable {
         }
     }
 
-    /// Puts an item if the condition holds.
-    async fn put(&self, item: Item, condition: &str, values: Values<'_>) -> Result<WriteResult<()>, StoreError> {
+    /// Puts an item if the condition holds, and gives the one that refused it.
+    async fn put(&self, item: Item, condition: &str, values: Values<'_>) -> Result<WriteResult<Item>, StoreError> {
         let request = self
             .client
             .put_item()
@@ -82,12 +94,19 @@ impl DynamoTable {
             .set_item(Some(item))
             .set_condition_expression(not_empty(condition))
             .set_expression_attribute_names(attribute_names(&[condition]))
-            .set_expression_attribute_values(attribute_values(values));
-        written(measured(request.send()).await)
+            .set_expression_attribute_values(attribute_values(values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match measured(request.send()).await {
+            Ok(_) => Ok(WriteResult::Applied(Item::default())),
+            Err(error) => refused(error, |error| match error {
+                PutItemError::ConditionalCheckFailedException(refusal) => refusal.item,
+                _ => None,
+            }),
+        }
     }
 
     /// Deletes an item if the condition holds.
-    async fn delete(&self, key: Item, condition: &str, values: Values<'_>) -> Result<WriteResult<()>, StoreError> {
+    async fn delete(&self, key: Item, condition: &str, values: Values<'_>) -> Result<(), StoreError> {
         let request = self
             .client
             .delete_item()
@@ -96,7 +115,10 @@ impl DynamoTable {
             .set_condition_expression(not_empty(condition))
             .set_expression_attribute_names(attribute_names(&[condition]))
             .set_expression_attribute_values(attribute_values(values));
-        written(measured(request.send()).await)
+        match measured(request.send()).await {
+            Ok(_) => Ok(()),
+            Err(error) => refused(error, |_| None).map(|_: WriteResult<Item>| ()),
+        }
     }
 }
 
@@ -124,14 +146,6 @@ fn measured<T>(call: impl Future<Output = T>) -> impl Future<Output = T> {
     // The SDK's futures are large: one allocation per network call is cheaper than a copy in every caller.
     let call = Box::pin(call);
     request_log::timed(|fields| &mut fields.dynamodb, call)
-}
-
-/// What became of a write that gives no item.
-fn written<T, E: ProvideErrorMetadata>(result: Result<T, SdkError<E>>) -> Result<WriteResult<()>, StoreError> {
-    match result {
-        Ok(_) => Ok(WriteResult::Applied(())),
-        Err(error) => refused(error, |_| None),
-    }
 }
 
 /// Tells a condition that did not hold, which is a result, from a failure.

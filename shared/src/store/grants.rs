@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::{StoreError, TakeError};
 use crate::{
-    clock::Secs,
+    clock::{Millis, Secs},
     ids::{AppId, Family, SessionRef, UnionId, UserRef},
     session::{
         SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
@@ -30,7 +30,7 @@ macro_rules! grants {
 /// `UpdateItem` on user items.
 #[async_trait]
 pub trait StoreUserLogin: Send + Sync {
-    /// Stores what a login says about its user, unless the user is blocked. No other write creates a user item.
+    /// Stores what a login says about its user, unless the user is blocked, or was deleted after the login had arrived.
     async fn store_user_login(&self, login: &UserLogin) -> Result<UserStatus, StoreError>;
 }
 
@@ -64,7 +64,8 @@ pub trait TakeSessionKeys: Send + Sync {
 /// `PutItem` on session items.
 #[async_trait]
 pub trait PutSession: Send + Sync {
-    /// Puts a new session where there is none or an older one; false if a newer one is there.
+    /// Puts a new session where there is none, or one that arrived earlier, alive or ended; false if there is another. The same
+    /// put again changes nothing and is true while its session lives.
     async fn put_session(&self, at: &SessionRef, session: &Session) -> Result<bool, StoreError>;
 }
 
@@ -82,14 +83,24 @@ pub trait ReadSession: Send + Sync {
     async fn read_session(&self, at: &SessionRef) -> Result<Option<Session>, StoreError>;
 }
 
-/// `DeleteItem` on session items.
+/// `UpdateItem` on session items.
+///
+/// An ended session leaves a mark for an hour. A put of the same session that arrives after its end would bring it back where
+/// there is nothing; it does not replace the mark.
 #[async_trait]
 pub trait RevokeSession: Send + Sync {
-    /// Deletes the session if it is still of this family.
-    async fn revoke_session(&self, at: &SessionRef, family: Family) -> Result<(), StoreError>;
+    /// Ends the session if it is still of this family.
+    async fn revoke_session(&self, at: &SessionRef, family: Family, now: Secs) -> Result<(), StoreError>;
 
-    /// Deletes the session if it is still the one that was created at this time.
-    async fn log_out_session(&self, at: &SessionRef, created_at: Secs) -> Result<(), StoreError>;
+    /// Ends the session if it is still the one that was created at this time.
+    async fn log_out_session(&self, at: &SessionRef, created_at: Secs, now: Secs) -> Result<(), StoreError>;
+
+    /// Ends the session if it is still of this family; nor can one be put here any more that arrived by the time of the
+    /// deletion.
+    async fn erase_session(&self, at: &SessionRef, family: Family, deleted_ms: Millis) -> Result<(), StoreError>;
+
+    /// Ends a session that may not have been put yet; it cannot be put any more then, unless an older one lives here.
+    async fn retract_session(&self, at: &SessionRef, session: &Session, now: Secs) -> Result<(), StoreError>;
 }
 
 /// `Query` on a user's items.
@@ -103,42 +114,58 @@ pub trait ListUserItems: Send + Sync {
 #[async_trait]
 pub trait BlockUser: Send + Sync {
     /// Blocks a user, also one who never logged in, and gives the time of the first block.
-    async fn block_user(&self, user: &UserRef, now: Secs) -> Result<Secs, StoreError>;
+    async fn block_user(&self, user: &UserRef, now: Millis) -> Result<Secs, StoreError>;
 
     /// Lifts a block; false if there was none.
-    async fn unblock_user(&self, user: &UserRef, now: Secs) -> Result<bool, StoreError>;
+    async fn unblock_user(&self, user: &UserRef, now: Millis) -> Result<bool, StoreError>;
 }
 
-/// `DeleteItem` and `UpdateItem` on user items.
+/// What a deletion did to the user item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// Its time: now, or the arrival of the last login if that is later by another process's clock.
+    pub deleted_ms: Millis,
+    /// Whether there was a user.
+    pub was_user: bool,
+}
+
+/// `UpdateItem` on user items.
 #[async_trait]
 pub trait EraseUser: Send + Sync {
-    /// Deletes the user item. A running count of attempts and a block stay, and nothing else.
-    async fn erase_user(&self, user: &UserRef, now: Secs) -> Result<(), StoreError>;
+    /// Erases the user and leaves the mark of the deletion, which no login that arrived before it gets over. A running count of
+    /// attempts and a block stay, and the names of idempotency records until [`forget_records`](Self::forget_records).
+    async fn erase_user(&self, user: &UserRef, now: Millis) -> Result<Deletion, StoreError>;
+
+    /// Erases the names of the user's idempotency records, unless the user has logged in again.
+    async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<(), StoreError>;
 }
 
-/// `DeleteItem` on idempotency records.
+/// `PutItem` on idempotency records.
 #[async_trait]
 pub trait EraseIdempotencyRecord: Send + Sync {
-    /// Deletes the record of a code.
-    async fn erase_idempotency_record(&self, code: &CodeHash) -> Result<(), StoreError>;
+    /// Erases the record of a code: [`IdempotencyRecord::erased`] has its place.
+    async fn erase_idempotency_record(&self, code: &CodeHash, now: Secs) -> Result<(), StoreError>;
 }
 
 /// `PutItem` and `GetItem` on idempotency records.
 #[async_trait]
 pub trait KeepIdempotencyRecord: Send + Sync {
-    /// Stores a record.
+    /// Stores a record, unless one of its code was erased.
     async fn put_idempotency_record(&self, record: &IdempotencyRecord) -> Result<(), StoreError>;
 
     /// The record of a code, whatever its age.
     async fn get_idempotency_record(&self, code: &CodeHash) -> Result<Option<IdempotencyRecord>, StoreError>;
 }
 
-/// `PutItem` on idempotency records.
+/// `PutItem` and `DeleteItem` on idempotency records.
 #[async_trait]
 pub trait BeginExchange: Send + Sync {
     /// Puts the mark of a code that is now being exchanged. False if a valid record is there: another mark, or what the code
     /// gave.
     async fn begin_exchange(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError>;
+
+    /// Takes the mark away, if it is still there: the code gave nothing.
+    async fn give_up_exchange(&self, mark: &IdempotencyRecord) -> Result<(), StoreError>;
 }
 
 /// WeChat's `access_token` as the table holds it.

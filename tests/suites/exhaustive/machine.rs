@@ -78,6 +78,7 @@ impl Machine {
             generation: item.token.generation,
             key_id: KeyId(item.token.key),
             created_at: NOW - 10_000,
+            arrived_ms: (NOW - 10_000) * 1_000,
             rotated_at,
             rotated_before: rotated_at - item.gap * STEP,
             idle: NOW + 10_000,

@@ -118,7 +118,7 @@ async fn a_reuse_is_told_though_the_session_cannot_be_ended_and_is_found_again()
         laptop.clock.advance(121);
         owner = laptop.refresh(&owner).await.text_of("refresh_token");
     }
-    table.fail(Fault::before(Then::Silence).of("DeleteItem"));
+    table.fail(Fault::before(Then::Silence).of("REMOVE #family"));
 
     process.refresh(&thief.refresh).await.is_problem(400, "token_reused", "relogin");
 
@@ -136,7 +136,7 @@ async fn a_login_is_let_in_though_the_device_beyond_the_cap_cannot_be_ended() {
         devices.push(laptop.login("alice").await);
         laptop.clock.advance(1);
     }
-    table.fail(Fault::before(Then::Silence).of("DeleteItem"));
+    table.fail(Fault::before(Then::Silence).of("REMOVE #family"));
     process.login("alice").await;
     laptop.refresh(&devices[0].refresh).await.ok();
 

@@ -132,7 +132,7 @@ impl Ends {
         let Some(login) = self.logins.get(&token.family.0) else { return false };
         let Some(user) = self.users.get(&login.user) else { return false };
         let ending = [None, Some(login.device.0)].map(|of| user.ending.get(&of));
-        ending.into_iter().flatten().any(|(running, until)| *running > 0 || until + LATE >= login.arrived)
+        ending.into_iter().flatten().any(|(running, until)| *running > 0 || *until >= login.arrived)
     }
 
     /// A device that has logged in.
@@ -407,4 +407,4 @@ impl World {
 }
 
 /// What may stay of a deleted user: a count, a block, the marks of both, and of the deletion.
-const BARE: [&str; 7] = ["tries", "tries_from", "blocked_at", "block_order", "deleted_at", "ttl", "arrived"];
+const BARE: [&str; 6] = ["tries", "tries_from", "blocked_at", "block_ms", "deleted_ms", "ttl"];

@@ -13,7 +13,7 @@ use refresh::flow::RefreshError;
 use serde_json::{Value, json};
 use shared::{
     authenticator::Authenticator,
-    clock::{Clock, Deadline, Secs},
+    clock::{Clock, Deadline, Millis, Secs},
     entropy::OsEntropy,
     http::{
         extract::{ClientIp, Host, RequestId},
@@ -112,15 +112,9 @@ struct Off {
     most: u64,
 }
 
-impl Off {
-    fn now_ms(&self) -> u64 {
-        (BEGIN + self.seconds - self.most) * 1_000 + self.schedule.now()
-    }
-}
-
 impl Clock for Off {
-    fn now(&self) -> Secs {
-        self.now_ms() / 1_000
+    fn now_ms(&self) -> Millis {
+        (BEGIN + self.seconds - self.most) * 1_000 + self.schedule.now()
     }
 }
 

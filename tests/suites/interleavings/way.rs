@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use shared::{
-    clock::Secs,
+    clock::{Millis, Secs},
     ids::{Family, SessionRef, UnionId, UserRef},
     session::{
         SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
@@ -17,7 +17,7 @@ use shared::{
     store::{
         StoreError, TakeError,
         grants::{
-            BlockUser, EraseIdempotencyRecord, EraseUser, KeepIdempotencyRecord, ListUserItems, PutSession,
+            BlockUser, Deletion, EraseIdempotencyRecord, EraseUser, KeepIdempotencyRecord, ListUserItems, PutSession,
             ReadSession, ReadUser, RefreshSession, RememberUnionid, RevokeSession, StoreUserLogin, TakeSessionKeys,
         },
     },
@@ -106,16 +106,16 @@ impl LateTable {
 /// Operations that write.
 macro_rules! writes {
     ($($grant:ident {
-        $($name:ident($($whole:ident: &$kind:ty),+ $(; $part:ident: $plain:ty)?) -> $gives:ty;)+
+        $($name:ident($($whole:ident: &$kind:ty),+ $(; $($part:ident: $plain:ty),+)?) -> $gives:ty;)+
     })+) => {$(
         #[async_trait]
         impl $grant for LateTable {
-            $(async fn $name(&self, $($whole: &$kind,)+ $($part: $plain)?) -> Result<$gives, StoreError> {
+            $(async fn $name(&self, $($whole: &$kind,)+ $($($part: $plain),+)?) -> Result<$gives, StoreError> {
                 let table = self.way({
                     $(let $whole = $whole.clone();)+
-                    move |table| async move { drop(table.$name($(&$whole,)+ $($part)?).await) }
+                    move |table| async move { drop(table.$name($(&$whole,)+ $($($part),+)?).await) }
                 });
-                table.$name($($whole,)+ $($part)?).await
+                table.$name($($whole,)+ $($($part),+)?).await
             })+
         }
     )+};
@@ -127,15 +127,20 @@ writes! {
     PutSession { put_session(at: &SessionRef, session: &Session) -> bool; }
     RefreshSession { refresh_session(write: &RefreshWrite) -> WriteResult<Session>; }
     RevokeSession {
-        revoke_session(at: &SessionRef; family: Family) -> ();
-        log_out_session(at: &SessionRef; created_at: Secs) -> ();
+        revoke_session(at: &SessionRef; family: Family, now: Secs) -> ();
+        log_out_session(at: &SessionRef; created_at: Secs, now: Secs) -> ();
+        erase_session(at: &SessionRef; family: Family, deleted_ms: Millis) -> ();
+        retract_session(at: &SessionRef, session: &Session; now: Secs) -> ();
     }
     BlockUser {
-        block_user(user: &UserRef; now: Secs) -> Secs;
-        unblock_user(user: &UserRef; now: Secs) -> bool;
+        block_user(user: &UserRef; now: Millis) -> Secs;
+        unblock_user(user: &UserRef; now: Millis) -> bool;
     }
-    EraseUser { erase_user(user: &UserRef; now: Secs) -> (); }
-    EraseIdempotencyRecord { erase_idempotency_record(code: &CodeHash) -> (); }
+    EraseUser {
+        erase_user(user: &UserRef; now: Millis) -> Deletion;
+        forget_records(user: &UserRef; deleted_ms: Millis) -> ();
+    }
+    EraseIdempotencyRecord { erase_idempotency_record(code: &CodeHash; now: Secs) -> (); }
 }
 
 #[async_trait]

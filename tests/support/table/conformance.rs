@@ -15,7 +15,7 @@ use async_trait::async_trait;
 
 use super::memory::{MemoryTable, Snapshot, Value};
 use shared::{
-    clock::Secs,
+    clock::{Millis, Secs},
     ids::{AppId, DeviceId, Family, IdDefect, OpenId, SessionRef, UserRef},
     secret_text::PhoneCode,
     session::{Session, UserLogin, idempotency::CodeHash, refresh::RefreshWrite},
@@ -143,6 +143,11 @@ pub async fn broken(backend: &Backend) -> Vec<String> {
 /// When behaviours begin.
 const NOW: Secs = 1_800_000_000;
 
+/// A time in milliseconds.
+fn ms(at: Secs) -> Millis {
+    at * 1_000
+}
+
 /// A table, and a user of whom it knows nothing yet.
 #[derive(Clone)]
 struct Case {
@@ -188,7 +193,7 @@ impl Case {
             unionid: None,
             family: family(u8::try_from(at % 251).unwrap_or_default()),
             idempotency_record: None,
-            at,
+            arrived_ms: ms(at),
         }
     }
 
@@ -209,6 +214,7 @@ fn session(number: u8, created_at: Secs) -> Session {
         generation: 0,
         key_id: KeyId(1),
         created_at,
+        arrived_ms: ms(created_at),
         rotated_at: created_at,
         rotated_before: 0,
         idle: created_at + 604_800,

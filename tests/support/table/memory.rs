@@ -295,6 +295,10 @@ fn at_most(item: &Item, name: &str, most: Secs) -> bool {
     get_number(item, name).is_some_and(|number| number <= most)
 }
 
+fn below(item: &Item, name: &str, most: Secs) -> bool {
+    get_number(item, name).is_some_and(|number| number < most)
+}
+
 fn above(item: &Item, name: &str, least: Secs) -> bool {
     get_number(item, name).is_some_and(|number| number > least)
 }

@@ -20,7 +20,10 @@ use crate::{
 
 fn item(record: &IdempotencyRecord) -> Item {
     let mut item = record_item_key(&record.code);
-    item.insert("sealed".to_owned(), bytes(record.sealed.clone()));
+    // An erased record has nothing but its time.
+    if !record.is_erased() {
+        item.insert("sealed".to_owned(), bytes(record.sealed.clone()));
+    }
     item.insert("until".to_owned(), number(record.expires_at));
     // Without TTL slack, because the record may hold a phone number.
     item.insert("ttl".to_owned(), number(record.expires_at));
@@ -30,14 +33,17 @@ fn item(record: &IdempotencyRecord) -> Item {
 #[async_trait]
 impl KeepIdempotencyRecord for DynamoTable {
     async fn put_idempotency_record(&self, record: &IdempotencyRecord) -> Result<(), StoreError> {
-        self.put(item(record), "", Vec::new()).await.map(drop)
+        // What was erased stays erased: a phone number that comes late, or again, is not kept any more.
+        let condition = "attribute_not_exists(pk) OR attribute_exists(#sealed)";
+        self.put(item(record), condition, Vec::new()).await.map(drop)
     }
 
     async fn get_idempotency_record(&self, code: &CodeHash) -> Result<Option<IdempotencyRecord>, StoreError> {
         let Some(item) = self.get(record_item_key(code)).await? else {
             return Ok(None);
         };
-        let (sealed, expires_at) = (get_bytes(&item, "sealed")?.to_vec(), get_number(&item, "until")?);
+        let sealed = item.contains_key("sealed").then(|| get_bytes(&item, "sealed")).transpose()?;
+        let (sealed, expires_at) = (sealed.unwrap_or_default().to_vec(), get_number(&item, "until")?);
         Ok(Some(IdempotencyRecord { code: code.clone(), sealed, expires_at }))
     }
 }
@@ -48,13 +54,18 @@ impl BeginExchange for DynamoTable {
         // The SDK may repeat the write, and must not take its own mark for another's.
         let condition = "attribute_not_exists(pk) OR #until <= :now OR #sealed = :mark";
         let values = vec![(":now", number(now)), (":mark", bytes(mark.sealed.clone()))];
-        Ok(self.put(item(mark), condition, values).await? == WriteResult::Applied(()))
+        Ok(matches!(self.put(item(mark), condition, values).await?, WriteResult::Applied(_)))
+    }
+
+    async fn give_up_exchange(&self, mark: &IdempotencyRecord) -> Result<(), StoreError> {
+        let values = vec![(":mark", bytes(mark.sealed.clone()))];
+        self.delete(record_item_key(&mark.code), "#sealed = :mark", values).await
     }
 }
 
 #[async_trait]
 impl EraseIdempotencyRecord for DynamoTable {
-    async fn erase_idempotency_record(&self, code: &CodeHash) -> Result<(), StoreError> {
-        self.delete(record_item_key(code), "", Vec::new()).await.map(drop)
+    async fn erase_idempotency_record(&self, code: &CodeHash, now: Secs) -> Result<(), StoreError> {
+        self.put(item(&IdempotencyRecord::erased(code.clone(), now)), "", Vec::new()).await.map(drop)
     }
 }

@@ -104,6 +104,7 @@ pub(super) fn from_session(session: &Session) -> Item {
         ("generation", number(session.generation)),
         ("key_id", number(session.key_id.0)),
         ("created_at", number(session.created_at)),
+        ("arrived_ms", number(session.arrived_ms)),
         ("rotated_at", number(session.rotated_at)),
         ("rotated_before", number(session.rotated_before)),
         ("idle", number(session.idle)),
@@ -119,20 +120,30 @@ pub(super) fn from_session(session: &Session) -> Item {
     item
 }
 
-pub(super) fn to_session(item: &Item) -> Result<Session, StoreError> {
+/// How long the mark of an end stays: far longer than any write can be late.
+pub(super) const MARK: Secs = 3_600;
+
+/// A session, or nothing if only the mark of its end is left, which has no family.
+pub(super) fn to_session(item: &Item) -> Result<Option<Session>, StoreError> {
+    if !item.contains_key("family") {
+        return Ok(None);
+    }
+    let created_at = get_number(item, "created_at")?;
     let device = get_bytes(item, "device")?.try_into().map_err(|_| StoreError::Corrupt { attribute: "device" })?;
-    Ok(Session {
+    Ok(Some(Session {
         device: DeviceId(device),
         family: get_family(item, "family")?,
         generation: get_number(item, "generation")?,
         key_id: KeyId(get_number(item, "key_id")?),
-        created_at: get_number(item, "created_at")?,
+        created_at,
+        // Items of earlier releases do not have it.
+        arrived_ms: get_some(item, "arrived_ms")?.unwrap_or(created_at * 1_000),
         rotated_at: get_number(item, "rotated_at")?,
         rotated_before: get_number(item, "rotated_before")?,
         idle: get_number(item, "idle")?,
         absolute: get_number(item, "absolute")?,
         unionid: get_text(item, "unionid", UnionId::parse)?,
-    })
+    }))
 }
 
 pub(super) fn to_user(item: &Item) -> Result<User, StoreError> {
@@ -145,6 +156,7 @@ pub(super) fn to_user(item: &Item) -> Result<User, StoreError> {
         first_family: item.contains_key("first_family").then(|| get_family(item, "first_family")).transpose()?,
         unionid: get_text(item, "unionid", UnionId::parse)?,
         blocked_at: get_some(item, "blocked_at")?,
+        deleted_ms: get_some(item, "deleted_ms")?,
         current_key: get_sealed(item, "current_key"),
         tries: get_some(item, "tries")?.zip(get_some(item, "tries_from")?),
         login_records: logins.map(|hash| CodeHash::stored(hash)).collect(),
@@ -158,7 +170,7 @@ pub(super) fn to_user_items(items: &[Item]) -> Result<UserItems, StoreError> {
     for item in items {
         match item.get("sk").and_then(|value| value.as_s().ok()).map(String::as_str) {
             Some(USER) => found.user = Some(to_user(item)?),
-            Some(sort_key) if sort_key.starts_with(SESSION) => found.sessions.push(to_session(item)?),
+            Some(sort_key) if sort_key.starts_with(SESSION) => found.sessions.extend(to_session(item)?),
             // Not written by us.
             _ => {}
         }

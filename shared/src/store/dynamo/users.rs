@@ -1,14 +1,14 @@
 //! User items: the `session_key`s of the last logins, the count of attempts to use them, and the block.
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 use super::{
     DynamoTable, Item, Values,
-    item::{bytes, get_family, get_number, number, text, texts, to_sealed_session_keys, to_user, user_item_key},
+    item::{MARK, bytes, get_family, get_number, number, text, texts, to_sealed_session_keys, to_user, user_item_key},
 };
 use crate::{
-    clock::Secs,
+    clock::{Millis, Secs},
     ids::{UnionId, UserRef},
     session::{
         PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus, WriteResult,
@@ -16,12 +16,12 @@ use crate::{
     },
     store::{
         StoreError, TakeError,
-        grants::{BlockUser, EraseUser, ReadUser, RememberUnionid, StoreUserLogin, TakeSessionKeys},
+        grants::{BlockUser, Deletion, EraseUser, ReadUser, RememberUnionid, StoreUserLogin, TakeSessionKeys},
     },
 };
 
 /// What every login writes: the key, sealed under the present keyring, and the times.
-const LOGIN: &str = "SET #current_key = :key, #fingerprint = :fingerprint, #last_login = :at, \
+const LOGIN: &str = "SET #current_key = :key, #fingerprint = :fingerprint, #last_login = :at, #arrived_ms = :arrived_ms, \
     #first_login = if_not_exists(#first_login, :at), #first_family = if_not_exists(#first_family, :family)";
 /// A key that differs from the current one moves that one to `previous`; the first key moves nothing. The same key again
 /// must not move anything, or the real previous key would be lost.
@@ -32,6 +32,21 @@ const NAME_RECORD: &str = ", #login_claim_before = if_not_exists(#login_claim, :
 /// What is left of an erased user has a TTL. It must not delete a user who logs in again.
 const CANCEL_TTL: &str = " REMOVE #ttl";
 const NOT_BLOCKED: &str = "attribute_not_exists(#blocked_at)";
+/// A user who was deleted can log in again, but no login that arrived before brings anything back.
+const MAY_LOG_IN: &str =
+    "attribute_not_exists(#blocked_at) AND (attribute_not_exists(#deleted_ms) OR #deleted_ms < :arrived_ms)";
+const IS_USER: &str = "attribute_exists(#first_login)";
+
+/// Of blocks and unblocks the last one counts, also where an earlier one is late.
+const LAST_WORD: &str = "(attribute_not_exists(#block_ms) OR #block_ms < :at)";
+
+/// Everything but the count of attempts, the block, and the names of the idempotency records, which are still to be erased.
+const ERASE: &str = "REMOVE #current_key, #fingerprint, #previous_key, #previous_until, #first_login, #last_login, \
+    #first_family, #unionid, #arrived_ms";
+const DELETED: &str = "#deleted_ms = :at";
+/// The mark's time grows, and no login so far has arrived after it.
+const LAST_DELETION: &str = "(attribute_not_exists(#deleted_ms) OR #deleted_ms < :at) \
+    AND (attribute_not_exists(#arrived_ms) OR #arrived_ms <= :at)";
 
 /// One attempt more in a running hour.
 const COUNT: &str = "SET #tries = #tries + :one";
@@ -40,10 +55,6 @@ const COUNT_IF: &str = "#tries_from > :hour_ago AND #tries < :most";
 const START_HOUR: &str =
     "SET #tries = :one, #tries_from = :now, #phone_claims_before = if_not_exists(#phone_claims, :none)";
 const START_HOUR_IF: &str = "attribute_exists(pk) AND (attribute_not_exists(#tries_from) OR #tries_from <= :hour_ago)";
-
-/// Removes everything but the count of attempts and the block.
-const REMOVE_PERSONAL: &str = "REMOVE #current_key, #fingerprint, #previous_key, #previous_until, #first_login, \
-    #last_login, #first_family, #unionid, #login_claim, #login_claim_before, #phone_claims, #phone_claims_before";
 
 /// Each round tries both writes, and a race makes one fail between the two. It takes the end of an hour to lose a round, so
 /// three are never used up but by a table that is far too busy.
@@ -60,7 +71,8 @@ fn login(login: &UserLogin) -> (String, Values<'static>) {
     let mut values = vec![
         (":key", bytes(login.key.clone())),
         (":fingerprint", bytes(login.fingerprints.first().copied().unwrap_or_default())),
-        (":at", number(login.at)),
+        (":at", number(login.arrived_at())),
+        (":arrived_ms", number(login.arrived_ms)),
         (":family", bytes(login.family.0)),
     ];
     if let Some(unionid) = &login.unionid {
@@ -83,24 +95,35 @@ impl StoreUserLogin for DynamoTable {
         let another_key = format!("(attribute_not_exists(#fingerprint) OR NOT #fingerprint IN ({}))", known.join(", "));
         let mut moving: Values<'_> = values.clone();
         // `:none` may be there twice: the values become a map.
-        moving.extend([(":previous_until", number(user_login.at + PREVIOUS_KEY)), (":none", none())]);
+        moving.extend([(":previous_until", number(user_login.arrived_at() + PREVIOUS_KEY)), (":none", none())]);
         let fingerprints = known.iter().zip(&user_login.fingerprints);
         moving.extend(fingerprints.map(|(name, fingerprint)| (name.as_str(), bytes(*fingerprint))));
 
         let key = || user_item_key(&user_login.user);
-        let condition = format!("{NOT_BLOCKED} AND {another_key}");
+        let condition = format!("{MAY_LOG_IN} AND {another_key}");
         let mut result = self.update(key(), &format!("{update}{MOVE_KEY}{CANCEL_TTL}"), &condition, moving).await?;
-        if matches!(&result, WriteResult::Refused(Some(item)) if !item.contains_key("blocked_at")) {
-            result = self.update(key(), &format!("{update}{CANCEL_TTL}"), NOT_BLOCKED, values).await?;
+        if matches!(&result, WriteResult::Refused(item) if !is_blocked(item) && !is_erased(item, user_login)) {
+            result = self.update(key(), &format!("{update}{CANCEL_TTL}"), MAY_LOG_IN, values).await?;
         }
         match result {
             WriteResult::Applied(item) if get_family(&item, "first_family")? == user_login.family => {
                 Ok(UserStatus::New)
             }
             WriteResult::Applied(_) => Ok(UserStatus::Known),
-            WriteResult::Refused(_) => Ok(UserStatus::Blocked),
+            WriteResult::Refused(item) if is_blocked(&item) => Ok(UserStatus::Blocked),
+            WriteResult::Refused(_) => Ok(UserStatus::Erased),
         }
     }
+}
+
+fn is_blocked(item: &Option<Item>) -> bool {
+    item.as_ref().is_some_and(|item| item.contains_key("blocked_at"))
+}
+
+/// Whether the user was deleted after the login had arrived.
+fn is_erased(item: &Option<Item>, login: &UserLogin) -> bool {
+    let deleted = item.as_ref().and_then(|item| get_number::<Millis>(item, "deleted_ms").ok());
+    deleted.is_some_and(|deleted| deleted >= login.arrived_ms)
 }
 
 #[async_trait]
@@ -108,9 +131,7 @@ impl RememberUnionid for DynamoTable {
     async fn remember_unionid(&self, user: &UserRef, unionid: &UnionId) -> Result<(), StoreError> {
         // Without a first login the item is only what is left of an erased user.
         let values = vec![(":unionid", text(unionid.expose()))];
-        self.update(user_item_key(user), "SET #unionid = :unionid", "attribute_exists(#first_login)", values)
-            .await
-            .map(drop)
+        self.update(user_item_key(user), "SET #unionid = :unionid", IS_USER, values).await.map(drop)
     }
 }
 
@@ -165,58 +186,86 @@ fn seconds_to_wait(item: &Item, now: Secs) -> Option<Secs> {
 
 #[async_trait]
 impl BlockUser for DynamoTable {
-    async fn block_user(&self, user: &UserRef, now: Secs) -> Result<Secs, StoreError> {
+    async fn block_user(&self, user: &UserRef, now: Millis) -> Result<Secs, StoreError> {
         // A user without an item is blocked too, or else users could escape by deleting themselves first. The TTL of what
         // is left of an erased user must not lift the block.
-        let update = "SET #blocked_at = if_not_exists(#blocked_at, :now) REMOVE #ttl";
-        match self.update(user_item_key(user), update, "", vec![(":now", number(now))]).await? {
-            WriteResult::Applied(item) => get_number(&item, "blocked_at"),
-            // There is no condition that could refuse it.
-            WriteResult::Refused(_) => Err(StoreError::Corrupt { attribute: "blocked_at" }),
-        }
-    }
-
-    async fn unblock_user(&self, user: &UserRef, now: Secs) -> Result<bool, StoreError> {
-        let condition = "attribute_exists(#blocked_at) AND attribute_exists(#first_login)";
-        let result = self.update(user_item_key(user), "REMOVE #blocked_at", condition, Vec::new()).await?;
-        if let WriteResult::Applied(_) = result {
-            return Ok(true);
-        }
-        // Nothing else is left of an erased user, so the item gets a TTL.
-        let condition = "attribute_exists(#blocked_at) AND attribute_not_exists(#first_login)";
-        let values = vec![(":ttl", number(now + TRIES_WINDOW))];
-        let result = self.update(user_item_key(user), "REMOVE #blocked_at SET #ttl = :ttl", condition, values).await?;
-        Ok(matches!(result, WriteResult::Applied(_)))
-    }
-}
-
-#[async_trait]
-impl EraseUser for DynamoTable {
-    async fn erase_user(&self, user: &UserRef, now: Secs) -> Result<(), StoreError> {
-        let condition = format!("{NOT_BLOCKED} AND (attribute_not_exists(#tries_from) OR #tries_from <= :hour_ago)");
+        let update = "SET #blocked_at = if_not_exists(#blocked_at, :now), #block_ms = :at REMOVE #ttl";
+        let mut at = now;
         for _ in 0..ROUNDS {
-            let values = vec![(":hour_ago", number(now.saturating_sub(TRIES_WINDOW)))];
-            let deleted = self.delete(user_item_key(user), &condition, values).await?;
-            if deleted == WriteResult::Applied(()) || self.remove_personal(user).await? {
-                return Ok(());
+            let values = vec![(":now", number(now / 1_000)), (":at", number(at))];
+            match self.update(user_item_key(user), update, LAST_WORD, values).await? {
+                WriteResult::Applied(item) => return get_number(&item, "blocked_at"),
+                WriteResult::Refused(item) => at = after(item.as_ref(), "block_ms", at),
             }
+        }
+        Err(StoreError::Throttled)
+    }
+
+    async fn unblock_user(&self, user: &UserRef, now: Millis) -> Result<bool, StoreError> {
+        let blocked = format!("attribute_exists(#blocked_at) AND {LAST_WORD}");
+        let of_user_if = format!("{blocked} AND {IS_USER}");
+        let of_user = "REMOVE #blocked_at SET #block_ms = :at";
+        // If nothing else is left of an erased user, the item gets a TTL.
+        let of_nobody = format!("{of_user}, #ttl = :ttl");
+        let mut at = now;
+        for _ in 0..ROUNDS {
+            let values = vec![(":at", number(at))];
+            let item = match self.update(user_item_key(user), of_user, &of_user_if, values.clone()).await? {
+                WriteResult::Applied(_) => return Ok(true),
+                WriteResult::Refused(item) => item.unwrap_or_default(),
+            };
+            if !item.contains_key("blocked_at") {
+                // The SDK repeats a write whose acknowledgement was lost.
+                return Ok(get_number::<Millis>(&item, "block_ms").is_ok_and(|last| last == at));
+            }
+            if !item.contains_key("first_login") {
+                let values = [values, vec![(":ttl", number(at / 1_000 + MARK))]].concat();
+                if let WriteResult::Applied(_) = self.update(user_item_key(user), &of_nobody, &blocked, values).await? {
+                    return Ok(true);
+                }
+            }
+            at = after(Some(&item), "block_ms", at);
         }
         Err(StoreError::Throttled)
     }
 }
 
-impl DynamoTable {
-    /// Removes everything personal from a user item; false if neither a count nor a block keeps the item.
-    async fn remove_personal(&self, user: &UserRef) -> Result<bool, StoreError> {
-        let blocked = "attribute_exists(#blocked_at)";
-        let result = self.update(user_item_key(user), REMOVE_PERSONAL, blocked, Vec::new()).await?;
-        if let WriteResult::Applied(_) = result {
-            return Ok(true);
+/// This time, or one that is later than that of an item.
+fn after(item: Option<&Item>, attribute: &'static str, at: Millis) -> Millis {
+    item.and_then(|item| get_number::<Millis>(item, attribute).ok()).map_or(at, |last| at.max(last + 1))
+}
+
+#[async_trait]
+impl EraseUser for DynamoTable {
+    async fn erase_user(&self, user: &UserRef, now: Millis) -> Result<Deletion, StoreError> {
+        let (erase, erase_bare) = (format!("{ERASE} SET {DELETED}, #ttl = :ttl"), format!("{ERASE} SET {DELETED}"));
+        // A block stays, so its item must not get a TTL.
+        let kinds = [(&erase, NOT_BLOCKED), (&erase_bare, "attribute_exists(#blocked_at)")];
+        let mut at = now;
+        for _ in 0..ROUNDS {
+            let mut last = None;
+            for (update, condition) in kinds {
+                let condition = format!("{condition} AND {LAST_DELETION}");
+                let mut values = vec![(":at", number(at))];
+                if condition.starts_with(NOT_BLOCKED) {
+                    values.push((":ttl", number(at / 1_000 + MARK)));
+                }
+                match self.update_giving(ReturnValue::AllOld, user_item_key(user), update, &condition, values).await? {
+                    WriteResult::Applied(before) => {
+                        return Ok(Deletion { deleted_ms: at, was_user: before.contains_key("first_login") });
+                    }
+                    WriteResult::Refused(item) => last = item,
+                }
+            }
+            let login = last.as_ref().and_then(|item| get_number(item, "arrived_ms").ok()).unwrap_or(at);
+            at = after(last.as_ref(), "deleted_ms", at.max(login));
         }
-        let update = format!("{REMOVE_PERSONAL} SET #ttl = #tries_from + :hour");
-        let condition = format!("{NOT_BLOCKED} AND attribute_exists(#tries_from)");
-        let result =
-            self.update(user_item_key(user), &update, &condition, vec![(":hour", number(TRIES_WINDOW))]).await?;
-        Ok(matches!(result, WriteResult::Applied(_)))
+        Err(StoreError::Throttled)
+    }
+
+    async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<(), StoreError> {
+        let update = "REMOVE #login_claim, #login_claim_before, #phone_claims, #phone_claims_before";
+        let condition = "#deleted_ms = :deleted_ms AND attribute_not_exists(#first_login)";
+        self.update(user_item_key(user), update, condition, vec![(":deleted_ms", number(deleted_ms))]).await.map(drop)
     }
 }

@@ -8,30 +8,33 @@ use shared::{
 };
 
 every! {
-    a_record_is_kept_until_another_or_nothing_takes_its_place,
+    a_record_is_kept_until_another_takes_its_place_or_it_is_erased,
     a_code_is_exchanged_by_one_request_until_its_time_is_over,
     one_holder_at_a_time_has_the_lease,
     a_lease_that_ran_out_is_anybodys_and_no_more_the_holders,
     a_token_is_stored_by_the_holder_only_and_ends_the_lease,
 }
 
-async fn a_record_is_kept_until_another_or_nothing_takes_its_place(case: Case) -> Verdict {
+async fn a_record_is_kept_until_another_takes_its_place_or_it_is_erased(case: Case) -> Verdict {
     let code = case.hash("c");
     same!(case.table.get_idempotency_record(&code).await?, None);
     let record = IdempotencyRecord { code: code.clone(), sealed: vec![1, 2], expires_at: NOW };
     case.table.put_idempotency_record(&record).await?;
     same!(case.table.get_idempotency_record(&code).await?, Some(record.clone()));
 
-    let another = IdempotencyRecord { sealed: vec![3], expires_at: NOW - 1, ..record };
+    let another = IdempotencyRecord { sealed: vec![3], expires_at: NOW - 1, ..record.clone() };
     case.table.put_idempotency_record(&another).await?;
     // Whoever reads it looks at its time.
     same!(case.table.get_idempotency_record(&code).await?, Some(another));
 
-    case.table.erase_idempotency_record(&case.hash("d")).await?;
-    same!(case.table.get_idempotency_record(&code).await?.is_some(), true);
-    case.table.erase_idempotency_record(&code).await?;
-    case.table.erase_idempotency_record(&code).await?;
-    same!(case.table.get_idempotency_record(&code).await?, None);
+    case.table.erase_idempotency_record(&case.hash("d"), NOW).await?;
+    same!(case.table.get_idempotency_record(&code).await?.is_some_and(|record| record.is_erased()), false);
+    case.table.erase_idempotency_record(&code, NOW).await?;
+    case.table.erase_idempotency_record(&code, NOW).await?;
+    same!(case.table.get_idempotency_record(&code).await?, Some(IdempotencyRecord::erased(code.clone(), NOW)));
+    // A put that is late does not bring it back.
+    case.table.put_idempotency_record(&record).await?;
+    same!(case.table.get_idempotency_record(&code).await?, Some(IdempotencyRecord::erased(code, NOW)));
     Ok(())
 }
 
@@ -46,13 +49,17 @@ async fn a_code_is_exchanged_by_one_request_until_its_time_is_over(case: Case) -
     same!(case.table.get_idempotency_record(&code).await?, Some(one));
 
     same!(case.table.begin_exchange(&two, NOW + 10).await?, true);
+    case.table.give_up_exchange(&mark(1, NOW + 10)).await?;
+    same!(case.table.begin_exchange(&mark(3, NOW + 30), NOW + 11).await?, false);
+    case.table.give_up_exchange(&two).await?;
+    same!(case.table.get_idempotency_record(&code).await?, None);
     let number = IdempotencyRecord { sealed: vec![3], ..mark(3, NOW + 300) };
     case.table.put_idempotency_record(&number).await?;
     same!(case.table.begin_exchange(&mark(4, NOW + 299), NOW + 299).await?, false);
     same!(case.table.get_idempotency_record(&code).await?, Some(number));
 
-    case.table.erase_idempotency_record(&code).await?;
-    same!(case.table.begin_exchange(&two, NOW).await?, true);
+    case.table.erase_idempotency_record(&code, NOW).await?;
+    same!(case.table.begin_exchange(&two, NOW).await?, false);
     Ok(())
 }
 

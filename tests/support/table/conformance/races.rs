@@ -7,7 +7,7 @@ use std::{future::poll_fn, pin::pin, task::Poll};
 
 use tokio::task::JoinSet;
 
-use super::{Broken, Case, NOW, Value, Verdict, every, family, rotation, same, session};
+use super::{Broken, Case, NOW, Value, Verdict, every, family, ms, rotation, same, session};
 use shared::{
     ids::AppId,
     session::{TRIES, TRIES_WINDOW, UserStatus, WriteResult},
@@ -21,6 +21,7 @@ every! {
     attempts_at_once_are_all_counted,
     a_logout_beside_a_rotation_leaves_nothing,
     a_login_that_comes_after_a_block_is_refused,
+    of_a_login_that_arrived_before_a_deletion_nothing_is_left,
     a_block_beside_a_deletion_stays,
     a_block_beside_an_unblock_leaves_the_user_whole,
     an_unblock_beside_a_deletion_leaves_nothing_for_ever,
@@ -151,7 +152,7 @@ async fn a_logout_beside_a_rotation_leaves_nothing(case: Case) -> Verdict {
         case.table.put_session(&at, &made).await?;
         let log_out = async {
             look(&case, round).await?;
-            Ok::<_, Broken>(case.table.log_out_session(&at, NOW).await?)
+            Ok::<_, Broken>(case.table.log_out_session(&at, NOW, NOW).await?)
         };
 
         let (rotated, logged_out) = tokio::join!(biased; case.table.refresh_session(&rotation), log_out);
@@ -170,7 +171,7 @@ async fn a_login_that_comes_after_a_block_is_refused(case: Case) -> Verdict {
         let login = case.login(key, NOW + 1);
         let block = async {
             look(&case, round).await?;
-            case.table.block_user(&case.user, NOW).await?;
+            case.table.block_user(&case.user, ms(NOW)).await?;
             Ok::<_, Broken>(case.table.read_user(&case.user).await?.and_then(|user| user.last_login))
         };
 
@@ -183,6 +184,26 @@ async fn a_login_that_comes_after_a_block_is_refused(case: Case) -> Verdict {
     Ok(())
 }
 
+async fn of_a_login_that_arrived_before_a_deletion_nothing_is_left(case: Case) -> Verdict {
+    for (round, key) in [1, 2].into_iter().flat_map(|key| (0..PAUSES).map(move |pause| (pause, key))) {
+        let case = case.other(round + PAUSES * u32::from(key))?;
+        case.table.store_user_login(&case.login(1, NOW)).await?;
+        let login = case.login(key, NOW + 1);
+        let erase = async {
+            look(&case, round).await?;
+            Ok::<_, Broken>(case.table.erase_user(&case.user, ms(NOW + 2)).await?)
+        };
+
+        let (recorded, erased) = tokio::join!(biased; slowly(case.table.store_user_login(&login)), erase);
+
+        erased?;
+        same!(matches!(recorded?, UserStatus::Known | UserStatus::Erased), true);
+        let left = case.items().await.into_iter().flat_map(|(_, item)| item.into_keys()).collect::<Vec<_>>();
+        same!(left, ["deleted_ms", "ttl"]);
+    }
+    Ok(())
+}
+
 async fn a_block_beside_a_deletion_stays(case: Case) -> Verdict {
     for round in 0..PAUSES {
         let case = case.other(round)?;
@@ -190,10 +211,10 @@ async fn a_block_beside_a_deletion_stays(case: Case) -> Verdict {
         case.table.take_session_keys(&case.user, None, NOW).await?;
         let block = async {
             look(&case, round).await?;
-            Ok::<_, Broken>(case.table.block_user(&case.user, NOW).await?)
+            Ok::<_, Broken>(case.table.block_user(&case.user, ms(NOW)).await?)
         };
 
-        let (erased, blocked) = tokio::join!(biased; case.table.erase_user(&case.user, NOW), block);
+        let (erased, blocked) = tokio::join!(biased; case.table.erase_user(&case.user, ms(NOW)), block);
 
         erased?;
         let left = case.table.read_user(&case.user).await?.unwrap_or_default();
@@ -210,10 +231,10 @@ async fn a_block_beside_an_unblock_leaves_the_user_whole(case: Case) -> Verdict 
         case.table.store_user_login(&case.login(1, NOW)).await?;
         let block = async {
             look(&case, round).await?;
-            Ok::<_, Broken>(case.table.block_user(&case.user, NOW).await?)
+            Ok::<_, Broken>(case.table.block_user(&case.user, ms(NOW)).await?)
         };
 
-        let (lifted, blocked) = tokio::join!(biased; case.table.unblock_user(&case.user, NOW), block);
+        let (lifted, blocked) = tokio::join!(biased; case.table.unblock_user(&case.user, ms(NOW)), block);
 
         same!(blocked?, NOW);
         let stays = case.table.read_user(&case.user).await?.and_then(|user| user.blocked_at);
@@ -227,19 +248,20 @@ async fn an_unblock_beside_a_deletion_leaves_nothing_for_ever(case: Case) -> Ver
     for round in 0..PAUSES {
         let case = case.other(round)?;
         case.table.store_user_login(&case.login(1, NOW)).await?;
-        case.table.block_user(&case.user, NOW).await?;
+        case.table.block_user(&case.user, ms(NOW)).await?;
         let unblock = async {
             look(&case, round).await?;
-            Ok::<_, Broken>(case.table.unblock_user(&case.user, NOW).await?)
+            Ok::<_, Broken>(case.table.unblock_user(&case.user, ms(NOW)).await?)
         };
 
-        let (erased, lifted) = tokio::join!(biased; case.table.erase_user(&case.user, NOW), unblock);
+        let (erased, lifted) = tokio::join!(biased; case.table.erase_user(&case.user, ms(NOW)), unblock);
 
         erased?;
         same!(lifted?, true);
         let ttl = Value::Number(NOW + TRIES_WINDOW);
         for (sort, item) in case.items().await {
-            same!((sort.as_str(), item), ("user", [("ttl".to_owned(), ttl.clone())].into()));
+            same!((sort.as_str(), item.get("ttl")), ("user", Some(&ttl)));
+            same!(item.into_keys().collect::<Vec<_>>(), ["block_ms", "deleted_ms", "ttl"]);
         }
     }
     Ok(())
@@ -251,15 +273,14 @@ async fn an_attempt_beside_a_deletion_makes_no_user(case: Case) -> Verdict {
         case.table.store_user_login(&case.login(1, NOW)).await?;
         let erase = async {
             look(&case, round).await?;
-            Ok::<_, Broken>(case.table.erase_user(&case.user, NOW).await?)
+            Ok::<_, Broken>(case.table.erase_user(&case.user, ms(NOW)).await?)
         };
 
         let (taken, erased) = tokio::join!(biased; case.table.take_session_keys(&case.user, None, NOW), erase);
 
         erased?;
         match taken {
-            Ok(keys) => same!(keys.current, Some(vec![1; 32])),
-            Err(TakeError::NoUser) => same!(case.items().await, Vec::new()),
+            Ok(keys) => same!(keys.current.is_none_or(|key| key == vec![1; 32]), true),
             Err(error) => return Err(error.into()),
         }
         let left = case.table.read_user(&case.user).await?;

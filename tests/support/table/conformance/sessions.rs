@@ -1,6 +1,6 @@
 //! Sessions: opened, rotated, ended.
 
-use super::{Case, NOW, Verdict, every, family, rotation, same, session};
+use super::{Case, NOW, Value, Verdict, every, family, ms, rotation, same, session};
 use shared::{
     ids::{DeviceId, SessionRef, UnionId},
     session::{Session, UserItems, WriteResult, refresh::RefreshWrite},
@@ -10,6 +10,10 @@ use shared::{
 every! {
     a_session_is_read_as_it_was_opened,
     a_session_is_opened_over_none_and_over_an_older_one_only,
+    a_session_that_is_opened_again_is_there_and_stays_as_it_is,
+    an_ended_session_leaves_a_mark_that_its_own_put_does_not_get_over,
+    a_deletion_ends_a_session_and_what_arrived_before_it,
+    a_session_is_retracted_before_it_is_put_and_no_other_is,
     a_rotation_shifts_the_times_and_gives_the_session,
     a_rotation_takes_its_family_and_its_generation,
     a_rotation_takes_its_age,
@@ -38,13 +42,99 @@ async fn a_session_is_opened_over_none_and_over_an_older_one_only(case: Case) ->
     let at = case.at(&made);
     same!(case.table.put_session(&at, &made).await?, true);
 
-    // The same second, so the SDK's repetition too.
-    let (again, older, newer) = (session(2, NOW), session(3, NOW - 1), session(4, NOW + 1));
-    same!(case.table.put_session(&at, &again).await?, true);
+    let at_once = session(2, NOW);
+    let (older, newer) = (
+        Session { arrived_ms: ms(NOW) - 1, ..session(3, NOW) },
+        Session { arrived_ms: ms(NOW) + 1, ..session(4, NOW) },
+    );
+    same!(case.table.put_session(&at, &at_once).await?, false);
     same!(case.table.put_session(&at, &older).await?, false);
-    same!(case.table.read_session(&at).await?, Some(again));
+    same!(case.table.read_session(&at).await?, Some(made));
     same!(case.table.put_session(&at, &newer).await?, true);
     same!(case.table.read_session(&at).await?, Some(newer));
+    Ok(())
+}
+
+/// The SDK repeats a write whose acknowledgement was lost.
+async fn a_session_that_is_opened_again_is_there_and_stays_as_it_is(case: Case) -> Verdict {
+    let (made, rotation) = opened(&case).await?;
+    same!(case.table.put_session(&rotation.at, &made).await?, true);
+    let WriteResult::Applied(rotated) = case.table.refresh_session(&rotation).await? else {
+        return Err(super::Broken("refused".to_owned()));
+    };
+
+    same!(case.table.put_session(&rotation.at, &made).await?, true);
+
+    same!(case.table.read_session(&rotation.at).await?, Some(rotated));
+    Ok(())
+}
+
+/// What is left of a session: one item, bare.
+async fn mark(case: &Case) -> Result<(Vec<String>, Option<Value>), super::Broken> {
+    let mut items = case.items().await;
+    same!(items.len(), 1);
+    let (_, item) = items.remove(0);
+    let ttl = item.get("ttl").cloned();
+    Ok((item.into_keys().collect(), ttl))
+}
+
+async fn an_ended_session_leaves_a_mark_that_its_own_put_does_not_get_over(case: Case) -> Verdict {
+    for round in 0..4 {
+        let case = case.other(round)?;
+        let (made, rotation) = opened(&case).await?;
+        let at = &rotation.at;
+        match round {
+            0 => case.table.revoke_session(at, made.family, NOW + 5).await?,
+            1 => case.table.log_out_session(at, NOW, NOW + 5).await?,
+            2 => case.table.erase_session(at, made.family, ms(NOW + 5)).await?,
+            _ => case.table.retract_session(at, &made, NOW + 5).await?,
+        }
+        let names = ["arrived_ms", "created_at", "ended", "ttl"].map(str::to_owned).to_vec();
+        same!(mark(&case).await?, (names, Some(Value::Number(NOW + 5 + 3_600))));
+        same!(case.table.list_user_items(&case.user).await?, UserItems::default());
+        // Once more is no other end.
+        case.table.log_out_session(at, NOW, NOW + 99).await?;
+        same!(mark(&case).await?.1, Some(Value::Number(NOW + 5 + 3_600)));
+
+        same!(case.table.put_session(at, &made).await?, false);
+        same!(case.table.put_session(at, &session(2, NOW - 1)).await?, false);
+        same!(case.table.read_session(at).await?, None);
+
+        let newer = session(3, NOW + 6);
+        same!(case.table.put_session(at, &newer).await?, true);
+        same!(case.table.put_session(at, &made).await?, false);
+        same!(case.table.read_session(at).await?, Some(newer));
+    }
+    Ok(())
+}
+
+async fn a_deletion_ends_a_session_and_what_arrived_before_it(case: Case) -> Verdict {
+    let (made, rotation) = opened(&case).await?;
+    case.table.erase_session(&rotation.at, family(2), ms(NOW + 5)).await?;
+    same!(case.table.read_session(&rotation.at).await?, Some(made.clone()));
+    case.table.erase_session(&rotation.at, made.family, ms(NOW + 5)).await?;
+
+    for (at, is_put) in [(NOW + 4, false), (NOW + 5, false), (NOW + 6, true)] {
+        same!(case.table.put_session(&rotation.at, &session(3, at)).await?, is_put);
+    }
+    Ok(())
+}
+
+async fn a_session_is_retracted_before_it_is_put_and_no_other_is(case: Case) -> Verdict {
+    let mine = session(1, NOW);
+    let at = case.at(&mine);
+    case.table.retract_session(&at, &mine, NOW).await?;
+    same!(case.table.put_session(&at, &mine).await?, false);
+
+    let newer = session(2, NOW + 5);
+    same!(case.table.put_session(&at, &newer).await?, true);
+    case.table.retract_session(&at, &session(1, NOW + 9), NOW).await?;
+    case.table.retract_session(&at, &mine, NOW).await?;
+    same!(case.table.read_session(&at).await?, Some(newer.clone()));
+    // Nor does it take the place of a later end.
+    case.table.revoke_session(&at, newer.family, NOW).await?;
+    case.table.retract_session(&at, &mine, NOW).await?;
+    same!(case.table.put_session(&at, &session(3, NOW + 4)).await?, false);
     Ok(())
 }
 
@@ -112,7 +202,7 @@ async fn a_rotation_takes_a_session_that_has_not_run_out(case: Case) -> Verdict 
     let at = case.at(&made);
     refused(&case, &rotation(at.clone(), &made, 200), &made).await?;
 
-    made = Session { idle: NOW + 300, absolute: NOW + 200, ..made };
+    made = Session { idle: NOW + 300, absolute: NOW + 200, arrived_ms: ms(NOW) + 1, ..session(2, NOW) };
     same_open(&case, &made).await?;
     refused(&case, &rotation(at.clone(), &made, 200), &made).await?;
     same!(matches!(case.table.refresh_session(&rotation(at, &made, 199)).await?, WriteResult::Applied(_)), true);
@@ -137,31 +227,31 @@ async fn a_rotation_of_nothing_is_refused_and_makes_nothing(case: Case) -> Verdi
 
 async fn a_session_is_ended_by_its_family_only(case: Case) -> Verdict {
     let (made, rotation) = opened(&case).await?;
-    case.table.revoke_session(&rotation.at, family(2)).await?;
+    case.table.revoke_session(&rotation.at, family(2), NOW).await?;
     same!(case.table.read_session(&rotation.at).await?, Some(made.clone()));
 
-    case.table.revoke_session(&rotation.at, made.family).await?;
+    case.table.revoke_session(&rotation.at, made.family, NOW).await?;
 
     same!(case.table.read_session(&rotation.at).await?, None);
     same!(case.table.refresh_session(&rotation).await?, WriteResult::Refused(None));
     // Of what is not there nothing is to be ended.
-    case.table.revoke_session(&rotation.at, made.family).await?;
+    case.table.revoke_session(&rotation.at, made.family, NOW).await?;
     Ok(())
 }
 
 async fn a_logout_ends_the_session_of_its_login_only(case: Case) -> Verdict {
     let (made, rotation) = opened(&case).await?;
     for other in [NOW - 1, NOW + 1] {
-        case.table.log_out_session(&rotation.at, other).await?;
+        case.table.log_out_session(&rotation.at, other, NOW).await?;
         same!(case.table.read_session(&rotation.at).await?, Some(made.clone()));
     }
     same!(matches!(case.table.refresh_session(&rotation).await?, WriteResult::Applied(_)), true);
 
     // A rotation does not change when the login was.
-    case.table.log_out_session(&rotation.at, NOW).await?;
+    case.table.log_out_session(&rotation.at, NOW, NOW).await?;
 
     same!(case.table.read_session(&rotation.at).await?, None);
-    case.table.log_out_session(&rotation.at, NOW).await?;
+    case.table.log_out_session(&rotation.at, NOW, NOW).await?;
     Ok(())
 }
 

@@ -1,10 +1,10 @@
 //! User items: keys, attempts, blocks, deletion.
 
-use super::{Case, NOW, Value, Verdict, every, same};
+use super::{Case, NOW, Value, Verdict, every, ms, same};
 use shared::{
     ids::UnionId,
     session::{PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus},
-    store::TakeError,
+    store::{TakeError, grants::Deletion},
 };
 
 every! {
@@ -19,7 +19,11 @@ every! {
     a_blocked_user_does_not_log_in,
     a_block_of_nobody_and_of_a_deleted_user_stays,
     a_block_keeps_its_time_and_is_lifted_once,
-    a_deleted_user_is_gone,
+    of_a_deleted_user_a_mark_is_left_for_an_hour,
+    no_login_that_arrived_before_a_deletion_brings_the_user_back,
+    a_deletion_is_later_than_all_that_it_finds,
+    records_are_named_until_they_are_erased_and_those_of_a_new_user_stay,
+    of_blocks_and_their_ends_the_last_word_counts,
     a_running_count_outlives_its_user_for_its_hour,
     a_block_outlives_its_user,
 }
@@ -161,7 +165,7 @@ async fn nobody_has_attempts_without_a_login(case: Case) -> Verdict {
 
 async fn a_blocked_user_does_not_log_in(case: Case) -> Verdict {
     case.table.store_user_login(&case.login(1, NOW)).await?;
-    case.table.block_user(&case.user, NOW + 1).await?;
+    case.table.block_user(&case.user, ms(NOW + 1)).await?;
 
     let before = case.items().await;
     same!(case.table.store_user_login(&case.login(1, NOW + 2)).await?, UserStatus::Blocked);
@@ -172,46 +176,104 @@ async fn a_blocked_user_does_not_log_in(case: Case) -> Verdict {
 
 /// A user would escape by deleting themselves before, and TTL would lift the block from what is left.
 async fn a_block_of_nobody_and_of_a_deleted_user_stays(case: Case) -> Verdict {
-    same!(case.table.block_user(&case.user, NOW).await?, NOW);
+    same!(case.table.block_user(&case.user, ms(NOW)).await?, NOW);
     same!(case.table.store_user_login(&case.login(1, NOW)).await?, UserStatus::Blocked);
-    same!(case.table.unblock_user(&case.user, NOW).await?, true);
+    same!(case.table.unblock_user(&case.user, ms(NOW)).await?, true);
     case.table.store_user_login(&case.login(1, NOW)).await?;
     case.table.take_session_keys(&case.user, None, NOW).await?;
-    case.table.erase_user(&case.user, NOW).await?;
+    case.table.erase_user(&case.user, ms(NOW)).await?;
+    same!(case.attribute("ttl").await, Some(Value::Number(NOW + 3_600)));
 
-    same!(case.table.block_user(&case.user, NOW + 1).await?, NOW + 1);
+    same!(case.table.block_user(&case.user, ms(NOW + 1)).await?, NOW + 1);
     same!(case.table.store_user_login(&case.login(1, NOW + 2)).await?, UserStatus::Blocked);
     same!(case.attribute("ttl").await, None);
     Ok(())
 }
 
 async fn a_block_keeps_its_time_and_is_lifted_once(case: Case) -> Verdict {
-    same!(case.table.unblock_user(&case.user, NOW).await?, false);
+    same!(case.table.unblock_user(&case.user, ms(NOW)).await?, false);
     same!(case.items().await, Vec::new());
     case.table.store_user_login(&case.login(1, NOW)).await?;
-    same!(case.table.unblock_user(&case.user, NOW).await?, false);
-    same!(case.table.block_user(&case.user, NOW + 1).await?, NOW + 1);
-    same!(case.table.block_user(&case.user, NOW + 2).await?, NOW + 1);
+    same!(case.table.unblock_user(&case.user, ms(NOW)).await?, false);
+    same!(case.table.block_user(&case.user, ms(NOW + 1)).await?, NOW + 1);
+    same!(case.table.block_user(&case.user, ms(NOW + 2)).await?, NOW + 1);
 
-    same!(case.table.unblock_user(&case.user, NOW + 3).await?, true);
-    same!(case.table.unblock_user(&case.user, NOW + 3).await?, false);
+    same!(case.table.unblock_user(&case.user, ms(NOW + 3)).await?, true);
+    // The SDK's repetition, and then another request.
+    same!(case.table.unblock_user(&case.user, ms(NOW + 3)).await?, true);
+    same!(case.table.unblock_user(&case.user, ms(NOW + 4)).await?, false);
 
     same!(case.table.store_user_login(&case.login(1, NOW + 4)).await?, UserStatus::Known);
     same!(case.attribute("ttl").await, None);
     Ok(())
 }
 
-async fn a_deleted_user_is_gone(case: Case) -> Verdict {
-    case.table.erase_user(&case.user, NOW).await?;
-    case.table.store_user_login(&case.login(1, NOW)).await?;
-    case.table.erase_user(&case.user, NOW).await?;
-    same!(case.items().await, Vec::new());
+/// The names of all attributes under the user's key.
+async fn names(case: &Case) -> Vec<String> {
+    case.items().await.into_iter().flat_map(|(_, item)| item.into_keys()).collect()
+}
 
-    // A count whose hour is over holds nothing.
+async fn of_a_deleted_user_a_mark_is_left_for_an_hour(case: Case) -> Verdict {
+    same!(case.table.erase_user(&case.user, ms(NOW)).await?, Deletion { deleted_ms: ms(NOW), was_user: false });
+    case.table.store_user_login(&case.login(1, NOW + 1)).await?;
+    let deleted_ms = ms(NOW + 2);
+
+    same!(case.table.erase_user(&case.user, deleted_ms).await?, Deletion { deleted_ms, was_user: true });
+
+    same!(names(&case).await, ["deleted_ms", "ttl"]);
+    same!(case.attribute("ttl").await, Some(Value::Number(NOW + 2 + 3_600)));
+    same!(case.table.read_user(&case.user).await?, Some(User { deleted_ms: Some(deleted_ms), ..User::default() }));
+    Ok(())
+}
+
+async fn no_login_that_arrived_before_a_deletion_brings_the_user_back(case: Case) -> Verdict {
     case.table.store_user_login(&case.login(1, NOW)).await?;
-    case.table.take_session_keys(&case.user, None, NOW).await?;
-    case.table.erase_user(&case.user, NOW + TRIES_WINDOW).await?;
-    same!(case.items().await, Vec::new());
+    case.table.erase_user(&case.user, ms(NOW + 1)).await?;
+    let left = case.items().await;
+
+    for key in [1, 2] {
+        same!(case.table.store_user_login(&case.login(key, NOW)).await?, UserStatus::Erased);
+        same!(case.table.store_user_login(&case.login(key, NOW + 1)).await?, UserStatus::Erased);
+    }
+    same!(case.items().await, left);
+
+    same!(case.table.store_user_login(&case.login(1, NOW + 2)).await?, UserStatus::New);
+    same!(case.attribute("ttl").await, None);
+    // Neither does one that arrived before bring anything into the new user, whatever its key.
+    for key in [1, 2] {
+        same!(case.table.store_user_login(&case.login(key, NOW)).await?, UserStatus::Erased);
+    }
+    same!(case.table.read_user(&case.user).await?.and_then(|user| user.last_login), Some(NOW + 2));
+    Ok(())
+}
+
+async fn a_deletion_is_later_than_all_that_it_finds(case: Case) -> Verdict {
+    case.table.store_user_login(&case.login(1, NOW)).await?;
+
+    // By the clock of another process.
+    let deletion = case.table.erase_user(&case.user, ms(NOW - 2)).await?;
+    same!(deletion, Deletion { deleted_ms: ms(NOW), was_user: true });
+    let again = case.table.erase_user(&case.user, ms(NOW - 1)).await?;
+    same!(again, Deletion { deleted_ms: ms(NOW) + 1, was_user: false });
+    Ok(())
+}
+
+async fn records_are_named_until_they_are_erased_and_those_of_a_new_user_stay(case: Case) -> Verdict {
+    let login = |code, at| UserLogin { idempotency_record: Some(case.hash(code)), ..case.login(1, at) };
+    case.table.store_user_login(&login("a", NOW)).await?;
+    case.table.take_session_keys(&case.user, Some(&case.hash("p")), NOW).await?;
+    let Deletion { deleted_ms, .. } = case.table.erase_user(&case.user, ms(NOW + 1)).await?;
+    let user = case.table.read_user(&case.user).await?.unwrap_or_default();
+    same!((user.login_records, user.phone_records), (vec![case.hash("a")], vec![case.hash("p")]));
+
+    case.table.forget_records(&case.user, deleted_ms - 1).await?;
+    same!(case.attribute("login_claim").await.is_some(), true);
+    case.table.forget_records(&case.user, deleted_ms).await?;
+    same!(names(&case).await, ["deleted_ms", "tries", "tries_from", "ttl"]);
+
+    case.table.store_user_login(&login("b", NOW + 2)).await?;
+    case.table.forget_records(&case.user, deleted_ms).await?;
+    same!(case.table.read_user(&case.user).await?.unwrap_or_default().login_records, vec![case.hash("b")]);
     Ok(())
 }
 
@@ -222,18 +284,19 @@ async fn a_running_count_outlives_its_user_for_its_hour(case: Case) -> Verdict {
         ..case.login(1, NOW)
     };
     case.table.store_user_login(&full).await?;
+    same!(case.table.read_user(&case.user).await?.and_then(|user| user.deleted_ms), None);
     case.table.store_user_login(&UserLogin { idempotency_record: Some(case.hash("m")), ..case.login(2, NOW) }).await?;
     for _ in 0..TRIES {
         case.table.take_session_keys(&case.user, Some(&case.hash("p")), NOW).await?;
     }
 
-    case.table.erase_user(&case.user, NOW + 1).await?;
+    let Deletion { deleted_ms, .. } = case.table.erase_user(&case.user, ms(NOW + 1)).await?;
+    case.table.forget_records(&case.user, deleted_ms).await?;
 
-    let left = User { tries: Some((TRIES, NOW)), ..User::default() };
+    let left = User { tries: Some((TRIES, NOW)), deleted_ms: Some(deleted_ms), ..User::default() };
     same!(case.table.read_user(&case.user).await?, Some(left));
-    let names: Vec<_> = case.items().await.into_iter().flat_map(|(_, item)| item.into_keys()).collect();
-    same!(names, ["tries", "tries_from", "ttl"]);
-    same!(case.attribute("ttl").await, Some(Value::Number(NOW + TRIES_WINDOW)));
+    same!(names(&case).await, ["deleted_ms", "tries", "tries_from", "ttl"]);
+    same!(case.attribute("ttl").await, Some(Value::Number(NOW + 1 + TRIES_WINDOW)));
     case.table.remember_unionid(&case.user, &UnionId::parse("u1")?).await?;
     same!(case.attribute("unionid").await, None);
 
@@ -243,18 +306,30 @@ async fn a_running_count_outlives_its_user_for_its_hour(case: Case) -> Verdict {
     Ok(())
 }
 
+/// A write that is late is one of an earlier time; an operation that begins later by a slower clock is not.
+async fn of_blocks_and_their_ends_the_last_word_counts(case: Case) -> Verdict {
+    case.table.store_user_login(&case.login(1, NOW)).await?;
+    case.table.block_user(&case.user, ms(NOW + 5)).await?;
+
+    same!(case.table.unblock_user(&case.user, ms(NOW + 3)).await?, true);
+    same!(case.attribute("block_ms").await, Some(Value::Number(ms(NOW + 5) + 1)));
+    same!(case.table.block_user(&case.user, ms(NOW + 4)).await?, NOW + 4);
+    same!(case.attribute("block_ms").await, Some(Value::Number(ms(NOW + 5) + 2)));
+    Ok(())
+}
+
 async fn a_block_outlives_its_user(case: Case) -> Verdict {
     case.table.store_user_login(&case.login(1, NOW)).await?;
-    case.table.block_user(&case.user, NOW + 1).await?;
-    case.table.erase_user(&case.user, NOW + 2).await?;
+    case.table.block_user(&case.user, ms(NOW + 1)).await?;
+    case.table.erase_user(&case.user, ms(NOW + 2)).await?;
 
-    let left = User { blocked_at: Some(NOW + 1), ..User::default() };
+    let left = User { blocked_at: Some(NOW + 1), deleted_ms: Some(ms(NOW + 2)), ..User::default() };
     same!(case.table.read_user(&case.user).await?, Some(left));
     same!(case.attribute("ttl").await, None);
-    same!(case.table.block_user(&case.user, NOW + 3).await?, NOW + 1);
+    same!(case.table.block_user(&case.user, ms(NOW + 3)).await?, NOW + 1);
     same!(case.table.store_user_login(&case.login(1, NOW + 4)).await?, UserStatus::Blocked);
 
-    same!(case.table.unblock_user(&case.user, NOW + 5).await?, true);
+    same!(case.table.unblock_user(&case.user, ms(NOW + 5)).await?, true);
     same!(case.attribute("ttl").await, Some(Value::Number(NOW + 5 + TRIES_WINDOW)));
     same!(case.table.store_user_login(&case.login(1, NOW + 6)).await?, UserStatus::New);
     Ok(())

@@ -29,16 +29,32 @@ clauses! {
     RefreshNotBefore,
     /// Login: `attribute_not_exists(pk)`.
     PutOverNone,
-    /// Login: `created_at <= mine`.
+    /// Login: `arrived_ms < mine`.
     PutOverOlder,
-    /// The end of a reused family: `family = F`.
+    /// An end leaves a mark.
+    EndMarks,
+    /// The end of a family: `family = F`.
     RevokeFamily,
     /// Logout: `created_at = auth_time`.
     LogOutCreated,
+    /// Logout: of a session that lives.
+    LogOutAlive,
+    /// A deletion's end of a session: `family = F`.
+    EraseFamily,
+    /// A deletion's end of a session: nothing that arrived before the deletion comes over it.
+    EraseRaises,
+    /// The end of a login that failed: only of its own session.
+    RetractOwn,
+    /// The end of a login that failed: not where a later one was.
+    RetractOlder,
     /// Login: not into a blocked user, where the key is another one.
     LoginNotBlocked,
+    /// Login: not into a user who was deleted since it arrived, where the key is another one.
+    LoginNotErased,
     /// Login: not into a blocked user, where the key is the same.
     SameKeyNotBlocked,
+    /// Login: not into a user who was deleted since it arrived, where the key is the same.
+    SameKeyNotErased,
     /// The key shift: no fingerprint yet.
     ShiftNoKey,
     /// The key shift: another fingerprint.
@@ -57,32 +73,34 @@ clauses! {
     FirstNoHour,
     /// The first attempt of an hour: the last hour is over.
     FirstHourOver,
+    /// A block: later than the last block and its end.
+    BlockLater,
     /// The end of a block: there is one.
     UnblockBlocked,
+    /// The end of a block: later than the last block.
+    UnblockLater,
     /// The end of a block: of a user who has logged in.
     UnblockUser,
-    /// The end of what is left of a deleted user: a block.
-    UnblockBareBlocked,
-    /// The end of what is left of a deleted user: no login.
-    UnblockBareNoUser,
-    /// The deletion of a user: not blocked.
+    /// The deletion of a user, and a TTL for what stays: not blocked.
     EraseNotBlocked,
-    /// The deletion of a user: nothing was counted.
-    EraseNoHour,
-    /// The deletion of a user: the counted hour is over.
-    EraseHourOver,
-    /// What stays of a deleted user: a block.
-    StripBlocked,
-    /// What stays of a deleted user: a count, where there is no block.
-    StripNotBlocked,
-    /// What stays of a deleted user: a count.
-    StripCounted,
+    /// The deletion of a user: later than the last one.
+    EraseLater,
+    /// The deletion of a user: not before the last login.
+    EraseAfterLogin,
+    /// The records of a deleted user are forgotten: by the last deletion.
+    ForgetOwn,
+    /// The records of a deleted user are forgotten: nobody has logged in again.
+    ForgetNoUser,
+    /// A record: none of its code was erased.
+    RecordNotErased,
     /// A code is exchanged: nothing is known of it.
     ExchangeNone,
     /// A code is exchanged: what was known of it has expired.
     ExchangeOver,
     /// A code is exchanged: by the mark's own request, repeated.
     ExchangeOwn,
+    /// An exchange is given up by its own mark.
+    GiveUpOwn,
     /// A lease: nobody has it.
     LeaseFree,
     /// A lease: it has run out.

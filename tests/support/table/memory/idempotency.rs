@@ -25,24 +25,30 @@ fn token_key(appid: &AppId) -> Key {
 }
 
 fn put(items: &mut Items, record: &IdempotencyRecord) {
-    let item = Item::from([
-        ("sealed", bytes(record.sealed.clone())),
-        ("until", number(record.expires_at)),
-        ("ttl", number(record.expires_at)),
-    ]);
+    let mut item = Item::from([("until", number(record.expires_at)), ("ttl", number(record.expires_at))]);
+    if !record.is_erased() {
+        item.insert("sealed", bytes(record.sealed.clone()));
+    }
     items.insert(record_key(&record.code), item);
 }
 
 #[async_trait]
 impl KeepIdempotencyRecord for MemoryTable {
     async fn put_idempotency_record(&self, record: &IdempotencyRecord) -> Result<(), StoreError> {
-        self.send(|items| put(items, record)).await
+        let put = |items: &mut Items| {
+            let there = items.get(&record_key(&record.code));
+            if self.and(Clause::RecordNotErased, there.is_none_or(|there| there.contains_key("sealed"))) {
+                put(items, record);
+            }
+        };
+        self.send(put).await
     }
 
     async fn get_idempotency_record(&self, code: &CodeHash) -> Result<Option<IdempotencyRecord>, StoreError> {
         let get = |items: &mut Items| {
             let item = items.get(&record_key(code))?;
-            let (sealed, expires_at) = (get_bytes(item, "sealed")?.to_vec(), get_number(item, "until")?);
+            let sealed = get_bytes(item, "sealed").unwrap_or_default().to_vec();
+            let expires_at = get_number(item, "until")?;
             Some(IdempotencyRecord { code: code.clone(), sealed, expires_at })
         };
         self.send(get).await
@@ -65,12 +71,23 @@ impl BeginExchange for MemoryTable {
         };
         self.send(begin).await
     }
+
+    async fn give_up_exchange(&self, mark: &IdempotencyRecord) -> Result<(), StoreError> {
+        let give_up = |items: &mut Items| {
+            let there = items.get(&record_key(&mark.code));
+            if there.is_some_and(|there| self.and(Clause::GiveUpOwn, is(there, "sealed", &bytes(mark.sealed.clone()))))
+            {
+                items.remove(&record_key(&mark.code));
+            }
+        };
+        self.send(give_up).await
+    }
 }
 
 #[async_trait]
 impl EraseIdempotencyRecord for MemoryTable {
-    async fn erase_idempotency_record(&self, code: &CodeHash) -> Result<(), StoreError> {
-        self.send(|items| drop(items.remove(&record_key(code)))).await
+    async fn erase_idempotency_record(&self, code: &CodeHash, now: Secs) -> Result<(), StoreError> {
+        self.send(|items| put(items, &IdempotencyRecord::erased(code.clone(), now))).await
     }
 }
 

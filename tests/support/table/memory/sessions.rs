@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 
 use super::{
-    Clause, Item, Items, Key, MemoryTable, Value, at_most, bytes, get_bytes, get_number, get_text, is, locked, number,
+    Clause, Item, Items, Key, MemoryTable, at_most, below, bytes, get_bytes, get_number, get_text, is, locked, number,
     text, users,
 };
 use shared::{
-    clock::Secs,
+    clock::{Millis, Secs},
     ids::{DeviceId, Family, SessionRef, UnionId, UserRef},
     session::{Session, UserItems, WriteResult, refresh::RefreshWrite},
     store::{
@@ -18,6 +18,7 @@ use shared::{
 };
 
 const DAY: Secs = 86_400;
+pub(super) const HOUR: Secs = 3_600;
 const SORT: &str = "session#";
 
 fn key(at: &SessionRef) -> Key {
@@ -31,6 +32,7 @@ fn from_session(session: &Session) -> Item {
         ("generation", number(session.generation)),
         ("key_id", number(session.key_id.0)),
         ("created_at", number(session.created_at)),
+        ("arrived_ms", number(session.arrived_ms)),
         ("rotated_at", number(session.rotated_at)),
         ("rotated_before", number(session.rotated_before)),
         ("idle", number(session.idle)),
@@ -43,24 +45,29 @@ fn from_session(session: &Session) -> Item {
     item
 }
 
-fn to_session(item: &Item) -> Result<Session, StoreError> {
+/// A session, or nothing if only the mark of its end is left.
+fn to_session(item: &Item) -> Result<Option<Session>, StoreError> {
+    if !item.contains_key("family") {
+        return Ok(None);
+    }
     let secs = |attribute| get_number(item, attribute).ok_or(StoreError::Corrupt { attribute });
     let small = |attribute| secs(attribute)?.try_into().map_err(|_| StoreError::Corrupt { attribute });
     let sixteen = |attribute| {
         get_bytes(item, attribute).and_then(|bytes| bytes.try_into().ok()).ok_or(StoreError::Corrupt { attribute })
     };
-    Ok(Session {
+    Ok(Some(Session {
         device: DeviceId(sixteen("device")?),
         family: Family(sixteen("family")?),
         generation: small("generation")?,
         key_id: KeyId(small("key_id")?),
         created_at: secs("created_at")?,
+        arrived_ms: secs("arrived_ms")?,
         rotated_at: secs("rotated_at")?,
         rotated_before: secs("rotated_before")?,
         idle: secs("idle")?,
         absolute: secs("absolute")?,
         unionid: get_text(item, "unionid").and_then(|unionid| UnionId::parse(unionid).ok()),
-    })
+    }))
 }
 
 impl MemoryTable {
@@ -92,20 +99,31 @@ impl MemoryTable {
             && self.and(Clause::RefreshNotBefore, session.created_at >= write.not_before)
     }
 
-    /// Deletes a session in which an attribute has this value.
-    async fn delete_session(
+    /// Leaves the mark of an end where the condition holds, with what else it is to hold.
+    async fn end(
         &self,
         at: &SessionRef,
-        (clause, name): (Clause, &str),
-        value: &Value,
+        condition: impl Fn(&Item) -> bool + Send + Sync,
+        more: Item,
+        now: Secs,
     ) -> Result<(), StoreError> {
         let key = key(at);
-        let delete = |items: &mut Items| {
-            if items.get(&key).is_some_and(|item| self.and(clause, is(item, name, value))) {
-                items.remove(&key);
+        let end = |items: &mut Items| {
+            let there = items.get(&key).cloned().unwrap_or_default();
+            if !condition(&there) {
+                return;
+            }
+            items.remove(&key);
+            if self.or(Clause::EndMarks, true) {
+                let mut mark = there.clone();
+                mark.retain(|name, _| ["ended", "created_at", "arrived_ms"].contains(name));
+                mark.extend(there.get("family").map(|family| ("ended", family.clone())));
+                mark.extend(more.clone());
+                mark.insert("ttl", number(now + HOUR));
+                items.insert(key.clone(), mark);
             }
         };
-        self.send(delete).await
+        self.send(end).await
     }
 }
 
@@ -117,13 +135,13 @@ impl PutSession for MemoryTable {
         let put = |items: &mut Items| {
             let there = items.get(&key);
             let may = self.or(Clause::PutOverNone, there.is_none())
-                || there.is_some_and(|item| {
-                    self.and(Clause::PutOverOlder, at_most(item, "created_at", session.created_at))
-                });
+                || there
+                    .is_some_and(|item| self.and(Clause::PutOverOlder, below(item, "arrived_ms", session.arrived_ms)));
+            let is_there = there.is_some_and(|item| is(item, "family", &bytes(session.family.0)));
             if may {
                 items.insert(key.clone(), from_session(session));
             }
-            may
+            may || is_there
         };
         self.send(put).await
     }
@@ -141,7 +159,7 @@ impl RefreshSession for MemoryTable {
         }
         let key = key(&write.at);
         let update = |items: &mut Items| {
-            let result = self.refreshed(items.get(&key).map(to_session).transpose()?, write);
+            let result = self.refreshed(items.get(&key).map(to_session).transpose()?.flatten(), write);
             if let WriteResult::Applied(session) = &result {
                 items.insert(key.clone(), from_session(session));
             }
@@ -158,19 +176,48 @@ impl ReadSession for MemoryTable {
             return Ok(locked(&self.hooks.put).get(&at.sid.encode()).cloned());
         }
         let key = key(at);
-        self.send(|items| items.get(&key).map(to_session).transpose()).await?
+        self.send(|items| Ok(items.get(&key).map(to_session).transpose()?.flatten())).await?
     }
 }
 
 #[async_trait]
 impl RevokeSession for MemoryTable {
-    async fn revoke_session(&self, at: &SessionRef, family: Family) -> Result<(), StoreError> {
+    async fn revoke_session(&self, at: &SessionRef, family: Family, now: Secs) -> Result<(), StoreError> {
         locked(&self.hooks.revoked).insert(family.0);
-        self.delete_session(at, (Clause::RevokeFamily, "family"), &bytes(family.0)).await
+        let own = |there: &Item| self.and(Clause::RevokeFamily, is(there, "family", &bytes(family.0)));
+        self.end(at, own, Item::new(), now).await
     }
 
-    async fn log_out_session(&self, at: &SessionRef, created_at: Secs) -> Result<(), StoreError> {
-        self.delete_session(at, (Clause::LogOutCreated, "created_at"), &number(created_at)).await
+    async fn log_out_session(&self, at: &SessionRef, created_at: Secs, now: Secs) -> Result<(), StoreError> {
+        let own = |there: &Item| {
+            self.and(Clause::LogOutAlive, there.contains_key("family"))
+                && self.and(Clause::LogOutCreated, is(there, "created_at", &number(created_at)))
+        };
+        self.end(at, own, Item::new(), now).await
+    }
+
+    async fn erase_session(&self, at: &SessionRef, family: Family, deleted_ms: Millis) -> Result<(), StoreError> {
+        let own = |there: &Item| self.and(Clause::EraseFamily, is(there, "family", &bytes(family.0)));
+        let raised = if self.or(Clause::EraseRaises, true) {
+            Item::from([("arrived_ms", number(deleted_ms))])
+        } else {
+            Item::new()
+        };
+        self.end(at, own, raised, deleted_ms / 1_000).await
+    }
+
+    async fn retract_session(&self, at: &SessionRef, session: &Session, now: Secs) -> Result<(), StoreError> {
+        let own = |there: &Item| {
+            let of_nobody_else = !there.contains_key("family") || is(there, "family", &bytes(session.family.0));
+            let of_none_later = !there.contains_key("arrived_ms") || at_most(there, "arrived_ms", session.arrived_ms);
+            self.and(Clause::RetractOwn, of_nobody_else) && self.and(Clause::RetractOlder, of_none_later)
+        };
+        let mark = [
+            ("ended", bytes(session.family.0)),
+            ("created_at", number(session.created_at)),
+            ("arrived_ms", number(session.arrived_ms)),
+        ];
+        self.end(at, own, Item::from(mark), now).await
     }
 }
 
@@ -183,7 +230,7 @@ impl ListUserItems for MemoryTable {
             let mut everything = UserItems::default();
             for ((_, sort), item) in of_user {
                 if sort.starts_with(SORT) {
-                    everything.sessions.push(to_session(item)?);
+                    everything.sessions.extend(to_session(item)?);
                 } else {
                     everything.user = Some(users::to_user(item));
                 }

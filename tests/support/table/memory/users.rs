@@ -1,13 +1,18 @@
 //! User items.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 
-use super::{Clause, Item, Items, Key, MemoryTable, Value, above, at_most, bytes, get_bytes, get_number, get_text};
-use super::{number, text};
+use super::{
+    Clause, Item, Items, Key, MemoryTable, Value, above, at_most, below, bytes, get_bytes, get_number, get_text, is,
+    number, sessions::HOUR, text,
+};
 use shared::{
-    clock::Secs,
+    clock::{Millis, Secs},
     ids::{Family, UnionId, UserRef},
     session::{
         PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus, WriteResult,
@@ -15,9 +20,12 @@ use shared::{
     },
     store::{
         StoreError, TakeError,
-        grants::{BlockUser, EraseUser, ReadUser, RememberUnionid, StoreUserLogin, TakeSessionKeys},
+        grants::{BlockUser, Deletion, EraseUser, ReadUser, RememberUnionid, StoreUserLogin, TakeSessionKeys},
     },
 };
+
+/// How often an operation of several requests begins again.
+const ROUNDS: usize = 3;
 
 pub(super) fn partition(user: &UserRef) -> String {
     format!("{}#{}", user.appid, user.openid.expose())
@@ -36,6 +44,7 @@ pub(super) fn to_user(item: &Item) -> User {
         first_family: first_family(item),
         unionid: get_text(item, "unionid").and_then(|unionid| UnionId::parse(unionid).ok()),
         blocked_at: get_number(item, "blocked_at"),
+        deleted_ms: get_number(item, "deleted_ms"),
         current_key: get_bytes(item, "current_key").map(<[u8]>::to_vec),
         tries: tries(item).zip(get_number(item, "tries_from")),
         login_records: logins.map(CodeHash::stored).collect(),
@@ -67,6 +76,11 @@ fn is_blocked(item: &Item) -> bool {
     item.contains_key("blocked_at")
 }
 
+/// Whether the user was deleted after the login had arrived.
+fn is_erased(item: &Item, login: &UserLogin) -> bool {
+    get_number(item, "deleted_ms").is_some_and(|deleted| deleted >= login.arrived_ms)
+}
+
 fn has_logged_in(item: &Item) -> bool {
     item.contains_key("first_login")
 }
@@ -80,12 +94,13 @@ fn moved(item: &Item, name: &str) -> Value {
 fn write_login(item: &mut Item, login: &UserLogin, shift: bool) {
     if shift {
         item.insert("previous_key", moved(item, "current_key"));
-        item.insert("previous_until", number(login.at + PREVIOUS_KEY));
+        item.insert("previous_until", number(login.arrived_at() + PREVIOUS_KEY));
     }
     item.insert("current_key", bytes(login.key.clone()));
     item.insert("fingerprint", bytes(login.fingerprints.first().copied().unwrap_or_default()));
-    item.insert("last_login", number(login.at));
-    item.entry("first_login").or_insert_with(|| number(login.at));
+    item.insert("last_login", number(login.arrived_at()));
+    item.insert("arrived_ms", number(login.arrived_ms));
+    item.entry("first_login").or_insert_with(|| number(login.arrived_at()));
     item.entry("first_family").or_insert_with(|| bytes(login.family.0));
     if let Some(unionid) = &login.unionid {
         item.insert("unionid", text(unionid.expose()));
@@ -117,25 +132,6 @@ impl MemoryTable {
         };
         self.send(update).await
     }
-
-    /// Takes everything personal out of a user item; false if neither a count nor a block holds it.
-    async fn strip(&self, user: &UserRef) -> Result<bool, StoreError> {
-        let personal =
-            |item: &mut Item| item.retain(|name, _| ["tries", "tries_from", "blocked_at", "ttl"].contains(name));
-        let is_held = |item: Option<&Item>| self.and(Clause::StripBlocked, item.is_some_and(is_blocked));
-        if let WriteResult::Applied(_) = self.update(user, is_held, personal).await? {
-            return Ok(true);
-        }
-        let is_counted = |item: Option<&Item>| {
-            self.and(Clause::StripNotBlocked, !item.is_some_and(is_blocked))
-                && self.and(Clause::StripCounted, item.is_some_and(|item| item.contains_key("tries_from")))
-        };
-        let run_out = |item: &mut Item| {
-            personal(item);
-            item.insert("ttl", number(get_number(item, "tries_from").unwrap_or_default() + TRIES_WINDOW));
-        };
-        Ok(matches!(self.update(user, is_counted, run_out).await?, WriteResult::Applied(_)))
-    }
 }
 
 #[async_trait]
@@ -145,19 +141,24 @@ impl StoreUserLogin for MemoryTable {
             let stored = item.and_then(|item| get_bytes(item, "fingerprint"));
             let differs = stored.is_some_and(|stored| !login.fingerprints.iter().any(|known| known == stored));
             self.and(Clause::LoginNotBlocked, !item.is_some_and(is_blocked))
+                && self.and(Clause::LoginNotErased, !item.is_some_and(|item| is_erased(item, login)))
                 && (self.or(Clause::ShiftNoKey, stored.is_none())
                     || stored.is_some() && self.and(Clause::ShiftOtherKey, differs))
         };
         let shifts = self.or(Clause::ShiftKeeps, true);
         let mut what = self.update(&login.user, is_another_key, |item| write_login(item, login, shifts)).await?;
-        if matches!(&what, WriteResult::Refused(Some(item)) if !is_blocked(item)) {
-            let not_blocked = |item: Option<&Item>| self.and(Clause::SameKeyNotBlocked, !item.is_some_and(is_blocked));
-            what = self.update(&login.user, not_blocked, |item| write_login(item, login, false)).await?;
+        if matches!(&what, WriteResult::Refused(Some(item)) if !is_blocked(item) && !is_erased(item, login)) {
+            let may = |item: Option<&Item>| {
+                self.and(Clause::SameKeyNotBlocked, !item.is_some_and(is_blocked))
+                    && self.and(Clause::SameKeyNotErased, !item.is_some_and(|item| is_erased(item, login)))
+            };
+            what = self.update(&login.user, may, |item| write_login(item, login, false)).await?;
         }
         Ok(match what {
             WriteResult::Applied(item) if first_family(&item) == Some(login.family) => UserStatus::New,
             WriteResult::Applied(_) => UserStatus::Known,
-            WriteResult::Refused(_) => UserStatus::Blocked,
+            WriteResult::Refused(item) if item.as_ref().is_some_and(is_blocked) => UserStatus::Blocked,
+            WriteResult::Refused(_) => UserStatus::Erased,
         })
     }
 }
@@ -218,7 +219,7 @@ impl TakeSessionKeys for MemoryTable {
                 item.insert("phone_claims", Value::Texts([record.as_str().to_owned()].into()));
             }
         };
-        for _ in 0..3 {
+        for _ in 0..ROUNDS {
             let refused = match self.update(user, runs, count).await? {
                 WriteResult::Applied(item) => return Ok(to_keys(&item, now)),
                 WriteResult::Refused(item) => item.ok_or(TakeError::NoUser)?,
@@ -235,64 +236,127 @@ impl TakeSessionKeys for MemoryTable {
     }
 }
 
-#[async_trait]
-impl BlockUser for MemoryTable {
-    async fn block_user(&self, user: &UserRef, now: Secs) -> Result<Secs, StoreError> {
-        let block = |item: &mut Item| {
-            item.entry("blocked_at").or_insert_with(|| number(now));
-            item.remove("ttl");
-        };
-        let (WriteResult::Applied(item) | WriteResult::Refused(Some(item))) =
-            self.update(user, |_| true, block).await?
-        else {
-            return Err(StoreError::Corrupt { attribute: "blocked_at" });
-        };
-        get_number(&item, "blocked_at").ok_or(StoreError::Corrupt { attribute: "blocked_at" })
-    }
+/// Whether a number is not there or smaller.
+fn grows(item: Option<&Item>, name: &str, to: Millis) -> bool {
+    item.is_none_or(|item| !item.contains_key(name) || below(item, name, to))
+}
 
-    async fn unblock_user(&self, user: &UserRef, now: Secs) -> Result<bool, StoreError> {
-        let of_a_user = |item: Option<&Item>| {
-            self.and(Clause::UnblockBlocked, item.is_some_and(is_blocked))
-                && self.and(Clause::UnblockUser, item.is_some_and(has_logged_in))
-        };
-        let lift = |item: &mut Item| drop(item.remove("blocked_at"));
-        if let WriteResult::Applied(_) = self.update(user, of_a_user, lift).await? {
-            return Ok(true);
-        }
-        let bare = |item: Option<&Item>| {
-            self.and(Clause::UnblockBareBlocked, item.is_some_and(is_blocked))
-                && self.and(Clause::UnblockBareNoUser, !item.is_some_and(has_logged_in))
-        };
-        let run_out = |item: &mut Item| {
-            item.remove("blocked_at");
-            item.insert("ttl", number(now + TRIES_WINDOW));
-        };
-        Ok(matches!(self.update(user, bare, run_out).await?, WriteResult::Applied(_)))
-    }
+/// This time, or one that is later than that of an item.
+fn after(item: Option<&Item>, name: &str, at: Millis) -> Millis {
+    item.and_then(|item| get_number(item, name)).map_or(at, |last| at.max(last + 1))
 }
 
 #[async_trait]
-impl EraseUser for MemoryTable {
-    async fn erase_user(&self, user: &UserRef, now: Secs) -> Result<(), StoreError> {
-        let hour_ago = now.saturating_sub(TRIES_WINDOW);
-        let key = key(user);
-        let delete = |items: &mut Items| {
-            let nothing = Item::new();
-            let item = items.get(&key).unwrap_or(&nothing);
-            let may = self.and(Clause::EraseNotBlocked, !is_blocked(item))
-                && (self.or(Clause::EraseNoHour, !item.contains_key("tries_from"))
-                    || item.contains_key("tries_from")
-                        && self.and(Clause::EraseHourOver, at_most(item, "tries_from", hour_ago)));
-            if may {
-                items.remove(&key);
-            }
-            may
-        };
-        for _ in 0..3 {
-            if self.send(delete).await? || self.strip(user).await? {
-                return Ok(());
+impl BlockUser for MemoryTable {
+    async fn block_user(&self, user: &UserRef, now: Millis) -> Result<Secs, StoreError> {
+        let mut at = now;
+        for _ in 0..ROUNDS {
+            let later = |item: Option<&Item>| self.and(Clause::BlockLater, grows(item, "block_ms", at));
+            let block = |item: &mut Item| {
+                item.entry("blocked_at").or_insert_with(|| number(now / 1_000));
+                item.insert("block_ms", number(at));
+                item.remove("ttl");
+            };
+            match self.update(user, later, block).await? {
+                WriteResult::Applied(item) => {
+                    return get_number(&item, "blocked_at").ok_or(StoreError::Corrupt { attribute: "blocked_at" });
+                }
+                WriteResult::Refused(item) => at = after(item.as_ref(), "block_ms", at),
             }
         }
         Err(StoreError::Throttled)
+    }
+
+    async fn unblock_user(&self, user: &UserRef, now: Millis) -> Result<bool, StoreError> {
+        let mut at = now;
+        for _ in 0..ROUNDS {
+            let blocked = |item: Option<&Item>| {
+                self.and(Clause::UnblockBlocked, item.is_some_and(is_blocked))
+                    && self.and(Clause::UnblockLater, grows(item, "block_ms", at))
+            };
+            let of_a_user =
+                |item: Option<&Item>| blocked(item) && self.and(Clause::UnblockUser, item.is_some_and(has_logged_in));
+            let lift = |item: &mut Item| {
+                item.remove("blocked_at");
+                item.insert("block_ms", number(at));
+            };
+            let item = match self.update(user, of_a_user, lift).await? {
+                WriteResult::Applied(_) => return Ok(true),
+                WriteResult::Refused(item) => item.unwrap_or_default(),
+            };
+            if !is_blocked(&item) {
+                return Ok(is(&item, "block_ms", &number(at)));
+            }
+            let run_out = |item: &mut Item| {
+                lift(item);
+                item.insert("ttl", number(at / 1_000 + HOUR));
+            };
+            if !has_logged_in(&item)
+                && let WriteResult::Applied(_) = self.update(user, blocked, run_out).await?
+            {
+                return Ok(true);
+            }
+            at = after(Some(&item), "block_ms", at);
+        }
+        Err(StoreError::Throttled)
+    }
+}
+
+/// What a deletion leaves.
+const KEPT: [&str; 9] = [
+    "tries",
+    "tries_from",
+    "blocked_at",
+    "block_ms",
+    "ttl",
+    "login_claim",
+    "login_claim_before",
+    "phone_claims",
+    "phone_claims_before",
+];
+
+#[async_trait]
+impl EraseUser for MemoryTable {
+    async fn erase_user(&self, user: &UserRef, now: Millis) -> Result<Deletion, StoreError> {
+        let mut at = now;
+        for _ in 0..ROUNDS {
+            let mut last = None;
+            for blocked in [false, true] {
+                let was_user = AtomicBool::new(false);
+                let may = |item: Option<&Item>| {
+                    was_user.store(item.is_some_and(has_logged_in), Ordering::Relaxed);
+                    self.and(Clause::EraseNotBlocked, item.is_some_and(is_blocked) == blocked)
+                        && self.and(Clause::EraseLater, grows(item, "deleted_ms", at))
+                        && self.and(Clause::EraseAfterLogin, grows(item, "arrived_ms", at + 1))
+                };
+                let erase = |item: &mut Item| {
+                    item.retain(|name, _| KEPT.contains(name));
+                    item.insert("deleted_ms", number(at));
+                    if !blocked {
+                        item.insert("ttl", number(at / 1_000 + HOUR));
+                    }
+                };
+                match self.update(user, may, erase).await? {
+                    WriteResult::Applied(_) => {
+                        return Ok(Deletion { deleted_ms: at, was_user: was_user.into_inner() });
+                    }
+                    WriteResult::Refused(item) => last = item,
+                }
+            }
+            let login = last.as_ref().and_then(|item| get_number(item, "arrived_ms")).unwrap_or(at);
+            at = after(last.as_ref(), "deleted_ms", at.max(login));
+        }
+        Err(StoreError::Throttled)
+    }
+
+    async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<(), StoreError> {
+        let may = |item: Option<&Item>| {
+            self.and(Clause::ForgetOwn, item.is_some_and(|item| is(item, "deleted_ms", &number(deleted_ms))))
+                && self.and(Clause::ForgetNoUser, !item.is_some_and(has_logged_in))
+        };
+        let forget = |item: &mut Item| {
+            item.retain(|name, _| !name.contains("_claim"));
+        };
+        self.update(user, may, forget).await.map(drop)
     }
 }
