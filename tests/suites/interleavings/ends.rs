@@ -16,7 +16,7 @@ use shared::{
     token::refresh::RefreshToken,
 };
 
-use super::{World, server::Held, way::LATE};
+use super::{Network, World, server::Held, way::LATE};
 use crate::APPID;
 
 /// What ends sessions, keeps a user out, or lets them in again.
@@ -114,6 +114,8 @@ pub(super) struct Ends {
     ended: HashMap<[u8; 16], u64>,
     /// Families about which a rule was broken.
     told: HashSet<[u8; 16]>,
+    /// When a code was first sent, by the world's time and by the clock of that process.
+    codes: HashMap<String, (u64, u64)>,
     last: u64,
 }
 
@@ -151,6 +153,8 @@ pub(super) struct UnderWay<'a> {
     user: String,
     number: u64,
     arrived: u64,
+    /// When it arrived first, and the same by the clock of its process: a login may be sent again.
+    began: u64,
     stamp: u64,
     end: Option<End>,
     /// The sessions that were answered before an end arrived.
@@ -194,8 +198,20 @@ impl World {
         }
     }
 
-    /// A login or an end arrives at a process whose clock shows this time.
-    pub(super) fn arrives(&self, user: &str, stamp: u64, end: Option<&End>) -> UnderWay<'_> {
+    /// A login with this code arrives at a process whose clock shows this time.
+    pub(super) fn login_arrives(&self, code: &str, stamp: u64) -> UnderWay<'_> {
+        let user = code.split('.').next().unwrap_or_default();
+        let now = self.schedule.now();
+        let (began, stamp) = *self.seen().ends.codes.entry(code.to_owned()).or_insert((now, stamp));
+        self.arrives(user, (began, stamp), None)
+    }
+
+    /// An end arrives at a process whose clock shows this time.
+    pub(super) fn end_arrives(&self, user: &str, stamp: u64, end: &End) -> UnderWay<'_> {
+        self.arrives(user, (self.schedule.now(), stamp), Some(end))
+    }
+
+    fn arrives(&self, user: &str, (began, stamp): (u64, u64), end: Option<&End>) -> UnderWay<'_> {
         let arrived = self.schedule.now();
         let scope = end.and_then(|end| self.scope(end));
         let family = end.and_then(|end| if let End::LogOut(held) = end { Some(&held.refresh) } else { None });
@@ -225,7 +241,7 @@ impl World {
         let gate = (known.gate(), known.gates.len());
         let (user, end) = (user.to_owned(), end.cloned());
         let (world, is_acknowledged) = (self, false);
-        UnderWay { world, user, number, arrived, stamp, end, doomed, gate, is_beside_a_login, is_acknowledged }
+        UnderWay { world, user, number, arrived, began, stamp, end, doomed, gate, is_beside_a_login, is_acknowledged }
     }
 
     /// A login was answered with a token, or that its user is blocked.
@@ -243,7 +259,7 @@ impl World {
         let known = Login {
             user: login.user.clone(),
             device: token.device,
-            arrived: login.arrived,
+            arrived: login.began,
             stamp: login.stamp,
         };
         seen.ends.logins.entry(token.family.0).or_insert(known);
@@ -371,9 +387,12 @@ impl World {
                 let is_bare = attributes.keys().all(|name| BARE.contains(&name.as_str()));
                 let stays = !attributes.is_empty() && !has_ttl && !is_blocked;
                 let is_left = !is_bare || stays;
-                if !is_back && (is_left || !sessions.is_empty()) && !deletion.is_broken {
+                // Where a process may die or the table fail, a session may stay whose tokens nobody has.
+                let Network { crashes, table_fails, .. } = self.setup.network;
+                let has_session = !sessions.is_empty() && crashes + table_fails == 0;
+                if !is_back && (is_left || has_session) && !deletion.is_broken {
                     deletion.is_broken = true;
-                    seen.figures.without_a_user += sessions.len() as u64;
+                    seen.figures.without_a_user += u64::from(has_session);
                     seen.figures.left_of_a_user += u64::from(is_left);
                     let item: Vec<_> = attributes.keys().collect();
                     broken.push(format!("{} sessions and {item:?} are left of a deleted user", sessions.len()));

@@ -311,8 +311,8 @@ impl World {
     }
 
     async fn login(&self, process: &Process, key: &str, body: &Value) -> Response {
-        let user = body["code"].as_str().and_then(|code| code.split('.').next()).unwrap_or_default();
-        let under_way = self.arrives(user, process.clock.now_ms(), None);
+        let code = body["code"].as_str().unwrap_or_default().to_owned();
+        let under_way = self.login_arrives(&code, process.clock.now_ms());
         let request = Request::post("/v1/login")
             .header("content-type", "application/json")
             .header("idempotency-key", key)
@@ -327,7 +327,7 @@ impl World {
                 Response::Tokens(held)
             }
             _ => {
-                self.note(|| format!("{user} {body}"));
+                self.note(|| format!("{code} {body}"));
                 if body["code"] == "user_blocked" {
                     self.answered(&under_way, None);
                     return Response::Blocked;
@@ -338,7 +338,7 @@ impl World {
     }
 
     async fn end(self: &Arc<Self>, process: &Process, user: &str, end: &End) -> Response {
-        let under_way = self.arrives(user, process.clock.now_ms(), Some(end));
+        let under_way = self.end_arrives(user, process.clock.now_ms(), end);
         self.note(|| format!("{user} {end:?}"));
         let response = match end {
             End::LogOut(held) => delete(process, "/v1/session", held).await,

@@ -9,11 +9,12 @@ const WORLDS: u64 = 12;
 const LONG: u64 = 2_000;
 const THEFTS: u64 = 100;
 
-const KINDS: [(Network, Habit); 8] = [
+const KINDS: [(Network, Habit); 9] = [
     (Network::LIGHT, Habit::KeptOpen),
     (Network::HEAVY, Habit::KeptOpen),
     (Network::LIGHT, Habit::ComesAndGoes),
     (Network::HEAVY, Habit::ComesAndGoes),
+    (Network::ALIVE, Habit::ComesAndGoes),
     (Network::LIGHT, Habit::Careless),
     (Network::HEAVY, Habit::Careless),
     (Network::LIGHT, Habit::Patient),
