@@ -11,6 +11,7 @@ mod config;
 mod contract;
 mod devices;
 mod doctor;
+mod endings;
 mod events;
 mod keys;
 mod lambda;

@@ -262,6 +262,14 @@ impl Laptop {
         send(self.request("/v1/login").header("idempotency-key", key).json(body)).await
     }
 
+    /// Has the owner do something with a user.
+    pub async fn owner(&self, operation: &str, openid: &str) -> Value {
+        let request = json!({ "operation": operation, "appid": crate::APPID, "openid": openid });
+        let deps = admin::Deps::from_env(self.world.env.clone()).await.expect("the laptop's variables");
+        let done = admin::handle(deps, serde_json::from_value(request).expect("a request")).await;
+        serde_json::to_value(done.expect("the table is there")).expect("JSON")
+    }
+
     pub async fn refresh(&self, token: &str) -> Response {
         self.post("/v1/refresh", &json!({ "refresh_token": token })).await
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::table::memory::MemoryTable;
 use serde_json::json;
 use shared::{
     clock::Clock, entropy::Entropy, session::refresh::RefreshPolicy, token::access::AccessTokenConfig, vars::Vars,
@@ -16,7 +15,7 @@ use crate::{
 
 /// With one mini program and secrets that never change.
 pub(crate) async fn login_deps(
-    table: Arc<MemoryTable>,
+    table: Arc<dyn login::Table>,
     wechat: Arc<dyn ExchangeCode>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,

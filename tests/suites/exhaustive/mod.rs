@@ -5,15 +5,16 @@
 //! and what follows from it. Time goes by in steps of a minute: E is two of them, G and D are one. It does not play the
 //! ends that come with time; the random schedules of [`interleavings`](crate::suites::interleavings) have seconds.
 
+pub mod ends;
 pub mod figures;
 mod machine;
 mod state;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, hash::Hash};
 
 use crate::table::memory::MemoryTable;
 use shared::session::refresh::RefreshPolicy;
-use stateright::{Checker as _, Expectation, HasDiscoveries, Model as _};
+use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Habit {
@@ -87,6 +88,29 @@ impl fmt::Display for Explored {
     }
 }
 
+impl Explored {
+    fn of<M: Model>(checker: &impl Checker<M>) -> Self
+    where
+        M::State: Clone + Hash + PartialEq,
+        M::Action: Clone + fmt::Debug + PartialEq,
+    {
+        let found = checker.discoveries();
+        let mut explored = Self { states: checker.unique_state_count() as u64, ..Self::default() };
+        for property in checker.model().properties() {
+            match (property.expectation, found.get(property.name)) {
+                (Expectation::Sometimes, None) => explored.unseen.push(property.name),
+                (Expectation::Sometimes, Some(_)) | (_, None) => {}
+                (_, Some(path)) => {
+                    let actions = path.clone().into_actions();
+                    let lines: Vec<_> = actions.iter().map(|action| format!("  {action:?}")).collect();
+                    explored.broken.insert(property.name, lines.join("\n"));
+                }
+            }
+        }
+        explored
+    }
+}
+
 /// Visits every state, or those up to the first that breaks a rule.
 #[must_use]
 pub fn explore(setup: &Setup) -> Explored {
@@ -97,17 +121,5 @@ pub fn explore(setup: &Setup) -> Explored {
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_bfs()
         .join();
-    let found = checker.discoveries();
-    let mut explored = Explored { states: checker.unique_state_count() as u64, ..Explored::default() };
-    for property in checker.model().properties() {
-        match (property.expectation, found.get(property.name)) {
-            (Expectation::Sometimes, None) => explored.unseen.push(property.name),
-            (Expectation::Sometimes, Some(_)) | (_, None) => {}
-            (_, Some(path)) => {
-                let lines: Vec<_> = path.clone().into_actions().iter().map(|action| format!("  {action:?}")).collect();
-                explored.broken.insert(property.name, lines.join("\n"));
-            }
-        }
-    }
-    explored
+    Explored::of(&checker)
 }

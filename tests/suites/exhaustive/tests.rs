@@ -1,6 +1,6 @@
 //! Every state of a small machine that rotates by the real rules.
 
-use tests::suites::exhaustive::{Habit, Setup, explore};
+use tests::suites::exhaustive::{Habit, Setup, ends, explore};
 use tests::table::memory::{Clause, MemoryTable};
 
 #[test]
@@ -33,4 +33,14 @@ fn a_refresh_that_does_not_look_at_the_family_outlives_its_session() {
 fn a_refresh_that_does_not_look_at_the_age_refuses_an_honest_device() {
     let hasty = Setup::new(Habit::IsHasty, false);
     assert_eq!(broken_without(Clause::RefreshAge, &hasty), ["an honest device is not refused"]);
+}
+
+#[test]
+#[ignore = "probe"]
+fn probe_ends() {
+    for setup in ends::Setup::all() {
+        let begun = std::time::Instant::now();
+        let explored = ends::explore(&setup);
+        println!("{setup:?} {:?} {explored}", begun.elapsed());
+    }
 }

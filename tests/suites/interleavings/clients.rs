@@ -6,7 +6,9 @@ use futures_util::future::join_all;
 use refresh::flow::RefreshError;
 
 use super::{
-    Habit, Thief, World,
+    Habit, Network, Thief, World,
+    ends::End,
+    owner,
     server::{Ask, Held, Response},
 };
 
@@ -47,7 +49,9 @@ async fn ask(world: &Arc<World>, ask: &Ask, patience: u64) -> Option<Response> {
 
 /// Sends a request; its answer goes into the slot, if somebody waits for it.
 fn send(world: &Arc<World>, ask: &Ask, slot: Option<&Slot>) {
-    let (network, client) = (world.setup.network, world.schedule.current());
+    // The owner's requests and WeChat's do not come over a phone's network.
+    let network = if ask.is_of_a_client() { world.setup.network } else { Network::SURE };
+    let client = world.schedule.current();
     let copies = 1 + u32::from(world.schedule.random(|random| random.chance(network.duplicated)));
     for _ in 0..copies {
         let (lost, delay) =
@@ -74,7 +78,7 @@ fn send(world: &Arc<World>, ask: &Ask, slot: Option<&Slot>) {
 }
 
 /// At most three tries, with a pause of 0.5 s and of 1.5 s, half more or less; `None` if none was answered.
-async fn insist(world: &Arc<World>, request: &Ask, patience: u64) -> Option<Response> {
+pub(super) async fn insist(world: &Arc<World>, request: &Ask, patience: u64) -> Option<Response> {
     for pause in [500, 1_500, 0] {
         match ask(world, request, patience).await {
             Some(Response::Retry) | None => {}
@@ -109,6 +113,9 @@ impl Device {
             let (code, key) = (self.random(u64::MAX), self.random(u64::MAX));
             let (code, key) = (format!("{}.{code:x}", self.user), format!("{key:032x}"));
             let request = Ask::Login { code, key, device: self.id.clone() };
+            if self.world.setup.owner && self.random(4) == 0 {
+                self.world.schedule.spawn(owner::interfere(self.world.clone(), self.user.clone()));
+            }
             match insist(&self.world, &request, LOGIN_PATIENCE).await {
                 Some(Response::Tokens(held)) => {
                     self.id = held.device.clone().or(self.id.take());
@@ -116,6 +123,7 @@ impl Device {
                     return;
                 }
                 Some(Response::Relogin(_)) => self.world.seen().figures.logins_refused += 1,
+                Some(Response::Blocked) => self.pause(MINUTE, 10 * MINUTE).await,
                 _ => {}
             }
             self.come_back().await;
@@ -189,14 +197,13 @@ impl Device {
     }
 
     /// Forgets at once and then tells the server, half the time in parallel to a refresh.
-    async fn log_out(&mut self, held: Held) {
+    async fn leave(&mut self, held: Held, end: fn(Held) -> End) {
         if self.random(2) == 0 {
             send(&self.world, &Ask::Refresh(held.refresh.clone()), None);
             self.pause(0, 400).await;
         }
         self.storage.put(None);
-        if let Some(Response::Done) = insist(&self.world, &Ask::LogOut(held.clone()), PATIENCE).await {
-            self.world.seen().figures.logouts += 1;
+        if self.ends(&held, end).await {
             // Whoever still has a copy finds it useless, also when the device has logged in again.
             for least in [0, MINUTE, 10 * MINUTE, 30 * MINUTE, 60 * MINUTE] {
                 let (world, ask) = (self.world.clone(), Ask::Refresh(held.refresh.clone()));
@@ -210,6 +217,37 @@ impl Device {
         self.pause(10, 10 * MINUTE).await;
     }
 
+    /// Whether the end was acknowledged; where the access token has expired, after a refresh.
+    async fn ends(&self, held: &Held, end: fn(Held) -> End) -> bool {
+        let mut held = held.clone();
+        for _ in 0..2 {
+            let request = Ask::End(self.user.clone(), end(held.clone()));
+            match insist(&self.world, &request, PATIENCE).await {
+                Some(Response::Done) => return true,
+                Some(Response::Expired) => {}
+                _ => return false,
+            }
+            match insist(&self.world, &Ask::Refresh(held.refresh), PATIENCE).await {
+                Some(Response::Tokens(new)) => held = new,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// How the user leaves, if now.
+    fn leaves(&self) -> Option<fn(Held) -> End> {
+        if self.world.setup.habit != Habit::ComesAndGoes {
+            return None;
+        }
+        match self.random(120) {
+            0..3 => Some(End::LogOut),
+            3 => Some(End::LogOutAll),
+            4..6 => Some(End::DeleteUser),
+            _ => None,
+        }
+    }
+
     async fn live(mut self) {
         self.pause(0, 10 * MINUTE).await;
         loop {
@@ -219,9 +257,8 @@ impl Device {
                 self.pause(14 * MINUTE, 15 * MINUTE).await;
                 continue;
             };
-            let logs_out = self.world.setup.habit == Habit::ComesAndGoes && self.random(40) == 0;
-            if logs_out {
-                self.log_out(held).await;
+            if let Some(end) = self.leaves() {
+                self.leave(held, end).await;
                 continue;
             }
             match self.world.setup.habit {
@@ -279,6 +316,9 @@ async fn steal(world: Arc<World>, storage: Storage, thief: Thief) {
 /// Gives every user their devices, and every thief a prey.
 pub(super) fn settle(world: &Arc<World>) {
     for user in 0..world.setup.users {
+        if world.setup.owner {
+            world.schedule.spawn(owner::govern(world.clone(), format!("o{user}")));
+        }
         for _ in 0..world.setup.devices {
             let storage = Storage::default();
             let device = Device { world: world.clone(), user: format!("o{user}"), storage: storage.clone(), id: None };

@@ -1,16 +1,19 @@
 //! The real refresh and login under a seeded schedule: lost, late, repeated messages, crashes, clocks that differ.
 //!
 //! One world is a few users with a few devices, four processes and the table in memory, all on one thread and in a time
-//! of their own. A seed and a [`Setup`] determine all of it, so a failure can be run again. It does not play what the
-//! table keeps off by itself: a write that arrives after its repetition was acknowledged.
+//! of their own. A seed and a [`Setup`] determine all of it, so a failure can be run again. Users log out and delete
+//! themselves, the owner and WeChat end sessions and users beside logins, and any write may arrive at the table once more.
 
 mod clients;
+mod ends;
 pub mod figures;
 mod flaws;
 mod network;
+mod owner;
 mod schedule;
 mod server;
 mod tally;
+mod way;
 
 use std::{
     collections::BTreeMap,
@@ -62,6 +65,8 @@ pub struct Setup {
     pub habit: Habit,
     /// Whether somebody else uses a copy of each device's token, and how.
     pub thief: Option<Thief>,
+    /// Whether the owner, and WeChat, end sessions and users from outside.
+    pub owner: bool,
     /// The times that decide what a refresh does.
     pub policy: RefreshPolicy,
     pub users: u64,
@@ -83,6 +88,7 @@ impl Setup {
             network,
             habit,
             thief: None,
+            owner: true,
             policy: RefreshPolicy::default(),
             users: 2,
             devices: 2,
@@ -95,7 +101,8 @@ impl Setup {
     /// A user with one device and a thief, for a day after the theft.
     #[must_use]
     pub fn theft(network: Network, thief: Thief) -> Self {
-        Self { thief: Some(thief), users: 1, devices: 1, hours: 28, ..Self::new(network, Habit::KeptOpen) }
+        let alone = Self::new(network, Habit::KeptOpen);
+        Self { thief: Some(thief), owner: false, users: 1, devices: 1, hours: 28, ..alone }
     }
 }
 
@@ -164,7 +171,9 @@ fn play(number: u64, setup: &Setup, record: bool) -> (Figures, Vec<String>) {
         let world = Arc::new(World { schedule: schedule.clone(), server, seen, setup });
         clients::settle(&world);
         schedule.run(world.setup.hours * 3_600_000).await;
-        let seen = std::mem::take(&mut *world.seen());
+        world.look_at_all();
+        let mut seen = std::mem::take(&mut *world.seen());
+        seen.figures.written_again = world.server.again.load(Ordering::Relaxed);
         (seen.figures, seen.history.unwrap_or_default())
     })
 }
@@ -179,8 +188,10 @@ pub struct Broken {
 
 impl fmt::Display for Broken {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setup { network, habit, users, devices, hours, .. } = &self.setup;
-        writeln!(out, "seed {}: {users} users, {devices} devices, {hours} hours, {habit:?}, {network:?}", self.seed)?;
+        let Setup { network, habit, owner, users, devices, hours, .. } = &self.setup;
+        let owner = if *owner { "an owner" } else { "no owner" };
+        writeln!(out, "seed {}: {users} users, {devices} devices, {owner}, {hours} hours", self.seed)?;
+        writeln!(out, "{habit:?}, {network:?}")?;
         self.history.iter().try_for_each(|line| writeln!(out, "{line}"))
     }
 }
@@ -195,7 +206,8 @@ pub fn shortest(seeds: Range<u64>, setup: &Setup) -> Option<Broken> {
     };
     let mut setup = setup.clone();
     let (mut at, mut seed) = first(&setup)?;
-    let fewer: [fn(&mut Setup); 2] = [|setup| setup.users = 1, |setup| setup.devices = 1];
+    let fewer: [fn(&mut Setup); 3] =
+        [|setup| setup.users = 1, |setup| setup.devices = 1, |setup| setup.owner = false];
     let safer = Network::PARTS.map(|part| move |setup: &mut Setup| part(&mut setup.network));
     let changes = fewer.iter().map(|change| change as &dyn Fn(&mut Setup));
     for change in changes.chain(safer.iter().map(|change| change as &dyn Fn(&mut Setup))) {

@@ -18,12 +18,15 @@ pub struct Network {
     pub acknowledgements_lost: u64,
     /// The table does not answer at all: half of the time before the write, half of the time after it.
     pub table_fails: u64,
+    /// A write arrives at the table once more, up to 20 s later.
+    pub written_again: u64,
     /// How far the processes' clocks are off at most, either way.
     pub clocks: u64,
 }
 
 impl Network {
-    /// 8 % of requests and of answers lost, 3 % twice, 10 % late, 2.5 % crashes, 4 % of acknowledgements lost.
+    /// 8 % of requests and of answers lost, 3 % twice, 10 % late, 2.5 % crashes, 4 % of acknowledgements lost, 2 % of writes
+    /// once more.
     pub const HEAVY: Self = Self {
         requests_lost: 800,
         answers_lost: 800,
@@ -32,6 +35,7 @@ impl Network {
         crashes: 250,
         acknowledgements_lost: 400,
         table_fails: 100,
+        written_again: 200,
         clocks: 2,
     };
 
@@ -44,7 +48,24 @@ impl Network {
         crashes: 25,
         acknowledgements_lost: 40,
         table_fails: 10,
+        written_again: 20,
         clocks: 2,
+    };
+
+    /// As heavy, but no process dies and the table does not fail: every request is answered.
+    pub const ALIVE: Self = Self { crashes: 0, table_fails: 0, ..Self::HEAVY };
+
+    /// Nothing goes wrong.
+    pub(super) const SURE: Self = Self {
+        requests_lost: 0,
+        answers_lost: 0,
+        duplicated: 0,
+        late: 0,
+        crashes: 0,
+        acknowledgements_lost: 0,
+        table_fails: 0,
+        written_again: 0,
+        clocks: 0,
     };
 
     /// Half of light.
@@ -56,11 +77,12 @@ impl Network {
         crashes: 12,
         acknowledgements_lost: 20,
         table_fails: 5,
+        written_again: 10,
         clocks: 2,
     };
 
     /// Each leaves one kind of fault out.
-    pub(super) const PARTS: [fn(&mut Self); 8] = [
+    pub(super) const PARTS: [fn(&mut Self); 9] = [
         |network| network.requests_lost = 0,
         |network| network.answers_lost = 0,
         |network| network.duplicated = 0,
@@ -68,6 +90,7 @@ impl Network {
         |network| network.crashes = 0,
         |network| network.acknowledgements_lost = 0,
         |network| network.table_fails = 0,
+        |network| network.written_again = 0,
         |network| network.clocks = 0,
     ];
 

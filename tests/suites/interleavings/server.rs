@@ -2,15 +2,17 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
 };
 
 use async_trait::async_trait;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use axum::{Router, body::Body};
 use http::{Request, StatusCode};
 use refresh::flow::RefreshError;
 use serde_json::{Value, json};
 use shared::{
+    authenticator::Authenticator,
     clock::{Clock, Deadline, Millis, Secs},
     entropy::OsEntropy,
     http::{
@@ -18,26 +20,32 @@ use shared::{
         record::Log,
         stack,
     },
-    ids::{Family, OpenId},
-    problem::{Action, Code, Problem},
+    ids::{DeviceId, Family, OpenId},
+    platform_token::{CheckSession, PlatformError},
     secret_text::{LoginCode, SessionKey},
-    secrets::FromSecret as _,
-    store::grants::{ReadSession as _, RevokeSession as _},
-    token::{keyring::Keyring, refresh::RefreshToken},
+    secrets::{FromSecret as _, Secret},
+    store::grants::ReadSession as _,
+    token::{access::AccessVerifier, keyring::Keyring, refresh::RefreshToken},
     wechat::{
         api::{CodeExchange, ExchangeCode},
-        app::App,
+        app::{App, Apps},
         error::WechatError,
     },
 };
+use tokio::sync::OnceCell;
 use tower::ServiceExt as _;
 
-use super::{Flaw, Network, Setup, World, schedule::Schedule};
+use super::{
+    Flaw, Network, Setup, World,
+    ends::End,
+    schedule::Schedule,
+    way::{LateTable, Way},
+};
 use crate::{
-    APPID, BEGIN, jwt_claims, login_deps,
-    secrets::{ring, secret},
+    APPID, BEGIN, hex, jwt_claims, login_deps,
+    secrets::{ring, secret, signing_keys},
     seeded::SeededEntropy,
-    table::memory::{Fate, Hooks, MemoryTable, Wire},
+    table::memory::Hooks,
 };
 
 const PROCESSES: usize = 4;
@@ -48,14 +56,19 @@ pub(super) enum Response {
     Tokens(Held),
     Relogin(Option<RefreshError>),
     Retry,
-    /// The logout was done.
+    /// The end was done.
     Done,
+    /// The access token has expired, or its session is over.
+    Expired,
+    /// The owner has blocked the user.
+    Blocked,
 }
 
 /// What a client holds.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) refresh: String,
+    pub(super) access: String,
     pub(super) auth_time: Secs,
     pub(super) device: Option<String>,
 }
@@ -65,19 +78,31 @@ pub(super) struct Held {
 pub(super) enum Ask {
     Refresh(String),
     Login { code: String, key: String, device: Option<String> },
-    LogOut(Held),
+    /// Whose, and which.
+    End(String, End),
+}
+
+impl Ask {
+    pub(super) fn is_of_a_client(&self) -> bool {
+        !matches!(self, Self::End(_, end) if !matches!(end, End::LogOut(_) | End::LogOutAll(_) | End::DeleteUser(_)))
+    }
 }
 
 pub(super) struct Server {
     processes: Vec<Process>,
     keyring: Arc<Keyring>,
     reused: Arc<Mutex<HashSet<[u8; 16]>>>,
+    /// How many writes arrived again.
+    pub(super) again: Arc<AtomicU64>,
 }
 
 struct Process {
     refresh: refresh::Deps,
     login: Router,
-    table: Arc<MemoryTable>,
+    session: Router,
+    push: Router,
+    admin: admin::Deps,
+    clock: Arc<Off>,
 }
 
 /// A process's clock: the schedule's time, and how far it is off.
@@ -93,50 +118,19 @@ impl Clock for Off {
     }
 }
 
-/// The way from a process to the table.
-struct Way {
-    schedule: Arc<Schedule>,
-    network: Network,
-}
-
-#[async_trait]
-impl Wire for Way {
-    async fn request(&self) -> Fate {
-        let network = self.network;
-        let (span, lost) =
-            self.schedule.random(|random| (1 + random.below(10), random.chance(network.table_fails / 2)));
-        self.schedule.sleep(span).await;
-        if lost { Fate::Lost } else { Fate::Arrives }
-    }
-
-    async fn answer(&self) -> Fate {
-        let network = self.network;
-        let (span, fate) = self.schedule.random(|random| {
-            let fate = match random.below(10_000) {
-                at if at < network.crashes => None,
-                at if at < network.crashes + network.acknowledgements_lost => Some(Fate::Again),
-                at if at < network.crashes + network.acknowledgements_lost + network.table_fails / 2 => {
-                    Some(Fate::Lost)
-                }
-                _ => Some(Fate::Arrives),
-            };
-            (1 + random.below(10), fate)
-        });
-        match fate {
-            None => self.schedule.kill().await,
-            // The SDK waits 0.8 s before it sends the request again.
-            Some(Fate::Again) => self.schedule.sleep(800).await,
-            Some(_) => self.schedule.sleep(span).await,
-        }
-        fate.unwrap_or(Fate::Lost)
-    }
-}
-
 /// A WeChat of which each code is `user.number`.
 struct Wechat {
     schedule: Arc<Schedule>,
     network: Network,
     used: Mutex<HashSet<String>>,
+}
+
+/// Nobody asks whether a `session_key` is valid.
+#[async_trait]
+impl CheckSession for Wechat {
+    async fn check(&self, _: &App, _: &OpenId, _: &SessionKey, _: Deadline) -> Result<bool, PlatformError> {
+        Ok(true)
+    }
 }
 
 #[async_trait]
@@ -165,12 +159,14 @@ impl Server {
         let used = Mutex::default();
         let wechat = Arc::new(Wechat { schedule: schedule.clone(), network: setup.network, used });
         let hooks = Hooks::default();
+        let (again, secrets) = (Arc::default(), Secrets::get().await);
         let mut processes = Vec::new();
         for number in 0..PROCESSES {
-            processes.push(process(setup, &wechat, &hooks, number, seed).await);
+            let way = (&wechat, &again);
+            processes.push(process(setup, way, secrets, &hooks, number, seed).await);
         }
         let keyring = Arc::new(Keyring::from_secret(&ring(1)).expect("a ring"));
-        Self { processes, keyring, reused: hooks.revoked }
+        Self { processes, keyring, reused: hooks.revoked, again }
     }
 
     pub(super) fn read(&self, text: &str) -> RefreshToken {
@@ -183,35 +179,90 @@ impl Server {
     }
 }
 
-async fn process(setup: &Setup, wechat: &Arc<Wechat>, hooks: &Hooks, number: usize, seed: u64) -> Process {
+/// Read once: making them costs more than a world.
+struct Secrets {
+    apps: Arc<Secret<Apps>>,
+    verifier: Arc<Secret<AccessVerifier>>,
+}
+
+impl Secrets {
+    async fn get() -> &'static Self {
+        static SECRETS: OnceCell<Secrets> = OnceCell::const_new();
+        let apps = json!({ "apps": { APPID: { "secret": "s", "push": { "token": TOKEN } } } });
+        let public = json!(signing_keys().public());
+        let read = async || Self { apps: secret(apps.to_string()).await, verifier: secret(public.to_string()).await };
+        SECRETS.get_or_init(read).await
+    }
+}
+
+async fn process(
+    setup: &Setup,
+    (wechat, again): (&Arc<Wechat>, &Arc<AtomicU64>),
+    secrets: &Secrets,
+    hooks: &Hooks,
+    number: usize,
+    seed: u64,
+) -> Process {
     let (schedule, most) = (&wechat.schedule, setup.network.clocks);
     let seconds = schedule.random(|random| random.below(2 * most + 1));
     let clock = Arc::new(Off { schedule: schedule.clone(), seconds, most });
     let way = Arc::new(Way { schedule: schedule.clone(), network: setup.network });
+    let late = |table| {
+        let (schedule, again) = (schedule.clone(), again.clone());
+        Arc::new(LateTable { table, schedule, network: setup.network, again })
+    };
     let hooks = Hooks { torn_refresh: setup.flaw == Some(Flaw::TornRefresh), ..hooks.clone() };
-    let table = Arc::new(setup.table.over(way).hooked(hooks.clone()));
+    let plain = setup.table.over(way).hooked(hooks.clone());
     let blind = Hooks { blind_reads: setup.flaw == Some(Flaw::BlindReplay), revoked: Arc::default(), ..hooks };
+    let (table, blind) = (late(plain.clone()), late(plain.hooked(blind)));
     let entropy = Arc::new(SeededEntropy::new(seed ^ (number as u64) << 32));
     // Warm processes may differ for a while on which key of the ring is the current one.
     let keyring = secret(ring(1 + number % 2)).await;
-    let login = login_deps(Arc::new(table.hooked(blind)), wechat.clone(), clock.clone(), entropy).await;
-    let login = login::Deps { keyring: keyring.clone(), policy: setup.policy, ..login };
+    let apps = secrets.apps.clone();
+    let login = login_deps(blind, wechat.clone(), clock.clone(), entropy).await;
+    let login = login::Deps { apps: apps.clone(), keyring: keyring.clone(), policy: setup.policy, ..login };
     let refresh = refresh::Deps {
         table: table.clone(),
-        keyring,
+        keyring: keyring.clone(),
         signer: login.signer.clone(),
         access_tokens: login.access_tokens.clone(),
         policy: setup.policy,
-        clock,
+        clock: clock.clone(),
         entropy: Arc::new(OsEntropy),
     };
-    Process { refresh, login: stack(login::router(login), Log::new(|_| {})), table }
+    let authenticator = Authenticator {
+        verifier: secrets.verifier.clone(),
+        sessions: table.clone(),
+        config: login.access_tokens.clone(),
+        clock: clock.clone(),
+    };
+    let session = session::Deps {
+        authenticator,
+        table: table.clone(),
+        platform: wechat.clone(),
+        checks: Arc::default(),
+        apps: apps.clone(),
+        keyring,
+        clock: clock.clone(),
+    };
+    let push = push::Deps { table: table.clone(), apps, clock: clock.clone() };
+    let admin = admin::Deps { table, not_before: 0, clock: clock.clone() };
+    let served = |router| stack(router, Log::new(|_| {}));
+    Process {
+        refresh,
+        login: served(login::router(login)),
+        session: served(session::router(session)),
+        push: served(push::router(push)),
+        admin,
+        clock,
+    }
 }
 
 /// What an answer's body holds.
 fn held(body: &Value) -> Option<Held> {
     Some(Held {
         refresh: body["refresh_token"].as_str()?.to_owned(),
+        access: body["access_token"].as_str()?.to_owned(),
         auth_time: jwt_claims(body["access_token"].as_str()?)["auth_time"].as_u64()?,
         device: body["device"].as_str().map(str::to_owned),
     })
@@ -219,7 +270,7 @@ fn held(body: &Value) -> Option<Held> {
 
 impl World {
     /// Serves a request, unless the process ends before.
-    pub(super) async fn serve(&self, ask: &Ask) -> Response {
+    pub(super) async fn serve(self: &Arc<Self>, ask: &Ask) -> Response {
         let process = &self.server.processes[self.schedule.random(|random| random.index(PROCESSES))];
         match ask {
             Ask::Refresh(token) => self.refresh(process, token).await,
@@ -227,17 +278,7 @@ impl World {
                 let body = json!({ "code": code, "appid": APPID, "device": device });
                 self.login(process, key, &body).await
             }
-            Ask::LogOut(held) => {
-                let token = self.server.read(&held.refresh);
-                match process.table.log_out_session(&token.session(), held.auth_time, 0).await {
-                    Ok(()) => {
-                        self.ended(&token);
-                        self.note(|| format!("{} logged out", super::tally::name(&token)));
-                        Response::Done
-                    }
-                    Err(_) => Response::Retry,
-                }
-            }
+            Ask::End(user, end) => self.end(process, user, end).await,
         }
     }
 
@@ -264,42 +305,114 @@ impl World {
 
     /// Whether the table holds nothing of the token's family any more.
     fn is_gone(&self, token: &RefreshToken) -> bool {
-        use futures_util::FutureExt as _;
         let at = token.session();
-        let mut reading = Box::pin(self.setup.table.read_session(&at));
-        // The table of the setup has a sure way: one poll to wait, one to read.
-        let read = (&mut reading).now_or_never().or_else(|| reading.now_or_never());
-        read.is_some_and(|read| read.is_ok_and(|found| found.is_none_or(|found| found.family != token.family)))
+        let found = self.peek(self.setup.table.read_session(&at));
+        found.is_none_or(|found| found.family != token.family)
     }
 
     async fn login(&self, process: &Process, key: &str, body: &Value) -> Response {
+        let code = body["code"].as_str().unwrap_or_default().to_owned();
+        let under_way = self.login_arrives(&code, process.clock.now_ms());
         let request = Request::post("/v1/login")
             .header("content-type", "application/json")
             .header("idempotency-key", key)
-            .extension(Host("a.example".to_owned()))
-            .extension(ClientIp("192.0.2.1".to_owned()))
-            .extension(RequestId("r".to_owned()))
-            .extension(Deadline::after(std::time::Duration::from_hours(1)))
-            .body(Body::from(body.to_string()))
-            .expect("a request");
-        let response = process.login.clone().oneshot(request).await.expect("infallible");
-        let status = response.status();
-        let problem = response.extensions().get::<Problem>().map(Problem::code);
-        let bytes = axum::body::to_bytes(response.into_body(), 1 << 16).await.expect("a body");
-        let body: Value = serde_json::from_slice(&bytes).expect("JSON");
+            .body(Body::from(body.to_string()));
+        let (status, body) = send(&process.login, request).await;
         match held(&body) {
             Some(held) if status == StatusCode::OK => {
                 self.seen().figures.logins += 1;
                 let token = self.server.read(&held.refresh);
                 self.note(|| format!("{} logged in at {}", super::tally::name(&token), held.auth_time - BEGIN));
+                self.answered(&under_way, Some(&token));
                 Response::Tokens(held)
             }
             _ => {
-                self.note(|| format!("{body}"));
-                let relogin =
-                    problem.is_some_and(|code: Code| code.action() == Action::Relogin) || body["action"] == "relogin";
-                if relogin { Response::Relogin(None) } else { Response::Retry }
+                self.note(|| format!("{code} {body}"));
+                if body["code"] == "user_blocked" {
+                    self.answered(&under_way, None);
+                    return Response::Blocked;
+                }
+                if body["action"] == "relogin" { Response::Relogin(None) } else { Response::Retry }
             }
         }
+    }
+
+    async fn end(self: &Arc<Self>, process: &Process, user: &str, end: &End) -> Response {
+        let under_way = self.end_arrives(user, process.clock.now_ms(), end);
+        self.note(|| format!("{user} {end:?}"));
+        let response = match end {
+            End::LogOut(held) => delete(process, "/v1/session", held).await,
+            End::LogOutAll(held) => delete(process, "/v1/sessions", held).await,
+            End::DeleteUser(held) => delete(process, "/v1/user", held).await,
+            End::Cancellation => cancel(process, user).await,
+            End::EndSession(device) => own(process, "end_session", user, Some(*device)).await,
+            End::EndSessions => own(process, "end_sessions", user, None).await,
+            End::Block => own(process, "block", user, None).await,
+            End::Unblock => own(process, "unblock", user, None).await,
+            End::Delete => own(process, "delete", user, None).await,
+        };
+        if let Response::Done = response {
+            if matches!(end, End::LogOut(_) | End::LogOutAll(_)) {
+                self.seen().figures.logouts += 1;
+            }
+            self.acknowledged(under_way);
+        }
+        response
+    }
+}
+
+/// Sends a request to a function: status and body.
+async fn send(function: &Router, request: http::Result<Request<Body>>) -> (StatusCode, Value) {
+    let mut request = request.expect("a request");
+    request.extensions_mut().insert(Host("a.example".to_owned()));
+    request.extensions_mut().insert(ClientIp("192.0.2.1".to_owned()));
+    request.extensions_mut().insert(RequestId("r".to_owned()));
+    request.extensions_mut().insert(Deadline::after(std::time::Duration::from_hours(1)));
+    let response = function.clone().oneshot(request).await.expect("infallible");
+    let status = response.status();
+    let bytes = axum::body::to_bytes(response.into_body(), 1 << 16).await.expect("a body");
+    (status, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+async fn delete(process: &Process, path: &str, held: &Held) -> Response {
+    let request = Request::delete(path).header("authorization", format!("Bearer {}", held.access));
+    match send(&process.session, request.body(Body::empty())).await.0 {
+        StatusCode::NO_CONTENT => Response::Done,
+        StatusCode::UNAUTHORIZED => Response::Expired,
+        _ => Response::Retry,
+    }
+}
+
+/// The token of the app's pushes.
+const TOKEN: &str = "token";
+
+/// WeChat's push that a user's account is gone.
+async fn cancel(process: &Process, openid: &str) -> Response {
+    let now = process.clock.now();
+    // Each push has another nonce.
+    let (now, nonce) = (now.to_string(), process.clock.now_ms().to_string());
+    let mut texts = [TOKEN, &now, &nonce];
+    texts.sort_unstable();
+    let signature = hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, texts.concat().as_bytes()).as_ref());
+    let event = "user_authorization_cancellation";
+    let body = json!({ "MsgType": "event", "Event": event, "OpenID": openid, "AppID": APPID }).to_string();
+    let request = Request::post(format!("/v1/push?timestamp={now}&nonce={nonce}&signature={signature}"))
+        .header("content-type", "application/json");
+    match send(&process.push, request.body(Body::from(body))).await.0 {
+        StatusCode::OK => Response::Done,
+        _ => Response::Retry,
+    }
+}
+
+/// An operation of the owner's backend.
+async fn own(process: &Process, operation: &str, openid: &str, device: Option<DeviceId>) -> Response {
+    let mut request = json!({ "operation": operation, "appid": APPID, "openid": openid });
+    if let Some(device) = device {
+        request["device"] = json!(device);
+    }
+    let request = serde_json::from_value(request).expect("a request");
+    match admin::handle(process.admin.clone(), request).await {
+        Ok(_) => Response::Done,
+        Err(_) => Response::Retry,
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use refresh::flow::RefreshError;
 use shared::{ids::Family, token::refresh::RefreshToken};
 
-use super::World;
+use super::{World, ends::Ends};
 
 /// Refusals of a refresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +50,24 @@ pub struct Figures {
     pub double_issues: u64,
     /// Refreshes that succeeded although their session's end had been acknowledged before they arrived: none.
     pub after_the_end: u64,
+    /// Ends that were acknowledged: logouts, deletions, and all that the owner and WeChat asked for.
+    pub ends: u64,
+    /// Of them, deletions of a user: by the user, the owner or WeChat.
+    pub deletions: u64,
+    /// Of them, blocks and unblocks.
+    pub blocks: u64,
+    /// Of them, those acknowledged while a login of the same user was under way.
+    pub beside_a_login: u64,
+    /// Writes that arrived once more.
+    pub written_again: u64,
+    /// Sessions that were found alive after an end that was acknowledged: none.
+    pub alive_after_the_end: u64,
+    /// Sessions that were found without a user after a deletion, or with one whom a TTL sweeps: none.
+    pub without_a_user: u64,
+    /// Deleted users of whom something was found, or a mark that no TTL sweeps: none.
+    pub left_of_a_user: u64,
+    /// Blocks and unblocks that did not last: none.
+    pub gates_undone: u64,
     /// Refusals that made an honest client log in again.
     pub honest: Refusals,
     /// REUSE of a token that its client, and nobody else, had first sent less than the grace before: none.
@@ -86,6 +104,15 @@ impl AddAssign for Figures {
         self.logouts += other.logouts;
         self.double_issues += other.double_issues;
         self.after_the_end += other.after_the_end;
+        self.ends += other.ends;
+        self.deletions += other.deletions;
+        self.blocks += other.blocks;
+        self.beside_a_login += other.beside_a_login;
+        self.written_again += other.written_again;
+        self.alive_after_the_end += other.alive_after_the_end;
+        self.without_a_user += other.without_a_user;
+        self.left_of_a_user += other.left_of_a_user;
+        self.gates_undone += other.gates_undone;
         self.honest.gone += other.honest.gone;
         self.honest.gone_by_reuse += other.honest.gone_by_reuse;
         self.honest.reuse += other.honest.reuse;
@@ -105,8 +132,7 @@ pub(super) struct Seen {
     pub(super) history: Option<Vec<String>>,
     /// What each token was exchanged for.
     successors: HashMap<String, String>,
-    /// When the end of a family was acknowledged.
-    ended: HashMap<[u8; 16], u64>,
+    pub(super) ends: Ends,
     /// When a client first sent the token that it holds.
     pub(super) sent: HashMap<String, u64>,
     /// When a family's copy was first used.
@@ -137,12 +163,12 @@ impl World {
         }
     }
 
-    fn broke(&self, rule: &str, token: &RefreshToken) {
+    pub(super) fn broke(&self, rule: &str, whose: &str) {
         let now = self.schedule.now();
         let mut seen = self.seen();
         seen.figures.broken_at.get_or_insert(now);
         drop(seen);
-        self.note(|| format!("!! {rule}: {}", name(token)));
+        self.note(|| format!("!! {rule}: {whose}"));
     }
 
     /// A refresh that arrived at this time was answered with this token.
@@ -155,7 +181,7 @@ impl World {
             if answer != text && known.is_none() {
                 seen.successors.insert(text.to_owned(), answer.to_owned());
             }
-            let ended = seen.ended.get(&token.family.0).is_some_and(|ended| *ended < arrived);
+            let ended = seen.ends.is_over(token.family, arrived);
             seen.figures.double_issues += u64::from(other);
             seen.figures.after_the_end += u64::from(ended);
             let repeated = answer == text || known.is_some();
@@ -164,10 +190,10 @@ impl World {
         };
         self.note(|| format!("{} {}", name(token), if repeated { "repeated" } else { "rotated" }));
         if other {
-            self.broke("another successor", token);
+            self.broke("another successor", &name(token));
         }
         if ended {
-            self.broke("a success after the end", token);
+            self.broke("a success after the end", &name(token));
         }
     }
 
@@ -186,10 +212,10 @@ impl World {
         }
     }
 
-    /// The end of a session was acknowledged.
+    /// The client was told that its session is over.
     pub(super) fn ended(&self, token: &RefreshToken) {
         let now = self.schedule.now();
-        self.seen().ended.entry(token.family.0).or_insert(now);
+        self.seen().ends.is_over_since(token.family, now);
     }
 
     /// The shipped client sends a token.
@@ -198,10 +224,14 @@ impl World {
         self.seen().sent.entry(text.to_owned()).or_insert(now);
     }
 
-    /// An honest client has to log in again.
+    /// An honest client has to log in again, though nobody asked for the end of its session.
     pub(super) fn must_log_in(&self, token: &RefreshToken, error: &RefreshError) {
         let reused = self.server.is_reused(token.family);
-        let honest = &mut self.seen().figures.honest;
+        let mut seen = self.seen();
+        if seen.ends.is_explained(token) {
+            return;
+        }
+        let honest = &mut seen.figures.honest;
         match error {
             RefreshError::Reuse { behind: 1 } => honest.reuse += 1,
             RefreshError::Reuse { .. } => honest.reuse_further += 1,

@@ -9,11 +9,12 @@ const WORLDS: u64 = 12;
 const LONG: u64 = 2_000;
 const THEFTS: u64 = 100;
 
-const KINDS: [(Network, Habit); 8] = [
+const KINDS: [(Network, Habit); 9] = [
     (Network::LIGHT, Habit::KeptOpen),
     (Network::HEAVY, Habit::KeptOpen),
     (Network::LIGHT, Habit::ComesAndGoes),
     (Network::HEAVY, Habit::ComesAndGoes),
+    (Network::ALIVE, Habit::ComesAndGoes),
     (Network::LIGHT, Habit::Careless),
     (Network::HEAVY, Habit::Careless),
     (Network::LIGHT, Habit::Patient),
@@ -25,7 +26,8 @@ fn hold(worlds: u64, setup: &Setup) -> Figures {
     let figures = run_all(0..worlds, setup);
     let broken = figures.broken_at().and_then(|_| shortest(0..worlds, setup));
     assert!(broken.is_none(), "{figures:?}\n{}", broken.unwrap());
-    assert_eq!((figures.double_issues, figures.after_the_end), (0, 0));
+    assert_eq!((figures.double_issues, figures.after_the_end, figures.alive_after_the_end), (0, 0, 0));
+    assert_eq!((figures.without_a_user, figures.left_of_a_user, figures.gates_undone), (0, 0, 0));
     figures
 }
 
@@ -59,6 +61,8 @@ fn one_kind(worlds: u64, (network, habit): (Network, Habit)) {
     }
     assert_eq!((honest.alarm, honest.reuse_further, figures.reuse_within_grace), (0, 0, 0), "{figures:?}");
     assert_eq!(figures.logouts > 0, habit == Habit::ComesAndGoes);
+    assert!(figures.deletions > 0 && figures.blocks > 0 && figures.beside_a_login > 0, "{figures:?}");
+    assert!(figures.written_again > 0, "{figures:?}");
 }
 
 #[test]
@@ -114,7 +118,7 @@ fn lacking(clause: Clause, habit: Habit) -> Setup {
 #[test]
 fn a_broken_rule_is_told_by_a_seed_and_a_short_history() {
     let network = Network { crashes: 0, table_fails: 0, requests_lost: 0, ..Network::HEAVY };
-    let setup = Setup { network, hours: 8, ..lacking(Clause::RefreshGeneration, Habit::ComesAndGoes) };
+    let setup = Setup { network, owner: false, hours: 8, ..lacking(Clause::RefreshGeneration, Habit::ComesAndGoes) };
     let broken = shortest(0..16, &setup).unwrap();
 
     assert!(broken.history.last().unwrap().contains("another successor"), "{broken}");
@@ -139,4 +143,19 @@ fn worlds_notice_times_that_do_not_suit() {
     let for_ever = RefreshPolicy { grace: 10 * 86_400, ..RefreshPolicy::default() };
     let figures = with(for_ever, Setup::theft(Network::LIGHTER, Thief::InStep));
     assert!((figures.noticed.len() as u64) < figures.thefts * 9 / 10, "{figures:?}");
+}
+
+#[test]
+#[ignore = "probe"]
+fn probe() {
+    for (network, habit) in KINDS {
+        let setup = Setup::new(network, habit);
+        let begun = std::time::Instant::now();
+        let figures = run_all(0..WORLDS, &setup);
+        println!("{network:?} {habit:?} {:?}\n  {figures:?}", begun.elapsed());
+    }
+    for (network, habit) in KINDS {
+        let setup = Setup::new(network, habit);
+        if let Some(broken) = shortest(0..WORLDS, &setup) { println!("{broken}"); }
+    }
 }

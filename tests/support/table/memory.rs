@@ -20,7 +20,7 @@ use async_trait::async_trait;
 
 pub use clause::Clause;
 
-use shared::{clock::Secs, session::Session, store::StoreError};
+use shared::{clock::Secs, ids::UserRef, session::Session, store::StoreError};
 
 /// An attribute's value, of the kinds that we store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +104,30 @@ pub struct Hooks {
     pub revoked: Arc<Mutex<HashSet<[u8; 16]>>>,
 }
 
+/// What the table held before each request of an operation: with it one of them can arrive again.
+#[derive(Clone, Default)]
+pub struct Trace(Arc<Mutex<Vec<Items>>>);
+
+impl Trace {
+    /// How many there were.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        locked(&self.0).len()
+    }
+}
+
+/// What becomes of an operation's requests, apart from the wire.
+#[derive(Clone, Default)]
+enum Passage {
+    #[default]
+    Plain,
+    /// They are kept.
+    Traced(Trace),
+    /// The operation is done once more: what came before this request is told what it was told then, and does nothing;
+    /// this one is applied to what there is now; nothing comes after it.
+    Again(Trace, Arc<Mutex<usize>>, usize),
+}
+
 /// A table in memory. A clone is another way to the same table.
 #[derive(Clone)]
 pub struct MemoryTable {
@@ -111,11 +135,13 @@ pub struct MemoryTable {
     wire: Arc<dyn Wire>,
     without: Option<Clause>,
     hooks: Hooks,
+    passage: Passage,
 }
 
 impl Default for MemoryTable {
     fn default() -> Self {
-        Self { items: Arc::default(), wire: Arc::new(Sure), without: None, hooks: Hooks::default() }
+        let (wire, passage) = (Arc::new(Sure), Passage::default());
+        Self { items: Arc::default(), wire, without: None, hooks: Hooks::default(), passage }
     }
 }
 
@@ -138,6 +164,18 @@ impl MemoryTable {
         Self { wire, ..self.clone() }
     }
 
+    /// The same table for one operation, whose requests are kept in the trace.
+    #[must_use]
+    pub fn traced(&self, trace: &Trace) -> Self {
+        Self { passage: Passage::Traced(trace.clone()), ..self.clone() }
+    }
+
+    /// The same table for the operation of a trace once more, of which this request alone arrives, byte for byte the same.
+    #[must_use]
+    pub fn again(&self, trace: Trace, request: usize) -> Self {
+        Self { passage: Passage::Again(trace, Arc::default(), request), ..self.clone() }
+    }
+
     /// Another table that holds the same and lacks the same.
     #[must_use]
     pub fn copied(&self) -> Self {
@@ -146,8 +184,13 @@ impl MemoryTable {
 
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let named = |item: &Item| item.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         self.lock().iter().map(|(key, item)| (key.clone(), named(item))).collect()
+    }
+
+    /// The item of a user, without its key.
+    #[must_use]
+    pub fn user_item(&self, user: &UserRef) -> Option<BTreeMap<String, Value>> {
+        self.lock().get(&(users::partition(user), "user".to_owned())).map(named)
     }
 
     fn lock(&self) -> MutexGuard<'_, Items> {
@@ -159,17 +202,49 @@ impl MemoryTable {
     where
         T: Send,
     {
+        if let Passage::Again(trace, next, again) = &self.passage {
+            return self.send_again(trace, next, *again, apply);
+        }
+        let earlier = if let Passage::Traced(trace) = &self.passage { trace.requests() } else { 0 };
         loop {
             if self.wire.request().await == Fate::Lost {
                 return Err(StoreError::Unavailable("the request was lost".into()));
             }
-            let answer = apply(&mut self.lock());
+            let answer = {
+                let mut items = self.lock();
+                if let Passage::Traced(trace) = &self.passage {
+                    let mut before = locked(&trace.0);
+                    before.truncate(earlier);
+                    before.push(items.clone());
+                }
+                apply(&mut items)
+            };
             match self.wire.answer().await {
                 Fate::Arrives => return Ok(answer),
                 Fate::Again => {}
                 Fate::Lost => return Err(StoreError::Unavailable("the answer was lost".into())),
             }
         }
+    }
+
+    fn send_again<T>(
+        &self,
+        trace: &Trace,
+        next: &Mutex<usize>,
+        again: usize,
+        apply: impl Fn(&mut Items) -> T,
+    ) -> Result<T, StoreError> {
+        let number = {
+            let mut next = locked(next);
+            *next += 1;
+            *next - 1
+        };
+        match locked(&trace.0).get_mut(number) {
+            Some(before) if number < again => return Ok(apply(before)),
+            Some(_) if number == again => drop(apply(&mut self.lock())),
+            _ => {}
+        }
+        Err(StoreError::Unavailable("nobody waits for the answer".into()))
     }
 
     /// A condition that must hold beside others.
@@ -181,6 +256,10 @@ impl MemoryTable {
     fn or(&self, clause: Clause, holds: bool) -> bool {
         holds && self.without != Some(clause)
     }
+}
+
+fn named(item: &Item) -> BTreeMap<String, Value> {
+    item.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

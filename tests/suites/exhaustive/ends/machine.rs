@@ -1,0 +1,482 @@
+//! Who does what, step by step, and what may not come of it.
+
+use std::collections::BTreeSet;
+
+use stateright::{Model, Property};
+
+use super::{
+    End, Rule, Setup,
+    table::{Login, Record, Session, Stamp, Table, Write},
+};
+
+/// The three writes of a login, each a bit.
+const WRITES: [fn(Login) -> Write; 3] = [Write::User, Write::Put, Write::Record];
+const ALL: u8 = 0b111;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Phase {
+    #[default]
+    ToCome,
+    /// The writes that were sent, and those that were refused.
+    Writing(u8, u8),
+    /// Session and record are taken back: those that were.
+    Undoing(u8),
+    Answered,
+    Refused,
+    Dead,
+}
+
+impl Phase {
+    fn is_under_way(self) -> bool {
+        matches!(self, Self::Writing(..) | Self::Undoing(_))
+    }
+}
+
+/// The steps of an end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Step {
+    #[default]
+    ToCome,
+    Write,
+    Look,
+    /// The sessions of these logins are ended, and these records erased: bits.
+    End(u8, u8),
+    Strip,
+    LookAgain,
+    EndAgain(u8, u8),
+    Acknowledged,
+    Dead,
+}
+
+impl Step {
+    fn is_under_way(self) -> bool {
+        !matches!(self, Self::ToCome | Self::Acknowledged | Self::Dead)
+    }
+}
+
+/// An end, and what was so when it began and when it was acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Ending {
+    step: Step,
+    stamp: Stamp,
+    /// Logins that had been answered.
+    answered: u8,
+    /// Ends that were over.
+    after: u8,
+    /// Logins and ends that were under way when it was acknowledged, and still are.
+    waits: (u8, u8),
+    /// Logins that had begun when it was acknowledged.
+    begun: u8,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct State {
+    clock: Stamp,
+    table: Table,
+    stamps: [Stamp; 2],
+    logins: [Phase; 2],
+    /// Ends that were over when a login began.
+    after: [u8; 2],
+    ends: [Ending; 2],
+    sent: BTreeSet<Write>,
+    broken: Option<Broken>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Broken {
+    /// A session is alive after its end.
+    Alive,
+    /// A session without a user, or with one that is swept.
+    WithoutAUser,
+    /// Something of a deleted user is left.
+    Left,
+    /// A block or an unblock did not last.
+    Gate,
+    /// A login was answered that had to be refused, or refused for nothing.
+    Login,
+    /// A login is over although nobody ended it.
+    Lost,
+}
+
+/// A step of the machine; a tie means that it arrives at the same time as the one before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Action {
+    LogIn { tie: bool },
+    /// One of the three writes.
+    Send(Login, usize),
+    /// The login looks around and answers.
+    Answer(Login),
+    Undo(Login, usize),
+    Die(Login),
+    /// The request of a login that died is sent again, with its key.
+    Replay(Login),
+    Begin { tie: bool },
+    Step(usize),
+    /// The end ends this session, or erases this record.
+    Take(usize, Login, bool),
+    EndDies(usize),
+    Again(Write),
+}
+
+pub(super) struct Machine(pub(super) Setup);
+
+fn bits(of: impl Iterator<Item = bool>) -> u8 {
+    of.enumerate().fold(0, |bits, (at, is)| bits | u8::from(is) << at)
+}
+
+fn has(bits: u8, at: usize) -> bool {
+    bits & 1 << at != 0
+}
+
+impl State {
+    fn answered(&self) -> u8 {
+        bits(self.logins.iter().map(|phase| *phase == Phase::Answered))
+    }
+
+    fn over(&self) -> u8 {
+        bits(self.ends.iter().map(|end| matches!(end.step, Step::Acknowledged | Step::Dead)))
+    }
+
+    fn under_way(&self) -> (u8, u8) {
+        let logins = bits(self.logins.iter().map(|phase| phase.is_under_way()));
+        (logins, bits(self.ends.iter().map(|end| end.step.is_under_way())))
+    }
+
+    fn is_alive(&self, setup: &Setup, login: Login) -> bool {
+        self.table.sessions[setup.logins[login]] == Session::Alive(login)
+    }
+
+    fn tick(&mut self, tie: bool) -> Stamp {
+        self.clock += u8::from(!tie);
+        self.clock
+    }
+
+    fn send(&mut self, setup: &Setup, write: Write) -> bool {
+        self.sent.insert(write);
+        self.table.apply(setup, &self.stamps, write)
+    }
+
+    /// Whether the user has to be blocked, or has not to be; nothing where that is not certain.
+    fn gate(&self, setup: &Setup) -> Option<bool> {
+        let gates = || setup.ends.iter().enumerate().filter(|(_, end)| matches!(end, End::Block | End::Unblock));
+        let (last, kind) = gates().filter(|(at, _)| self.ends[*at].step == Step::Acknowledged).last()?;
+        let is_opposed = |(at, other): (usize, &End)| {
+            other != kind && self.ends[at].step != Step::ToCome && !has(self.ends[last].after, at)
+        };
+        (!gates().any(is_opposed)).then_some(*kind == End::Block)
+    }
+
+    /// The sessions and the records that are there, as bits of their logins: those that arrived no later than this.
+    fn found(&self, setup: &Setup, until: Stamp) -> (u8, u8) {
+        let logins = || 0..setup.logins.len();
+        let is_old = |login: Login| self.stamps[login] <= until;
+        let sessions = bits(logins().map(|login| self.is_alive(setup, login) && is_old(login)));
+        (sessions, bits(logins().map(|login| self.table.records[login] == Record::There && is_old(login))))
+    }
+
+    /// The user item names the records of the last logins.
+    fn judge(&mut self, setup: &Setup) {
+        let user = self.table.user;
+        if self.gate(setup).is_some_and(|block| block != user.is_blocked) {
+            self.broken = Some(Broken::Gate);
+        }
+        for (at, kind) in setup.ends.iter().enumerate() {
+            let end = self.ends[at];
+            if end.step != Step::Acknowledged {
+                continue;
+            }
+            let is_settled = end.waits == (0, 0);
+            let is_unblocked = || (0..at).chain(at + 1..setup.ends.len()).any(|other| {
+                setup.ends[other] == End::Unblock && self.ends[other].step != Step::ToCome && !has(end.after, other)
+            });
+            for login in 0..setup.logins.len() {
+                let was_answered = match kind {
+                    End::LogOut => login == 0 && has(end.answered, login),
+                    End::Unblock => false,
+                    _ => has(end.answered, login),
+                };
+                // Nobody has the tokens of a login that died.
+                let has_lost = is_settled
+                    && has(end.begun, login)
+                    && self.logins[login] != Phase::Dead
+                    && match kind {
+                        End::Delete => self.stamps[login] <= end.stamp,
+                        End::Block => !is_unblocked(),
+                        _ => false,
+                    };
+                if (was_answered || has_lost) && self.is_alive(setup, login) {
+                    self.broken = Some(Broken::Alive);
+                }
+            }
+            if *kind == End::Delete && is_settled {
+                let is_back = user.last_login.is_some_and(|last_login| last_login > end.stamp);
+                if !is_back && (user.last_login.is_some() || !user.is_swept && !user.is_blocked) {
+                    self.broken = Some(Broken::Left);
+                }
+                let is_left = |login: Login| {
+                    has(end.answered, login) && self.table.records[login] == Record::There
+                };
+                if (0..setup.logins.len()).any(is_left) {
+                    self.broken = Some(Broken::Left);
+                }
+            }
+        }
+        let deletes = || setup.ends.iter().enumerate().filter(|(_, end)| **end == End::Delete);
+        for login in 0..setup.logins.len() {
+            if self.logins[login] != Phase::Answered {
+                continue;
+            }
+            let is_replaced =
+                (login + 1..setup.logins.len()).any(|newer| self.logins[newer] != Phase::ToCome && setup.logins[newer] == setup.logins[login]);
+            let is_ended = (0..setup.ends.len()).any(|end| {
+                self.ends[end].step != Step::ToCome && !has(self.after[login], end) && setup.ends[end] != End::Unblock
+            });
+            let has_user = user.last_login.is_some() && !user.is_swept;
+            if !is_ended && !is_replaced && (!self.is_alive(setup, login) || !has_user || self.table.records[login] != Record::There) {
+                self.broken = Some(Broken::Lost);
+            }
+            // A deletion that died has promised nothing.
+            let is_certain = deletes().all(|(at, _)| {
+                let end = self.ends[at];
+                has(self.after[login], at) || end.step == Step::ToCome || end.step == Step::Acknowledged && end.waits == (0, 0)
+            });
+            if is_certain && self.is_alive(setup, login) && !has_user {
+                self.broken = Some(Broken::WithoutAUser);
+            }
+        }
+    }
+
+    /// The login has looked around.
+    fn answer(&mut self, setup: &Setup, login: Login) {
+        let user = self.table.user;
+        let stamp = self.stamps[login];
+        let Phase::Writing(_, refused) = self.logins[login] else { return };
+        let is_deleted = user.last_login.is_none() || user.deleted_at.is_some_and(|deleted_at| deleted_at >= stamp);
+        let is_refused = refused & 0b011 != 0
+            || is_deleted && setup.has(Rule::LookForDeletion)
+            || user.is_blocked && setup.has(Rule::LookForBlock)
+            || !self.is_alive(setup, login) && setup.has(Rule::LookForDeletion);
+        self.logins[login] = if is_refused { Phase::Undoing(0) } else { Phase::Answered };
+        let began_before = |end: &Ending| end.step != Step::ToCome;
+        let is_alone = self.ends.iter().enumerate().all(|(at, end)| {
+            !began_before(end) || has(self.after[login], at) && end.stamp < stamp
+        }) && self.logins.iter().enumerate().all(|(at, other)| {
+            at == login || *other == Phase::ToCome || setup.logins[at] != setup.logins[login] || self.stamps[at] < stamp
+        });
+        let gate = self.gate(setup);
+        let has_no_gate = !setup.ends.iter().zip(&self.ends).any(|(kind, end)| matches!(kind, End::Block | End::Unblock) && began_before(end));
+        let is_open = gate == Some(false) || has_no_gate;
+        let was_shut = gate == Some(true)
+            && setup.ends.iter().enumerate().all(|(at, kind)| {
+                !matches!(kind, End::Block | End::Unblock) || !began_before(&self.ends[at]) || has(self.after[login], at)
+            });
+        if is_refused && is_alone && is_open || !is_refused && was_shut {
+            self.broken = Some(Broken::Login);
+        }
+    }
+}
+
+impl Machine {
+    fn step(&self, state: &mut State, at: usize) {
+        let setup = &self.0;
+        let (kind, stamp) = (setup.ends[at], state.ends[at].stamp);
+        let next = match (state.ends[at].step, kind) {
+            (Step::Write, End::LogOut) => {
+                let found = state.found(setup, Stamp::MAX).0 & 1;
+                Step::End(found, 0)
+            }
+            (Step::Write, End::Delete) if !setup.has(Rule::MarkFirst) => Step::Look,
+            (Step::Write, End::Delete) => {
+                // What is newer than the deletion cannot be: then the deletion is as new.
+                let stamp = stamp.max(state.table.user.last_login.unwrap_or_default());
+                state.ends[at].stamp = stamp;
+                state.send(setup, Write::Mark(stamp));
+                Step::Look
+            }
+            (Step::Write, End::Block) if !setup.has(Rule::BlockFirst) => Step::Look,
+            (Step::Write, End::Block | End::Unblock) => {
+                let write = if kind == End::Block { Write::Block(stamp) } else { Write::Unblock(stamp) };
+                if state.send(setup, write) {
+                    if kind == End::Block { Step::Look } else { Step::Acknowledged }
+                } else {
+                    // Its clock is behind: it comes after what it was told of.
+                    state.ends[at].stamp = state.table.user.order + 1;
+                    Step::Write
+                }
+            }
+            (Step::Write, End::LogOutAll) => Step::Look,
+            (Step::Look, End::Delete) => {
+                let (sessions, records) = state.found(setup, Stamp::MAX);
+                Step::End(sessions, records)
+            }
+            (Step::Look, _) => Step::End(state.found(setup, Stamp::MAX).0, 0),
+            (Step::End(0, 0), End::Delete) => Step::Strip,
+            (Step::End(0, 0), End::Block) if !setup.has(Rule::BlockFirst) => {
+                state.send(setup, Write::Block(stamp));
+                Step::Acknowledged
+            }
+            (Step::Strip, _) => {
+                if !setup.has(Rule::MarkFirst) {
+                    state.send(setup, Write::Mark(stamp));
+                }
+                state.send(setup, Write::Strip(stamp));
+                if setup.has(Rule::LookAgain) { Step::LookAgain } else { Step::Acknowledged }
+            }
+            (Step::LookAgain, _) => {
+                let until = if setup.has(Rule::LookAgainForOlder) { stamp } else { Stamp::MAX };
+                let (sessions, records) = state.found(setup, until);
+                Step::EndAgain(sessions, records)
+            }
+            _ => Step::Acknowledged,
+        };
+        state.ends[at].step = next;
+        if next == Step::Acknowledged {
+            let begun = bits(state.logins.iter().map(|phase| *phase != Phase::ToCome));
+            (state.ends[at].waits, state.ends[at].begun) = (state.under_way(), begun);
+        }
+    }
+}
+
+impl Model for Machine {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State::default()]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.broken.is_some() {
+            return;
+        }
+        let is_first = state.clock == 0;
+        let ties = || [false, true].into_iter().filter(move |tie| !(*tie && is_first));
+        let setup = &self.0;
+        if (0..setup.logins.len()).any(|login| state.logins[login] == Phase::ToCome) {
+            actions.extend(ties().map(|tie| Action::LogIn { tie }));
+        }
+        if (0..setup.ends.len()).any(|at| state.ends[at].step == Step::ToCome) {
+            actions.extend(ties().map(|tie| Action::Begin { tie }));
+        }
+        for (login, phase) in state.logins.iter().enumerate() {
+            match *phase {
+                Phase::Writing(ALL, _) => actions.push(Action::Answer(login)),
+                Phase::Writing(sent, _) => {
+                    actions.extend((0..3).filter(|at| !has(sent, *at)).map(|at| Action::Send(login, at)));
+                }
+                Phase::Undoing(done) => {
+                    actions.extend((0..2).filter(|at| !has(done, *at)).map(|at| Action::Undo(login, at)));
+                }
+                _ => {}
+            }
+            if phase.is_under_way() {
+                actions.push(Action::Die(login));
+            }
+            if *phase == Phase::Dead {
+                actions.push(Action::Replay(login));
+            }
+        }
+        for (at, end) in state.ends.iter().enumerate() {
+            match end.step {
+                Step::End(sessions, records) | Step::EndAgain(sessions, records) if sessions | records != 0 => {
+                    let logins = || 0..2;
+                    actions.extend(logins().filter(|login| has(sessions, *login)).map(|it| Action::Take(at, it, true)));
+                    actions.extend(logins().filter(|login| has(records, *login)).map(|it| Action::Take(at, it, false)));
+                }
+                step if step.is_under_way() => actions.push(Action::Step(at)),
+                _ => {}
+            }
+            if end.step.is_under_way() {
+                actions.push(Action::EndDies(at));
+            }
+        }
+        actions.extend(state.sent.iter().map(|write| Action::Again(*write)));
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let (setup, mut state) = (&self.0, last.clone());
+        match action {
+            Action::LogIn { tie } => {
+                let login = state.logins.iter().position(|phase| *phase == Phase::ToCome)?;
+                state.stamps[login] = state.tick(tie);
+                state.after[login] = state.over();
+                state.logins[login] = Phase::Writing(0, 0);
+            }
+            Action::Send(login, at) => {
+                let Phase::Writing(sent, refused) = state.logins[login] else { return None };
+                let is_applied = state.send(setup, WRITES[at](login));
+                state.logins[login] = Phase::Writing(sent | 1 << at, refused | u8::from(!is_applied) << at);
+            }
+            Action::Answer(login) => state.answer(setup, login),
+            Action::Undo(login, at) => {
+                let Phase::Undoing(done) = state.logins[login] else { return None };
+                state.send(setup, if at == 0 { Write::Undo(login) } else { Write::Erase(login) });
+                let done = done | 1 << at;
+                state.logins[login] = if done == 0b11 { Phase::Refused } else { Phase::Undoing(done) };
+            }
+            Action::Die(login) => state.logins[login] = Phase::Dead,
+            Action::Replay(login) => {
+                let user = state.table.user;
+                let is_whole = state.table.records[login] == Record::There
+                    && state.is_alive(setup, login)
+                    && has(user.names, login)
+                    && !user.is_blocked;
+                if is_whole {
+                    state.logins[login] = Phase::Answered;
+                }
+            }
+            Action::Begin { tie } => {
+                let at = state.ends.iter().position(|end| end.step == Step::ToCome)?;
+                let (stamp, answered, after) = (state.tick(tie), state.answered(), state.over());
+                state.ends[at] = Ending { step: Step::Write, stamp, answered, after, ..Ending::default() };
+            }
+            Action::Step(at) => self.step(&mut state, at),
+            Action::Take(at, login, is_session) => {
+                let stamp = if setup.ends[at] == End::Delete { state.ends[at].stamp } else { 0 };
+                let (Step::End(sessions, records) | Step::EndAgain(sessions, records)) = state.ends[at].step else {
+                    return None;
+                };
+                let bit = !(1 << login);
+                let left = if is_session {
+                    state.send(setup, Write::End(login, stamp));
+                    (sessions & bit, records)
+                } else {
+                    state.send(setup, Write::Erase(login));
+                    (sessions, records & bit)
+                };
+                let again = matches!(state.ends[at].step, Step::EndAgain(..));
+                state.ends[at].step = if again { Step::EndAgain(left.0, left.1) } else { Step::End(left.0, left.1) };
+            }
+            Action::EndDies(at) => state.ends[at].step = Step::Dead,
+            Action::Again(write) => {
+                state.table.apply(setup, &state.stamps, write);
+            }
+        }
+        let under_way = state.under_way();
+        for end in &mut state.ends {
+            end.waits = (end.waits.0 & under_way.0, end.waits.1 & under_way.1);
+        }
+        state.judge(setup);
+        (state != *last).then_some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let never: [(&'static str, fn(&Self, &State) -> bool); 6] = [
+            ("no session is alive after its end", |_, state| state.broken != Some(Broken::Alive)),
+            ("no session is without a user", |_, state| state.broken != Some(Broken::WithoutAUser)),
+            ("nothing is left of a deleted user", |_, state| state.broken != Some(Broken::Left)),
+            ("blocks and unblocks last", |_, state| state.broken != Some(Broken::Gate)),
+            ("a login is refused with a reason, and with one always", |_, state| state.broken != Some(Broken::Login)),
+            ("nothing but an end ends a login", |_, state| state.broken != Some(Broken::Lost)),
+        ];
+        let always = never.map(|(what, holds)| Property::always(what, holds));
+        let sometimes = [
+            Property::sometimes("a login is answered", |_, state: &State| state.answered() != 0),
+            Property::sometimes("a login is refused", |_, state: &State| state.logins.contains(&Phase::Refused)),
+            Property::sometimes("every end is acknowledged", |machine: &Self, state: &State| {
+                (0..machine.0.ends.len()).all(|at| state.ends[at].step == Step::Acknowledged)
+            }),
+        ];
+        always.into_iter().chain(sometimes).collect()
+    }
+}
