@@ -125,7 +125,8 @@ pub struct SessionRef {
     pub sid: Sid,
 }
 
-/// A random id of the client's storage, made once per device. Not a secret: it names, it proves nothing.
+/// A random id of the client's storage, made once per device. Not a secret: it names, it proves nothing; what proves is
+/// in [`crate::token::device`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DeviceId(pub [u8; 16]);

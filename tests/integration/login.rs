@@ -19,7 +19,8 @@ async fn a_code_of_wx_login_gives_tokens() {
     assert_eq!(body["expires_in"], 900);
     assert_eq!(body["refresh_expires_in"], 604_800);
     assert_eq!(body["new_user"], true);
-    assert_eq!(body["device"].as_str().unwrap().len(), 22);
+    let (id, proof) = body["device"].as_str().unwrap().split_once('.').unwrap();
+    assert_eq!((id.len(), proof.len()), (22, 48));
     assert!(body["refresh_token"].as_str().unwrap().starts_with("wxr1_"));
     assert!(body.get("userInfo").is_none());
     assert_eq!(answer.header("content-type").unwrap(), "application/json");

@@ -8,6 +8,7 @@ mod authorizer;
 mod clients;
 mod config;
 mod contract;
+mod device;
 mod doctor;
 mod events;
 mod keys;

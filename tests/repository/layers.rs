@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     &["session"],
     &["session/idempotency"],
     &["token/jwks"],
-    &["token/access", "token/refresh"],
+    &["token/access", "token/device", "token/refresh"],
     &["token/keyring"],
     &["token"],
     &["wechat", "wechat/client"],

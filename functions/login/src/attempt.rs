@@ -10,7 +10,7 @@ use shared::{
         idempotency::CodeHash,
         issue::{IssueError, TokenIssuer},
     },
-    token::TokenResponse,
+    token::{TokenResponse, device::ProvenDevice},
     wechat::app::App,
 };
 
@@ -34,5 +34,9 @@ impl Login<'_> {
     /// The tokens of a session at generation 0. The refresh token is the same each time, the access token is new.
     pub(crate) fn issue(&self, user: &UserRef, session: &Session) -> Result<TokenResponse, IssueError> {
         self.tokens.issue(&session.refresh_token(user), session, self.deps.clock.now())
+    }
+
+    pub(crate) fn proven_device(&self, user: &UserRef, session: &Session) -> ProvenDevice {
+        ProvenDevice::new(user, session.device, session.key_id, self.tokens.keyring)
     }
 }

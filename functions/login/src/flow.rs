@@ -108,7 +108,7 @@ impl Login<'_> {
             Ok((user_status, user_info)) => Ok(LoginResponse {
                 tokens: prepared.tokens,
                 openid: prepared.session_ref.user.openid.expose().to_owned(),
-                device: prepared.session.device,
+                device: self.proven_device(&prepared.session_ref.user, &prepared.session),
                 new_user: user_status == UserStatus::New,
                 user_info,
             }),
@@ -126,7 +126,8 @@ impl Login<'_> {
         let Self { deps, tokens: TokenIssuer { keyring, .. }, arrived_at, .. } = *self;
         let user = UserRef { appid: self.app.appid.clone(), openid: exchange.openid };
         request_log::record(|fields| fields.user = keyring.pseudonym(&user));
-        let device = self.presented.request.device.0.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
+        let device = self.presented.request.device.0.as_ref().map(|device| device.id);
+        let device = device.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
         let family = Family(entropy::bytes(&*deps.entropy));
         let RefreshPolicy { idle, absolute, .. } = deps.policy;
         let session = Session {

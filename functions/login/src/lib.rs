@@ -24,7 +24,7 @@ use shared::{
         extract::{ClientIp, Issuer},
         within,
     },
-    ids::{AppId, DeviceId},
+    ids::AppId,
     json::{Lenient, Optional},
     problem::Problem,
     secret_text::{IdempotencyKey, LoginCode},
@@ -37,6 +37,7 @@ use shared::{
     token::{
         TokenResponse,
         access::{AccessSigner, AccessTokenConfig},
+        device::{PresentedDevice, ProvenDevice},
         keyring::Keyring,
     },
     vars::ConfigError,
@@ -110,7 +111,7 @@ pub(crate) struct LoginRequest {
     /// The mini program; needed where the owner has several.
     appid: Optional<AppId>,
     /// The `device` of an earlier response, kept in the client's storage; made here where there is none that can be read.
-    device: Lenient<DeviceId>,
+    device: Lenient<PresentedDevice>,
     /// What does not verify, or is something else, never refuses a login: the response lacks `userInfo` then.
     #[serde(rename = "userInfo")]
     user_info: Lenient<UserInfo>,
@@ -133,8 +134,9 @@ pub struct LoginResponse {
     /// The user, inside this mini program.
     #[cfg_attr(feature = "contract", schemars(with = "shared::ids::OpenId"))]
     pub(crate) openid: String,
-    /// To be kept in the client's storage and sent with its next login.
-    pub(crate) device: DeviceId,
+    /// To be kept in the client's storage and sent with its next login: the id that lists of sessions show, a dot, and proof
+    /// that this user logged in here.
+    pub(crate) device: ProvenDevice,
     /// Whether it is the user's first login.
     pub(crate) new_user: bool,
     /// The profile that came with the login, if it verified.

@@ -79,7 +79,7 @@ async fn respond_again(
     Ok(Some(LoginResponse {
         tokens: login.issue(user, session)?,
         openid: user.openid.expose().to_owned(),
-        device: session.device,
+        device: login.proven_device(user, session),
         new_user: item.first_family == Some(session.family),
         user_info: profile::read(login, user, None, deadline).await,
     }))

@@ -28,6 +28,7 @@ pub struct KeyId(pub u32);
 /// The keys derived from one key of the ring.
 struct Derived {
     refresh: hmac::Key,
+    device: hmac::Key,
     fingerprint: hmac::Key,
     pseudonym: hmac::Key,
     seal: LessSafeKey,
@@ -115,6 +116,11 @@ impl Keyring {
     /// The MAC key for refresh tokens of this id, while it is in the ring.
     pub(super) fn refresh_key(&self, id: KeyId) -> Option<&hmac::Key> {
         self.keys.get(&id).map(|derived| &derived.refresh)
+    }
+
+    /// The MAC key for proofs of devices of this id, while it is in the ring.
+    pub(super) fn device_key(&self, id: KeyId) -> Option<&hmac::Key> {
+        self.keys.get(&id).map(|derived| &derived.device)
     }
 
     /// Keyed fingerprints of a value, one for each key of the ring, the current one's first. They tell whether two values
@@ -268,6 +274,7 @@ impl Derived {
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(key);
         Some(Self {
             refresh: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth refresh token mac")?.as_slice()),
+            device: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth device proof")?.as_slice()),
             fingerprint: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth fingerprint")?.as_slice()),
             pseudonym: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth log pseudonym")?.as_slice()),
             seal: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, derive(&root, b"wxauth seal")?.as_slice()).ok()?),

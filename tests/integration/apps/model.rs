@@ -243,7 +243,7 @@ impl Model {
             "{}",
             self.story
         );
-        assert_eq!(body["device"], device);
+        assert!(body["device"].as_str().unwrap().starts_with(&format!("{device}.")));
         let profile = body.get("userInfo").map(|profile| profile["nickName"].clone());
         assert_eq!(profile, (with_profile && user.take(now)).then(|| json!(user.nick)), "{}", self.story);
         user.is_known = true;
