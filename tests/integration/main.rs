@@ -22,6 +22,7 @@ mod optional;
 mod phone;
 mod platform;
 mod problems;
+mod proxy;
 mod push;
 mod quota;
 mod refresh;
@@ -46,3 +47,5 @@ mod histories;
 mod kill;
 #[path = "../suites/canary/tests.rs"]
 mod secrecy;
+#[path = "../suites/strangers/tests.rs"]
+mod strangers;

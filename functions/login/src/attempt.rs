@@ -5,6 +5,7 @@ use std::time::Duration;
 use shared::{
     clock::{Deadline, Secs},
     ids::UserRef,
+    login_codes::Sender,
     session::{
         Session,
         idempotency::CodeHash,
@@ -24,6 +25,7 @@ pub(crate) struct Login<'a> {
     pub deps: &'a Deps,
     pub presented: &'a Presented,
     pub app: &'a App,
+    pub sender: Sender,
     pub tokens: TokenIssuer<'a>,
     pub code_hash: CodeHash,
     pub arrived_at: Secs,

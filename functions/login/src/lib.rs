@@ -4,7 +4,6 @@ mod attempt;
 pub mod error;
 pub mod flow;
 mod profile;
-mod refused_codes;
 mod replay;
 
 use std::{sync::Arc, time::Duration};
@@ -21,11 +20,12 @@ use shared::{
     http::{
         JsonResponse, Route, RouterExt as _,
         body::JsonBody,
-        extract::{ClientIp, Issuer},
+        extract::{Issuer, Senders},
         within,
     },
-    ids::AppId,
+    ids::{AppId, Network},
     json::{Lenient, Optional},
+    login_codes::LoginCodes,
     problem::Problem,
     secret_text::{IdempotencyKey, LoginCode},
     secrets::Secret,
@@ -47,8 +47,6 @@ use shared::{
         opendata::{Profile, UserInfo},
     },
 };
-
-pub use refused_codes::RefusedCodes;
 
 pub const LOGIN: Route = Route::post("/v1/login");
 
@@ -75,7 +73,8 @@ pub struct Deps {
     pub keyring: Arc<Secret<Keyring>>,
     /// Signs access tokens.
     pub signer: Arc<Secret<AccessSigner>>,
-    pub refused_codes: Arc<RefusedCodes>,
+    pub codes: Arc<LoginCodes>,
+    pub senders: Senders,
     pub access_tokens: AccessTokenConfig,
     /// How long sessions live.
     pub policy: RefreshPolicy,
@@ -88,14 +87,21 @@ impl Deps {
         let (table, wechat) = (env.table()?, env.wechat()?);
         let (access_tokens, policy) = (env.access_token_config()?, env.refresh_policy()?);
         let (apps, keyring, signer) = tokio::try_join!(env.apps(), env.keyring(), env.signer())?;
-        let (clock, entropy, refused_codes) = (env.clock(), env.entropy(), Arc::default());
-        Ok(Self { wechat, table, apps, keyring, signer, refused_codes, access_tokens, policy, clock, entropy })
+        let (clock, entropy, codes, senders) =
+            (env.clock(), env.entropy(), env.login_codes()?, env.senders(&keyring).await?);
+        Ok(Self { wechat, table, apps, keyring, signer, codes, senders, access_tokens, policy, clock, entropy })
     }
 }
 
 impl FromRef<Deps> for AccessTokenConfig {
     fn from_ref(deps: &Deps) -> Self {
         deps.access_tokens.clone()
+    }
+}
+
+impl FromRef<Deps> for Senders {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.senders.clone()
     }
 }
 
@@ -119,7 +125,7 @@ pub(crate) struct LoginRequest {
 
 /// A login request, where it came from, and what makes it repeatable.
 pub struct Presented {
-    client_ip: ClientIp,
+    network: Network,
     request: LoginRequest,
     /// Names this very request, by its `Idempotency-Key` and its bytes. Without a key it cannot be repeated.
     hash: Option<RequestHash>,
@@ -147,14 +153,14 @@ pub struct LoginResponse {
 
 async fn login(
     State(deps): State<Deps>,
-    client_ip: ClientIp,
+    network: Network,
     Issuer(issuer): Issuer,
     deadline: Deadline,
     key: Option<IdempotencyKey>,
     JsonBody { value: request, bytes }: JsonBody<LoginRequest>,
 ) -> Result<JsonResponse<LoginResponse>, Problem> {
     let hash = key.map(|key| RequestHash::of(&key, &bytes));
-    let presented = Presented { client_ip, request, hash };
+    let presented = Presented { network, request, hash };
     Ok(JsonResponse(flow::login(&deps, &presented, &issuer, deadline).await?))
 }
 

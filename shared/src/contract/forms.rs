@@ -39,8 +39,8 @@ forms! {
     PresentedDevice, r"^[A-Za-z0-9_-]{21}[AQgw](\..*)?$";
     ProvenDevice, r"^[A-Za-z0-9_-]{21}[AQgw](\.[A-Za-z0-9_-]{48})?$";
     OpenId, "^[!-~]{1,128}$";
-    LoginCode, "^[!-~]{1,512}$";
-    PhoneCode, "^[!-~]{1,512}$";
+    LoginCode, "^[A-Za-z0-9_-]{1,512}$";
+    PhoneCode, "^[A-Za-z0-9_-]{1,512}$";
     IdempotencyKey, "^[!-~]{16,128}$";
     EncryptedData, concat!(
         "^([A-Za-z0-9+/]{64})*",

@@ -17,7 +17,7 @@ use super::{KeyText, MIN_AGE_OF_NEXT_KEY, made_recently};
 use crate::{
     clock::Secs,
     entropy::{self, Entropy},
-    ids::UserRef,
+    ids::{Network, UserRef},
     secrets::{FromSecret, SecretDefect},
 };
 
@@ -31,6 +31,7 @@ struct Derived {
     device: hmac::Key,
     fingerprint: hmac::Key,
     pseudonym: hmac::Key,
+    source: hmac::Key,
     seal: LessSafeKey,
 }
 
@@ -138,6 +139,14 @@ impl Keyring {
     pub fn pseudonym(&self, user: &UserRef) -> Option<String> {
         let derived = self.keys.get(&self.current)?;
         let tag = hmac::sign(&derived.pseudonym, format!("{}|{}", user.appid, user.openid.expose()).as_bytes());
+        tag.as_ref().first_chunk::<9>().map(|short| URL_SAFE_NO_PAD.encode(short))
+    }
+
+    /// The name of a network in the log, which tells the refused requests of one sender from those of others. It changes with
+    /// the keyring, and means nothing without it.
+    #[must_use]
+    pub fn source_name(&self, network: &Network) -> Option<String> {
+        let tag = hmac::sign(&self.keys.get(&self.current)?.source, network.expose().as_bytes());
         tag.as_ref().first_chunk::<9>().map(|short| URL_SAFE_NO_PAD.encode(short))
     }
 
@@ -277,6 +286,7 @@ impl Derived {
             device: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth device proof")?.as_slice()),
             fingerprint: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth fingerprint")?.as_slice()),
             pseudonym: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth log pseudonym")?.as_slice()),
+            source: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth log source")?.as_slice()),
             seal: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, derive(&root, b"wxauth seal")?.as_slice()).ok()?),
         })
     }

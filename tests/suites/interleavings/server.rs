@@ -18,7 +18,7 @@ use shared::{
         record::Log,
         stack,
     },
-    ids::{Family, OpenId},
+    ids::{self, Family, OpenId},
     problem::{Action, Code, Problem},
     secret_text::{LoginCode, SessionKey},
     secrets::FromSecret as _,
@@ -132,7 +132,7 @@ impl Wire for Way {
     }
 }
 
-/// A WeChat of which each code is `user.number`.
+/// A WeChat of which each code is `user-number`.
 struct Wechat {
     schedule: Arc<Schedule>,
     network: Network,
@@ -141,7 +141,13 @@ struct Wechat {
 
 #[async_trait]
 impl ExchangeCode for Wechat {
-    async fn exchange(&self, _: &App, code: &LoginCode, _: Deadline) -> Result<CodeExchange, WechatError> {
+    async fn exchange(
+        &self,
+        _: &App,
+        code: &LoginCode,
+        _: &ids::Network,
+        _: Deadline,
+    ) -> Result<CodeExchange, WechatError> {
         let (there, back) = self.schedule.random(|random| (20 + random.below(100), 20 + random.below(100)));
         self.schedule.sleep(there).await;
         let is_new = self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(code.expose().to_owned());
@@ -152,7 +158,7 @@ impl ExchangeCode for Wechat {
         if !is_new {
             return Err(WechatError::CodeUsed);
         }
-        let user = code.expose().split('.').next().unwrap_or_default();
+        let user = code.expose().split('-').next().unwrap_or_default();
         let openid = OpenId::parse(user).map_err(|_| WechatError::CodeInvalid)?;
         // WeChat gives the same key for a while.
         let hour = self.schedule.now() / 3_600_000;
@@ -202,6 +208,7 @@ async fn process(setup: &Setup, wechat: &Arc<Wechat>, hooks: &Hooks, number: usi
         signer: login.signer.clone(),
         access_tokens: login.access_tokens.clone(),
         policy: setup.policy,
+        senders: login.senders.clone(),
         clock,
         entropy: Arc::new(OsEntropy),
     };
