@@ -27,7 +27,7 @@ export interface AuthError extends Error {
 export interface Session {
   /** The user, within this mini program */
   openid: string;
-  /** Names this storage to the server; kept over a logout */
+  /** Shows this storage to the server, and that its user logged in with it; kept over a logout. `sessions()` has what stands before the dot */
   device: string;
   access_token: string;
 }

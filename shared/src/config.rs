@@ -96,6 +96,11 @@ pub fn table(vars: &Vars) -> Result<String, ConfigError> {
     if fits { Ok(name.to_owned()) } else { Err(ConfigError::new("WXAUTH_TABLE", expected)) }
 }
 
+/// Reads `WXAUTH_LOGIN_REFUSALS`: how many codes that gave no session a network may owe; 0 is without limit.
+pub fn login_refusals(vars: &Vars) -> Result<u64, ConfigError> {
+    vars.number("WXAUTH_LOGIN_REFUSALS", 100, 0, 1_000_000)
+}
+
 /// Reads `WXAUTH_SIGNING_ALGORITHM`, which only `rotation` needs; without it, RS256.
 pub fn signing_algorithm(vars: &Vars) -> Result<KeyKind, ConfigError> {
     match vars.get("WXAUTH_SIGNING_ALGORITHM") {

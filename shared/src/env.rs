@@ -16,7 +16,8 @@ use crate::{
     clock::{Clock, SystemClock},
     config,
     entropy::{Entropy, OsEntropy},
-    http::record::Log,
+    http::{extract::Senders, record::Log},
+    login_codes::LoginCodes,
     platform_token::{PlatformTokens, TokenCache},
     secrets::{
         FromSecret, ManagedSecret, ReadSecret, Secret, SecretFile,
@@ -139,6 +140,11 @@ impl Env {
         Ok((aws_sdk_dynamodb::Client::from_conf(config.build()), table))
     }
 
+    /// What this process knows of login codes and their senders.
+    pub fn login_codes(&self) -> Result<Arc<LoginCodes>, ConfigError> {
+        Ok(Arc::new(LoginCodes::new(config::login_refusals(&self.vars)?, self.entropy())))
+    }
+
     /// WeChat's server API.
     pub fn wechat(&self) -> Result<Arc<HttpWechat>, ConfigError> {
         let base = config::wechat_url(&self.vars)?;
@@ -169,6 +175,15 @@ impl Env {
     /// The keyring, from the secret that `WXAUTH_KEYRING` names.
     pub async fn keyring(&self) -> Result<Arc<Secret<Keyring>>, ConfigError> {
         self.secret("WXAUTH_KEYRING").await
+    }
+
+    /// How the sender of a request is told, by the proxy that the secret in `WXAUTH_PROXY` describes, if it is set.
+    pub async fn senders(&self, keyring: &Arc<Secret<Keyring>>) -> Result<Senders, ConfigError> {
+        let proxy = match self.vars.get("WXAUTH_PROXY") {
+            Some(_) => Some(self.secret("WXAUTH_PROXY").await?),
+            None => None,
+        };
+        Ok(Senders { proxy, keyring: Arc::clone(keyring) })
     }
 
     /// The current private signing key.

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod extract;
+pub mod proxy;
 pub mod record;
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Identifiers: parsed once, opaque afterwards.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -125,7 +125,31 @@ pub struct SessionRef {
     pub sid: Sid,
 }
 
-/// A random id of the client's storage, made once per device. Not a secret: it names, it proves nothing.
+/// Where requests come from, as far as one customer goes: an IPv4 address, or an IPv6 /56, which is what a provider gives to
+/// one customer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Network(String);
+
+impl Network {
+    /// The network of an address; a text that is no address is a network of its own.
+    #[must_use]
+    pub fn of(address: &str) -> Self {
+        Self(match address.parse().map(|address: IpAddr| address.to_canonical()) {
+            Ok(IpAddr::V6(address)) => format!("{:x?}", &address.octets()[..7]),
+            Ok(IpAddr::V4(address)) => address.to_string(),
+            Err(_) => address.to_owned(),
+        })
+    }
+
+    /// The text, which names a customer: never for a log.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A random id of the client's storage, made once per device. Not a secret: it names, it proves nothing; what proves is
+/// in [`crate::token::device`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DeviceId(pub [u8; 16]);

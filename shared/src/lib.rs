@@ -11,6 +11,7 @@ pub mod lambda;
 pub mod env;
 
 pub mod authenticator;
+pub mod login_codes;
 pub mod platform_token;
 pub mod revocation;
 

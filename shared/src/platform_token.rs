@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use crate::{
     clock::{Clock, Deadline, Secs},
     entropy::{self, Entropy},
-    ids::{AppId, OpenId},
+    ids::{AppId, Network, OpenId},
     problem::Problem,
     secret_text::{PhoneCode, PlatformToken, SessionKey},
     secrets::{Secret, SecretError},
@@ -38,12 +38,13 @@ use crate::{
 /// The phone number by code.
 #[async_trait]
 pub trait RedeemPhoneCode: Send + Sync {
-    /// Redeems a phone code of this user; each success costs the owner money.
+    /// Redeems a phone code of this user, which came from this network; each success costs the owner money.
     async fn redeem(
         &self,
         app: &App,
         code: &PhoneCode,
         openid: &OpenId,
+        sender: &Network,
         deadline: Deadline,
     ) -> Result<Phone, PlatformError>;
 }
@@ -190,7 +191,7 @@ impl PlatformTokens {
             (Err(_), Some(token)) => return Ok(token),
             (Err(_), None) => {
                 let turn = request.deadline.limit(cached.lookup.lock()).await;
-                turn.ok_or(WechatError::NoAnswer("the platform token is being fetched"))?
+                turn.ok_or(WechatError::NotAsked("the platform token is being fetched"))?
             }
         };
         if let Some(token) = cached.get().filter(|token| request.accepts(token) && token.is_fresh(self.clock.now())) {
@@ -246,7 +247,7 @@ impl PlatformTokens {
                 return Ok(old);
             }
             if request.deadline.left() < POLL_DELAY {
-                return Err(WechatError::NoAnswer("the platform token is being fetched elsewhere").into());
+                return Err(WechatError::NotAsked("the platform token is being fetched elsewhere").into());
             }
             tokio::time::sleep(POLL_DELAY).await;
         }
@@ -318,11 +319,12 @@ impl RedeemPhoneCode for PlatformTokens {
         app: &App,
         code: &PhoneCode,
         openid: &OpenId,
+        sender: &Network,
         deadline: Deadline,
     ) -> Result<Phone, PlatformError> {
         let redeem = |token| -> WechatCall<'_, _> {
             Box::pin(async move {
-                let user = PlatformCall { appid: &app.appid, token: &token, openid, deadline };
+                let user = PlatformCall { appid: &app.appid, token: &token, openid, sender: Some(sender), deadline };
                 self.wechat.phone_number(&user, code).await
             })
         };
@@ -341,7 +343,7 @@ impl CheckSession for PlatformTokens {
     ) -> Result<bool, PlatformError> {
         let check = |token| -> WechatCall<'_, _> {
             Box::pin(async move {
-                let user = PlatformCall { appid: &app.appid, token: &token, openid, deadline };
+                let user = PlatformCall { appid: &app.appid, token: &token, openid, sender: None, deadline };
                 self.wechat.check_session(&user, key).await
             })
         };

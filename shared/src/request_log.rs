@@ -30,6 +30,8 @@ pub struct Fields {
     pub behind: Option<u32>,
     /// The user, as a keyed hash.
     pub user: Option<String>,
+    /// The network that the request came from, as a keyed hash.
+    pub source: Option<String>,
     /// The last `errcode` of WeChat that was not 0.
     pub errcode: Option<i64>,
     /// WeChat's id of that request.

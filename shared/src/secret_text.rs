@@ -3,7 +3,6 @@
 //! This limits where a secret can appear. It does not erase copies in the buffers of TLS or of a JSON parser.
 
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
 
 /// Declares secret texts. `expose` is the one way to the value, so that a search for that word finds every use.
 macro_rules! secret_text {
@@ -47,6 +46,8 @@ secret_text! {
     RefreshTokenText;
     /// The `Idempotency-Key` of a login.
     IdempotencyKey;
+    /// What the proxy in front of the API adds to each request to show that it is the one.
+    ProxyProof;
 }
 
 /// A value that somebody copied from a page, without what came along at its ends: blanks, line breaks, invisible characters.
@@ -56,41 +57,17 @@ pub fn trimmed(pasted: &str) -> &str {
     pasted.trim_matches(|at: char| !at.is_ascii_graphic())
 }
 
-/// Why a code from WeChat, or a key from the client, was refused before anybody was asked.
-#[derive(Debug, thiserror::Error)]
-#[error("not {shortest} to {longest} printable ASCII characters")]
-pub struct NotPrintable {
-    shortest: usize,
-    longest: usize,
-}
+/// Why a text is no `Idempotency-Key`.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("not 16 to 128 printable ASCII characters")]
+pub struct NotPrintable;
 
-/// Declares how a secret text from a client is read: by its length and as printable ASCII.
-macro_rules! printable {
-    ($($(#[$meta:meta])* $name:ident, $shortest:literal, $longest:literal;)*) => {$(
-        impl $name {
-            $(#[$meta])*
-            pub fn parse(text: &str) -> Result<Self, NotPrintable> {
-                let fits = ($shortest..=$longest).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-                if fits { Ok(Self::new(text)) } else { Err(NotPrintable { shortest: $shortest, longest: $longest }) }
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
-                Self::parse(&Zeroizing::new(String::deserialize(text)?)).map_err(serde::de::Error::custom)
-            }
-        }
-    )*};
-}
-
-// WeChat does not document the inner form of its codes; the longest seen have 32 characters.
-printable! {
-    /// Takes 1 to 512 printable characters, so that nonsense never costs a call to WeChat.
-    LoginCode, 1, 512;
-    /// Takes 1 to 512 printable characters, so that nonsense never costs a call to WeChat.
-    PhoneCode, 1, 512;
+impl IdempotencyKey {
     /// Takes 16 to 128 printable characters (draft-ietf-httpapi-idempotency-key-header leaves the form to us).
-    IdempotencyKey, 16, 128;
+    pub fn parse(text: &str) -> Result<Self, NotPrintable> {
+        let fits = (16..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits { Ok(Self::new(text)) } else { Err(NotPrintable) }
+    }
 }
 
 impl AccessToken {
@@ -132,18 +109,11 @@ mod tests {
     static_assertions::assert_not_impl_any!(AccessToken: Display, serde::Serialize);
     static_assertions::assert_not_impl_any!(RefreshTokenText: Display, serde::Serialize);
     static_assertions::assert_not_impl_any!(IdempotencyKey: Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(ProxyProof: Display, serde::Serialize);
 
     #[test]
     fn debug_of_a_secret_does_not_show_it() {
         assert!(!format!("{:?}", AppSecret::new("MARKER")).contains("MARKER"));
-    }
-
-    #[test]
-    fn a_code_is_printable_and_bounded() {
-        assert!(LoginCode::parse("0b3-Xy_9").is_ok());
-        for bad in ["", "a b", "a\n", "代码", &"x".repeat(513)] {
-            assert!(LoginCode::parse(bad).is_err(), "{bad:?}");
-        }
     }
 
     #[test]

@@ -194,6 +194,19 @@ impl<T: FromSecret> Secret<T> {
         Ok(self.renew().await.unwrap_or(cached.value))
     }
 
+    /// The value that is at hand, however old, for what a request can do without. If it is stale or missing it is renewed in
+    /// parallel: nothing waits.
+    #[must_use]
+    pub fn at_hand(self: &Arc<Self>) -> Option<Arc<T>> {
+        let (now, cached) = (self.clock.now(), self.cached());
+        let is_fresh = |cached: &Cached<T>| now.saturating_sub(cached.read_at) < FRESH || now < cached.wait_until;
+        if !cached.as_ref().is_some_and(is_fresh) {
+            let secret = Arc::clone(self);
+            tokio::spawn(async move { drop(secret.renew().await) });
+        }
+        cached.map(|cached| cached.value)
+    }
+
     fn cached(&self) -> Option<Cached<T>> {
         self.cached.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
@@ -332,6 +345,24 @@ mod tests {
         clock.0.store(OLD + PAUSE, SeqCst);
         source.says(Some("two"));
         assert_eq!(word(&secret).await, "two");
+    }
+
+    #[tokio::test]
+    async fn what_is_at_hand_is_given_at_once_and_renewed_in_parallel() {
+        let (source, clock) = (Source::default(), ManualClock::default());
+        let secret = open(&source, &clock).await.unwrap();
+        let at_hand = || secret.at_hand().map(|word| word.0.clone());
+        assert_eq!(at_hand(), None);
+        source.says(Some("one"));
+        tokio::task::yield_now().await;
+
+        assert_eq!(at_hand().as_deref(), Some("one"));
+        source.says(Some("two"));
+        clock.0.store(OLD, SeqCst);
+        assert_eq!(at_hand().as_deref(), Some("one"));
+        tokio::task::yield_now().await;
+        assert_eq!(at_hand().as_deref(), Some("two"));
+        assert_eq!(source.reads.load(SeqCst), 3, "a fresh one is not read again");
     }
 
     #[tokio::test]

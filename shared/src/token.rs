@@ -1,6 +1,7 @@
 //! Tokens: what we sign, what we authenticate with a MAC, and the keys for both. Nothing here waits or stores.
 
 pub mod access;
+pub mod device;
 pub mod jwks;
 pub mod keyring;
 pub mod refresh;

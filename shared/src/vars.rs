@@ -19,11 +19,13 @@ pub const VARIABLES: &[&str] = &[
     "WXAUTH_MIN_AGE_SECONDS",
     "WXAUTH_NOT_BEFORE",
     "WXAUTH_UNIONID_CLAIM",
+    "WXAUTH_LOGIN_REFUSALS",
     "WXAUTH_SIGNING_ALGORITHM",
     "WXAUTH_APPS",
     "WXAUTH_KEYRING",
     "WXAUTH_SIGNING_KEYS",
     "WXAUTH_JWKS",
+    "WXAUTH_PROXY",
 ];
 
 /// Which variable is wrong and what it should be; never the value it has.

@@ -5,6 +5,7 @@ pub mod app;
 pub mod breaker;
 mod ciphertext;
 pub mod client;
+mod code;
 pub mod errcode;
 pub mod error;
 pub mod opendata;

@@ -17,12 +17,13 @@ use table::Table;
 use tests::suites::{
     attackers, canary, exhaustive, faults, flaws, forms, fuzz, histories, interleavings, kill, mutants, rotation,
     row::{Row, Size},
+    strangers,
 };
 
 const FLAGS: [&str; 3] = ["--long", "--strict", "--write"];
 
 /// In the order of the table.
-const SUITES: [&str; 12] = [
+const SUITES: [&str; 13] = [
     "interleavings",
     "exhaustive",
     "histories",
@@ -31,6 +32,7 @@ const SUITES: [&str; 12] = [
     "kill",
     "rotation",
     "attackers",
+    "strangers",
     "forms",
     "fuzz",
     "canary",
@@ -47,6 +49,7 @@ async fn rows(suite: &str, size: Size) -> Vec<Row> {
         "kill" => kill::figures::rows(size).await,
         "rotation" => rotation::figures::rows().await,
         "attackers" => attackers::figures::rows(size).await,
+        "strangers" => strangers::figures::rows().await,
         "forms" => forms::figures::rows().await,
         "fuzz" => fuzz::figures::rows(size),
         "canary" => canary::figures::rows().await,

@@ -297,19 +297,32 @@ def the_access_log_holds_ids_codes_and_times():
     }
 
 
-def strangers_reach_wechat_fifty_times_a_second_at_most():
+def no_stranger_empties_a_bucket_of_requests_that_cost_wechat_nothing():
     (stage,) = support.Deployed().of_type("AWS::ApiGatewayV2::Stage").values()
 
-    # An invented login code costs a call to WeChat; every other route that asks WeChat wants an access token first.
-    assert "POST /v1/login" not in stage["RouteSettings"]
-    assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] <= 50
+    # An invented login code may cost a call to WeChat; every other route that asks WeChat wants an access token first.
+    assert set(stage["RouteSettings"]) == {"POST /v1/login"}
+    assert stage["RouteSettings"]["POST /v1/login"]["ThrottlingRateLimit"] == 200
+    assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] >= 2000
+
+
+def only_a_proxy_that_is_named_is_believed_and_its_secret_read_where_an_address_counts():
+    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:proxy-AbCdEf"
+    without, behind = support.Deployed(), support.Deployed(TrustedProxyArn=arn)
+
+    for name, function in behind.functions().items():
+        needs = name in {"login", "phone", "refresh"}
+        assert function["Environment"]["Variables"].get("WXAUTH_PROXY") == (arn if needs else None), name
+        assert ((["secretsmanager:GetSecretValue"], [arn]) in behind.statements(name)) == needs, name
+    assert all(not f["Environment"]["Variables"].get("WXAUTH_PROXY") for f in without.functions().values())
+    assert "arn:aws:secretsmanager" not in json.dumps(without.resources)
 
 
 def every_route_is_throttled():
     (stage,) = support.Deployed().of_type("AWS::ApiGatewayV2::Stage").values()
 
     assert stage["StageName"] == "$default"
-    assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100}
+    assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": 2000, "ThrottlingBurstLimit": 4000}
     assert set(stage["RouteSettings"]) <= set(support.Deployed().routes())
     for settings in stage["RouteSettings"].values():
         assert settings["ThrottlingBurstLimit"] >= settings["ThrottlingRateLimit"] > 0

@@ -19,7 +19,8 @@ async fn a_code_of_wx_login_gives_tokens() {
     assert_eq!(body["expires_in"], 900);
     assert_eq!(body["refresh_expires_in"], 604_800);
     assert_eq!(body["new_user"], true);
-    assert_eq!(body["device"].as_str().unwrap().len(), 22);
+    let (id, proof) = body["device"].as_str().unwrap().split_once('.').unwrap();
+    assert_eq!((id.len(), proof.len()), (22, 48));
     assert!(body["refresh_token"].as_str().unwrap().starts_with("wxr1_"));
     assert!(body.get("userInfo").is_none());
     assert_eq!(answer.header("content-type").unwrap(), "application/json");
@@ -114,7 +115,7 @@ async fn the_same_request_sent_twice_at_once_gives_one_session() {
     let (one, two) = tokio::join!(laptop.login_with_key(KEY, &body), laptop.login_with_key(KEY, &body));
 
     assert_eq!(one.ok()["refresh_token"], two.ok()["refresh_token"]);
-    assert_eq!(laptop.simulator.calls("jscode2session"), 2);
+    assert_eq!(laptop.simulator.calls("jscode2session"), 1, "a process sends a code once");
 }
 
 #[tokio::test]
@@ -180,20 +181,17 @@ async fn an_unreadable_answer_is_wechats_error_and_never_the_users() {
     assert_eq!(laptop.simulator.calls("jscode2session"), 6);
 }
 
+/// What one address alone meets may be its own doing; `proxy.rs` has a failure that several meet.
 #[tokio::test]
-async fn a_wechat_that_keeps_failing_is_left_alone_for_a_moment() {
+async fn a_wechat_that_fails_for_one_address_is_asked_again() {
     let laptop = Laptop::start().await;
-    laptop.script("jscode2session", &json!({ "kind": "status", "status": 502 }), None);
-    for _ in 0..5 {
+    laptop.script("jscode2session", &json!({ "kind": "status", "status": 502 }), Some(10));
+    for _ in 0..10 {
         let failed = laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await;
         failed.is_problem(502, "wechat_error", "relogin");
     }
 
-    let spared = laptop.post("/v1/login", &json!({ "code": laptop.code("alice") })).await;
-
-    spared.is_problem(503, "wechat_busy", "retry");
-    assert_eq!(spared.json()["retry_after"], 5);
-    assert_eq!(laptop.simulator.calls("jscode2session"), 5);
+    laptop.login("alice").await;
 }
 
 #[tokio::test]

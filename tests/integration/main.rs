@@ -9,6 +9,7 @@ mod authorizer;
 mod clients;
 mod config;
 mod contract;
+mod device;
 mod devices;
 mod doctor;
 mod endings;
@@ -24,6 +25,7 @@ mod optional;
 mod phone;
 mod platform;
 mod problems;
+mod proxy;
 mod push;
 mod quota;
 mod raw_data;
@@ -49,3 +51,5 @@ mod histories;
 mod kill;
 #[path = "../suites/canary/tests.rs"]
 mod secrecy;
+#[path = "../suites/strangers/tests.rs"]
+mod strangers;

@@ -137,9 +137,10 @@ async fn our_failures_and_misconfigurations_are_metrics_and_a_laptop_has_none() 
     let body = json!({ "code": laptop.code("alice") }).to_string();
     shared::lambda::call(&router, event("POST", "/v1/login", &body), "lambda-1").await.unwrap();
     laptop.script("jscode2session", &json!({ "kind": "reset" }), None);
-    for _ in 0..6 {
-        let body = json!({ "code": laptop.code("alice") }).to_string();
-        shared::lambda::call(&router, event("POST", "/v1/login", &body), "lambda-1").await.unwrap();
+    for number in 0..6 {
+        let mut event = event("POST", "/v1/login", &json!({ "code": laptop.code("alice") }).to_string());
+        event["requestContext"]["http"]["sourceIp"] = format!("192.0.2.{number}").into();
+        shared::lambda::call(&router, event, "lambda-1").await.unwrap();
     }
 
     let lines = lines.lock().unwrap().clone();

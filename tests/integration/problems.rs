@@ -97,6 +97,7 @@ fn what_wechat_says_is_told_as_each_function_means_it() {
         (WechatError::Failed(502), "502 wechat_error relogin", "502 wechat_error retry"),
         (broken(), "504 wechat_timeout relogin", "504 wechat_timeout retry"),
         (WechatError::NoAnswer("late"), "504 wechat_timeout relogin", "504 wechat_timeout retry"),
+        (WechatError::NotAsked("late"), "504 wechat_timeout relogin", "504 wechat_timeout retry"),
         (WechatError::Busy { errcode: -1, retry_after: 1 }, "503 wechat_busy retry 1", "503 wechat_busy retry 1"),
         (WechatError::Busy { errcode: 45011, retry_after: 60 }, "503 wechat_busy retry 60", "503 wechat_busy retry 60"),
         (WechatError::BreakerOpen, "503 wechat_busy retry 5", "503 wechat_busy retry 5"),
@@ -123,7 +124,7 @@ fn a_login_that_failed_after_its_code_was_spent_wants_a_new_code() {
         (LoginError::BrakeInTheFuture, "500 misconfigured stop"),
         (LoginError::CodeUsed, "400 code_used relogin"),
         (LoginError::Blocked, "403 user_blocked stop"),
-        (LoginError::TooManyRefusedCodes { retry_after: 7 }, "429 rate_limited retry 7"),
+        (LoginError::TooManyCharged { retry_after: 7 }, "429 rate_limited retry 7"),
     ] {
         assert_eq!(told(error), expected);
     }

@@ -126,12 +126,12 @@ async fn every_function_of_cargo_lambda_answers_its_event_and_its_routes() {
     let user = emulator.login(&laptop).await;
     let mut read = event("GET", "/v1/session", "");
     read["headers"]["authorization"] = format!("Bearer {}", user.access).into();
-    assert_eq!(body(&emulator.invoke("session", &read).await)["device"], user.device);
+    assert_eq!(body(&emulator.invoke("session", &read).await)["device"], user.device_id());
     for Mount { name, .. } in started.iter().filter(|mount| matches!(mount.entry_point, EntryPoint::Events)) {
         let answer = emulator.invoke(name, &contract::given_event(name, &user)).await;
         assert!(answer.is_object() && answer.get("errorMessage").is_none(), "{name}: {answer}");
         match *name {
-            "admin" => assert!(answer["user"]["sessions"].to_string().contains(&user.device), "{answer}"),
+            "admin" => assert!(answer["user"]["sessions"].to_string().contains(user.device_id()), "{answer}"),
             "authorizer" => {
                 assert_eq!(answer["isAuthorized"], true, "{answer}");
                 assert_eq!(answer["context"]["openid"], jwt_claims(&user.access)["sub"]);

@@ -63,6 +63,7 @@ fn secrets(function: &str) -> BTreeSet<(String, String)> {
         ("env.signer()", &read_only, &["SigningKeysSecret"]),
         ("env.verifier()", &read_only, &["JwksSecret"]),
         ("env.jwks()", &read_only, &["JwksSecret"]),
+        ("env.senders(", &read_only, &["TrustedProxyArn"]),
         ("env.rotated_secrets()", &traits["RotateSecret"], &["KeyringSecret", "SigningKeysSecret"]),
         ("env.public_half()", &traits["WriteSecret"], &["JwksSecret"]),
     ]
@@ -96,6 +97,11 @@ fn statements(function: &str) -> Vec<(Vec<String>, Vec<String>)> {
         .unwrap()
         .iter()
         .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_sequence().unwrap())
+        .map(|statement| match statement.as_mapping_get("Fn::If") {
+            // What the role may do where the parameter is given.
+            Some(condition) => &condition[1],
+            None => statement,
+        })
         .map(|statement| (texts(&statement["Action"]), texts(&statement["Resource"])))
         .collect()
 }

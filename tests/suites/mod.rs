@@ -14,3 +14,4 @@ pub mod kill;
 pub mod mutants;
 pub mod rotation;
 pub mod row;
+pub mod strangers;

@@ -83,6 +83,7 @@ impl Example {
             know("access_token", &json!(tokens.access));
             know("refresh_token", &json!(tokens.refresh));
             know("device", &json!(tokens.device));
+            know("device_id", &json!(tokens.device_id()));
         }
         // A code makes the `session_key` of the user stale.
         if self.has("code") {

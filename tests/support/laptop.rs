@@ -147,6 +147,12 @@ impl Tokens {
         let (access, refresh) = (text("access_token"), text("refresh_token"));
         Self { access, refresh, openid: text("openid"), device: text("device") }
     }
+
+    /// The device as lists of sessions show it: without the proof.
+    #[must_use]
+    pub fn device_id(&self) -> &str {
+        self.device.split('.').next().unwrap_or_default()
+    }
 }
 
 pub type Item = HashMap<String, AttributeValue>;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 use shared::{
-    clock::Clock, entropy::Entropy, session::refresh::RefreshPolicy, token::access::AccessTokenConfig, vars::Vars,
-    wechat::api::ExchangeCode,
+    clock::Clock, entropy::Entropy, http::extract::Senders, login_codes::LoginCodes, session::refresh::RefreshPolicy,
+    token::access::AccessTokenConfig, vars::Vars, wechat::api::ExchangeCode,
 };
 
 use crate::{
@@ -20,13 +20,15 @@ pub(crate) async fn login_deps(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> login::Deps {
+    let keyring = secret(ring(1)).await;
     login::Deps {
         wechat,
         table,
         apps: secret(json!({ "apps": { APPID: { "secret": "s" } } }).to_string()).await,
-        keyring: secret(ring(1)).await,
+        senders: Senders { proxy: None, keyring: keyring.clone() },
+        keyring,
         signer: secret(serde_json::to_string(signing_keys()).expect("JSON")).await,
-        refused_codes: Arc::default(),
+        codes: Arc::new(LoginCodes::new(100, entropy.clone())),
         access_tokens: AccessTokenConfig::from_vars(&Vars::from_iter([("WXAUTH_ISSUER", "https://a.example")]))
             .expect("variables"),
         policy: RefreshPolicy::default(),

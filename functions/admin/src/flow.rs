@@ -1,11 +1,12 @@
 //! The operations: each reads or ends what is stored under one user's key.
 
 use shared::{
-    ids::{AppId, DeviceId, IdDefect, OpenId, UnionId, UserRef},
+    ids::{AppId, IdDefect, OpenId, UnionId, UserRef},
     problem::{Code, Problem},
     request_log, revocation,
     session::{Session, User, UserItems},
     store::StoreError,
+    token::device::PresentedDevice,
 };
 
 use crate::{
@@ -112,7 +113,7 @@ fn exposed(unionid: Option<UnionId>) -> Option<String> {
 
 async fn end_session(deps: &Deps, key: &DeviceKey) -> Result<bool, AdminError> {
     let user = UserRef { appid: AppId::parse(&key.appid)?, openid: OpenId::parse(&key.openid)? };
-    let device = DeviceId::parse(&key.device)?;
+    let device = PresentedDevice::parse(&key.device)?.id;
     let sessions = deps.table.list_user_items(&user).await?.sessions;
     let Some(session) = sessions.iter().find(|session| session.device == device) else {
         return Ok(false);

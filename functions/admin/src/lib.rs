@@ -77,6 +77,7 @@ pub struct UserKey {
 pub struct DeviceKey {
     appid: String,
     openid: String,
+    /// Its id, or the `device` of a login as it is.
     device: String,
 }
 

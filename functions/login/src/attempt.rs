@@ -5,12 +5,13 @@ use std::time::Duration;
 use shared::{
     clock::{Deadline, Millis, Secs},
     ids::UserRef,
+    login_codes::Sender,
     session::{
         Session,
         idempotency::CodeHash,
         issue::{IssueError, TokenIssuer},
     },
-    token::TokenResponse,
+    token::{TokenResponse, device::ProvenDevice},
     wechat::app::App,
 };
 
@@ -24,6 +25,7 @@ pub(crate) struct Login<'a> {
     pub deps: &'a Deps,
     pub presented: &'a Presented,
     pub app: &'a App,
+    pub sender: Sender,
     pub tokens: TokenIssuer<'a>,
     pub code_hash: CodeHash,
     pub arrived_ms: Millis,
@@ -38,5 +40,9 @@ impl Login<'_> {
     /// The tokens of a session at generation 0. The refresh token is the same each time, the access token is new.
     pub(crate) fn issue(&self, user: &UserRef, session: &Session) -> Result<TokenResponse, IssueError> {
         self.tokens.issue(&session.refresh_token(user), session, self.deps.clock.now())
+    }
+
+    pub(crate) fn proven_device(&self, user: &UserRef, session: &Session) -> ProvenDevice {
+        ProvenDevice::new(user, session.device, session.key_id, self.tokens.keyring)
     }
 }

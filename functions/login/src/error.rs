@@ -37,8 +37,8 @@ pub enum LoginError {
     Blocked,
     #[error("the user was deleted meanwhile")]
     Erased,
-    #[error("too many refused codes from this address")]
-    TooManyRefusedCodes { retry_after: Secs },
+    #[error("too many codes of this network gave no session")]
+    TooManyCharged { retry_after: Secs },
     #[error("the code was used by another request, or the login that it gave is over")]
     CodeUsed,
 }
@@ -55,7 +55,7 @@ impl From<LoginError> for Problem {
                 let may_be_spent = matches!(problem.code(), Code::WechatError | Code::WechatTimeout);
                 return if may_be_spent { problem.action(Action::Relogin) } else { problem };
             }
-            LoginError::TooManyRefusedCodes { retry_after } => {
+            LoginError::TooManyCharged { retry_after } => {
                 return Self::new(Code::RateLimited).retry_after(retry_after).because(error);
             }
             LoginError::Seal(_) => Code::Internal,

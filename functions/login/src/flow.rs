@@ -9,6 +9,7 @@ use shared::{
     clock::Deadline,
     entropy,
     ids::{DeviceId, Family, SessionRef, UserRef},
+    login_codes::{NotExchanged, Refusal, Sender},
     request_log,
     session::{
         Session, UserLogin, UserStatus, beyond_the_cap,
@@ -20,7 +21,7 @@ use shared::{
         TokenResponse,
         keyring::{Context, Purpose},
     },
-    wechat::{api::CodeExchange, error::WechatError, opendata::Profile},
+    wechat::{api::CodeExchange, opendata::Profile},
 };
 
 use crate::{
@@ -52,14 +53,17 @@ pub async fn login(
     let entropy = &*deps.entropy;
     let tokens = TokenIssuer { keyring: &keyring, signer: &signer, config: &deps.access_tokens, issuer, entropy };
     let code_hash = CodeHash::of_login(&app.appid, &presented.request.code);
-    let login = Login { deps, presented, app, tokens, code_hash, arrived_ms, deadline };
+    let user = presented.request.device.0.as_ref().and_then(|device| device.known_user(&app.appid, &keyring));
+    let sender = Sender { appid: app.appid.clone(), network: presented.network.clone(), user };
+    let login = Login { deps, presented, app, sender, tokens, code_hash, arrived_ms, deadline };
 
-    match login.exchange().await {
+    let before_writes = deadline.before(RESERVED_FOR_WRITES);
+    let exchange = deps.wechat.exchange(app, &presented.request.code, &presented.network, before_writes);
+    match deps.codes.exchange(&login.sender, &login.code_hash, login.arrived_at(), exchange).await {
         Ok(exchange) => login.complete(exchange).await,
-        Err(LoginError::Wechat(refusal @ (WechatError::CodeInvalid | WechatError::CodeUsed))) => {
-            login.repeat(refusal).await
-        }
-        Err(error) => Err(error),
+        Err(NotExchanged::Refused(refusal)) => login.repeat(&refusal).await,
+        Err(NotExchanged::Wechat(error)) => Err(error.into()),
+        Err(NotExchanged::TooManyCharged { retry_after }) => Err(LoginError::TooManyCharged { retry_after }),
     }
 }
 
@@ -73,28 +77,20 @@ struct PreparedLogin {
 }
 
 impl Login<'_> {
-    /// WeChat's answer to the code, unless this process remembers that WeChat refused it.
-    async fn exchange(&self) -> Result<CodeExchange, LoginError> {
-        let Presented { client_ip, request, .. } = self.presented;
-        self.deps.refused_codes.check(&self.app.appid, client_ip, &self.code_hash, self.arrived_at())?;
-        let deadline = self.deadline.before(RESERVED_FOR_WRITES);
-        Ok(self.deps.wechat.exchange(self.app, &request.code, deadline).await?)
-    }
-
-    /// The response to a request whose code WeChat refuses: it may be one whose response was lost.
-    async fn repeat(&self, refusal: WechatError) -> Result<LoginResponse, LoginError> {
+    /// The response to a request whose code is invalid or used: it may be one whose response was lost.
+    async fn repeat(&self, refusal: &Refusal) -> Result<LoginResponse, LoginError> {
         let result = match &self.presented.hash {
             Some(request) => {
                 let deadline = self.deadline.before(LAST_MOMENT);
-                let replay = Box::pin(replay::replay(self, request, refusal.clone(), deadline));
+                let replay = Box::pin(replay::replay(self, request, refusal, deadline));
                 deadline.limit(replay).await.unwrap_or(Err(LoginError::OutOfTime))
             }
-            None => Err(refusal.clone().into()),
+            None => Err(refusal.error.clone().into()),
         };
-        // Only a refusal counts against the address: not a response given again, and not a failure of ours.
-        if matches!(&result, Err(LoginError::Wechat(_) | LoginError::CodeUsed | LoginError::Blocked)) {
-            let (appid, client_ip) = (&self.app.appid, &self.presented.client_ip);
-            self.deps.refused_codes.add(appid, client_ip, &self.code_hash, &refusal, self.arrived_at());
+        // Not a response given again, and not a failure of ours.
+        if let Err(error @ (LoginError::Wechat(_) | LoginError::CodeUsed | LoginError::Blocked)) = &result {
+            let unrecorded = self.presented.hash.is_some() && matches!(error, LoginError::Wechat(_));
+            self.deps.codes.keep(&self.sender, &self.code_hash, refusal, unrecorded, self.arrived_at());
         }
         result
     }
@@ -108,7 +104,7 @@ impl Login<'_> {
             Ok((user_status, user_info)) => Ok(LoginResponse {
                 tokens: prepared.tokens,
                 openid: prepared.session_ref.user.openid.expose().to_owned(),
-                device: prepared.session.device,
+                device: self.proven_device(&prepared.session_ref.user, &prepared.session),
                 new_user: user_status == UserStatus::New,
                 user_info,
             }),
@@ -124,7 +120,8 @@ impl Login<'_> {
         let Self { deps, tokens: TokenIssuer { keyring, .. }, arrived_ms, .. } = *self;
         let user = UserRef { appid: self.app.appid.clone(), openid: exchange.openid };
         request_log::record(|fields| fields.user = keyring.pseudonym(&user));
-        let device = self.presented.request.device.0.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
+        let device = self.presented.request.device.0.as_ref().map(|device| device.id);
+        let device = device.unwrap_or_else(|| DeviceId(entropy::bytes(&*deps.entropy)));
         let family = Family(entropy::bytes(&*deps.entropy));
         let RefreshPolicy { idle, absolute, .. } = deps.policy;
         let session = Session {

@@ -4,7 +4,6 @@ mod attempt;
 pub mod error;
 pub mod flow;
 mod profile;
-mod refused_codes;
 mod replay;
 
 use std::{sync::Arc, time::Duration};
@@ -21,11 +20,12 @@ use shared::{
     http::{
         JsonResponse, Route, RouterExt as _,
         body::JsonBody,
-        extract::{ClientIp, Issuer},
+        extract::{Issuer, Senders},
         within,
     },
-    ids::{AppId, DeviceId},
+    ids::{AppId, Network},
     json::{Lenient, Optional},
+    login_codes::LoginCodes,
     problem::Problem,
     secret_text::{IdempotencyKey, LoginCode},
     secrets::Secret,
@@ -37,6 +37,7 @@ use shared::{
     token::{
         TokenResponse,
         access::{AccessSigner, AccessTokenConfig},
+        device::{PresentedDevice, ProvenDevice},
         keyring::Keyring,
     },
     vars::ConfigError,
@@ -46,8 +47,6 @@ use shared::{
         opendata::{Profile, UserInfo},
     },
 };
-
-pub use refused_codes::RefusedCodes;
 
 pub const LOGIN: Route = Route::post("/v1/login");
 
@@ -74,7 +73,8 @@ pub struct Deps {
     pub keyring: Arc<Secret<Keyring>>,
     /// Signs access tokens.
     pub signer: Arc<Secret<AccessSigner>>,
-    pub refused_codes: Arc<RefusedCodes>,
+    pub codes: Arc<LoginCodes>,
+    pub senders: Senders,
     pub access_tokens: AccessTokenConfig,
     /// How long sessions live.
     pub policy: RefreshPolicy,
@@ -87,14 +87,21 @@ impl Deps {
         let (table, wechat) = (env.table()?, env.wechat()?);
         let (access_tokens, policy) = (env.access_token_config()?, env.refresh_policy()?);
         let (apps, keyring, signer) = tokio::try_join!(env.apps(), env.keyring(), env.signer())?;
-        let (clock, entropy, refused_codes) = (env.clock(), env.entropy(), Arc::default());
-        Ok(Self { wechat, table, apps, keyring, signer, refused_codes, access_tokens, policy, clock, entropy })
+        let (clock, entropy, codes, senders) =
+            (env.clock(), env.entropy(), env.login_codes()?, env.senders(&keyring).await?);
+        Ok(Self { wechat, table, apps, keyring, signer, codes, senders, access_tokens, policy, clock, entropy })
     }
 }
 
 impl FromRef<Deps> for AccessTokenConfig {
     fn from_ref(deps: &Deps) -> Self {
         deps.access_tokens.clone()
+    }
+}
+
+impl FromRef<Deps> for Senders {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.senders.clone()
     }
 }
 
@@ -110,7 +117,7 @@ pub(crate) struct LoginRequest {
     /// The mini program; needed where the owner has several.
     appid: Optional<AppId>,
     /// The `device` of an earlier response, kept in the client's storage; made here where there is none that can be read.
-    device: Lenient<DeviceId>,
+    device: Lenient<PresentedDevice>,
     /// What does not verify, or is something else, never refuses a login: the response lacks `userInfo` then.
     #[serde(rename = "userInfo")]
     user_info: Lenient<UserInfo>,
@@ -118,7 +125,7 @@ pub(crate) struct LoginRequest {
 
 /// A login request, where it came from, and what makes it repeatable.
 pub struct Presented {
-    client_ip: ClientIp,
+    network: Network,
     request: LoginRequest,
     /// Names this very request, by its `Idempotency-Key` and its bytes. Without a key it cannot be repeated.
     hash: Option<RequestHash>,
@@ -133,8 +140,9 @@ pub struct LoginResponse {
     /// The user, inside this mini program.
     #[cfg_attr(feature = "contract", schemars(with = "shared::ids::OpenId"))]
     pub(crate) openid: String,
-    /// To be kept in the client's storage and sent with its next login.
-    pub(crate) device: DeviceId,
+    /// To be kept in the client's storage and sent with its next login: the id that lists of sessions show, a dot, and proof
+    /// that this user logged in here.
+    pub(crate) device: ProvenDevice,
     /// Whether it is the user's first login.
     pub(crate) new_user: bool,
     /// The profile that came with the login, if it verified.
@@ -145,14 +153,14 @@ pub struct LoginResponse {
 
 async fn login(
     State(deps): State<Deps>,
-    client_ip: ClientIp,
+    network: Network,
     Issuer(issuer): Issuer,
     deadline: Deadline,
     key: Option<IdempotencyKey>,
     JsonBody { value: request, bytes }: JsonBody<LoginRequest>,
 ) -> Result<JsonResponse<LoginResponse>, Problem> {
     let hash = key.map(|key| RequestHash::of(&key, &bytes));
-    let presented = Presented { client_ip, request, hash };
+    let presented = Presented { network, request, hash };
     Ok(JsonResponse(flow::login(&deps, &presented, &issuer, deadline).await?))
 }
 

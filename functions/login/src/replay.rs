@@ -7,30 +7,30 @@
 use shared::{
     clock::Deadline,
     ids::UserRef,
+    login_codes::Refusal,
     request_log,
     session::{
         Session,
         idempotency::{POLL_DELAYS, RequestHash},
     },
-    wechat::error::WechatError,
 };
 
 use crate::{LoginResponse, attempt::Login, error::LoginError, profile};
 
-/// The response to a request whose code WeChat refuses; without an idempotency record it is WeChat's refusal.
+/// The response to a request whose code is refused; without an idempotency record it is the refusal.
 ///
-/// The first request with the code may still be writing record, session and user in parallel, so all three are looked for
-/// several times.
+/// The first request with the code may still be writing record, session and user in parallel, so all three are looked for as
+/// often as the refusal says.
 pub(crate) async fn replay(
     login: &Login<'_>,
     request: &RequestHash,
-    refusal: WechatError,
+    refusal: &Refusal,
     deadline: Deadline,
 ) -> Result<LoginResponse, LoginError> {
     let table = &login.deps.table;
     let mut found = None;
-    for delay in POLL_DELAYS {
-        tokio::time::sleep(delay).await;
+    for delay in &POLL_DELAYS[..refusal.looks.min(POLL_DELAYS.len())] {
+        tokio::time::sleep(*delay).await;
         if found.is_none() {
             found = table.get_idempotency_record(&login.code_hash).await?;
         }
@@ -52,7 +52,7 @@ pub(crate) async fn replay(
             _ => {}
         }
     }
-    Err(if found.is_some() { LoginError::CodeUsed } else { refusal.into() })
+    Err(if found.is_some() { LoginError::CodeUsed } else { refusal.error.clone().into() })
 }
 
 /// The same response again, from a session that is still as the login left it; `None` while its user is not recorded.
@@ -79,7 +79,7 @@ async fn respond_again(
     Ok(Some(LoginResponse {
         tokens: login.issue(user, session)?,
         openid: user.openid.expose().to_owned(),
-        device: session.device,
+        device: login.proven_device(user, session),
         new_user: item.first_family == Some(session.family),
         user_info: profile::read(login, user, None, deadline).await,
     }))

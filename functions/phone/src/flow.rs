@@ -11,7 +11,7 @@ use std::time::Duration;
 use shared::{
     authenticator::AuthError,
     clock::Deadline,
-    ids::UserRef,
+    ids::{Network, UserRef},
     platform_token::PlatformError,
     problem::{Code, Problem},
     request_log,
@@ -110,7 +110,13 @@ pub async fn decrypt(deps: &Deps, subject: &Subject, data: &Ciphertext) -> Resul
 
 /// The number that WeChat gives for a phone code. The same code again, from the same user, counts as an attempt, but needs
 /// no second call to WeChat.
-pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, deadline: Deadline) -> Result<Phone, PhoneError> {
+pub async fn redeem(
+    deps: &Deps,
+    subject: &Subject,
+    code: &PhoneCode,
+    sender: &Network,
+    deadline: Deadline,
+) -> Result<Phone, PhoneError> {
     let (keyring, apps) = tokio::try_join!(deps.keyring.get(), deps.apps.get())?;
     let user = subject.session().user;
     request_log::record(|fields| fields.user = keyring.pseudonym(&user));
@@ -123,7 +129,7 @@ pub async fn redeem(deps: &Deps, subject: &Subject, code: &PhoneCode, deadline: 
         Begun::Exchange(mark) => mark,
         Begun::Recorded(phone) => return Ok(phone),
     };
-    match deps.platform.redeem(app, code, &subject.openid, deadline.before(RESERVED_FOR_WRITES)).await {
+    match deps.platform.redeem(app, code, &subject.openid, sender, deadline.before(RESERVED_FOR_WRITES)).await {
         Ok(phone) => {
             let kept = keep(deps, subject, hash, &phone, &keyring);
             match deadline.before(LAST_MOMENT).limit(kept).await {
@@ -174,7 +180,7 @@ async fn begin(
             return Ok(Begun::Recorded(phone));
         }
         if deadline.left() < POLL_DELAY {
-            let asked = WechatError::NoAnswer("another request still waits for what this code gives");
+            let asked = WechatError::NotAsked("another request still waits for what this code gives");
             return Err(PhoneError::Platform(asked.into()));
         }
         tokio::time::sleep(POLL_DELAY).await;

@@ -14,7 +14,8 @@ use shared::{
     clock::{Clock, Deadline},
     entropy::Entropy,
     env::Env,
-    http::{JsonResponse, Route, RouterExt as _, body::JsonBody},
+    http::{JsonResponse, Route, RouterExt as _, body::JsonBody, extract::Senders},
+    ids::Network,
     platform_token::RedeemPhoneCode,
     problem::Problem,
     secret_text::PhoneCode,
@@ -45,6 +46,7 @@ pub struct Deps {
     pub apps: Arc<Secret<Apps>>,
     /// Opens `session_key`s and seals idempotency records.
     pub keyring: Arc<Secret<Keyring>>,
+    pub senders: Senders,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }
@@ -54,15 +56,21 @@ impl Deps {
         let (table, config) = (env.table()?, env.access_token_config()?);
         let (apps, keyring, verifier) = tokio::try_join!(env.apps(), env.keyring(), env.verifier())?;
         let platform = env.platform_tokens(&table, &keyring)?;
-        let (clock, entropy) = (env.clock(), env.entropy());
+        let (clock, entropy, senders) = (env.clock(), env.entropy(), env.senders(&keyring).await?);
         let authenticator = Authenticator { verifier, sessions: table.clone(), config, clock: clock.clone() };
-        Ok(Self { authenticator, table, platform, apps, keyring, clock, entropy })
+        Ok(Self { authenticator, table, platform, apps, keyring, senders, clock, entropy })
     }
 }
 
 impl FromRef<Deps> for Authenticator {
     fn from_ref(deps: &Deps) -> Self {
         deps.authenticator.clone()
+    }
+}
+
+impl FromRef<Deps> for Senders {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.senders.clone()
     }
 }
 
@@ -84,6 +92,7 @@ struct PhoneRequest {
 
 async fn phone(
     State(deps): State<Deps>,
+    network: Network,
     subject: Subject,
     deadline: Deadline,
     JsonBody { value, .. }: JsonBody<PhoneRequest>,
@@ -92,7 +101,7 @@ async fn phone(
         (Some(encrypted_data), Some(iv), None) => {
             flow::decrypt(&deps, &subject, &Ciphertext { encrypted_data, iv }).await?
         }
-        (None, None, Some(code)) => flow::redeem(&deps, &subject, &code, deadline).await?,
+        (None, None, Some(code)) => flow::redeem(&deps, &subject, &code, &network, deadline).await?,
         (Some(_), None, None) => return Err(Problem::invalid("iv")),
         (None, Some(_), None) => return Err(Problem::invalid("encryptedData")),
         // The two cost different things, an attempt or the owner's money, so the client has to choose.

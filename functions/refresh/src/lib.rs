@@ -13,7 +13,13 @@ use shared::{
     clock::{Clock, Deadline},
     entropy::Entropy,
     env::Env,
-    http::{JsonResponse, Route, RouterExt as _, body::JsonBody, extract::Issuer, within},
+    http::{
+        JsonResponse, Route, RouterExt as _,
+        body::JsonBody,
+        extract::{Issuer, Senders},
+        within,
+    },
+    ids::Network,
     problem::Problem,
     secrets::Secret,
     session::refresh::RefreshPolicy,
@@ -48,6 +54,7 @@ pub struct Deps {
     pub signer: Arc<Secret<AccessSigner>>,
     pub access_tokens: AccessTokenConfig,
     pub policy: RefreshPolicy,
+    pub senders: Senders,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }
@@ -56,14 +63,20 @@ impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, access_tokens, policy) = (env.table()?, env.access_token_config()?, env.refresh_policy()?);
         let (keyring, signer) = tokio::try_join!(env.keyring(), env.signer())?;
-        let (clock, entropy) = (env.clock(), env.entropy());
-        Ok(Self { table, keyring, signer, access_tokens, policy, clock, entropy })
+        let (clock, entropy, senders) = (env.clock(), env.entropy(), env.senders(&keyring).await?);
+        Ok(Self { table, keyring, signer, access_tokens, policy, senders, clock, entropy })
     }
 }
 
 impl FromRef<Deps> for AccessTokenConfig {
     fn from_ref(deps: &Deps) -> Self {
         deps.access_tokens.clone()
+    }
+}
+
+impl FromRef<Deps> for Senders {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.senders.clone()
     }
 }
 
@@ -80,6 +93,7 @@ struct RefreshRequest {
 
 async fn refresh(
     State(deps): State<Deps>,
+    _: Network,
     Issuer(issuer): Issuer,
     deadline: Deadline,
     JsonBody { value, .. }: JsonBody<RefreshRequest>,

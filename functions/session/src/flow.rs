@@ -97,7 +97,7 @@ pub async fn revoke(deps: &Deps, refresh_token: &str) -> Result<(), AuthError> {
     let Ok(token) = RefreshToken::parse(refresh_token, &keyring) else { return Ok(()) };
     let at = token.session();
     request_log::record(|fields| (fields.user, fields.verdict) = (keyring.pseudonym(&at.user), Some("LOGOUT")));
-    Ok(deps.table.revoke_session(&at, token.family).await?)
+    Ok(deps.table.revoke_session(&at, token.family, deps.clock.now()).await?)
 }
 
 /// Revokes all sessions of the token's user. The token's own session must live.

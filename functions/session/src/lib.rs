@@ -120,6 +120,7 @@ struct SessionResponse {
     #[cfg_attr(feature = "contract", schemars(with = "shared::ids::OpenId"))]
     openid: String,
     appid: AppId,
+    /// Its id: what stands before the dot in the `device` of its login.
     device: DeviceId,
     /// Unix seconds.
     created_at: Secs,
@@ -140,6 +141,7 @@ struct SessionsResponse {
 #[derive(Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 struct LoggedInDevice {
+    /// Its id: what stands before the dot in the `device` of its login.
     device: DeviceId,
     /// Whether it is the one that asks.
     current: bool,

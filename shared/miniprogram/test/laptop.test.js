@@ -32,7 +32,7 @@ test("a login, a phone number by code and by encrypted data", async () => {
   const { user, wx, auth } = someone();
   const session = await auth.login();
   assert.equal(session.new_user, true);
-  assert.match(auth.device, /^[\w-]{22}$/);
+  assert.match(auth.device, /^[\w-]{22}\.[\w-]{48}$/);
   await auth.preparePhone();
   const { code, encryptedData, iv } = await laptop.simulate("phone", { user });
   const byCode = await auth.phone({ detail: { code, encryptedData, iv } });
@@ -135,10 +135,11 @@ test("the session, the sessions, and WeChat's word on its key", async () => {
   const { user, wx, auth } = someone();
   await auth.login();
   const session = await auth.session();
-  assert.deepEqual([session.openid, session.device, session.appid], [auth.openid, auth.device, APPID]);
+  const device = auth.device.split(".")[0];
+  assert.deepEqual([session.openid, session.device, session.appid], [auth.openid, device, APPID]);
   assert.equal(session.wechat_session, "unchecked");
   const { sessions } = await auth.sessions();
-  assert.deepEqual(sessions.map(({ device, current }) => [device, current]), [[auth.device, true]]);
+  assert.deepEqual(sessions.map(({ device, current }) => [device, current]), [[device, true]]);
 
   assert.equal((await auth.checkSession()).wechat_session, "ok");
   assert.equal(wx.counts.logins, 1);

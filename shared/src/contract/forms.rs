@@ -9,6 +9,7 @@ use crate::{
     ids::{AppId, DeviceId, OpenId},
     json::{Lenient, Optional},
     secret_text::{IdempotencyKey, LoginCode, PhoneCode},
+    token::device::{PresentedDevice, ProvenDevice},
     wechat::opendata::{EncryptedData, Iv},
 };
 
@@ -35,9 +36,11 @@ macro_rules! forms {
 forms! {
     AppId, "^[A-Za-z0-9_-]{1,64}$";
     DeviceId, "^[A-Za-z0-9_-]{21}[AQgw]$";
+    PresentedDevice, r"^[A-Za-z0-9_-]{21}[AQgw](\..*)?$";
+    ProvenDevice, r"^[A-Za-z0-9_-]{21}[AQgw](\.[A-Za-z0-9_-]{48})?$";
     OpenId, "^[!-~]{1,128}$";
-    LoginCode, "^[!-~]{1,512}$";
-    PhoneCode, "^[!-~]{1,512}$";
+    LoginCode, "^[A-Za-z0-9_-]{1,512}$";
+    PhoneCode, "^[A-Za-z0-9_-]{1,512}$";
     IdempotencyKey, "^[!-~]{16,128}$";
     EncryptedData, concat!(
         "^([A-Za-z0-9+/]{64})*",

@@ -1,18 +1,22 @@
 //! Extractors for everything of a request but its body: client, host, issuer, query, bearer token, deadline.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use http::{header, request::Parts};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::proxy::TrustedProxy;
 use crate::{
     clock::Deadline,
+    ids::Network,
     json,
     problem::{Code, Problem},
+    request_log,
     secret_text::{AccessToken, IdempotencyKey},
-    token::access::AccessTokenConfig,
+    secrets::Secret,
+    token::{access::AccessTokenConfig, keyring::Keyring},
 };
 
 /// Lambda's id of this invocation.
@@ -23,15 +27,32 @@ pub struct RequestId(pub String);
 #[derive(Clone, Debug)]
 pub struct ClientIp(pub String);
 
-impl ClientIp {
-    /// The network of one customer: an IPv4 address, or an IPv6 /56, which is what a provider gives to one customer.
-    #[must_use]
-    pub fn network(&self) -> String {
-        match self.0.parse().map(|address: IpAddr| address.to_canonical()) {
-            Ok(IpAddr::V6(address)) => format!("{:x?}", &address.octets()[..7]),
-            Ok(IpAddr::V4(address)) => address.to_string(),
-            Err(_) => self.0.clone(),
-        }
+/// How the sender of a request is told.
+#[derive(Clone, Debug)]
+pub struct Senders {
+    /// The proxy whose word on the client's address is believed, if the owner names one.
+    pub proxy: Option<Arc<Secret<TrustedProxy>>>,
+    /// Hashes the network for the log.
+    pub keyring: Arc<Secret<Keyring>>,
+}
+
+/// The network that the request came from: that of the address which a proxy of the owner's proves, or else the gateway sees.
+/// Should the request be refused, its log line has the network as a keyed hash.
+impl<S: Sync> FromRequestParts<S> for Network
+where
+    Senders: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let ClientIp(seen) = ClientIp::from_request_parts(parts, state).await?;
+        let Senders { proxy, keyring } = Senders::from_ref(state);
+        // Without the secret all who come through the proxy are behind one address, as if no proxy were named.
+        let proved = proxy.and_then(|proxy| proxy.at_hand()?.client_address(&parts.headers));
+        let network = Self::of(&proved.map_or(seen, |address| address.to_string()));
+        let name = keyring.at_hand().and_then(|keyring| keyring.source_name(&network));
+        request_log::record(|fields| fields.source = name);
+        Ok(network)
     }
 }
 

@@ -152,6 +152,7 @@ impl Line {
             ("verdict", fields.verdict.map(Value::from)),
             ("behind", fields.behind.map(Value::from)),
             ("user.hash", fields.user.clone().map(Value::from)),
+            ("source.hash", self.code.and(fields.source.clone()).map(Value::from)),
             ("wechat.errcode", fields.errcode.map(Value::from)),
             ("wechat.rid", fields.rid.as_ref().map(|rid| rid.0.clone().into())),
             ("wechat_ms", (fields.wechat.count > 0).then(|| millis(fields.wechat.time).into())),

@@ -17,7 +17,7 @@ use super::{KeyText, MIN_AGE_OF_NEXT_KEY, made_recently};
 use crate::{
     clock::Secs,
     entropy::{self, Entropy},
-    ids::UserRef,
+    ids::{Network, UserRef},
     secrets::{FromSecret, SecretDefect},
 };
 
@@ -28,8 +28,10 @@ pub struct KeyId(pub u32);
 /// The keys derived from one key of the ring.
 struct Derived {
     refresh: hmac::Key,
+    device: hmac::Key,
     fingerprint: hmac::Key,
     pseudonym: hmac::Key,
+    source: hmac::Key,
     seal: LessSafeKey,
 }
 
@@ -117,6 +119,11 @@ impl Keyring {
         self.keys.get(&id).map(|derived| &derived.refresh)
     }
 
+    /// The MAC key for proofs of devices of this id, while it is in the ring.
+    pub(super) fn device_key(&self, id: KeyId) -> Option<&hmac::Key> {
+        self.keys.get(&id).map(|derived| &derived.device)
+    }
+
     /// Keyed fingerprints of a value, one for each key of the ring, the current one's first. They tell whether two values
     /// are the same, also across a key rotation, and tell nothing without the ring.
     #[must_use]
@@ -132,6 +139,14 @@ impl Keyring {
     pub fn pseudonym(&self, user: &UserRef) -> Option<String> {
         let derived = self.keys.get(&self.current)?;
         let tag = hmac::sign(&derived.pseudonym, format!("{}|{}", user.appid, user.openid.expose()).as_bytes());
+        tag.as_ref().first_chunk::<9>().map(|short| URL_SAFE_NO_PAD.encode(short))
+    }
+
+    /// The name of a network in the log, which tells the refused requests of one sender from those of others. It changes with
+    /// the keyring, and means nothing without it.
+    #[must_use]
+    pub fn source_name(&self, network: &Network) -> Option<String> {
+        let tag = hmac::sign(&self.keys.get(&self.current)?.source, network.expose().as_bytes());
         tag.as_ref().first_chunk::<9>().map(|short| URL_SAFE_NO_PAD.encode(short))
     }
 
@@ -268,8 +283,10 @@ impl Derived {
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(key);
         Some(Self {
             refresh: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth refresh token mac")?.as_slice()),
+            device: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth device proof")?.as_slice()),
             fingerprint: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth fingerprint")?.as_slice()),
             pseudonym: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth log pseudonym")?.as_slice()),
+            source: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"wxauth log source")?.as_slice()),
             seal: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, derive(&root, b"wxauth seal")?.as_slice()).ok()?),
         })
     }

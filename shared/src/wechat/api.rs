@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{app::App, error::WechatError, opendata::Phone};
 use crate::{
     clock::{Deadline, Secs},
-    ids::{AppId, OpenId, UnionId},
+    ids::{AppId, Network, OpenId, UnionId},
     secret_text::{LoginCode, PhoneCode, PlatformToken, SessionKey},
 };
 
@@ -23,8 +23,14 @@ pub struct CodeExchange {
 /// code2Session.
 #[async_trait]
 pub trait ExchangeCode: Send + Sync {
-    /// Exchanges a login code; the first call that reaches WeChat consumes it.
-    async fn exchange(&self, app: &App, code: &LoginCode, deadline: Deadline) -> Result<CodeExchange, WechatError>;
+    /// Exchanges a login code, which came from this network; the first call that reaches WeChat consumes it.
+    async fn exchange(
+        &self,
+        app: &App,
+        code: &LoginCode,
+        sender: &Network,
+        deadline: Deadline,
+    ) -> Result<CodeExchange, WechatError>;
 }
 
 /// The calls that a platform token is needed for, and the one that gives it.
@@ -49,6 +55,8 @@ pub struct PlatformCall<'a> {
     pub token: &'a PlatformToken,
     /// The user.
     pub openid: &'a OpenId,
+    /// The network from which a text in the call came; absent where none in it is a client's.
+    pub sender: Option<&'a Network>,
     /// When the response is of no use any more.
     pub deadline: Deadline,
 }

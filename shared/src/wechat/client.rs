@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     clock::{Deadline, Secs},
+    ids::Network,
     request_log,
     secret_text::{AppSecret, LoginCode, PhoneCode, PlatformToken, SessionKey},
     tls,
@@ -79,6 +80,7 @@ impl HttpWechat {
         app: &App,
         secret: &AppSecret,
         code: &LoginCode,
+        sender: &Network,
         deadline: Deadline,
     ) -> Result<CodeExchange, WechatError> {
         let request = || {
@@ -89,17 +91,23 @@ impl HttpWechat {
                 ("grant_type", "authorization_code"),
             ])
         };
-        self.call(request, Api::Code2Session, deadline, response::code_exchange).await
+        self.call(request, (Api::Code2Session, Some(sender)), deadline, response::code_exchange).await
     }
 }
 
 #[async_trait]
 impl ExchangeCode for HttpWechat {
-    async fn exchange(&self, app: &App, code: &LoginCode, deadline: Deadline) -> Result<CodeExchange, WechatError> {
-        match (self.code2session(app, &app.secret, code, deadline).await, &app.previous_secret) {
+    async fn exchange(
+        &self,
+        app: &App,
+        code: &LoginCode,
+        sender: &Network,
+        deadline: Deadline,
+    ) -> Result<CodeExchange, WechatError> {
+        match (self.code2session(app, &app.secret, code, sender, deadline).await, &app.previous_secret) {
             // The secret was changed here before it was changed at WeChat; the code has not been looked at.
             (Err(WechatError::Misconfigured { errcode: 40125, .. }), Some(previous)) => {
-                self.code2session(app, previous, code, deadline).await
+                self.code2session(app, previous, code, sender, deadline).await
             }
             (result, _) => result,
         }
@@ -119,7 +127,7 @@ impl PlatformApi for HttpWechat {
             });
             let body = body.to_string();
             let request = || json_post(&self.http, self.url("/cgi-bin/stable_token"), body.clone());
-            self.call(request, Api::StableToken, deadline, response::platform_token).await
+            self.call(request, (Api::StableToken, None), deadline, response::platform_token).await
         };
         match (fetch(&app.secret).await, &app.previous_secret) {
             (Err(WechatError::Misconfigured { errcode: 40001 | 40125, .. }), Some(previous)) => fetch(previous).await,
@@ -129,14 +137,15 @@ impl PlatformApi for HttpWechat {
 
     async fn phone_number(&self, user: &PlatformCall<'_>, code: &PhoneCode) -> Result<Phone, WechatError> {
         if user.deadline.left() < SHORTEST_PAID {
-            return Err(WechatError::NoAnswer("too little time is left for a paid code"));
+            return Err(WechatError::NotAsked("too little time is left for a paid code"));
         }
         let body = serde_json::json!({ "code": code.expose(), "openid": user.openid.expose() }).to_string();
         let request = || {
             json_post(&self.http, self.url("/wxa/business/getuserphonenumber"), body.clone())
                 .query(&[("access_token", user.token.expose())])
         };
-        self.call(request, Api::PhoneNumber, user.deadline, |body| response::phone(body, user.appid)).await
+        let read = |body: &[u8]| response::phone(body, user.appid);
+        self.call(request, (Api::PhoneNumber, user.sender), user.deadline, read).await
     }
 
     async fn check_session(&self, user: &PlatformCall<'_>, key: &SessionKey) -> Result<bool, WechatError> {
@@ -150,7 +159,7 @@ impl PlatformApi for HttpWechat {
                 ("sig_method", "hmac_sha256"),
             ])
         };
-        self.call(request, Api::CheckSession, deadline, response::session_check).await
+        self.call(request, (Api::CheckSession, user.sender), deadline, response::session_check).await
     }
 }
 
@@ -159,11 +168,11 @@ fn json_post(http: &reqwest::Client, url: String, body: String) -> RequestBuilde
 }
 
 impl HttpWechat {
-    /// Sends a request, and sends it once more where that is safe.
+    /// Sends a request, and sends it once more where that is safe. `sender` is where a text in it came from, if it has one.
     async fn call<T>(
         &self,
         request: impl Fn() -> RequestBuilder,
-        api: Api,
+        (api, sender): (Api, Option<&Network>),
         deadline: Deadline,
         read: impl Fn(&[u8]) -> Result<T, WechatError>,
     ) -> Result<T, WechatError> {
@@ -171,7 +180,7 @@ impl HttpWechat {
         let consumes = matches!(api, Api::Code2Session | Api::PhoneNumber);
         let attempt_by = || if api == Api::CheckSession { deadline.within(ATTEMPT) } else { deadline };
         let began = Instant::now();
-        let first = self.guarded(request(), attempt_by(), &read).await;
+        let first = self.guarded(request(), sender, attempt_by(), &read).await;
         let unsent = matches!(&first, Err(WechatError::Unreachable(_)));
         let unharmed = !consumes && matches!(&first, Err(WechatError::NoAnswer(_) | WechatError::Failed(_)));
         let busy = matches!(&first, Err(WechatError::Busy { errcode: -1, .. }));
@@ -183,26 +192,29 @@ impl HttpWechat {
         if busy {
             tokio::time::sleep(PAUSE).await;
         }
-        self.guarded(request(), attempt_by(), &read).await
+        self.guarded(request(), sender, attempt_by(), &read).await
     }
 
     /// One attempt, if the breaker lets it through.
     async fn guarded<T>(
         &self,
         request: RequestBuilder,
+        sender: Option<&Network>,
         deadline: Deadline,
         read: impl Fn(&[u8]) -> Result<T, WechatError>,
     ) -> Result<T, WechatError> {
         if deadline.left() < SHORTEST {
-            return Err(WechatError::NoAnswer("no time is left"));
+            return Err(WechatError::NotAsked("no time is left"));
         }
-        let Some(permit) = self.breaker.admit(Instant::now()) else {
+        if self.breaker.is_open(Instant::now()) {
             request_log::record(|fields| fields.breaker_open = true);
             return Err(WechatError::BreakerOpen);
-        };
+        }
         let result = attempt(request, deadline).await.and_then(|body| read(&body));
         let failed = result.as_ref().is_err_and(WechatError::is_failure);
-        permit.report(failed, Instant::now());
+        // What did not leave was not brought about by anything in it.
+        let sender = sender.filter(|_| !matches!(&result, Err(WechatError::Unreachable(_))));
+        self.breaker.report(sender, failed, Instant::now());
         request_log::record(|fields| fields.wechat_failures += u32::from(failed));
         result
     }

@@ -71,6 +71,9 @@ pub enum WechatError {
     /// A gateway on the way failed with this HTTP status. Whether WeChat saw the request is not known.
     #[error("wechat answered HTTP status {0}")]
     Failed(u16),
+    /// There was no time to ask.
+    #[error("wechat was not asked ({0})")]
+    NotAsked(&'static str),
     /// The request was sent, and its fate is not known.
     #[error("wechat did not answer ({0})")]
     NoAnswer(&'static str),
@@ -91,6 +94,7 @@ impl WechatError {
             | Self::SessionKeyStale
             | Self::WrongUser
             | Self::BreakerOpen
+            | Self::NotAsked(_)
             | Self::Unknown { .. }
             | Self::Unreadable(_)
             | Self::Failed(_) => false,
@@ -108,7 +112,9 @@ impl From<WechatError> for Problem {
             WechatError::Misconfigured { .. } => Self::new(Code::Misconfigured),
             WechatError::Busy { retry_after, .. } => Self::new(Code::WechatBusy).retry_after(*retry_after),
             WechatError::BreakerOpen => Self::new(Code::WechatBusy).retry_after(BREAKER_OPEN.as_secs()),
-            WechatError::Unreachable(_) | WechatError::NoAnswer(_) => Self::new(Code::WechatTimeout),
+            WechatError::Unreachable(_) | WechatError::NotAsked(_) | WechatError::NoAnswer(_) => {
+                Self::new(Code::WechatTimeout)
+            }
             WechatError::TokenRefused { .. }
             | WechatError::SessionKeyStale
             | WechatError::Unknown { .. }

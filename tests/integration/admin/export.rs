@@ -33,7 +33,7 @@ async fn export_shows_all_that_is_stored() {
                 "phone_tries": 1, "phone_tries_from": now, "phone_codes": 1,
             },
             "sessions": [{
-                "device": alice.device, "created_at": BEGIN, "rotated_at": now, "rotated_before": BEGIN, "generation": 1,
+                "device": alice.device_id(), "created_at": BEGIN, "rotated_at": now, "rotated_before": BEGIN, "generation": 1,
                 "idle": now + 604_800, "absolute": BEGIN + 2_592_000, "unionid": null,
             }],
         })

@@ -90,7 +90,7 @@ async fn what_is_no_request_is_refused() {
         with("read", "device", json!(alice.device)),
         without("end_session", "device"),
         with("end_session", "device", "short".into()),
-        with("end_session", "device", format!("{}=", alice.device).into()),
+        with("end_session", "device", format!("{}=", alice.device_id()).into()),
     ];
     for operation in OPERATIONS {
         refused.extend([
@@ -248,7 +248,7 @@ async fn the_log_names_the_operation_and_never_the_user() {
     assert!(tried(&laptop, nobody).await.is_err());
 
     let log = laptop.log()[before..].to_vec();
-    for text in [alice.openid.as_str(), alice.device.as_str(), "uAlice", "oNobody"] {
+    for text in [alice.openid.as_str(), alice.device_id(), "uAlice", "oNobody"] {
         assert!(!log.join("\n").contains(text), "{text} stands in the log");
     }
     let lines: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();

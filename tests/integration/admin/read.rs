@@ -25,8 +25,8 @@ async fn read_tells_who_the_user_is_and_where_they_are_logged_in() {
             "appid": APPID, "openid": first.openid, "unionid": "uAlice",
             "first_login": BEGIN, "last_login": BEGIN + 200, "blocked_at": null,
             "sessions": [
-                { "device": first.device, "created_at": BEGIN, "last_seen_at": BEGIN + 250, "expires_at": BEGIN + 250 + week },
-                { "device": second.device, "created_at": BEGIN + 200, "last_seen_at": BEGIN + 200, "expires_at": BEGIN + 200 + week },
+                { "device": first.device_id(), "created_at": BEGIN, "last_seen_at": BEGIN + 250, "expires_at": BEGIN + 250 + week },
+                { "device": second.device_id(), "created_at": BEGIN + 200, "last_seen_at": BEGIN + 200, "expires_at": BEGIN + 200 + week },
             ],
         } })
     );

@@ -250,7 +250,7 @@ impl Model {
             "{}",
             self.story
         );
-        assert_eq!(body["device"], device);
+        assert!(body["device"].as_str().unwrap().starts_with(&format!("{device}.")));
         let profile = body.get("userInfo").map(|profile| profile["nickName"].clone());
         assert_eq!(
             profile,

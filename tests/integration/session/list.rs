@@ -13,7 +13,7 @@ async fn each_device_is_listed_with_the_last_used_first() {
     let tablet = laptop.login("alice").await;
     let _bob = laptop.login("bob").await;
     let line = |tokens: &Tokens, current: bool, created_at: u64, last_seen_at: u64| {
-        let device = &tokens.device;
+        let device = tokens.device_id();
         json!({ "device": device, "current": current, "created_at": created_at, "last_seen_at": last_seen_at })
     };
 
@@ -98,6 +98,6 @@ async fn a_device_beyond_the_cap_is_not_listed() {
     let answer = laptop.get(&devices[5].access, "/v1/sessions").await.ok();
 
     let listed: Vec<_> = answer["sessions"].as_array().unwrap().iter().map(|line| line["device"].clone()).collect();
-    let expected: Vec<_> = devices[1..].iter().rev().map(|tokens| json!(tokens.device)).collect();
+    let expected: Vec<_> = devices[1..].iter().rev().map(|tokens| json!(tokens.device_id())).collect();
     assert_eq!(listed, expected);
 }

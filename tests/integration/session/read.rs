@@ -15,7 +15,7 @@ async fn a_session_is_these_fields_and_no_more() {
     let answer = laptop.get(&alice.access, "/v1/session").await;
 
     let expected = json!({
-        "openid": alice.openid, "appid": APPID, "device": alice.device, "created_at": BEGIN,
+        "openid": alice.openid, "appid": APPID, "device": alice.device_id(), "created_at": BEGIN,
         "expires_at": BEGIN + IDLE, "wechat_session": "unchecked",
     });
     assert_eq!(answer.ok(), expected);

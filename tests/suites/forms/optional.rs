@@ -15,6 +15,11 @@ pub async fn login_with(laptop: &Laptop, user: &str, name: &str, text: &str) -> 
     send(laptop.request("/v1/login").header("content-type", "application/json").body(body)).await
 }
 
+/// Whether this is a device's id with proof.
+fn is_proven(device: &str) -> bool {
+    device.split_once('.').is_some_and(|(id, proof)| (id.len(), proof.len()) == (22, 48))
+}
+
 /// Whether this is all that a login gives, and the profile only if it was good.
 pub fn is_whole(answer: &Response, with_profile: bool) -> bool {
     if answer.status != 200 {
@@ -22,7 +27,7 @@ pub fn is_whole(answer: &Response, with_profile: bool) -> bool {
     }
     let login = answer.json();
     ["access_token", "refresh_token", "openid"].iter().all(|name| login[*name].is_string())
-        && login["device"].as_str().is_some_and(|device| device.len() == 22)
+        && login["device"].as_str().is_some_and(is_proven)
         && login.get("userInfo").is_some_and(|profile| profile["nickName"].is_string()) == with_profile
         && login.get("userInfo").is_some() == with_profile
 }

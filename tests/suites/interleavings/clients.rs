@@ -111,7 +111,7 @@ impl Device {
     async fn log_in(&mut self) {
         loop {
             let (code, key) = (self.random(u64::MAX), self.random(u64::MAX));
-            let (code, key) = (format!("{}.{code:x}", self.user), format!("{key:032x}"));
+            let (code, key) = (format!("{}-{code:x}", self.user), format!("{key:032x}"));
             let request = Ask::Login { code, key, device: self.id.clone() };
             if self.world.setup.owner && self.random(4) == 0 {
                 self.world.schedule.spawn(owner::interfere(self.world.clone(), self.user.clone()));

@@ -99,8 +99,7 @@ impl User {
     /// opposite was not under way then, and was not asked for later.
     fn gate(&self) -> Option<bool> {
         let last = self.gates.iter().filter(|gate| gate.is_acknowledged).max_by_key(|gate| gate.began)?;
-        let is_opposed =
-            |gate: &Gate| gate.block != last.block && gate.over.is_none_or(|over| over >= last.began);
+        let is_opposed = |gate: &Gate| gate.block != last.block && gate.over.is_none_or(|over| over >= last.began);
         (!self.gates.iter().any(is_opposed)).then_some(last.block)
     }
 }
@@ -256,12 +255,7 @@ impl World {
             }
             return;
         };
-        let known = Login {
-            user: login.user.clone(),
-            device: token.device,
-            arrived: login.began,
-            stamp: login.stamp,
-        };
+        let known = Login { user: login.user.clone(), device: token.device, arrived: login.began, stamp: login.stamp };
         seen.ends.logins.entry(token.family.0).or_insert(known);
         let is_over = seen.ends.is_over(token.family, login.arrived);
         seen.figures.after_the_end += u64::from(is_over);
@@ -295,8 +289,7 @@ impl World {
             if end.is_deletion() && known.deletion.is_none_or(|deletion| deletion.stamp < stamp) {
                 known.deletion = Some(Deletion { stamp, is_settled: false, is_broken: false });
             }
-            let is_beside_a_login =
-                under_way.is_beside_a_login || known.under_way.values().any(|is_login| *is_login);
+            let is_beside_a_login = under_way.is_beside_a_login || known.under_way.values().any(|is_login| *is_login);
             let others: Vec<_> = known.under_way.keys().copied().filter(|other| *other != under_way.number).collect();
             let figures = &mut seen.figures;
             figures.ends += 1;
@@ -351,10 +344,8 @@ impl World {
 
     /// Looks whether what is stored about a user may be.
     pub(super) fn look(&self, user: &str) {
-        let at = UserRef {
-            appid: AppId::parse(APPID).expect("an appid"),
-            openid: OpenId::parse(user).expect("an openid"),
-        };
+        let at =
+            UserRef { appid: AppId::parse(APPID).expect("an appid"), openid: OpenId::parse(user).expect("an openid") };
         let UserItems { user: item, sessions } = self.peek(self.setup.table.list_user_items(&at));
         let attributes = self.setup.table.user_item(&at).unwrap_or_default();
         let (is_known, has_ttl) = (attributes.contains_key("first_login"), attributes.contains_key("ttl"));
@@ -368,7 +359,8 @@ impl World {
                 if seen.ends.ended.contains_key(&family.0) {
                     if seen.ends.told.insert(family.0) {
                         seen.figures.alive_after_the_end += 1;
-                        broken.push(format!("a session is alive after its end: {:02x}{:02x}", family.0[0], family.0[1]));
+                        broken
+                            .push(format!("a session is alive after its end: {:02x}{:02x}", family.0[0], family.0[1]));
                     }
                     continue;
                 }

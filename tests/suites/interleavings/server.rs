@@ -20,7 +20,7 @@ use shared::{
         record::Log,
         stack,
     },
-    ids::{DeviceId, Family, OpenId},
+    ids::{self, DeviceId, Family, OpenId},
     platform_token::{CheckSession, PlatformError},
     secret_text::{LoginCode, SessionKey},
     secrets::{FromSecret as _, Secret},
@@ -77,7 +77,11 @@ pub(super) struct Held {
 #[derive(Clone, Debug)]
 pub(super) enum Ask {
     Refresh(String),
-    Login { code: String, key: String, device: Option<String> },
+    Login {
+        code: String,
+        key: String,
+        device: Option<String>,
+    },
     /// Whose, and which.
     End(String, End),
 }
@@ -118,7 +122,7 @@ impl Clock for Off {
     }
 }
 
-/// A WeChat of which each code is `user.number`.
+/// A WeChat of which each code is `user-number`.
 struct Wechat {
     schedule: Arc<Schedule>,
     network: Network,
@@ -135,7 +139,13 @@ impl CheckSession for Wechat {
 
 #[async_trait]
 impl ExchangeCode for Wechat {
-    async fn exchange(&self, _: &App, code: &LoginCode, _: Deadline) -> Result<CodeExchange, WechatError> {
+    async fn exchange(
+        &self,
+        _: &App,
+        code: &LoginCode,
+        _: &ids::Network,
+        _: Deadline,
+    ) -> Result<CodeExchange, WechatError> {
         let (there, back) = self.schedule.random(|random| (20 + random.below(100), 20 + random.below(100)));
         self.schedule.sleep(there).await;
         let is_new = self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(code.expose().to_owned());
@@ -146,7 +156,7 @@ impl ExchangeCode for Wechat {
         if !is_new {
             return Err(WechatError::CodeUsed);
         }
-        let user = code.expose().split('.').next().unwrap_or_default();
+        let user = code.expose().split('-').next().unwrap_or_default();
         let openid = OpenId::parse(user).map_err(|_| WechatError::CodeInvalid)?;
         // WeChat gives the same key for a while.
         let hour = self.schedule.now() / 3_600_000;
@@ -227,6 +237,7 @@ async fn process(
         signer: login.signer.clone(),
         access_tokens: login.access_tokens.clone(),
         policy: setup.policy,
+        senders: login.senders.clone(),
         clock: clock.clone(),
         entropy: Arc::new(OsEntropy),
     };

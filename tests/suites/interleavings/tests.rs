@@ -156,6 +156,8 @@ fn probe() {
     }
     for (network, habit) in KINDS {
         let setup = Setup::new(network, habit);
-        if let Some(broken) = shortest(0..WORLDS, &setup) { println!("{broken}"); }
+        if let Some(broken) = shortest(0..WORLDS, &setup) {
+            println!("{broken}");
+        }
     }
 }

@@ -10,15 +10,16 @@ use shared::{
     clock::{Millis, Secs},
     ids::{Family, SessionRef, UnionId, UserRef},
     session::{
-        SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
+        Attempt, SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
         idempotency::{CodeHash, IdempotencyRecord},
         refresh::RefreshWrite,
     },
     store::{
         StoreError, TakeError,
         grants::{
-            BlockUser, Deletion, EraseIdempotencyRecord, EraseUser, KeepIdempotencyRecord, ListUserItems, PutSession,
-            ReadSession, ReadUser, RefreshSession, RememberUnionid, RevokeSession, StoreUserLogin, TakeSessionKeys,
+            BeginExchange, BlockUser, Deletion, EraseIdempotencyRecord, EraseUser, KeepIdempotencyRecord,
+            ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession, RememberUnionid, RevokeSession,
+            StoreUserLogin, TakeSessionKeys,
         },
     },
 };
@@ -157,6 +158,13 @@ impl KeepIdempotencyRecord for LateTable {
 }
 
 #[async_trait]
+impl BeginExchange for LateTable {
+    async fn begin_exchange(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError> {
+        self.table.begin_exchange(mark, now).await
+    }
+}
+
+#[async_trait]
 impl ReadUser for LateTable {
     async fn read_user(&self, user: &UserRef) -> Result<Option<User>, StoreError> {
         self.table.read_user(user).await
@@ -183,9 +191,9 @@ impl TakeSessionKeys for LateTable {
     async fn take_session_keys(
         &self,
         user: &UserRef,
-        record: Option<&CodeHash>,
+        attempt: &Attempt,
         now: Secs,
     ) -> Result<SealedSessionKeys, TakeError> {
-        self.table.take_session_keys(user, record, now).await
+        self.table.take_session_keys(user, attempt, now).await
     }
 }

@@ -1,7 +1,8 @@
-//! Checks of the four secrets: whether they can be read, are filled and well-formed, and whether the public keys include
+//! Checks of the secrets: whether they can be read, are filled and well-formed, and whether the public keys include
 //! every key that signs.
 
 use shared::{
+    http::proxy::TrustedProxy,
     secrets::{FromSecret, SecretDefect},
     token::{
         access::AccessSigner,
@@ -23,6 +24,7 @@ pub(super) fn findings(texts: &SecretTexts) -> Vec<Finding> {
         texts.keyring.as_ref().map(|text| secret::<Keyring>("WXAUTH_KEYRING", text)),
         texts.signing_keys.as_ref().map(|text| secret::<AccessSigner>("WXAUTH_SIGNING_KEYS", text)),
         texts.jwks.as_ref().map(|text| secret::<PublicJwks>("WXAUTH_JWKS", text)),
+        texts.proxy.as_ref().map(|text| secret::<TrustedProxy>("WXAUTH_PROXY", text)),
         both_halves(texts),
     ];
     lines.into_iter().flatten().collect()

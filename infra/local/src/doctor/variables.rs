@@ -60,7 +60,11 @@ fn defect(name: &str, vars: &Vars) -> Option<ConfigError> {
         "WXAUTH_TABLE" => config::table(&vars).err(),
         "WXAUTH_WECHAT_URL" => config::wechat_url(&vars).err(),
         "WXAUTH_SIGNING_ALGORITHM" => config::signing_algorithm(&vars).err(),
-        "WXAUTH_APPS" | "WXAUTH_KEYRING" | "WXAUTH_SIGNING_KEYS" | "WXAUTH_JWKS" => secret(name, &vars),
+        "WXAUTH_LOGIN_REFUSALS" => config::login_refusals(&vars).err(),
+        "WXAUTH_PROXY" if vars.get(name).is_none() => None,
+        "WXAUTH_APPS" | "WXAUTH_KEYRING" | "WXAUTH_SIGNING_KEYS" | "WXAUTH_JWKS" | "WXAUTH_PROXY" => {
+            secret(name, &vars)
+        }
         _ => AccessTokenConfig::from_vars(&vars).err().or_else(|| RefreshPolicy::numbers(&vars).err()),
     }
 }
@@ -165,7 +169,9 @@ mod tests {
             ("WXAUTH_NOT_BEFORE", "MARKER"),
             ("WXAUTH_UNIONID_CLAIM", "MARKER"),
             ("WXAUTH_SIGNING_ALGORITHM", "MARKER"),
+            ("WXAUTH_LOGIN_REFUSALS", "MARKER"),
             ("WXAUTH_JWKS", "file:"),
+            ("WXAUTH_PROXY", "file:"),
             ("SSL_CERT_FILE", "/nowhere/MARKER"),
             ("AWS_ENDPOINT_URL", "MARKER"),
         ];

@@ -101,7 +101,9 @@ enum Broken {
 /// A step of the machine; a tie means that it arrives at the same time as the one before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Action {
-    LogIn { tie: bool },
+    LogIn {
+        tie: bool,
+    },
     /// One of the three writes.
     Send(Login, usize),
     /// The login looks around and answers.
@@ -110,7 +112,9 @@ pub(super) enum Action {
     Die(Login),
     /// The request of a login that died is sent again, with its key.
     Replay(Login),
-    Begin { tie: bool },
+    Begin {
+        tie: bool,
+    },
     Step(usize),
     /// The end ends this session, or erases this record.
     Take(usize, Login, bool),
@@ -186,9 +190,11 @@ impl State {
                 continue;
             }
             let is_settled = end.waits == (0, 0);
-            let is_unblocked = || (0..at).chain(at + 1..setup.ends.len()).any(|other| {
-                setup.ends[other] == End::Unblock && self.ends[other].step != Step::ToCome && !has(end.after, other)
-            });
+            let is_unblocked = || {
+                (0..at).chain(at + 1..setup.ends.len()).any(|other| {
+                    setup.ends[other] == End::Unblock && self.ends[other].step != Step::ToCome && !has(end.after, other)
+                })
+            };
             for login in 0..setup.logins.len() {
                 let was_answered = match kind {
                     End::LogOut => login == 0 && has(end.answered, login),
@@ -213,9 +219,7 @@ impl State {
                 if !is_back && (user.last_login.is_some() || !user.is_swept && !user.is_blocked) {
                     self.broken = Some(Broken::Left);
                 }
-                let is_left = |login: Login| {
-                    has(end.answered, login) && self.table.records[login] == Record::There
-                };
+                let is_left = |login: Login| has(end.answered, login) && self.table.records[login] == Record::There;
                 if (0..setup.logins.len()).any(is_left) {
                     self.broken = Some(Broken::Left);
                 }
@@ -226,19 +230,24 @@ impl State {
             if self.logins[login] != Phase::Answered {
                 continue;
             }
-            let is_replaced =
-                (login + 1..setup.logins.len()).any(|newer| self.logins[newer] != Phase::ToCome && setup.logins[newer] == setup.logins[login]);
+            let is_replaced = (login + 1..setup.logins.len())
+                .any(|newer| self.logins[newer] != Phase::ToCome && setup.logins[newer] == setup.logins[login]);
             let is_ended = (0..setup.ends.len()).any(|end| {
                 self.ends[end].step != Step::ToCome && !has(self.after[login], end) && setup.ends[end] != End::Unblock
             });
             let has_user = user.last_login.is_some() && !user.is_swept;
-            if !is_ended && !is_replaced && (!self.is_alive(setup, login) || !has_user || self.table.records[login] != Record::There) {
+            if !is_ended
+                && !is_replaced
+                && (!self.is_alive(setup, login) || !has_user || self.table.records[login] != Record::There)
+            {
                 self.broken = Some(Broken::Lost);
             }
             // A deletion that died has promised nothing.
             let is_certain = deletes().all(|(at, _)| {
                 let end = self.ends[at];
-                has(self.after[login], at) || end.step == Step::ToCome || end.step == Step::Acknowledged && end.waits == (0, 0)
+                has(self.after[login], at)
+                    || end.step == Step::ToCome
+                    || end.step == Step::Acknowledged && end.waits == (0, 0)
             });
             if is_certain && self.is_alive(setup, login) && !has_user {
                 self.broken = Some(Broken::WithoutAUser);
@@ -258,17 +267,29 @@ impl State {
             || !self.is_alive(setup, login) && setup.has(Rule::LookForDeletion);
         self.logins[login] = if is_refused { Phase::Undoing(0) } else { Phase::Answered };
         let began_before = |end: &Ending| end.step != Step::ToCome;
-        let is_alone = self.ends.iter().enumerate().all(|(at, end)| {
-            !began_before(end) || has(self.after[login], at) && end.stamp < stamp
-        }) && self.logins.iter().enumerate().all(|(at, other)| {
-            at == login || *other == Phase::ToCome || setup.logins[at] != setup.logins[login] || self.stamps[at] < stamp
-        });
+        let is_alone = self
+            .ends
+            .iter()
+            .enumerate()
+            .all(|(at, end)| !began_before(end) || has(self.after[login], at) && end.stamp < stamp)
+            && self.logins.iter().enumerate().all(|(at, other)| {
+                at == login
+                    || *other == Phase::ToCome
+                    || setup.logins[at] != setup.logins[login]
+                    || self.stamps[at] < stamp
+            });
         let gate = self.gate(setup);
-        let has_no_gate = !setup.ends.iter().zip(&self.ends).any(|(kind, end)| matches!(kind, End::Block | End::Unblock) && began_before(end));
+        let has_no_gate = !setup
+            .ends
+            .iter()
+            .zip(&self.ends)
+            .any(|(kind, end)| matches!(kind, End::Block | End::Unblock) && began_before(end));
         let is_open = gate == Some(false) || has_no_gate;
         let was_shut = gate == Some(true)
             && setup.ends.iter().enumerate().all(|(at, kind)| {
-                !matches!(kind, End::Block | End::Unblock) || !began_before(&self.ends[at]) || has(self.after[login], at)
+                !matches!(kind, End::Block | End::Unblock)
+                    || !began_before(&self.ends[at])
+                    || has(self.after[login], at)
             });
         if is_refused && is_alone && is_open || !is_refused && was_shut {
             self.broken = Some(Broken::Login);

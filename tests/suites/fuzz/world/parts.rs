@@ -124,6 +124,7 @@ impl Parts<'_> {
             platform: platform.clone(),
             apps: apps.clone(),
             keyring: keyring.clone(),
+            senders: login.senders.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
         };
@@ -144,6 +145,7 @@ impl Parts<'_> {
             signer: signer.clone(),
             access_tokens,
             policy: RefreshPolicy::default(),
+            senders: login.senders.clone(),
             clock,
             entropy,
         };

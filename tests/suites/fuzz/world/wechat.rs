@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use shared::{
     clock::{Deadline, Secs},
+    ids::Network,
     secret_text::{LoginCode, PhoneCode, PlatformToken, SessionKey},
     wechat::{
         api::{CodeExchange, ExchangeCode, PlatformApi, PlatformCall},
@@ -52,7 +53,7 @@ impl Wechat {
 
 #[async_trait]
 impl ExchangeCode for Wechat {
-    async fn exchange(&self, _: &App, code: &LoginCode, _: Deadline) -> Result<CodeExchange, WechatError> {
+    async fn exchange(&self, _: &App, code: &LoginCode, _: &Network, _: Deadline) -> Result<CodeExchange, WechatError> {
         let good = match code.expose().get(..4) {
             Some("used") => json!({ "errcode": 40163 }),
             _ => json!({ "openid": format!("o{code:.20}", code = code.expose()), "session_key": SESSION_KEY }),
