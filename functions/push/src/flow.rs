@@ -96,24 +96,28 @@ pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8]) -> Result<(), Pus
     Ok(())
 }
 
-/// The user whom the message concerns, and what happened; nobody, if it is of another kind.
-///
-/// Several mini programs may share a token. The message is for the one that understands it: one that cannot read it does not
-/// answer for one that can, nor one without a key for one with a key that does not fit.
+/// The user whom the message concerns, and what happened; nobody, if it is of another kind. Of several mini programs that share a
+/// token, the one that understands the message answers.
 fn concerned(apps: &Apps, query: &PushQuery, body: &[u8], now: Secs) -> Result<Option<(UserRef, Event)>, PushDefect> {
-    let (mut is_other, mut is_other_in_the_clear, mut refusal) = (false, false, PushDefect::Unsigned);
-    for app in apps.all() {
-        let Some(config) = app.push_config() else { continue };
-        match config.read(&app.appid, query, body, now) {
-            Ok(Push::User { openid, event }) => {
-                return Ok(Some((UserRef { appid: app.appid.clone(), openid }, event)));
-            }
-            Ok(Push::Other) => is_other = true,
-            Ok(Push::OtherBesideEncrypt) => is_other_in_the_clear = true,
-            Err(defect) => refusal = refusal.max(defect),
+    let readings = apps.all().filter_map(|app| Some((app, app.push_config()?.read(&app.appid, query, body, now))));
+    match readings.max_by_key(|(_, reading)| precedence(reading)) {
+        Some((app, Ok(Push::User { openid, event }))) => {
+            Ok(Some((UserRef { appid: app.appid.clone(), openid }, event)))
         }
+        Some((_, Ok(Push::Other | Push::OtherBesideEncrypt))) => Ok(None),
+        Some((_, Err(defect))) => Err(defect),
+        None => Err(PushDefect::Unsigned),
     }
-    // An app with this token and a key has a reason of its own, beyond `Unsigned`.
-    is_other |= is_other_in_the_clear && refusal == PushDefect::Unsigned;
-    if is_other { Ok(None) } else { Err(refusal) }
+}
+
+/// Who answers for the others: whoever has the higher number.
+fn precedence(reading: &Result<Push, PushDefect>) -> (u8, Option<PushDefect>) {
+    match reading {
+        Err(PushDefect::Unsigned) => (0, None),
+        // It does not answer for one with a key, to which it may be another message and which has its own reason.
+        Ok(Push::OtherBesideEncrypt) => (1, None),
+        Err(defect) => (2, Some(*defect)),
+        Ok(Push::Other) => (3, None),
+        Ok(Push::User { .. }) => (4, None),
+    }
 }

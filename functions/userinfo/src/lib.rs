@@ -92,21 +92,11 @@ async fn userinfo(
     Ok(JsonResponse(flow::profile(&deps, &subject, &SignedProfile { signed, data }).await?))
 }
 
-/// What `wx.getWeRunData`, `wx.getGroupEnterInfo` and others give.
-#[derive(Deserialize)]
-#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
-struct OpenDataRequest {
-    #[serde(rename = "encryptedData")]
-    encrypted_data: EncryptedData,
-    iv: Iv,
-}
-
 async fn opendata(
     State(deps): State<Deps>,
     subject: Subject,
-    JsonBody { value, .. }: JsonBody<OpenDataRequest>,
+    JsonBody { value: data, .. }: JsonBody<Ciphertext>,
 ) -> Result<JsonResponse<OpenData>, Problem> {
-    let data = Ciphertext { encrypted_data: value.encrypted_data, iv: value.iv };
     Ok(JsonResponse(flow::other(&deps, &subject, &data).await?))
 }
 
@@ -128,7 +118,7 @@ pub fn operations() -> Vec<shared::contract::Operation> {
             "Other data that WeChat encrypted for the user, such as WeRun's steps, decrypted",
         )
         .bearer()
-        .takes::<OpenDataRequest>()
+        .takes::<Ciphertext>()
         .gives::<OpenData>()
         .refuses(&refusals),
     ]

@@ -53,12 +53,15 @@ impl TryFrom<String> for Iv {
     }
 }
 
-/// What WeChat encrypted for a user. Its form is right; no key has been used yet.
-#[derive(Debug)]
+/// What WeChat encrypted for a user, as `wx.getWeRunData`, `wx.getGroupEnterInfo` and others give it. Its form is right; no key
+/// has been used yet.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema), schemars(rename = "OpenDataRequest"))]
 pub struct Ciphertext {
-    /// The blocks.
+    /// The blocks, in base64.
+    #[serde(rename = "encryptedData")]
     pub encrypted_data: EncryptedData,
-    /// Their initialization vector.
+    /// Their initialization vector, in base64.
     pub iv: Iv,
 }
 
