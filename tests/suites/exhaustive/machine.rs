@@ -11,6 +11,8 @@ use shared::{
 };
 use stateright::{Model, Property};
 
+use crate::table::memory::Clause;
+
 use super::{
     Habit, Setup,
     state::{Broken, Item, Message, OLD, Party, Sent, State, Token},
@@ -43,6 +45,8 @@ pub(super) enum Action {
     End(Sent),
     Response(Sent),
     LoggedOut(Sent),
+    /// A login's session arrives at the table once more.
+    Put(Sent),
     /// A minute goes by.
     Wait,
 }
@@ -90,7 +94,7 @@ impl Machine {
     fn item(session: &Session) -> Item {
         let token = Token { login: session.family.0[0], generation: session.generation, key: session.key_id.0 };
         let gap = OLD.min((session.rotated_at - session.rotated_before) / STEP);
-        Item { token, age: (NOW - session.rotated_at) / STEP, gap }
+        Item { token, age: (NOW - session.rotated_at) / STEP, gap, is_over: false }
     }
 
     /// A refresh, of which the server saw this item: written, judged, and answered or about to be.
@@ -99,7 +103,7 @@ impl Machine {
         let write = policy.write(&presented, KeyId(key), NOW);
         let result = self.setup.table.refreshed(seen.map(|item| self.session(item)), &write);
         let verdict = judge(&presented, &result, policy, NOW);
-        let before = state.item;
+        let before = state.session();
         if let WriteResult::Applied(session) = &result {
             state.item = Some(Self::item(session));
         }
@@ -143,6 +147,25 @@ impl Machine {
         if before.is_some_and(|item| item.token.login == token.login && is_past(item)) {
             state.broke(Broken::PastTheGrace);
         }
+    }
+
+    /// Puts a login's session over none or that of an earlier login, alive or over.
+    fn put(&self, state: &mut State, token: Token) {
+        let table = &self.setup.table;
+        let is_earlier = |item: Item| table.and(Clause::PutOverOlder, item.token.login < token.login);
+        if state.item.map_or_else(|| table.or(Clause::PutOverNone, true), is_earlier) {
+            state.item = Some(Item::new(token));
+        }
+    }
+
+    /// The session of a login has ended, if it was there; a mark has its place.
+    fn end(&self, state: &mut State, login: u8) {
+        if let Some(item) = state.session().filter(|item| item.token.login == login) {
+            let token = Token { generation: 0, key: 0, ..item.token };
+            let marks = self.setup.table.or(Clause::EndMarks, true);
+            state.item = marks.then(|| Item { is_over: true, ..Item::new(token) });
+        }
+        state.end(login);
     }
 
     /// A party reads an answer; one to a token that it no longer holds is ignored.
@@ -199,6 +222,7 @@ impl Model for Machine {
                 Message::Ending(..) => actions.push(Action::End(sent)),
                 Message::Response(..) => actions.push(Action::Response(sent)),
                 Message::LogOut(_) => actions.push(Action::LoggedOut(sent)),
+                Message::Put(_) => actions.push(Action::Put(sent)),
             }
         }
         // Whoever is not killed is answered in time.
@@ -212,7 +236,8 @@ impl Model for Machine {
         match action {
             Action::LogIn => {
                 let token = Token { login: state.logins, generation: 0, key: KEYS[0] };
-                state.item = Some(Item { token, age: 0, gap: OLD });
+                self.put(&mut state, token);
+                state.sent.insert(Sent { party: Party::Device, age: 0, message: Message::Put(token) });
                 (state.device.held, state.newest) = (Some(token), Some(token));
                 state.logins += 1;
             }
@@ -229,7 +254,7 @@ impl Model for Machine {
             }
             Action::Refresh(sent, key) => {
                 let Message::Refresh(token) = sent.message else { return None };
-                let seen = state.item;
+                let seen = state.session();
                 if self.setup.torn {
                     state.sent.insert(Sent { message: Message::Seen(token, seen), ..sent });
                 } else {
@@ -244,8 +269,7 @@ impl Model for Machine {
             Action::End(sent) => {
                 let Message::Ending(token, verdict) = sent.message else { return None };
                 state.sent.remove(&sent);
-                state.item = state.item.filter(|item| item.token.login != token.login);
-                state.end(token.login);
+                self.end(&mut state, token.login);
                 state.sent.insert(Sent { message: Message::Response(token, verdict, None), ..sent });
             }
             Action::Response(sent) => {
@@ -255,8 +279,11 @@ impl Model for Machine {
             }
             Action::LoggedOut(sent) => {
                 let Message::LogOut(token) = sent.message else { return None };
-                state.item = state.item.filter(|item| item.token.login != token.login);
-                state.end(token.login);
+                self.end(&mut state, token.login);
+            }
+            Action::Put(sent) => {
+                let Message::Put(token) = sent.message else { return None };
+                self.put(&mut state, token);
             }
             Action::Wait => state.later(self.setup.habit.late()),
         }
@@ -291,7 +318,7 @@ impl Model for Machine {
             Property::sometimes("ECHO", |_, state: &State| state.answers(Party::Device, |it| it == Verdict::Echo)),
             Property::sometimes("REPLAY", |_, state: &State| state.answers(Party::Device, |it| it == Verdict::Replay)),
             Property::sometimes("the last generation", |machine: &Self, state: &State| {
-                state.item.is_some_and(|item| item.token.generation == machine.setup.generations)
+                state.session().is_some_and(|item| item.token.generation == machine.setup.generations)
             }),
         ];
         if self.setup.habit == Habit::IsKilled {

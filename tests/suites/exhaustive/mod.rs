@@ -1,9 +1,10 @@
 //! The rotation as a small machine, all of whose states are visited: a device, a thief, and what is under way.
 //!
 //! Condition, change and verdict are the real ones. A request may arrive as often as the network likes until it is too
-//! old, or never; an answer may be late or lost; a process may end between its write and its answer, or between a verdict
+//! old, or never, and so may a login's session at the table; an answer may be late or lost; a process may end between its write and its answer, or between a verdict
 //! and what follows from it. Time goes by in steps of a minute: E is two of them, G and D are one. It does not play the
-//! ends that come with time; the random schedules of [`interleavings`](crate::suites::interleavings) have seconds.
+//! ends that come with time; the random schedules of [`interleavings`](crate::suites::interleavings) have seconds. Ends of
+//! users, and all their requests, are a machine of their own: [`ends`].
 
 pub mod ends;
 pub mod figures;

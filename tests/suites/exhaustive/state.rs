@@ -23,6 +23,15 @@ pub(super) struct Item {
     pub(super) age: u64,
     /// How long before that it was rotated before.
     pub(super) gap: u64,
+    /// Whether it is the mark of a session that has ended.
+    pub(super) is_over: bool,
+}
+
+impl Item {
+    /// The session of a login.
+    pub(super) fn new(token: Token) -> Self {
+        Self { token, age: 0, gap: OLD, is_over: false }
+    }
 }
 
 /// Who holds tokens.
@@ -53,6 +62,8 @@ pub(super) enum Message {
     Response(Token, Verdict, Option<Token>),
     /// A logout, to the server.
     LogOut(Token),
+    /// A login's session, to the table: it was put, and may arrive once more.
+    Put(Token),
 }
 
 /// A message, whose it is, and for how long its party had been asking when it was sent, or more.
@@ -123,6 +134,11 @@ impl State {
         self.ended.is_some_and(|ended| login <= ended)
     }
 
+    /// The session, unless it has ended.
+    pub(super) fn session(&self) -> Option<Item> {
+        self.item.filter(|item| !item.is_over)
+    }
+
     /// The session of this login has ended, and it is known.
     pub(super) fn end(&mut self, login: u8) {
         self.ended = self.ended.max(Some(login));
@@ -145,7 +161,7 @@ impl State {
 
     /// A minute later, where messages are no later than this.
     pub(super) fn later(&mut self, late: u64) {
-        if let Some(item) = &mut self.item {
+        if let Some(item) = self.item.as_mut().filter(|item| !item.is_over) {
             item.age = OLD.min(item.age + 1);
         }
         for holder in [&mut self.device, &mut self.thief] {

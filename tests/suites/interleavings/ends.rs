@@ -12,7 +12,10 @@ use futures_util::FutureExt as _;
 use shared::{
     ids::{AppId, DeviceId, Family, OpenId, UserRef},
     session::{Session, UserItems},
-    store::{StoreError, grants::ListUserItems as _},
+    store::{
+        StoreError,
+        grants::{ListUserItems as _, ReadSession as _},
+    },
     token::refresh::RefreshToken,
 };
 
@@ -56,7 +59,7 @@ struct Login {
     user: String,
     device: DeviceId,
     arrived: u64,
-    /// The same by the clock of its process.
+    /// When it arrived by the clock of the process that made the session.
     stamp: u64,
 }
 
@@ -113,8 +116,8 @@ pub(super) struct Ends {
     ended: HashMap<[u8; 16], u64>,
     /// Families about which a rule was broken.
     told: HashSet<[u8; 16]>,
-    /// When a code was first sent, by the world's time and by the clock of that process.
-    codes: HashMap<String, (u64, u64)>,
+    /// When a code first arrived.
+    codes: HashMap<String, u64>,
     last: u64,
 }
 
@@ -152,8 +155,9 @@ pub(super) struct UnderWay<'a> {
     user: String,
     number: u64,
     arrived: u64,
-    /// When it arrived first, and the same by the clock of its process: a login may be sent again.
+    /// When it arrived first: a login may be sent again.
     began: u64,
+    /// When it arrived by the clock of its process.
     stamp: u64,
     end: Option<End>,
     /// The sessions that were answered before an end arrived.
@@ -201,7 +205,7 @@ impl World {
     pub(super) fn login_arrives(&self, code: &str, stamp: u64) -> UnderWay<'_> {
         let user = code.split('.').next().unwrap_or_default();
         let now = self.schedule.now();
-        let (began, stamp) = *self.seen().ends.codes.entry(code.to_owned()).or_insert((now, stamp));
+        let began = *self.seen().ends.codes.entry(code.to_owned()).or_insert(now);
         self.arrives(user, (began, stamp), None)
     }
 
@@ -245,6 +249,9 @@ impl World {
 
     /// A login was answered with a token, or that its user is blocked.
     pub(super) fn answered(&self, login: &UnderWay<'_>, token: Option<&RefreshToken>) {
+        // Of a request that arrived twice, either may have made the session.
+        let session = token.and_then(|token| self.peek(self.setup.table.read_session(&token.session())));
+        let session = session.filter(|session| token.is_some_and(|token| token.family == session.family));
         let mut seen = self.seen();
         let user = seen.ends.users.entry(login.user.clone()).or_default();
         let is_wrong = (user.gate(), user.gates.len()) == login.gate && user.gate() == Some(token.is_some());
@@ -255,7 +262,12 @@ impl World {
             }
             return;
         };
-        let known = Login { user: login.user.clone(), device: token.device, arrived: login.began, stamp: login.stamp };
+        let known = Login {
+            user: login.user.clone(),
+            device: token.device,
+            arrived: login.began,
+            stamp: session.map_or(login.stamp, |session| session.arrived_ms),
+        };
         seen.ends.logins.entry(token.family.0).or_insert(known);
         let is_over = seen.ends.is_over(token.family, login.arrived);
         seen.figures.after_the_end += u64::from(is_over);

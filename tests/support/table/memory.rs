@@ -248,12 +248,12 @@ impl MemoryTable {
     }
 
     /// A condition that must hold beside others.
-    fn and(&self, clause: Clause, holds: bool) -> bool {
+    pub(crate) fn and(&self, clause: Clause, holds: bool) -> bool {
         holds || self.without == Some(clause)
     }
 
     /// A condition that suffices beside others.
-    fn or(&self, clause: Clause, holds: bool) -> bool {
+    pub(crate) fn or(&self, clause: Clause, holds: bool) -> bool {
         holds && self.without != Some(clause)
     }
 }

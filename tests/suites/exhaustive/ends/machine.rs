@@ -41,9 +41,9 @@ enum Step {
     Look,
     /// The sessions of these logins are ended, and these records erased: bits.
     End(u8, u8),
-    Strip,
+    Forget,
     LookAgain,
-    EndAgain(u8, u8),
+    EndAgain(u8),
     Acknowledged,
     Dead,
 }
@@ -77,6 +77,8 @@ pub(super) struct State {
     logins: [Phase; 2],
     /// Ends that were over when a login began.
     after: [u8; 2],
+    /// Logins that lost a write: bits.
+    lost: u8,
     ends: [Ending; 2],
     sent: BTreeSet<Write>,
     broken: Option<Broken>,
@@ -106,6 +108,8 @@ pub(super) enum Action {
     },
     /// One of the three writes.
     Send(Login, usize),
+    /// One of them is lost on its way for the login, which fails; it may arrive yet.
+    Lose(Login, usize),
     /// The login looks around and answers.
     Answer(Login),
     Undo(Login, usize),
@@ -170,15 +174,21 @@ impl State {
         (!gates().any(is_opposed)).then_some(*kind == End::Block)
     }
 
-    /// The sessions and the records that are there, as bits of their logins: those that arrived no later than this.
-    fn found(&self, setup: &Setup, until: Stamp) -> (u8, u8) {
-        let logins = || 0..setup.logins.len();
-        let is_old = |login: Login| self.stamps[login] <= until;
-        let sessions = bits(logins().map(|login| self.is_alive(setup, login) && is_old(login)));
-        (sessions, bits(logins().map(|login| self.table.records[login] == Record::There && is_old(login))))
+    /// Whether every block and unblock was over when the login began, or is to come.
+    fn gates_are_over(&self, setup: &Setup, login: Login) -> bool {
+        setup.ends.iter().enumerate().all(|(at, kind)| {
+            !matches!(kind, End::Block | End::Unblock)
+                || self.ends[at].step == Step::ToCome
+                || has(self.after[login], at)
+        })
     }
 
-    /// The user item names the records of the last logins.
+    /// The sessions that arrived no later than this, as bits of their logins.
+    fn found(&self, setup: &Setup, until: Stamp) -> u8 {
+        bits((0..setup.logins.len()).map(|login| self.is_alive(setup, login) && self.stamps[login] <= until))
+    }
+
+    /// Looks whether what there is may be.
     fn judge(&mut self, setup: &Setup) {
         let user = self.table.user;
         if self.gate(setup).is_some_and(|block| block != user.is_blocked) {
@@ -232,14 +242,16 @@ impl State {
             }
             let is_replaced = (login + 1..setup.logins.len())
                 .any(|newer| self.logins[newer] != Phase::ToCome && setup.logins[newer] == setup.logins[login]);
-            let is_ended = (0..setup.ends.len()).any(|end| {
-                self.ends[end].step != Step::ToCome && !has(self.after[login], end) && setup.ends[end] != End::Unblock
+            let is_ended = setup.ends.iter().enumerate().any(|(at, kind)| {
+                let end = self.ends[at];
+                let is_older = *kind == End::Delete && end.stamp < self.stamps[login];
+                end.step != Step::ToCome && !has(self.after[login], at) && *kind != End::Unblock && !is_older
             });
+            // A deletion that is under way with a newer login erases that one's record, too: it can only not be repeated.
+            let is_named = deletes().any(|(at, _)| self.ends[at].step != Step::ToCome && !has(self.after[login], at));
+            let has_no_record = self.table.records[login] != Record::There && !is_named;
             let has_user = user.last_login.is_some() && !user.is_swept;
-            if !is_ended
-                && !is_replaced
-                && (!self.is_alive(setup, login) || !has_user || self.table.records[login] != Record::There)
-            {
+            if !is_ended && !is_replaced && (!self.is_alive(setup, login) || !has_user || has_no_record) {
                 self.broken = Some(Broken::Lost);
             }
             // A deletion that died has promised nothing.
@@ -261,7 +273,7 @@ impl State {
         let stamp = self.stamps[login];
         let Phase::Writing(_, refused) = self.logins[login] else { return };
         let is_deleted = user.last_login.is_none() || user.deleted_at.is_some_and(|deleted_at| deleted_at >= stamp);
-        let is_refused = refused & 0b011 != 0
+        let is_refused = refused != 0
             || is_deleted && setup.has(Rule::LookForDeletion)
             || user.is_blocked && setup.has(Rule::LookForBlock)
             || !self.is_alive(setup, login) && setup.has(Rule::LookForDeletion);
@@ -285,35 +297,34 @@ impl State {
             .zip(&self.ends)
             .any(|(kind, end)| matches!(kind, End::Block | End::Unblock) && began_before(end));
         let is_open = gate == Some(false) || has_no_gate;
-        let was_shut = gate == Some(true)
-            && setup.ends.iter().enumerate().all(|(at, kind)| {
-                !matches!(kind, End::Block | End::Unblock)
-                    || !began_before(&self.ends[at])
-                    || has(self.after[login], at)
-            });
-        if is_refused && is_alone && is_open || !is_refused && was_shut {
+        let was_shut = gate == Some(true) && self.gates_are_over(setup, login);
+        if is_refused && is_alone && is_open && !has(self.lost, login) || !is_refused && was_shut {
             self.broken = Some(Broken::Login);
         }
     }
 }
 
 impl Machine {
+    /// Erases the user, or, where something is newer by another's clock, comes after that.
+    fn delete(&self, state: &mut State, at: usize, next: Step) -> Step {
+        let stamp = state.ends[at].stamp;
+        if state.send(&self.0, Write::Delete(stamp)) {
+            return next;
+        }
+        let user = state.table.user;
+        let last = user.last_login.unwrap_or_default().max(user.deleted_at.map_or(0, |deleted_at| deleted_at + 1));
+        state.ends[at].stamp = stamp.max(last);
+        state.ends[at].step
+    }
+
     fn step(&self, state: &mut State, at: usize) {
         let setup = &self.0;
         let (kind, stamp) = (setup.ends[at], state.ends[at].stamp);
+        let until = if setup.has(Rule::LookForOlder) { stamp } else { Stamp::MAX };
         let next = match (state.ends[at].step, kind) {
-            (Step::Write, End::LogOut) => {
-                let found = state.found(setup, Stamp::MAX).0 & 1;
-                Step::End(found, 0)
-            }
-            (Step::Write, End::Delete) if !setup.has(Rule::MarkFirst) => Step::Look,
-            (Step::Write, End::Delete) => {
-                // What is newer than the deletion cannot be: then the deletion is as new.
-                let stamp = stamp.max(state.table.user.last_login.unwrap_or_default());
-                state.ends[at].stamp = stamp;
-                state.send(setup, Write::Mark(stamp));
-                Step::Look
-            }
+            (Step::Write, End::LogOut) => Step::End(state.found(setup, Stamp::MAX) & 1, 0),
+            (Step::Write, End::Delete) if setup.has(Rule::DeletionFirst) => self.delete(state, at, Step::Look),
+            (Step::Write, End::Delete) => Step::Look,
             (Step::Write, End::Block) if !setup.has(Rule::BlockFirst) => Step::Look,
             (Step::Write, End::Block | End::Unblock) => {
                 let write = if kind == End::Block { Write::Block(stamp) } else { Write::Unblock(stamp) };
@@ -326,28 +337,19 @@ impl Machine {
                 }
             }
             (Step::Write, End::LogOutAll) => Step::Look,
-            (Step::Look, End::Delete) => {
-                let (sessions, records) = state.found(setup, Stamp::MAX);
-                Step::End(sessions, records)
-            }
-            (Step::Look, _) => Step::End(state.found(setup, Stamp::MAX).0, 0),
-            (Step::End(0, 0), End::Delete) => Step::Strip,
+            (Step::Look, End::Delete) => Step::End(state.found(setup, until), state.table.user.names),
+            (Step::Look, _) => Step::End(state.found(setup, Stamp::MAX), 0),
+            (Step::End(0, 0), End::Delete) if !setup.has(Rule::DeletionFirst) => self.delete(state, at, Step::Forget),
+            (Step::End(0, 0), End::Delete) => Step::Forget,
             (Step::End(0, 0), End::Block) if !setup.has(Rule::BlockFirst) => {
                 state.send(setup, Write::Block(stamp));
                 Step::Acknowledged
             }
-            (Step::Strip, _) => {
-                if !setup.has(Rule::MarkFirst) {
-                    state.send(setup, Write::Mark(stamp));
-                }
-                state.send(setup, Write::Strip(stamp));
+            (Step::Forget, _) => {
+                state.send(setup, Write::Forget(stamp));
                 if setup.has(Rule::LookAgain) { Step::LookAgain } else { Step::Acknowledged }
             }
-            (Step::LookAgain, _) => {
-                let until = if setup.has(Rule::LookAgainForOlder) { stamp } else { Stamp::MAX };
-                let (sessions, records) = state.found(setup, until);
-                Step::EndAgain(sessions, records)
-            }
+            (Step::LookAgain, _) => Step::EndAgain(state.found(setup, until)),
             _ => Step::Acknowledged,
         };
         state.ends[at].step = next;
@@ -370,9 +372,9 @@ impl Model for Machine {
         if state.broken.is_some() {
             return;
         }
-        let is_first = state.clock == 0;
-        let ties = || [false, true].into_iter().filter(move |tie| !(*tie && is_first));
         let setup = &self.0;
+        let may_tie = setup.ties && state.clock > 0;
+        let ties = || [false, true].into_iter().filter(move |tie| may_tie || !*tie);
         if (0..setup.logins.len()).any(|login| state.logins[login] == Phase::ToCome) {
             actions.extend(ties().map(|tie| Action::LogIn { tie }));
         }
@@ -383,7 +385,10 @@ impl Model for Machine {
             match *phase {
                 Phase::Writing(ALL, _) => actions.push(Action::Answer(login)),
                 Phase::Writing(sent, _) => {
-                    actions.extend((0..3).filter(|at| !has(sent, *at)).map(|at| Action::Send(login, at)));
+                    for at in (0..3).filter(|at| !has(sent, *at)) {
+                        actions.push(Action::Send(login, at));
+                        actions.extend(setup.loses.then_some(Action::Lose(login, at)));
+                    }
                 }
                 Phase::Undoing(done) => {
                     actions.extend((0..2).filter(|at| !has(done, *at)).map(|at| Action::Undo(login, at)));
@@ -399,10 +404,13 @@ impl Model for Machine {
         }
         for (at, end) in state.ends.iter().enumerate() {
             match end.step {
-                Step::End(sessions, records) | Step::EndAgain(sessions, records) if sessions | records != 0 => {
+                Step::End(sessions, records) if sessions | records != 0 => {
                     let logins = || 0..2;
                     actions.extend(logins().filter(|login| has(sessions, *login)).map(|it| Action::Take(at, it, true)));
                     actions.extend(logins().filter(|login| has(records, *login)).map(|it| Action::Take(at, it, false)));
+                }
+                Step::EndAgain(sessions) if sessions != 0 => {
+                    actions.extend((0..2).filter(|login| has(sessions, *login)).map(|it| Action::Take(at, it, true)));
                 }
                 step if step.is_under_way() => actions.push(Action::Step(at)),
                 _ => {}
@@ -425,8 +433,18 @@ impl Model for Machine {
             }
             Action::Send(login, at) => {
                 let Phase::Writing(sent, refused) = state.logins[login] else { return None };
+                let was_shut = state.gate(setup) == Some(true) && state.gates_are_over(setup, login);
                 let is_applied = state.send(setup, WRITES[at](login));
+                if was_shut && is_applied && at == 0 {
+                    state.broken = Some(Broken::Gate);
+                }
                 state.logins[login] = Phase::Writing(sent | 1 << at, refused | u8::from(!is_applied) << at);
+            }
+            Action::Lose(login, at) => {
+                let Phase::Writing(sent, refused) = state.logins[login] else { return None };
+                state.sent.insert(WRITES[at](login));
+                state.lost |= 1 << login;
+                state.logins[login] = Phase::Writing(sent | 1 << at, refused | 1 << at);
             }
             Action::Answer(login) => state.answer(setup, login),
             Action::Undo(login, at) => {
@@ -454,19 +472,14 @@ impl Model for Machine {
             Action::Step(at) => self.step(&mut state, at),
             Action::Take(at, login, is_session) => {
                 let stamp = if setup.ends[at] == End::Delete { state.ends[at].stamp } else { 0 };
-                let (Step::End(sessions, records) | Step::EndAgain(sessions, records)) = state.ends[at].step else {
-                    return None;
-                };
                 let bit = !(1 << login);
-                let left = if is_session {
-                    state.send(setup, Write::End(login, stamp));
-                    (sessions & bit, records)
-                } else {
-                    state.send(setup, Write::Erase(login));
-                    (sessions, records & bit)
+                state.ends[at].step = match state.ends[at].step {
+                    Step::End(sessions, records) if is_session => Step::End(sessions & bit, records),
+                    Step::End(sessions, records) => Step::End(sessions, records & bit),
+                    Step::EndAgain(sessions) => Step::EndAgain(sessions & bit),
+                    _ => return None,
                 };
-                let again = matches!(state.ends[at].step, Step::EndAgain(..));
-                state.ends[at].step = if again { Step::EndAgain(left.0, left.1) } else { Step::End(left.0, left.1) };
+                state.send(setup, if is_session { Write::End(login, stamp) } else { Write::Erase(login) });
             }
             Action::EndDies(at) => state.ends[at].step = Step::Dead,
             Action::Again(write) => {

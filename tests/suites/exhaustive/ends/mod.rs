@@ -52,16 +52,20 @@ rules! {
     LookForDeletion,
     /// A login looks for a block after its writes.
     LookForBlock,
-    /// A deletion marks the user before it looks.
-    MarkFirst,
-    /// A deletion's mark loses against a newer login.
-    MarkNotOverNewer,
-    /// A deletion strips the user under its own mark alone.
-    StripUnderOwnMark,
+    /// A deletion erases the user, and marks it, before it looks.
+    DeletionFirst,
+    /// A deletion loses against a later one.
+    DeletionLater,
+    /// A deletion loses against a newer login.
+    DeletionNotOverNewer,
+    /// The names of records go under the deletion's own mark alone.
+    ForgetOwn,
+    /// The names of records go where nobody has logged in again.
+    ForgetNoUser,
     /// A deletion looks once more.
     LookAgain,
-    /// What was looked at once more and arrived after the deletion stays.
-    LookAgainForOlder,
+    /// What arrived after the deletion stays.
+    LookForOlder,
     /// A record is erased by a mark.
     EraseLeavesMark,
     /// A block ends the sessions after it is written.
@@ -77,6 +81,10 @@ pub struct Setup {
     pub logins: &'static [usize],
     /// The ends, in the order in which they may begin.
     pub ends: &'static [End],
+    /// Whether two requests may arrive at the same time.
+    pub ties: bool,
+    /// Whether a login may lose a write that arrives later.
+    pub loses: bool,
     /// The rule that is left out.
     pub without: Option<Rule>,
 }
@@ -86,7 +94,7 @@ impl Setup {
     #[must_use]
     pub fn all() -> Vec<Self> {
         use End::{Block, Delete, LogOut, LogOutAll, Unblock};
-        const PLAYED: [(&[usize], &[End]); 14] = [
+        const PLAYED: [(&[usize], &[End]); 13] = [
             (&[0, 0], &[LogOut]),
             (&[0, 0], &[LogOutAll]),
             (&[0, 1], &[LogOutAll]),
@@ -94,15 +102,16 @@ impl Setup {
             (&[0, 1], &[Delete]),
             (&[0, 0], &[Block]),
             (&[0, 1], &[Block]),
-            (&[0, 1], &[Block, Unblock]),
-            (&[0, 1], &[Unblock, Block]),
-            (&[0, 1], &[Delete, Delete]),
-            (&[0, 0], &[Delete, Delete]),
-            (&[0, 1], &[Delete, Block]),
-            (&[0, 1], &[LogOutAll, Delete]),
-            (&[0, 0], &[LogOut, Delete]),
+            (&[0], &[Block, Unblock]),
+            (&[0], &[Unblock, Block]),
+            (&[0], &[Delete, Delete]),
+            (&[0], &[Delete, Block]),
+            (&[0], &[Block, Delete]),
+            (&[0], &[LogOutAll, Delete]),
         ];
-        PLAYED.into_iter().map(|(logins, ends)| Self { logins, ends, without: None }).collect()
+        let setup = |(logins, ends)| Self { logins, ends, ties: true, loses: false, without: None };
+        let losing = |ends| Self { loses: true, ..setup((&[0], ends)) };
+        PLAYED.into_iter().map(setup).chain([losing(&[Delete]), losing(&[Block])]).collect()
     }
 
     fn has(&self, rule: Rule) -> bool {

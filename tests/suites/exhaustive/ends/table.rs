@@ -52,8 +52,10 @@ pub(super) enum Write {
     /// The same by the login itself, which may not have put it yet.
     Undo(Login),
     Erase(Login),
-    Mark(Stamp),
-    Strip(Stamp),
+    /// The user is erased, but for the names of records, and the deletion marked.
+    Delete(Stamp),
+    /// Those names go, too.
+    Forget(Stamp),
     Block(Stamp),
     Unblock(Stamp),
 }
@@ -118,8 +120,11 @@ impl Table {
             }
             Write::Undo(login) => {
                 let session = &mut self.sessions[setup.logins[login]];
-                let is_unwritten = has(Rule::UndoLeavesMark) && arrived(*session) < stamps[login];
-                if *session == Session::Alive(login) || is_unwritten {
+                let is_unwritten = match *session {
+                    Session::Alive(there) => there == login,
+                    other => arrived(other) <= stamps[login] && has(Rule::UndoLeavesMark),
+                };
+                if is_unwritten {
                     let mark = Session::Mark(login, stamps[login]);
                     *session = if has(Rule::EndLeavesMark) { mark } else { Session::None };
                 }
@@ -130,20 +135,21 @@ impl Table {
                 self.records[login] = mark;
                 true
             }
-            Write::Mark(stamp) => {
+            Write::Delete(stamp) => {
+                let is_later = user.deleted_at.is_none_or(|deleted_at| deleted_at < stamp);
                 let is_newer = user.last_login.is_some_and(|last_login| last_login > stamp);
-                let may = !(is_newer && has(Rule::MarkNotOverNewer));
+                let may = (is_later || !has(Rule::DeletionLater)) && !(is_newer && has(Rule::DeletionNotOverNewer));
                 if may {
-                    user.deleted_at = user.deleted_at.max(Some(stamp));
+                    (user.last_login, user.deleted_at) = (None, Some(stamp));
                     user.is_swept = !user.is_blocked;
                 }
                 may
             }
-            Write::Strip(stamp) => {
-                let is_newer = user.last_login.is_some_and(|last_login| last_login > stamp);
-                let may = user.deleted_at == Some(stamp) && !is_newer || !has(Rule::StripUnderOwnMark);
+            Write::Forget(stamp) => {
+                let is_own = user.deleted_at == Some(stamp) || !has(Rule::ForgetOwn);
+                let may = is_own && (user.last_login.is_none() || !has(Rule::ForgetNoUser));
                 if may {
-                    (user.last_login, user.is_swept, user.names) = (None, !user.is_blocked, 0);
+                    user.names = 0;
                 }
                 may
             }
