@@ -3,14 +3,14 @@
 //! An attempt is counted before anything is decrypted or paid for, and is not given back on success.
 //!
 //! A phone code is spent by the first request that reaches WeChat, and its number costs money. So one request at a time asks
-//! about a code and has all the time there is; the same request again waits for its answer; and a number that WeChat gave is
-//! handed on, whatever fails afterwards.
+//! about a code and has all the time there is; the same request again waits for its answer, be it a number or a refusal; and a
+//! number that WeChat gave is handed on, whatever fails afterwards.
 
 use std::time::Duration;
 
 use shared::{
     authenticator::AuthError,
-    clock::Deadline,
+    clock::{Deadline, Secs},
     ids::{Network, UserRef},
     platform_token::PlatformError,
     problem::{Code, Problem},
@@ -36,6 +36,9 @@ const RESERVED_FOR_WRITES: Duration = Duration::from_secs(2);
 
 /// Reserved at the end for our own response: a number that is paid for must not end in the deadline's.
 const LAST_MOMENT: Duration = Duration::from_millis(300);
+
+/// For so long a code that WeChat refused is refused again without a question.
+const REFUSED: Secs = 30;
 
 /// How often a request looks whether another with the same code has its answer.
 const POLL_DELAY: Duration = Duration::from_millis(300);
@@ -127,7 +130,7 @@ pub async fn redeem(
     }
     match deps.platform.redeem(app, code, &subject.openid, sender, deadline.before(RESERVED_FOR_WRITES)).await {
         Ok(phone) => {
-            let kept = keep(deps, subject, hash, &phone, &keyring);
+            let kept = keep_number(deps, subject, hash, &phone, &keyring);
             match deadline.before(LAST_MOMENT).limit(kept).await {
                 Some(Err(gone @ PhoneError::Auth(_))) => Err(gone),
                 Some(Ok(())) => Ok(phone),
@@ -139,15 +142,22 @@ pub async fn redeem(
             }
         }
         Err(error) => {
+            let error = PhoneError::from(error);
             // The same request again need not wait for this one.
-            drop(deadline.before(LAST_MOMENT).limit(deps.table.erase_idempotency_record(&hash)).await);
-            Err(error.into())
+            let done = async {
+                match error {
+                    PhoneError::CodeRefused => keep(deps, &user, hash, None, &keyring).await,
+                    _ => Ok(deps.table.erase_idempotency_record(&hash).await?),
+                }
+            };
+            drop(deadline.before(LAST_MOMENT).limit(done).await);
+            Err(error)
         }
     }
 }
 
-/// The number that the code gave before; `None` if it is now for this request to ask WeChat. While another request asks, this
-/// one waits.
+/// The number that the code gave before, or its refusal; `None` if it is now for this request to ask WeChat. While another
+/// request asks, this one waits.
 async fn begin(
     deps: &Deps,
     code: &CodeHash,
@@ -162,8 +172,8 @@ async fn begin(
             return Ok(None);
         }
         let record = deps.table.get_idempotency_record(code).await?.filter(|record| record.is_valid(now));
-        if let Some(phone) = record.and_then(|record| recorded(&record, user, keyring)) {
-            return Ok(Some(phone));
+        if let Some(answer) = record.and_then(|record| recorded(&record, user, keyring)) {
+            return answer.map(Some);
         }
         if deadline.left() < POLL_DELAY {
             let asked = WechatError::NotAsked("another request still waits for what this code gives");
@@ -174,27 +184,39 @@ async fn begin(
 }
 
 /// Keeps the number for a repetition of the request. The error is `Auth` if its user is gone and no number may be left.
-async fn keep(
+async fn keep_number(
     deps: &Deps,
     subject: &Subject,
     code: CodeHash,
     phone: &Phone,
     keyring: &Keyring,
 ) -> Result<(), PhoneError> {
-    let text = serde_json::to_vec(phone).map_err(|_| SealError)?;
-    let context = &subject.session().user;
-    let sealed = keyring.seal(Context::of_user(context, Purpose::PhoneRecord), &text, &*deps.entropy)?;
-    let record = IdempotencyRecord { code, sealed, expires_at: deps.clock.now() + PHONE_LIFETIME };
-    let kept = deps.table.put_idempotency_record(&record).await;
+    let kept = keep(deps, &subject.session().user, code.clone(), Some(phone), keyring).await;
     if let Err(gone @ AuthError::SessionGone) = deps.authenticator.session(subject).await {
-        drop(deps.table.erase_idempotency_record(&record.code).await);
+        drop(deps.table.erase_idempotency_record(&code).await);
         return Err(gone.into());
     }
-    Ok(kept?)
+    kept
 }
 
-/// The number in a record, which opens only for the user who made it.
-fn recorded(record: &IdempotencyRecord, user: &UserRef, keyring: &Keyring) -> Option<Phone> {
+/// Keeps what a code gave: a number, or nothing.
+async fn keep(
+    deps: &Deps,
+    user: &UserRef,
+    code: CodeHash,
+    phone: Option<&Phone>,
+    keyring: &Keyring,
+) -> Result<(), PhoneError> {
+    let text = serde_json::to_vec(&phone).map_err(|_| SealError)?;
+    let sealed = keyring.seal(Context::of_user(user, Purpose::PhoneRecord), &text, &*deps.entropy)?;
+    let lifetime = if phone.is_some() { PHONE_LIFETIME } else { REFUSED };
+    let record = IdempotencyRecord { code, sealed, expires_at: deps.clock.now() + lifetime };
+    Ok(deps.table.put_idempotency_record(&record).await?)
+}
+
+/// What a code gave, by its record. It opens only for the user who made it, and not while the code is being exchanged.
+fn recorded(record: &IdempotencyRecord, user: &UserRef, keyring: &Keyring) -> Option<Result<Phone, PhoneError>> {
     let text = keyring.open(Context::of_user(user, Purpose::PhoneRecord), &record.sealed)?;
-    serde_json::from_slice(&text).ok()
+    let phone = serde_json::from_slice::<Option<Phone>>(&text).ok()?;
+    Some(phone.ok_or(PhoneError::CodeRefused))
 }
