@@ -255,6 +255,20 @@ mod tests {
     }
 
     #[test]
+    fn a_network_is_an_ipv4_address_or_an_ipv6_56() {
+        let one = Network::of("2001:db8:1:200::1");
+        for same in ["2001:DB8:1:2FF::ffff", "2001:db8:1:200:1:2:3:4"] {
+            assert_eq!(Network::of(same), one, "{same}");
+        }
+        for other in ["2001:db8:1:300::1", "2001:db8:2:200::1", "192.0.2.1", "", "somebody"] {
+            assert_ne!(Network::of(other), one, "{other}");
+        }
+        // All of IPv4 written like this is one /64.
+        assert_eq!(Network::of("::ffff:192.0.2.1"), Network::of("192.0.2.1"));
+        assert_ne!(Network::of("::ffff:192.0.2.1"), Network::of("::ffff:192.0.2.2"));
+    }
+
+    #[test]
     fn debug_of_an_openid_does_not_show_it() {
         assert!(!format!("{:?}", OpenId::parse("oMARKER").unwrap()).contains("MARKER"));
     }

@@ -101,6 +101,8 @@ def alarms_and_dashboard_watch_metrics_that_are_written():
     functions = {f"${{{name.capitalize()}Function}}" for name in support.Deployed().functions()}
     known = {
         "wxauth": ("function", functions, _written_by_the_functions()),
+        # The gateway writes no metric of 429; a filter of its log does.
+        "wxauth/gateway": ("api", {"${Api}"}, {"rate_limited"}),
         "AWS/Lambda": ("FunctionName", functions, {"Errors", "Invocations", "Throttles"}),
         "AWS/ApiGateway": ("ApiId", {"${Api}"}, {"Count", "4xx", "5xx"}),
         "AWS/DynamoDB": ("TableName", {"${Table}"}, {"ReadThrottleEvents", "WriteThrottleEvents"}),
@@ -191,11 +193,49 @@ def queries_search_groups_that_are_there_for_fields_that_are_written():
         assert named <= fields | own | words | calls, f"{named - fields - own - words - calls} in {query}"
 
 
-def the_six_questions_have_a_saved_query():
+def _rings(alarm, **sums):
+    """Whether an alarm rings when its metrics have these sums; a metric without a value is not sent."""
+    (expression,) = [query["Expression"] for query in alarm["Metrics"] if "Expression" in query]
+    words = {
+        "IF": lambda condition, yes, no: yes if condition else no,
+        "FILL": lambda value, otherwise: otherwise if value is None else value,
+        "MAX": max,
+    }
+    values = {query["Id"]: sums.get(query["Id"]) for query in alarm["Metrics"] if "MetricStat" in query}
+    return eval(expression, words | values) > alarm["Threshold"]  # an expression of our own template
+
+
+def junk_rings_whether_it_comes_to_login_or_refresh_and_little_of_it_does_not():
+    alarms = _alarms()
+
+    for all_of, refused in (("logins", "nologins"), ("refreshes", "norefreshes")):
+        assert _rings(alarms["RefusedAlarm"], **{all_of: 3000, refused: 2900})
+        assert not _rings(alarms["RefusedAlarm"], **{all_of: 3000, refused: 1400})
+        assert not _rings(alarms["RefusedAlarm"], **{all_of: 90, refused: 90})
+    assert not _rings(alarms["RefusedAlarm"])
+    assert _rings(alarms["RateLimitedAlarm"], gateway=60, login=41) and not _rings(alarms["RateLimitedAlarm"], login=100)
+
+
+def what_the_gateway_throttles_is_counted_from_its_log():
+    deployed = support.Deployed()
+    (rule,) = deployed.of_type("AWS::Logs::MetricFilter").values()
+    (stage,) = deployed.of_type("AWS::ApiGatewayV2::Stage").values()
+    fields = json.loads(stage["AccessLogSettings"]["Format"])
+
+    assert rule["LogGroupName"] == "${AccessLogGroup}"
+    assert set(re.findall(r"\$\.(\w+)", rule["FilterPattern"])) <= set(fields)
+    (metric,) = rule["MetricTransformations"]
+    assert (metric["MetricNamespace"], metric["MetricName"]) == ("wxauth/gateway", "rate_limited")
+    ((key, value),) = [(it["Key"], it["Value"]) for it in metric["Dimensions"]]
+    assert fields[value.removeprefix("$.")] == "$context.apiId" and key == "api"
+
+
+def the_seven_questions_have_a_saved_query():
     names = {query["Name"] for query in support.Deployed().of_type("AWS::Logs::QueryDefinition").values()}
 
     assert names == {
         "wxauth/logins by code",
+        "wxauth/refused requests by source",
         "wxauth/refreshes by verdict",
         "wxauth/WeChat errcodes",
         "wxauth/slowest requests",

@@ -284,6 +284,7 @@ def the_access_log_holds_ids_codes_and_times():
 
     assert settings["DestinationArn"] == "${AccessLogGroup.Arn}"
     assert set(fields.values()) == {
+        "$context.apiId",
         "$context.requestId",
         "$context.integration.requestId",
         "$context.requestTimeEpoch",

@@ -58,6 +58,29 @@ async fn a_broken_environment_ends_the_start_with_one_sentence() {
     assert!(said.contains("WXAUTH_TABLE should be set to the name of the DynamoDB table"), "{said}");
 }
 
+/// Should WeChat ever make codes of another form, the owner sees it, once for each process.
+#[tokio::test]
+async fn the_first_code_of_another_form_is_a_warning_without_its_text() {
+    let (laptop, secrets) = (Laptop::start().await, Folder::new());
+    local::secrets::SecretFiles::in_folder(&secrets.0, shared::token::jwks::KeyKind::Ec).unwrap();
+    let log = secrets.0.join("log");
+    let mut command = function(&build().join("login"), &laptop, &secrets);
+    command.stdout(std::fs::File::create(&log).unwrap());
+    let mut login = Function::start(command).await;
+
+    for code in ["MARKER<1", "MARKER.2", "MARKER 3"] {
+        let refused = body(&login.invoke(&event("POST", "/v1/login", &json!({ "code": code }).to_string())).await);
+        assert_eq!(refused["code"], "invalid_request");
+    }
+
+    let text = std::fs::read_to_string(&log).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let levels: Vec<_> = lines.iter().map(|line| line["level"].as_str().unwrap()).collect();
+    assert_eq!((levels, &lines[0]["other_code_form"]), (vec!["WARN", "INFO", "INFO"], &json!(1)));
+    assert!(lines.iter().all(|line| line["member"] == "code" && line["source.hash"].is_string()), "{text}");
+    assert!(!text.contains("MARKER"), "{text}");
+}
+
 #[tokio::test]
 async fn an_event_in_which_a_member_is_given_twice_does_nothing_and_every_error_has_a_type() {
     let (laptop, secrets) = (Laptop::start().await, Folder::new());

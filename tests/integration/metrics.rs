@@ -58,7 +58,10 @@ async fn a_login_counts_itself_and_times_wechat_and_dynamodb() {
     let (hash, openid) = (lines[0]["user.hash"].as_str().unwrap(), laptop.login("alice").await.openid);
     assert_eq!(hash.len(), 12);
     assert!(!lines[0].to_string().contains(&openid));
-    assert_eq!(names(&lines[1]), ["requests", "duration_ms", "wechat_ms"]);
+    assert_eq!(lines[0]["verdict"], "LOGIN");
+    assert!(lines[0].get("source.hash").is_none() && lines[1].get("verdict").is_none());
+    assert_eq!(names(&lines[1]), ["requests", "duration_ms", "refused", "codes_refused", "wechat_ms"]);
+    assert_eq!(lines[1]["source.hash"].as_str().unwrap().len(), 12);
     assert_eq!((&lines[1]["wechat.errcode"], &lines[1]["code"]), (&json!(40029), &json!("code_invalid")));
 }
 

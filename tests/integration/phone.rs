@@ -1,5 +1,6 @@
 //! `POST /v1/phone`.
 
+use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 use tests::{Laptop, Response, Start, Tokens, send, wire};
@@ -110,6 +111,40 @@ async fn a_phone_code_sent_twice_at_once_gives_the_number_twice() {
     let (one, two) = tokio::join!(phone(&laptop, &alice, &code), phone(&laptop, &alice, &code));
 
     assert_eq!(one.ok(), two.ok());
+}
+
+/// Whoever waits for the answer to a code that WeChat refuses has it at once, and needs no turn of its own.
+#[tokio::test]
+async fn a_phone_code_that_wechat_refuses_is_asked_about_once_in_half_a_minute_however_often_it_is_sent() {
+    let laptop = Laptop::start().await;
+    let (alice, other) = (laptop.login("alice").await, laptop.beside().await);
+    let invented = json!({ "code": "invented" });
+    laptop.script("getuserphonenumber", &json!({ "kind": "latency", "ms": 200 }), None);
+
+    let at_once = (0..8).map(|number| phone(if number % 2 == 0 { &laptop } else { &other }, &alice, &invented));
+    for refused in join_all(at_once).await {
+        refused.is_problem(409, "phone_code_invalid", "relogin_then_retap");
+    }
+    phone(&other, &alice, &invented).await.is_problem(409, "phone_code_invalid", "relogin_then_retap");
+    assert_eq!(laptop.simulator.calls("getuserphonenumber"), 1);
+
+    laptop.clock.advance(30);
+    phone(&laptop, &alice, &invented).await.is_problem(409, "phone_code_invalid", "relogin_then_retap");
+    assert_eq!(laptop.simulator.calls("getuserphonenumber"), 2);
+}
+
+/// A text of the phone button that WeChat's front cuts off is its sender's doing, and refuses nobody else.
+#[tokio::test]
+async fn phone_codes_that_wechat_cuts_off_open_the_breaker_for_nobody() {
+    let laptop = Laptop::start().await;
+    let (mallory, alice) = (laptop.login("mallory").await, laptop.login("alice").await);
+    laptop.script("getuserphonenumber", &json!({ "kind": "reset" }), Some(10));
+    for number in 0..10 {
+        let code = json!({ "code": format!("made-up-{number}") });
+        phone(&laptop, &mallory, &code).await.is_problem(504, "wechat_timeout", "retry");
+    }
+
+    phone(&laptop, &alice, &button(&laptop, "alice").1).await.ok();
 }
 
 #[tokio::test]

@@ -342,17 +342,6 @@ async fn addresses_of_one_ipv6_network_count_together() {
     }
 }
 
-/// `::ffff:192.0.2.1` is `192.0.2.1`; all of IPv4 written like this is one /64.
-#[tokio::test]
-async fn an_ipv4_address_in_ipv6_spelling_counts_as_itself() {
-    let laptop = Laptop::start().await;
-    let process = process(&laptop).await;
-    flood(&process, "::ffff:198.51.100.7", "nobody").await;
-
-    assert_eq!(asked_of(&process, "::ffff:192.0.2.1", "elsewhere", LIMIT).await, LIMIT);
-    assert!(asked_of(&process, FLOOD, "same", 60).await < 60);
-}
-
 #[tokio::test]
 async fn a_repeated_login_is_never_charged() {
     for errcode in [40163, 40029] {

@@ -101,13 +101,16 @@ impl Login<'_> {
         let deadline = self.deadline.before(LAST_MOMENT);
         let store = Box::pin(self.store(&prepared, deadline));
         match deadline.limit(store).await.unwrap_or(Err(LoginError::OutOfTime)) {
-            Ok((user_status, user_info)) => Ok(LoginResponse {
-                tokens: prepared.tokens,
-                openid: prepared.session_ref.user.openid.expose().to_owned(),
-                device: self.proven_device(&prepared.session_ref.user, &prepared.session),
-                new_user: user_status == UserStatus::New,
-                user_info,
-            }),
+            Ok((user_status, user_info)) => {
+                request_log::record(|fields| fields.verdict = Some("LOGIN"));
+                Ok(LoginResponse {
+                    tokens: prepared.tokens,
+                    openid: prepared.session_ref.user.openid.expose().to_owned(),
+                    device: self.proven_device(&prepared.session_ref.user, &prepared.session),
+                    new_user: user_status == UserStatus::New,
+                    user_info,
+                })
+            }
             Err(error) => {
                 let deadline = self.deadline.before(LAST_MOMENT / 3).within(OPTIONAL_WORK_LIMIT);
                 let _ = deadline.limit(self.undo(&prepared)).await;

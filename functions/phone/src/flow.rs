@@ -3,14 +3,14 @@
 //! An attempt is counted before anything is decrypted or paid for, and is not given back on success.
 //!
 //! A phone code is spent by the first request that reaches WeChat, and its number costs money. So one request at a time asks
-//! about a code and has all the time there is; the same request again waits for its answer; and a number that WeChat gave is
-//! handed on, whatever fails afterwards.
+//! about a code and has all the time there is; the same request again waits for its answer, be it a number or a refusal; and a
+//! number that WeChat gave is handed on, whatever fails afterwards.
 
 use std::time::Duration;
 
 use shared::{
     authenticator::AuthError,
-    clock::Deadline,
+    clock::{Deadline, Secs},
     ids::{Network, UserRef},
     platform_token::PlatformError,
     problem::{Code, Problem},
@@ -131,7 +131,7 @@ pub async fn redeem(
     };
     match deps.platform.redeem(app, code, &subject.openid, sender, deadline.before(RESERVED_FOR_WRITES)).await {
         Ok(phone) => {
-            let kept = keep(deps, subject, hash, &phone, &keyring);
+            let kept = keep_number(deps, subject, hash, &phone, &keyring);
             match deadline.before(LAST_MOMENT).limit(kept).await {
                 Some(Err(gone @ PhoneError::Auth(_))) => Err(gone),
                 Some(Ok(())) => Ok(phone),
@@ -143,9 +143,16 @@ pub async fn redeem(
             }
         }
         Err(error) => {
+            let error = PhoneError::from(error);
             // The same request again need not wait for this one.
-            drop(deadline.before(LAST_MOMENT).limit(deps.table.give_up_exchange(&mark)).await);
-            Err(error.into())
+            let done = async {
+                match error {
+                    PhoneError::CodeRefused => deps.table.erase_idempotency_record(&hash, deps.clock.now()).await,
+                    _ => deps.table.give_up_exchange(&mark).await,
+                }
+            };
+            drop(deadline.before(LAST_MOMENT).limit(done).await);
+            Err(error)
         }
     }
 }
@@ -158,7 +165,7 @@ enum Begun {
     Recorded(Phone),
 }
 
-/// While another request asks WeChat about the code, this one waits.
+/// Whose turn it is. While another request asks WeChat about the code, this one waits; a code that gave nothing is refused.
 async fn begin(
     deps: &Deps,
     code: &CodeHash,
@@ -188,26 +195,29 @@ async fn begin(
 }
 
 /// Keeps the number for a repetition of the request. The error is `Auth` if its user is gone and no number may be left.
-async fn keep(
+async fn keep_number(
     deps: &Deps,
     subject: &Subject,
     code: CodeHash,
     phone: &Phone,
     keyring: &Keyring,
 ) -> Result<(), PhoneError> {
-    let text = serde_json::to_vec(phone).map_err(|_| SealError)?;
-    let context = &subject.session().user;
-    let sealed = keyring.seal(Context::of_user(context, Purpose::PhoneRecord), &text, &*deps.entropy)?;
-    let record = IdempotencyRecord { code, sealed, expires_at: deps.clock.now() + PHONE_LIFETIME };
-    let kept = deps.table.put_idempotency_record(&record).await;
+    let kept = keep(deps, &subject.session().user, code.clone(), phone, keyring).await;
     if let Err(gone @ AuthError::SessionGone) = deps.authenticator.session(subject).await {
-        drop(deps.table.erase_idempotency_record(&record.code, deps.clock.now()).await);
+        drop(deps.table.erase_idempotency_record(&code, deps.clock.now()).await);
         return Err(gone.into());
     }
-    Ok(kept?)
+    kept
 }
 
-/// The number in a record, which opens only for the user who made it.
+async fn keep(deps: &Deps, user: &UserRef, code: CodeHash, phone: &Phone, keyring: &Keyring) -> Result<(), PhoneError> {
+    let text = serde_json::to_vec(phone).map_err(|_| SealError)?;
+    let sealed = keyring.seal(Context::of_user(user, Purpose::PhoneRecord), &text, &*deps.entropy)?;
+    let record = IdempotencyRecord { code, sealed, expires_at: deps.clock.now() + PHONE_LIFETIME };
+    Ok(deps.table.put_idempotency_record(&record).await?)
+}
+
+/// The number in a record, which opens only for the user who made it, and not while the code is being exchanged.
 fn recorded(record: &IdempotencyRecord, user: &UserRef, keyring: &Keyring) -> Option<Phone> {
     let text = keyring.open(Context::of_user(user, Purpose::PhoneRecord), &record.sealed)?;
     serde_json::from_slice(&text).ok()

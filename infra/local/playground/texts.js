@@ -187,6 +187,7 @@ const TABLE = [
     "令牌比会话还新：表被恢复过，或者密钥泄露。",
   ],
 
+  ["verdict.LOGIN", "A new session of this device.", "本设备的新会话。"],
   [
     "verdict.LOGIN_REPLAY",
     "This login came before, and the answer got lost: the same session again.",

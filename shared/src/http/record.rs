@@ -165,6 +165,7 @@ impl Line {
 
     /// The metrics that are not zero: name, unit, value.
     fn metrics(&self) -> Vec<(&'static str, &'static str, u64)> {
+        use Code::{CodeInvalid, CodeUsed, Misconfigured, PhoneCodeInvalid, RateLimited};
         let fields = &self.fields;
         let verdict = match (fields.verdict, fields.behind) {
             (Some("REUSE"), Some(1)) => Some("reuse_parent"),
@@ -180,7 +181,10 @@ impl Line {
         let counted = [
             ("cold_starts", u64::from(self.cold_start)),
             ("errors", u64::from(self.failed)),
-            ("misconfigured", u64::from(fields.misconfigured || self.code == Some(Code::Misconfigured))),
+            ("refused", u64::from(self.code.is_some() && !self.failed)),
+            ("codes_refused", u64::from(matches!(self.code, Some(CodeInvalid | CodeUsed | PhoneCodeInvalid)))),
+            ("rate_limited", u64::from(self.code == Some(RateLimited))),
+            ("misconfigured", u64::from(fields.misconfigured || self.code == Some(Misconfigured))),
             ("wechat_failures", u64::from(fields.wechat_failures)),
             ("breaker_open", u64::from(fields.breaker_open)),
         ];
