@@ -37,9 +37,8 @@ pub fn meaning(api: Api, errcode: i64, rid: Option<Rid>) -> WechatError {
         (40163, Api::Code2Session | Api::PhoneNumber) => WechatError::CodeUsed,
         (40226, Api::Code2Session) => WechatError::Blocked,
         (87007 | 87009, Api::CheckSession) => WechatError::SessionKeyStale,
-        (40003, Api::PhoneNumber | Api::CheckSession) => WechatError::WrongUser,
-        // The platform token was fetched with this AppID, so WeChat knows it: the code is another mini program's.
-        (40013, Api::PhoneNumber) => WechatError::WrongUser,
+        // A platform token was fetched with this AppID, so WeChat knows it: 40013 is a phone code of another mini program.
+        (40003, Api::PhoneNumber | Api::CheckSession) | (40013, Api::PhoneNumber) => WechatError::WrongUser,
         (40001 | 40014 | 42001, Api::PhoneNumber | Api::CheckSession) => WechatError::TokenRefused { errcode },
         // The caller of `stable_token` has no token: 40001 speaks of the AppSecret.
         (40001, Api::StableToken) => WechatError::Misconfigured { errcode, rid },
