@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use shared::{
     authenticator::AuthError,
-    clock::{Deadline, Secs},
+    clock::Deadline,
     ids::{Network, UserRef},
     platform_token::PlatformError,
     problem::{Code, Problem},

@@ -10,7 +10,7 @@ use std::{
 
 use crate::error::StartError;
 
-/// The embedded database, and with more after it the files that SQLite keeps next to it, with the rights of this one.
+/// The embedded database, and with more after it the files that `SQLite` keeps next to it, with the rights of this one.
 const DATABASE: &str = "dynamodb.sqlite";
 
 const FOLDER_RIGHTS: u32 = 0o700;
@@ -43,7 +43,7 @@ fn close(folder: &Path) -> io::Result<()> {
     if is_shared { Ok(()) } else { fs::set_permissions(folder, Permissions::from_mode(FOLDER_RIGHTS)) }
 }
 
-/// The path of the database, whose file is there: SQLite would make one that others may read.
+/// The path of the database, whose file is there: `SQLite` would make one that others may read.
 pub(crate) fn database(folder: &Path) -> Result<PathBuf, StartError> {
     let path = folder.join(DATABASE);
     match OpenOptions::new().append(true).create(true).mode(FILE_RIGHTS).open(&path) {

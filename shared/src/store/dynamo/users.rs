@@ -97,7 +97,8 @@ impl StoreUserLogin for DynamoTable {
         let key = || user_item_key(&user_login.user);
         let condition = format!("{MAY_LOG_IN} AND {another_key}");
         let mut result = self.update(key(), &format!("{update}{MOVE_KEY}{CANCEL_TTL}"), &condition, moving).await?;
-        if matches!(&result, WriteResult::Refused(item) if !is_blocked(item) && !is_erased(item, user_login)) {
+        if matches!(&result, WriteResult::Refused(item) if !is_blocked(item.as_ref()) && !is_erased(item.as_ref(), user_login))
+        {
             result = self.update(key(), &format!("{update}{CANCEL_TTL}"), MAY_LOG_IN, values).await?;
         }
         match result {
@@ -105,19 +106,19 @@ impl StoreUserLogin for DynamoTable {
                 Ok(UserStatus::New)
             }
             WriteResult::Applied(_) => Ok(UserStatus::Known),
-            WriteResult::Refused(item) if is_blocked(&item) => Ok(UserStatus::Blocked),
+            WriteResult::Refused(item) if is_blocked(item.as_ref()) => Ok(UserStatus::Blocked),
             WriteResult::Refused(_) => Ok(UserStatus::Erased),
         }
     }
 }
 
-fn is_blocked(item: &Option<Item>) -> bool {
-    item.as_ref().is_some_and(|item| item.contains_key("blocked_at"))
+fn is_blocked(item: Option<&Item>) -> bool {
+    item.is_some_and(|item| item.contains_key("blocked_at"))
 }
 
 /// Whether the user was deleted after the login had arrived.
-fn is_erased(item: &Option<Item>, login: &UserLogin) -> bool {
-    let deleted = item.as_ref().and_then(|item| get_number::<Millis>(item, "deleted_ms").ok());
+fn is_erased(item: Option<&Item>, login: &UserLogin) -> bool {
+    let deleted = item.and_then(|item| get_number::<Millis>(item, "deleted_ms").ok());
     deleted.is_some_and(|deleted| deleted >= login.arrived_ms)
 }
 
