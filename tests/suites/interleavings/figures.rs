@@ -77,7 +77,11 @@ pub fn rows(size: Size) -> Vec<Row> {
             size.of(50_000, 5_000_000),
             all.beside_a_login,
         ),
-        Row::at_least("writes that arrived once more, up to 20 s late", size.of(100_000, 10_000_000), all.written_again),
+        Row::at_least(
+            "writes that arrived once more, up to 20 s late",
+            size.of(100_000, 10_000_000),
+            all.written_again,
+        ),
         Row::none("sessions alive after an acknowledged end", all.alive_after_the_end),
         Row::none("sessions without a user after an acknowledged deletion", all.without_a_user),
         Row::none("deleted users of whom something is left that no TTL removes", all.left_of_a_user),

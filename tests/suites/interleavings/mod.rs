@@ -206,8 +206,7 @@ pub fn shortest(seeds: Range<u64>, setup: &Setup) -> Option<Broken> {
     };
     let mut setup = setup.clone();
     let (mut at, mut seed) = first(&setup)?;
-    let fewer: [fn(&mut Setup); 3] =
-        [|setup| setup.users = 1, |setup| setup.devices = 1, |setup| setup.owner = false];
+    let fewer: [fn(&mut Setup); 3] = [|setup| setup.users = 1, |setup| setup.devices = 1, |setup| setup.owner = false];
     let safer = Network::PARTS.map(|part| move |setup: &mut Setup| part(&mut setup.network));
     let changes = fewer.iter().map(|change| change as &dyn Fn(&mut Setup));
     for change in changes.chain(safer.iter().map(|change| change as &dyn Fn(&mut Setup))) {

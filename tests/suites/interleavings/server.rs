@@ -77,7 +77,11 @@ pub(super) struct Held {
 #[derive(Clone, Debug)]
 pub(super) enum Ask {
     Refresh(String),
-    Login { code: String, key: String, device: Option<String> },
+    Login {
+        code: String,
+        key: String,
+        device: Option<String>,
+    },
     /// Whose, and which.
     End(String, End),
 }

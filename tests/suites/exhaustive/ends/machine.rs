@@ -1,4 +1,6 @@
-//! Who does what, step by step, and what may not come of it.
+//! Who does what, step by step.
+
+mod judge;
 
 use std::collections::BTreeSet;
 
@@ -103,7 +105,9 @@ enum Broken {
 /// A step of the machine; a tie means that it arrives at the same time as the one before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Action {
-    LogIn { tie: bool },
+    LogIn {
+        tie: bool,
+    },
     /// One of the three writes.
     Send(Login, usize),
     /// One of them is lost on its way for the login, which fails; it may arrive yet.
@@ -114,7 +118,9 @@ pub(super) enum Action {
     Die(Login),
     /// The request of a login that died is sent again, with its key.
     Replay(Login),
-    Begin { tie: bool },
+    Begin {
+        tie: bool,
+    },
     Step(usize),
     /// The end ends this session, or erases this record.
     Take(usize, Login, bool),
@@ -184,83 +190,6 @@ impl State {
         bits((0..setup.logins.len()).map(|login| self.is_alive(setup, login) && self.stamps[login] <= until))
     }
 
-    /// Looks whether what there is may be.
-    fn judge(&mut self, setup: &Setup) {
-        let user = self.table.user;
-        if self.gate(setup).is_some_and(|block| block != user.is_blocked) {
-            self.broken = Some(Broken::Gate);
-        }
-        for (at, kind) in setup.ends.iter().enumerate() {
-            let end = self.ends[at];
-            if end.step != Step::Acknowledged {
-                continue;
-            }
-            let is_settled = end.waits == (0, 0);
-            let is_unblocked = || (0..at).chain(at + 1..setup.ends.len()).any(|other| {
-                setup.ends[other] == End::Unblock && self.ends[other].step != Step::ToCome && !has(end.after, other)
-            });
-            for login in 0..setup.logins.len() {
-                let was_answered = match kind {
-                    End::LogOut => login == 0 && has(end.answered, login),
-                    End::Unblock => false,
-                    _ => has(end.answered, login),
-                };
-                // Nobody has the tokens of a login that died.
-                let has_lost = is_settled
-                    && has(end.begun, login)
-                    && self.logins[login] != Phase::Dead
-                    && match kind {
-                        End::Delete => self.stamps[login] <= end.stamp,
-                        End::Block => !is_unblocked(),
-                        _ => false,
-                    };
-                if (was_answered || has_lost) && self.is_alive(setup, login) {
-                    self.broken = Some(Broken::Alive);
-                }
-            }
-            if *kind == End::Delete && is_settled {
-                let is_back = user.last_login.is_some_and(|last_login| last_login > end.stamp);
-                if !is_back && (user.last_login.is_some() || !user.is_swept && !user.is_blocked) {
-                    self.broken = Some(Broken::Left);
-                }
-                let is_left = |login: Login| {
-                    has(end.answered, login) && self.table.records[login] == Record::There
-                };
-                if (0..setup.logins.len()).any(is_left) {
-                    self.broken = Some(Broken::Left);
-                }
-            }
-        }
-        let deletes = || setup.ends.iter().enumerate().filter(|(_, end)| **end == End::Delete);
-        for login in 0..setup.logins.len() {
-            if self.logins[login] != Phase::Answered {
-                continue;
-            }
-            let is_replaced =
-                (login + 1..setup.logins.len()).any(|newer| self.logins[newer] != Phase::ToCome && setup.logins[newer] == setup.logins[login]);
-            let is_ended = setup.ends.iter().enumerate().any(|(at, kind)| {
-                let end = self.ends[at];
-                let is_older = *kind == End::Delete && end.stamp < self.stamps[login];
-                end.step != Step::ToCome && !has(self.after[login], at) && *kind != End::Unblock && !is_older
-            });
-            // A deletion that is under way with a newer login erases that one's record, too: it can only not be repeated.
-            let is_named = deletes().any(|(at, _)| self.ends[at].step != Step::ToCome && !has(self.after[login], at));
-            let has_no_record = self.table.records[login] != Record::There && !is_named;
-            let has_user = user.last_login.is_some() && !user.is_swept;
-            if !is_ended && !is_replaced && (!self.is_alive(setup, login) || !has_user || has_no_record) {
-                self.broken = Some(Broken::Lost);
-            }
-            // A deletion that died has promised nothing.
-            let is_certain = deletes().all(|(at, _)| {
-                let end = self.ends[at];
-                has(self.after[login], at) || end.step == Step::ToCome || end.step == Step::Acknowledged && end.waits == (0, 0)
-            });
-            if is_certain && self.is_alive(setup, login) && !has_user {
-                self.broken = Some(Broken::WithoutAUser);
-            }
-        }
-    }
-
     /// The login has looked around.
     fn answer(&mut self, setup: &Setup, login: Login) {
         let user = self.table.user;
@@ -273,13 +202,23 @@ impl State {
             || !self.is_alive(setup, login) && setup.has(Rule::LookForDeletion);
         self.logins[login] = if is_refused { Phase::Undoing(0) } else { Phase::Answered };
         let began_before = |end: &Ending| end.step != Step::ToCome;
-        let is_alone = self.ends.iter().enumerate().all(|(at, end)| {
-            !began_before(end) || has(self.after[login], at) && end.stamp < stamp
-        }) && self.logins.iter().enumerate().all(|(at, other)| {
-            at == login || *other == Phase::ToCome || setup.logins[at] != setup.logins[login] || self.stamps[at] < stamp
-        });
+        let is_alone = self
+            .ends
+            .iter()
+            .enumerate()
+            .all(|(at, end)| !began_before(end) || has(self.after[login], at) && end.stamp < stamp)
+            && self.logins.iter().enumerate().all(|(at, other)| {
+                at == login
+                    || *other == Phase::ToCome
+                    || setup.logins[at] != setup.logins[login]
+                    || self.stamps[at] < stamp
+            });
         let gate = self.gate(setup);
-        let has_no_gate = !setup.ends.iter().zip(&self.ends).any(|(kind, end)| matches!(kind, End::Block | End::Unblock) && began_before(end));
+        let has_no_gate = !setup
+            .ends
+            .iter()
+            .zip(&self.ends)
+            .any(|(kind, end)| matches!(kind, End::Block | End::Unblock) && began_before(end));
         let is_open = gate == Some(false) || has_no_gate;
         let was_shut = gate == Some(true) && self.gates_are_over(setup, login);
         if is_refused && is_alone && is_open && !has(self.lost, login) || !is_refused && was_shut {
@@ -306,9 +245,7 @@ impl Machine {
         let (kind, stamp) = (setup.ends[at], state.ends[at].stamp);
         let until = if setup.has(Rule::LookForOlder) { stamp } else { Stamp::MAX };
         let next = match (state.ends[at].step, kind) {
-            (Step::Write, End::LogOut) => {
-                Step::End(state.found(setup, Stamp::MAX) & 1, 0)
-            }
+            (Step::Write, End::LogOut) => Step::End(state.found(setup, Stamp::MAX) & 1, 0),
             (Step::Write, End::Delete) if setup.has(Rule::DeletionFirst) => self.delete(state, at, Step::Look),
             (Step::Write, End::Delete) => Step::Look,
             (Step::Write, End::Block) if !setup.has(Rule::BlockFirst) => Step::Look,
