@@ -54,6 +54,14 @@ impl End {
     }
 }
 
+/// The sessions that an end is about.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Scope {
+    All,
+    /// Those of a device.
+    Device([u8; 16]),
+}
+
 /// A login that was answered.
 struct Login {
     user: String,
@@ -90,7 +98,7 @@ struct User {
     /// When the last login arrived, by the clock of its process.
     newest: u64,
     /// How many ends are under way, and until when one was: of all sessions, or of those of a device.
-    ending: HashMap<Option<[u8; 16]>, (u32, u64)>,
+    ending: HashMap<Scope, (u32, u64)>,
     deletion: Option<Deletion>,
     /// Until when a deletion was under way that was not acknowledged.
     deletion_failed: u64,
@@ -135,7 +143,7 @@ impl Ends {
     pub(super) fn is_explained(&self, token: &RefreshToken) -> bool {
         let Some(login) = self.logins.get(&token.family.0) else { return false };
         let Some(user) = self.users.get(&login.user) else { return false };
-        let ending = [None, Some(login.device.0)].map(|of| user.ending.get(&of));
+        let ending = [Scope::All, Scope::Device(login.device.0)].map(|of| user.ending.get(&of));
         ending.into_iter().flatten().any(|(running, until)| *running > 0 || *until >= login.arrived)
     }
 
@@ -191,13 +199,13 @@ impl Drop for UnderWay<'_> {
 }
 
 impl World {
-    /// The sessions that an end is about: of a device, or all.
-    fn scope(&self, end: &End) -> Option<Option<[u8; 16]>> {
+    /// The sessions that an end is about; none, if it ends nothing.
+    fn scope(&self, end: &End) -> Option<Scope> {
         match end {
-            End::LogOut(held) => Some(Some(self.server.read(&held.refresh).device.0)),
-            End::EndSession(device) => Some(Some(device.0)),
+            End::LogOut(held) => Some(Scope::Device(self.server.read(&held.refresh).device.0)),
+            End::EndSession(device) => Some(Scope::Device(device.0)),
             End::Unblock => None,
-            _ => Some(None),
+            _ => Some(Scope::All),
         }
     }
 
@@ -222,7 +230,12 @@ impl World {
         let mut seen = self.seen();
         let ends = &mut seen.ends;
         let is_doomed = |login: &Login| {
-            login.user == user && scope.is_some_and(|scope| scope.is_none_or(|device| device == login.device.0))
+            login.user == user
+                && match scope {
+                    None => false,
+                    Some(Scope::All) => true,
+                    Some(Scope::Device(device)) => device == login.device.0,
+                }
         };
         let all = ends.logins.iter().filter(|(_, login)| is_doomed(login)).map(|(family, _)| *family);
         let doomed = family.map_or_else(|| all.collect(), |family| vec![family]);
@@ -377,7 +390,7 @@ impl World {
                     continue;
                 }
                 let Some(login) = seen.ends.logins.get(&family.0) else { continue };
-                let is_deleted = known.ending.get(&None).is_some_and(|(running, _)| *running > 0)
+                let is_deleted = known.ending.get(&Scope::All).is_some_and(|(running, _)| *running > 0)
                     || login.arrived <= known.deletion_failed + LATE;
                 let was_settled = known.deletion.is_none_or(|deletion| deletion.is_settled);
                 if !is_deleted && was_settled && (!is_known || has_ttl) && seen.ends.told.insert(family.0) {

@@ -144,20 +144,3 @@ fn worlds_notice_times_that_do_not_suit() {
     let figures = with(for_ever, Setup::theft(Network::LIGHTER, Thief::InStep));
     assert!((figures.noticed.len() as u64) < figures.thefts * 9 / 10, "{figures:?}");
 }
-
-#[test]
-#[ignore = "probe"]
-fn probe() {
-    for (network, habit) in KINDS {
-        let setup = Setup::new(network, habit);
-        let begun = std::time::Instant::now();
-        let figures = run_all(0..WORLDS, &setup);
-        println!("{network:?} {habit:?} {:?}\n  {figures:?}", begun.elapsed());
-    }
-    for (network, habit) in KINDS {
-        let setup = Setup::new(network, habit);
-        if let Some(broken) = shortest(0..WORLDS, &setup) {
-            println!("{broken}");
-        }
-    }
-}
