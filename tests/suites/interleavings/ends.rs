@@ -31,8 +31,8 @@ pub(super) enum End {
     /// WeChat says that the user's account is gone.
     Cancellation,
     /// The owner's operations.
-    EndSession(DeviceId),
-    EndSessions,
+    Revoke(DeviceId),
+    RevokeAll,
     Block,
     Unblock,
     Delete,
@@ -203,7 +203,7 @@ impl World {
     fn scope(&self, end: &End) -> Option<Scope> {
         match end {
             End::LogOut(held) => Some(Scope::Device(self.server.read(&held.refresh).device.0)),
-            End::EndSession(device) => Some(Scope::Device(device.0)),
+            End::Revoke(device) => Some(Scope::Device(device.0)),
             End::Unblock => None,
             _ => Some(Scope::All),
         }
@@ -263,7 +263,7 @@ impl World {
     /// A login was answered with a token, or that its user is blocked.
     pub(super) fn answered(&self, login: &UnderWay<'_>, token: Option<&RefreshToken>) {
         // Of a request that arrived twice, either may have made the session.
-        let session = token.and_then(|token| self.peek(self.setup.table.read_session(&token.session())));
+        let session = token.and_then(|token| peek(self.setup.table.read_session(&token.session())));
         let session = session.filter(|session| token.is_some_and(|token| token.family == session.family));
         let mut seen = self.seen();
         let user = seen.ends.users.entry(login.user.clone()).or_default();
@@ -371,7 +371,7 @@ impl World {
     pub(super) fn look(&self, user: &str) {
         let at =
             UserRef { appid: AppId::parse(APPID).expect("an appid"), openid: OpenId::parse(user).expect("an openid") };
-        let UserItems { user: item, sessions } = self.peek(self.setup.table.list_user_items(&at));
+        let UserItems { user: item, sessions } = peek(self.setup.table.list_user_items(&at));
         let attributes = self.setup.table.user_item(&at).unwrap_or_default();
         let (is_known, has_ttl) = (attributes.contains_key("first_login"), attributes.contains_key("ttl"));
         let is_blocked = item.is_some_and(|item| item.blocked_at.is_some());
@@ -426,13 +426,6 @@ impl World {
         }
     }
 
-    /// What the table tells at once: the one of the setup has a sure way, on which a request waits for one poll.
-    pub(super) fn peek<T>(&self, asked: impl Future<Output = Result<T, StoreError>> + Unpin) -> T {
-        let mut asked = asked;
-        let told = (0..4).find_map(|_| (&mut asked).now_or_never());
-        told.expect("an answer").expect("a table that does not fail")
-    }
-
     /// The end of the world: what was final is as it was.
     pub(super) fn look_at_all(&self) {
         let users: Vec<_> = self.seen().ends.users.keys().cloned().collect();
@@ -440,6 +433,13 @@ impl World {
             self.look(&user);
         }
     }
+}
+
+/// What the table tells at once: the one of the setup has a sure way, on which a request waits for one poll.
+pub(super) fn peek<T>(asked: impl Future<Output = Result<T, StoreError>> + Unpin) -> T {
+    let mut asked = asked;
+    let told = (0..4).find_map(|_| (&mut asked).now_or_never());
+    told.expect("an answer").expect("a table that does not fail")
 }
 
 /// What may stay of a deleted user: a count, a block, the marks of both, and of the deletion.

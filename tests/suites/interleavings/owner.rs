@@ -34,13 +34,13 @@ async fn act(world: &Arc<World>, user: &str) {
     let end = match world.schedule.random(|random| random.below(12)) {
         0..4 => End::Delete,
         4..6 => End::Cancellation,
-        6..8 => End::EndSessions,
+        6..8 => End::RevokeAll,
         8 => {
             let devices = world.seen().ends.devices(user);
             if devices.is_empty() {
                 return;
             }
-            End::EndSession(devices[world.schedule.random(|random| random.index(devices.len()))])
+            End::Revoke(devices[world.schedule.random(|random| random.index(devices.len()))])
         }
         _ => return keep_out(world, user).await,
     };

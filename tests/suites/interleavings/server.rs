@@ -37,7 +37,7 @@ use tower::ServiceExt as _;
 
 use super::{
     Flaw, Network, Setup, World,
-    ends::End,
+    ends::{End, peek},
     schedule::Schedule,
     way::{LateTable, Way},
 };
@@ -317,7 +317,7 @@ impl World {
     /// Whether the table holds nothing of the token's family any more.
     fn is_gone(&self, token: &RefreshToken) -> bool {
         let at = token.session();
-        let found = self.peek(self.setup.table.read_session(&at));
+        let found = peek(self.setup.table.read_session(&at));
         found.is_none_or(|found| found.family != token.family)
     }
 
@@ -356,8 +356,8 @@ impl World {
             End::LogOutAll(held) => delete(process, "/v1/sessions", held).await,
             End::DeleteUser(held) => delete(process, "/v1/user", held).await,
             End::Cancellation => cancel(process, user).await,
-            End::EndSession(device) => own(process, "end_session", user, Some(*device)).await,
-            End::EndSessions => own(process, "end_sessions", user, None).await,
+            End::Revoke(device) => own(process, "end_session", user, Some(*device)).await,
+            End::RevokeAll => own(process, "end_sessions", user, None).await,
             End::Block => own(process, "block", user, None).await,
             End::Unblock => own(process, "unblock", user, None).await,
             End::Delete => own(process, "delete", user, None).await,

@@ -169,7 +169,7 @@ impl State {
     /// Whether the user has to be blocked, or has not to be; nothing where that is not certain.
     fn gate(&self, setup: &Setup) -> Option<bool> {
         let gates = || setup.ends.iter().enumerate().filter(|(_, end)| matches!(end, End::Block | End::Unblock));
-        let (last, kind) = gates().filter(|(at, _)| self.ends[*at].step == Step::Acknowledged).last()?;
+        let (last, kind) = gates().rfind(|(at, _)| self.ends[*at].step == Step::Acknowledged)?;
         let is_opposed = |(at, other): (usize, &End)| {
             other != kind && self.ends[at].step != Step::ToCome && !has(self.ends[last].after, at)
         };
@@ -247,7 +247,7 @@ impl Machine {
         let next = match (state.ends[at].step, kind) {
             (Step::Write, End::LogOut) => Step::End(state.found(setup, Stamp::MAX) & 1, 0),
             (Step::Write, End::Delete) if setup.has(Rule::DeletionFirst) => self.delete(state, at, Step::Look),
-            (Step::Write, End::Delete) => Step::Look,
+            (Step::Write, End::Delete | End::LogOutAll) => Step::Look,
             (Step::Write, End::Block) if !setup.has(Rule::BlockFirst) => Step::Look,
             (Step::Write, End::Block | End::Unblock) => {
                 let write = if kind == End::Block { Write::Block(stamp) } else { Write::Unblock(stamp) };
@@ -259,7 +259,6 @@ impl Machine {
                     Step::Write
                 }
             }
-            (Step::Write, End::LogOutAll) => Step::Look,
             (Step::Look, End::Delete) => Step::End(state.found(setup, until), state.table.user.names),
             (Step::Look, _) => Step::End(state.found(setup, Stamp::MAX), 0),
             (Step::End(0, 0), End::Delete) if !setup.has(Rule::DeletionFirst) => self.delete(state, at, Step::Forget),
@@ -345,6 +344,7 @@ impl Model for Machine {
         actions.extend(state.sent.iter().map(|write| Action::Again(*write)));
     }
 
+    #[expect(clippy::too_many_lines, reason = "one step after another, as the rules say them")]
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let (setup, mut state) = (&self.0, last.clone());
         match action {
@@ -418,7 +418,8 @@ impl Model for Machine {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let never: [(&'static str, fn(&Self, &State) -> bool); 6] = [
+        type Holds = fn(&Machine, &State) -> bool;
+        let never: [(&'static str, Holds); 6] = [
             ("no session is alive after its end", |_, state| state.broken != Some(Broken::Alive)),
             ("no session is without a user", |_, state| state.broken != Some(Broken::WithoutAUser)),
             ("nothing is left of a deleted user", |_, state| state.broken != Some(Broken::Left)),

@@ -69,6 +69,7 @@ pub(super) struct Table {
 
 impl Table {
     /// Whether the write was applied, or had been before.
+    #[expect(clippy::too_many_lines, reason = "one step after another, as the rules say them")]
     pub(super) fn apply(&mut self, setup: &Setup, stamps: &[Stamp], write: Write) -> bool {
         let has = |rule| setup.has(rule);
         let user = &mut self.user;

@@ -4,6 +4,7 @@ use super::{Broken, End, Login, Phase, Record, Setup, State, Step, has};
 
 impl State {
     /// Looks whether what there is may be.
+    #[expect(clippy::too_many_lines, reason = "one step after another, as the rules say them")]
     pub(super) fn judge(&mut self, setup: &Setup) {
         let user = self.table.user;
         if self.gate(setup).is_some_and(|block| block != user.is_blocked) {
