@@ -80,10 +80,12 @@ export interface SessionInfo {
   appid: string;
   device: string;
   created_at: number;
+  /** To the day */
   expires_at: number;
   wechat_session: "unchecked" | "ok" | "stale" | "unknown";
 }
 
+/** `last_seen_at` is the beginning of a day, yesterday at the latest, or `created_at` */
 export interface SessionList {
   sessions: { device: string; current: boolean; created_at: number; last_seen_at: number | string }[];
 }

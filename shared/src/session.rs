@@ -37,6 +37,9 @@ pub enum Attempt {
     PhoneCode(CodeHash),
 }
 
+/// What is told of when a session was used: whole days.
+const TOLD_UNIT: Secs = 86_400;
+
 /// A login on one device, from `wx.login` until it is ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -102,6 +105,44 @@ impl Session {
     pub fn expires_at(&self) -> Secs {
         self.idle.min(self.absolute)
     }
+}
+
+/// What clients are told of a session's times. A thief with a copy of the tokens who learns when the owner refreshes can
+/// refresh within the grace after it, each time, and is never noticed. So nothing that a client is told depends on when the
+/// last refresh was: neither these values nor an order that is made of them.
+impl Session {
+    /// Seconds that it would last from now, were it refreshed now.
+    #[must_use]
+    pub fn lasts(&self, now: Secs) -> Secs {
+        self.idle_time().min(self.absolute.saturating_sub(now))
+    }
+
+    /// When it would end, were it refreshed now: that, in whole days, or in steps of the idle time where this is shorter.
+    #[must_use]
+    pub fn told_expires_at(&self, now: Secs) -> Secs {
+        let unit = self.idle_time().clamp(1, TOLD_UNIT);
+        start_of(now + self.idle_time(), unit).min(self.absolute)
+    }
+
+    /// The day on which it was last used, or that of its login; yesterday, if that is today.
+    ///
+    /// It moves with the first refresh after a day without any, and else at midnight only. Who could see it move holds an
+    /// access token of the session, and that does not last for a day without a refresh.
+    #[must_use]
+    pub fn told_last_seen_at(&self, now: Secs) -> Secs {
+        let yesterday = start_of(now, TOLD_UNIT).saturating_sub(TOLD_UNIT);
+        start_of(self.rotated_at, TOLD_UNIT).min(yesterday).max(self.created_at)
+    }
+
+    /// For how long it may stay unused.
+    fn idle_time(&self) -> Secs {
+        self.idle.saturating_sub(self.rotated_at)
+    }
+}
+
+/// The start of the unit of time in which this time lies.
+fn start_of(at: Secs, unit: Secs) -> Secs {
+    at - at % unit
 }
 
 /// A sealed `session_key`, as the table holds it.
@@ -234,6 +275,7 @@ mod tests {
         ids::{AppId, OpenId},
         secrets::FromSecret as _,
     };
+    use proptest::prelude::*;
 
     fn session(device: u8, rotated_at: Secs) -> Session {
         Session {
@@ -276,6 +318,51 @@ mod tests {
         assert!(!Session { idle: 300, ..ends.clone() }.is_alive(200, 0));
         assert!(!ends.is_alive(50, 1), "made before the emergency brake");
         assert_eq!(ends.expires_at(), 100);
+    }
+
+    #[test]
+    fn a_session_was_last_seen_on_a_day_before_today_or_at_its_login() {
+        let day = TOLD_UNIT;
+        let told =
+            |created_at, rotated_at, now| Session { created_at, rotated_at, ..session(1, 0) }.told_last_seen_at(now);
+
+        assert_eq!(told(10 * day + 5, 10 * day + 5, 10 * day + 9), 10 * day + 5);
+        assert_eq!(told(5 * day, 10 * day + 5, 10 * day + 9), 9 * day);
+        assert_eq!(told(5 * day, 9 * day + 5, 10 * day + 9), 9 * day);
+        assert_eq!(told(5 * day, 8 * day + 5, 10 * day + 9), 8 * day);
+        assert_eq!(told(5 * day, 10 * day + 5, 11 * day), 10 * day);
+        assert_eq!(told(0, 5, 9), 0);
+    }
+
+    #[test]
+    fn an_end_is_told_to_the_day_or_in_steps_of_a_shorter_idle_time_and_never_after_the_absolute_one() {
+        let told =
+            |idle, absolute, now| Session { idle: 1_000 + idle, absolute, ..session(1, 1_000) }.told_expires_at(now);
+
+        assert_eq!(told(7 * TOLD_UNIT, Secs::MAX, 5 * TOLD_UNIT - 1), 11 * TOLD_UNIT);
+        assert_eq!(told(7 * TOLD_UNIT, Secs::MAX, 5 * TOLD_UNIT), 12 * TOLD_UNIT);
+        assert_eq!(told(700, Secs::MAX, 1_399), 1_400);
+        assert_eq!(told(700, Secs::MAX, 1_400), 2_100);
+        assert_eq!(told(7 * TOLD_UNIT, 9_999, 5_000), 9_999);
+    }
+
+    proptest! {
+        /// Nothing that is told depends on when the last refresh was, if that is not longer ago than any copy of the
+        /// session's tokens lasts without another.
+        #[test]
+        fn nothing_tells_when_the_last_refresh_was(
+            created_at in 0..1_000_000_000_u64, age in 0..10_000_000_u64, idle in 0..10_000_000_u64,
+            one in 0..=TOLD_UNIT, other in 0..=TOLD_UNIT,
+        ) {
+            let now = created_at + age;
+            let told = |ago: Secs| {
+                let rotated_at = now.saturating_sub(ago).max(created_at);
+                let times = Session { created_at, rotated_at, idle: rotated_at + idle, ..session(1, 0) };
+                let session = Session { absolute: created_at + 2_592_000, ..times };
+                (session.lasts(now), session.told_expires_at(now), session.told_last_seen_at(now))
+            };
+            prop_assert_eq!(told(one), told(other));
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub struct TokenResponse {
     expires_in: Secs,
     /// For the next refresh, once. Store it before using it.
     refresh_token: String,
-    /// Seconds until the session ends unless it is used.
+    /// Seconds until the session ends unless it is used; counted from now in a repeated response, too.
     refresh_expires_in: Secs,
 }
 

@@ -73,13 +73,13 @@ async fn ask_wechat(deps: &Deps, subject: &Subject, deadline: Deadline) -> Resul
     Ok(if checked? { WechatSessionState::Ok } else { WechatSessionState::Stale })
 }
 
-/// All live sessions of the token's user, the last used first.
+/// All live sessions of the token's user, the last used first as far as clients are told.
 pub async fn list(deps: &Deps, subject: &Subject) -> Result<Vec<Session>, AuthError> {
     session(deps, subject).await?;
     let mut sessions = deps.table.list_user_items(&subject.session().user).await?.sessions;
     let now = deps.clock.now();
     sessions.retain(|session| session.is_alive(now, deps.authenticator.config.not_before));
-    sessions.sort_by_key(|session| std::cmp::Reverse(session.rotated_at));
+    sessions.sort_by_key(|session| std::cmp::Reverse((session.told_last_seen_at(now), session.created_at)));
     Ok(sessions)
 }
 

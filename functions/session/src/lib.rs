@@ -124,7 +124,7 @@ struct SessionResponse {
     device: DeviceId,
     /// Unix seconds.
     created_at: Secs,
-    /// Unix seconds: the earlier of its idle and its absolute end.
+    /// Unix seconds: the earlier of its absolute end and the end of its idle time, counted from now and to the day.
     expires_at: Secs,
     wechat_session: WechatSessionState,
 }
@@ -133,7 +133,7 @@ struct SessionResponse {
 #[derive(Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 struct SessionsResponse {
-    /// The last used first.
+    /// The last used first, by `last_seen_at`.
     sessions: Vec<LoggedInDevice>,
 }
 
@@ -147,7 +147,8 @@ struct LoggedInDevice {
     current: bool,
     /// Unix seconds.
     created_at: Secs,
-    /// Unix seconds: its last refresh, or its login.
+    /// Unix seconds: its login, or the beginning of a later day (UTC) on which it was refreshed. Today is not told: yesterday
+    /// stands for both.
     last_seen_at: Secs,
 }
 
@@ -167,7 +168,7 @@ async fn read(
         appid: subject.appid,
         device: session.device,
         created_at: session.created_at,
-        expires_at: session.expires_at(),
+        expires_at: session.told_expires_at(deps.clock.now()),
         wechat_session,
     }))
 }
@@ -193,12 +194,12 @@ async fn log_out(
 }
 
 async fn list(State(deps): State<Deps>, subject: Subject) -> Result<JsonResponse<SessionsResponse>, Problem> {
-    let user = subject.session().user;
+    let (user, now) = (subject.session().user, deps.clock.now());
     let device = |session: Session| LoggedInDevice {
         device: session.device,
         current: user.sid(session.device) == subject.sid,
         created_at: session.created_at,
-        last_seen_at: session.rotated_at,
+        last_seen_at: session.told_last_seen_at(now),
     };
     let sessions = flow::list(&deps, &subject).await?;
     Ok(JsonResponse(SessionsResponse { sessions: sessions.into_iter().map(device).collect() }))

@@ -109,6 +109,12 @@ export function dateTime(seconds) {
   return new Date(seconds * 1000).toLocaleString(language === "zh" ? "zh-CN" : "en-GB", form);
 }
 
+/** A day, as the server counts days */
+export function day(seconds) {
+  const form = { month: "short", day: "numeric", timeZone: "UTC" };
+  return new Date(seconds * 1000).toLocaleDateString(language === "zh" ? "zh-CN" : "en-GB", form);
+}
+
 /** A span of time in words: `14 min`, `7 d 2 h`. */
 export function span(seconds) {
   const [s, m, h] = [seconds % 60, Math.floor(seconds / 60) % 60, Math.floor(seconds / 3600) % 24].map(Math.floor);

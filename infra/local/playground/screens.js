@@ -1,6 +1,6 @@
 // What the two pages of the mini program look like.
 
-import { button, dateTime, el } from "./dom.js";
+import { button, dateTime, day, el } from "./dom.js";
 import { readAccess, readRefresh, short } from "./tokens.js";
 import { heldTokens } from "./wx.js";
 
@@ -65,7 +65,7 @@ export function meScreen(page, { auth }) {
           ...fact("me.openid", short(session.openid, 6, 4)),
           ...fact("me.device", short(session.device, 6, 4)),
           ...fact("me.created", dateTime(session.created_at)),
-          ...fact("me.expires", dateTime(session.expires_at)),
+          ...fact("me.expires", day(session.expires_at)),
           el("dt", { t: "me.wechat" }),
           el("dd", { t: `wechat.${session.wechat_session}` }),
         ),
@@ -84,7 +84,7 @@ export function meScreen(page, { auth }) {
               "li",
               {},
               el("code", {}, short(device, 6, 4)),
-              current ? el("em", { t: "me.current" }) : el("span", {}, dateTime(seen)),
+              current ? el("em", { t: "me.current" }) : el("span", {}, day(seen)),
             ),
           ),
         ),

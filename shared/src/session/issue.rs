@@ -66,7 +66,7 @@ impl TokenIssuer<'_> {
         let lifetime = self.config.access.min(left);
         let access = self.signer.sign(&self.config.claims(&subject, self.issuer, now, lifetime, self.entropy))?;
         let refresh = refresh.encode(self.keyring).ok_or(IssueError::KeyNotInRing)?;
-        Ok(TokenResponse::new(&access, lifetime, &refresh, left))
+        Ok(TokenResponse::new(&access, lifetime, &refresh, session.lasts(now)))
     }
 }
 

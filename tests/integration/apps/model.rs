@@ -9,22 +9,9 @@ use std::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::StatusCode;
 use serde_json::{Value, json};
-use tests::{BEGIN, Items, KEY, Laptop, Response, jwt_claims, send};
+use tests::{BEGIN, Items, KEY, Laptop, Response, jwt_claims, seeded::Seeded, send};
 
 use super::{ONE, TWO, same_openid, two_apps};
-
-/// Random numbers that are the same in each run of a seed.
-struct Dice(u64);
-
-impl Dice {
-    /// A number below this one.
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
-}
 
 const OPEN_DATA: usize = 0;
 const LOGIN_PROFILE: usize = 1;
@@ -43,6 +30,17 @@ struct Session {
     refresh: String,
     created_at: u64,
     rotated_at: u64,
+}
+
+impl Session {
+    fn last_seen_at(&self, now: u64) -> u64 {
+        day_of(self.rotated_at).min(day_of(now) - 86_400).max(self.created_at)
+    }
+}
+
+/// The beginning of a day.
+fn day_of(at: u64) -> u64 {
+    at - at % 86_400
 }
 
 /// A user of an app, and what the table should know.
@@ -105,7 +103,7 @@ impl User {
 
 struct Model {
     laptop: Laptop,
-    dice: Dice,
+    dice: Seeded,
     now: u64,
     users: Vec<User>,
     before: Items,
@@ -155,7 +153,7 @@ impl Model {
             });
         }
         assert_eq!(users[0].openid, users[2].openid);
-        let (dice, before, records) = (Dice(seed), Items::new(), HashMap::new());
+        let (dice, before, records) = (Seeded::new(seed), Items::new(), HashMap::new());
         Self { laptop, dice, now: BEGIN, users, before, records, story: String::new(), done: BTreeMap::new() }
     }
 
@@ -198,11 +196,11 @@ impl Model {
         let is_good = |held: &&Held| user.admitted(held, now) == Admitted::Yes;
         let good: Vec<Held> = user.held.iter().filter(is_good).cloned().collect();
         let all = user.held.clone();
-        let among = if self.dice.roll(5) > 0 && !good.is_empty() { good } else { all };
+        let among = if self.dice.index(5) > 0 && !good.is_empty() { good } else { all };
         if among.is_empty() {
             return None;
         }
-        let held = among[self.dice.roll(among.len())].clone();
+        let held = among[self.dice.index(among.len())].clone();
         let admitted = self.users[who].admitted(&held, self.now);
         Some((held, admitted))
     }
@@ -219,7 +217,7 @@ impl Model {
     }
 
     fn who(&mut self) -> usize {
-        self.dice.roll(self.users.len())
+        self.dice.index(self.users.len())
     }
 
     fn of(&self, who: usize) -> Value {
@@ -228,17 +226,17 @@ impl Model {
 
     async fn log_in(&mut self, who: usize) {
         self.tell("login", who);
-        let (now, device) = (self.now, self.dice.roll(3));
+        let (now, device) = (self.now, self.dice.index(3));
         let device = self.users[who].devices[device].clone();
         self.laptop.clock.tick();
         let code = self.laptop.sim("login", self.of(who))["code"].clone();
         let mut body = json!({ "code": code, "appid": self.users[who].appid, "device": device });
-        let with_profile = self.dice.roll(3) == 0;
+        let with_profile = self.dice.index(3) == 0;
         if with_profile {
             body["userInfo"] = self.laptop.sim("userinfo", self.of(who));
         }
         let mut request = self.laptop.request("/v1/login").json(&body);
-        if self.dice.roll(2) == 0 {
+        if self.dice.index(2) == 0 {
             request = request.header("idempotency-key", KEY);
         }
         let answer = send(request).await;
@@ -282,7 +280,7 @@ impl Model {
         self.tell("refresh", who);
         let dead = self.users[who].ended.last().cloned();
         let devices: Vec<String> = self.users[who].sessions.keys().cloned().collect();
-        if let Some(dead) = dead.filter(|_| devices.is_empty() || self.dice.roll(4) == 0) {
+        if let Some(dead) = dead.filter(|_| devices.is_empty() || self.dice.index(4) == 0) {
             let answer = self.laptop.refresh(&dead).await;
             answer.is_problem(400, "login_required", "relogin");
             return self.settle(who, &answer, Touches::Nothing).await;
@@ -290,7 +288,7 @@ impl Model {
         if devices.is_empty() {
             return;
         }
-        let device = &devices[self.dice.roll(devices.len())];
+        let device = &devices[self.dice.index(devices.len())];
         let answer = self.laptop.refresh(&self.users[who].sessions[device].refresh).await;
 
         answer.ok();
@@ -311,7 +309,7 @@ impl Model {
         self.tell(way, who);
         let (now, tap) = (self.now, self.laptop.sim("phone", self.of(who)));
         let data = json!({ "encryptedData": tap["encryptedData"], "iv": tap["iv"] });
-        let again = self.users[who].redeemed.clone().filter(|(_, at)| now < at + 300 && self.dice.roll(2) == 0);
+        let again = self.users[who].redeemed.clone().filter(|(_, at)| now < at + 300 && self.dice.index(2) == 0);
         let code = again.map_or_else(|| tap["code"].clone(), |(code, _)| code);
         let (path, body) = match way {
             "phone by data" => ("/v1/phone", data),
@@ -346,10 +344,10 @@ impl Model {
     /// A user sends what is another one's, of the same app or not.
     async fn anothers_data(&mut self, who: usize) {
         let Some((held, admitted)) = self.some_token(who) else { return };
-        let other = (who + 1 + self.dice.roll(self.users.len() - 1)) % self.users.len();
+        let other = (who + 1 + self.dice.index(self.users.len() - 1)) % self.users.len();
         self.tell("the data of another", who);
         let (tap, info) = (self.laptop.sim("phone", self.of(other)), self.laptop.sim("userinfo", self.of(other)));
-        let way = self.dice.roll(3);
+        let way = self.dice.index(3);
         let (path, body) = match way {
             0 => ("/v1/phone", json!({ "encryptedData": tap["encryptedData"], "iv": tap["iv"] })),
             1 => ("/v1/phone", json!({ "code": tap["code"] })),
@@ -388,7 +386,7 @@ impl Model {
         let answer = self.laptop.get(&held.access, path).await;
 
         if Self::is_admitted(admitted, &answer) {
-            let (user, body) = (&self.users[who], answer.ok());
+            let (user, body, now) = (&self.users[who], answer.ok(), self.now);
             let session = &user.sessions[&held.device];
             let expected = match path {
                 "/v1/sessions" => {
@@ -398,7 +396,7 @@ impl Model {
                     let line = |(device, session): (&String, &Session)| {
                         json!({
                             "device": device, "current": *device == held.device,
-                            "created_at": session.created_at, "last_seen_at": session.rotated_at,
+                            "created_at": session.created_at, "last_seen_at": session.last_seen_at(now),
                         })
                     };
                     assert_eq!(*listed, user.sessions.iter().map(line).collect::<Vec<_>>(), "{}", self.story);
@@ -410,7 +408,7 @@ impl Model {
             };
             let expected = json!({
                 "openid": user.openid, "appid": user.appid, "device": held.device, "wechat_session": expected,
-                "created_at": session.created_at, "expires_at": session.rotated_at + 604_800,
+                "created_at": session.created_at, "expires_at": day_of(now + 604_800),
             });
             assert_eq!(body, expected, "{}", self.story);
         }
@@ -454,7 +452,7 @@ impl Model {
 
     async fn step(&mut self) {
         let who = self.who();
-        match self.dice.roll(32) {
+        match self.dice.index(32) {
             0..=5 => self.log_in(who).await,
             6..=9 => self.refresh(who).await,
             10..=11 => self.own_data(who, "phone by data").await,
@@ -469,7 +467,7 @@ impl Model {
             27 => self.end(who, "/v1/sessions").await,
             28 => self.end(who, "/v1/user").await,
             _ => {
-                let seconds = [1, 7, 60, 119, 120, 250, 1_000][self.dice.roll(7)];
+                let seconds = [1, 7, 60, 119, 120, 250, 1_000][self.dice.index(7)];
                 self.laptop.clock.advance(seconds);
                 self.now += seconds;
             }

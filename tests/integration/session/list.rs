@@ -6,7 +6,7 @@ use tests::{BEGIN, Laptop, Tokens};
 use super::{IDLE, is_empty_204, is_logged_in, is_logged_out, login_again, partition, refreshed};
 
 #[tokio::test]
-async fn each_device_is_listed_with_the_last_used_first() {
+async fn each_device_is_listed_with_the_last_used_first_to_the_day() {
     let laptop = Laptop::start().await;
     let phone = laptop.login("alice").await;
     laptop.clock.advance(200);
@@ -23,11 +23,15 @@ async fn each_device_is_listed_with_the_last_used_first() {
     let (begin, later) = (BEGIN, BEGIN + 200);
     let expected = [line(&tablet, false, later, later), line(&phone, true, begin, begin)];
     assert_eq!(answer.ok(), json!({ "sessions": expected }));
-    laptop.clock.advance(200);
+    laptop.clock.advance(86_400);
     let phone = refreshed(&laptop, &phone).await;
-    let expected = [line(&phone, true, begin, BEGIN + 400), line(&tablet, false, later, later)];
+    laptop.clock.advance(86_400);
+    let phone = refreshed(&laptop, &phone).await;
+    let yesterday = BEGIN + 86_400 - BEGIN % 86_400;
+    let expected = [line(&phone, true, begin, yesterday), line(&tablet, false, later, later)];
     assert_eq!(laptop.get(&phone.access, "/v1/sessions").await.ok(), json!({ "sessions": expected }));
-    let expected = [line(&phone, false, begin, BEGIN + 400), line(&tablet, true, later, later)];
+    let tablet = refreshed(&laptop, &tablet).await;
+    let expected = [line(&tablet, true, later, yesterday), line(&phone, false, begin, yesterday)];
     assert_eq!(laptop.get(&tablet.access, "/v1/sessions").await.ok(), json!({ "sessions": expected }));
 }
 

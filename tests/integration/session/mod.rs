@@ -5,6 +5,7 @@ mod delete_user;
 mod list;
 mod log_out;
 mod read;
+mod thief;
 
 use authorizer::Deps;
 use serde_json::{Value, json};

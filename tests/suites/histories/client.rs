@@ -131,7 +131,7 @@ impl<'a> Client<'a> {
         self.call(Operation::Look { made_at: access.made_at });
         let answer = self.laptop.get(&access.text, "/v1/session").await;
         let told = if answer.status == StatusCode::OK {
-            Told::Session(Some(answer.json()["expires_at"].as_u64().expect("a time")))
+            Told::Session(Some(answer.json()["created_at"].as_u64().expect("a time")))
         } else {
             answer.is_problem(401, "token_invalid", "refresh");
             Told::Session(None)

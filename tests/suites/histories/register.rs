@@ -43,7 +43,7 @@ pub enum Told {
     Reused,
     /// The request was done; there is nothing to return.
     Done,
-    /// When the session ends; none if there is none.
+    /// When the session was made; none if there is none.
     Session(Option<Secs>),
 }
 
@@ -128,7 +128,7 @@ impl SequentialSpec for Register {
             }
             Operation::Look { made_at } => {
                 let is_there = !self.chain.is_empty() && self.made_at == made_at;
-                *told == Told::Session(is_there.then(|| self.rotated_at + self.policy.idle))
+                *told == Told::Session(is_there.then_some(self.made_at))
             }
         }
     }

@@ -15,7 +15,7 @@ async fn what_sixteen_clients_at_four_processes_are_told_is_linearizable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lie_about_when_a_session_ends_is_noticed() {
+async fn a_lie_about_when_a_session_was_made_is_noticed() {
     let processes = Processes::start(2).await;
     let (mut lies, mut noticed) = (0, 0);
     while lies < 5 {
@@ -25,8 +25,8 @@ async fn a_lie_about_when_a_session_ends_is_noticed() {
             let look = early.enumerate().find(|(_, event)| matches!(event, Event::Return(_, Told::Session(Some(_)))));
             let look = look.map(|(at, _)| at);
             let Some(look) = look else { continue };
-            if let Event::Return(_, Told::Session(Some(ends))) = &mut history.0[look] {
-                *ends += 1;
+            if let Event::Return(_, Told::Session(Some(made_at))) = &mut history.0[look] {
+                *made_at += 1;
             }
             history.0.truncate(look + 1);
             lies += 1;
