@@ -15,7 +15,7 @@ fn with_body(push: &Value, body: &Value) -> Value {
 }
 
 /// What WeChat would send if bob closed his account, under the signature of something else.
-async fn forged(laptop: &Laptop, seen: &Value) -> Value {
+fn forged(laptop: &Laptop, seen: &Value) -> Value {
     let genuine = pushed(laptop, event("bob", CANCELLATION));
     with_body(seen, &serde_json::from_str(genuine["body"].as_str().unwrap()).unwrap())
 }
@@ -39,19 +39,19 @@ async fn who_saw_the_query_of_any_push_deletes_nobody_with_it() {
     for wanted in [event("alice", CANCELLATION), event("alice", "user_info_modified"), revoke] {
         let seen = pushed(&laptop, wanted);
         takes(&laptop, &seen).await;
-        is_refused(&laptop, &forged(&laptop, &seen).await).await;
+        is_refused(&laptop, &forged(&laptop, &seen)).await;
     }
     let other = with_body(&pushed(&laptop, event("alice", "user_info_modified")), &text("hi"));
     takes(&laptop, &other).await;
-    is_refused(&laptop, &forged(&laptop, &other).await).await;
+    is_refused(&laptop, &forged(&laptop, &other)).await;
     is_refused(&laptop, &with_body(&other, &text("bye"))).await;
     // What was refused was WeChat's, too.
     let of_nobody = pushed(&laptop, json!({ "user": "alice", "event": CANCELLATION, "without": ["OpenID"] }));
     refuses(&laptop, &of_nobody).await;
-    is_refused(&laptop, &forged(&laptop, &of_nobody).await).await;
+    is_refused(&laptop, &forged(&laptop, &of_nobody)).await;
     let console = pushed(&laptop, json!({ "event": "verify", "echostr": "1" }));
     assert_eq!(send_push(&laptop, &console).await.status, StatusCode::OK);
-    is_refused(&laptop, &forged(&laptop, &console).await).await;
+    is_refused(&laptop, &forged(&laptop, &console)).await;
 
     laptop.refresh(&bob.refresh).await.ok();
 }
@@ -68,7 +68,7 @@ async fn every_process_knows_what_a_signature_came_with_and_wechat_may_repeat_it
     let seen = pushed(&one, event("alice", "user_info_modified"));
 
     takes(&one, &seen).await;
-    is_refused(&two, &forged(&one, &seen).await).await;
+    is_refused(&two, &forged(&one, &seen)).await;
     for laptop in [&two, &one, &two] {
         takes(laptop, &seen).await;
     }
@@ -112,7 +112,7 @@ async fn in_the_compatible_mode_without_a_key_no_other_signature_is_good() {
     let seen = pushed(&laptop, wanted);
     takes(&laptop, &seen).await;
     let encrypted = serde_json::from_str::<Value>(seen["body"].as_str().unwrap()).unwrap()["Encrypt"].clone();
-    let mut forged = forged(&laptop, &seen).await;
+    let mut forged = forged(&laptop, &seen);
     let mut body: Value = serde_json::from_str(forged["body"].as_str().unwrap()).unwrap();
     body["Encrypt"] = encrypted;
     forged["body"] = body.to_string().into();
@@ -164,7 +164,7 @@ async fn a_nonce_that_reads_as_a_later_time_makes_no_second_use_of_its_signature
     takes(&laptop, &with_body(&seen, &text("hi"))).await;
 
     laptop.clock.advance(86_400);
-    let mut forged = forged(&laptop, &seen).await;
+    let mut forged = forged(&laptop, &seen);
     forged["query"] = query(&later, &now).into();
 
     is_refused(&laptop, &forged).await;
