@@ -91,7 +91,7 @@ pub async fn play(pair: Pair, pairs: u64, seed: u64) -> Seen {
         }
     });
     let mut random = Seeded::new(seed);
-    let mut seen = Seen::default();
+    let mut met = Seen::default();
     for first in (0..pairs).step_by(usize::try_from(AT_ONCE).expect("a step")) {
         let numbers = first..pairs.min(first + AT_ONCE);
         let users = join_all(numbers.clone().map(async |number| laptop.login(&format!("p{number}")).await)).await;
@@ -115,10 +115,10 @@ pub async fn play(pair: Pair, pairs: u64, seed: u64) -> Seen {
         let items = laptop.items().await;
         for (user, answer) in users.iter().zip(answers) {
             let is_taken = answer.status == StatusCode::OK;
-            (seen.taken, seen.refused) = (seen.taken + u64::from(is_taken), seen.refused + u64::from(!is_taken));
-            seen.left += pair.left(&laptop, &items, user).await;
+            (met.taken, met.refused) = (met.taken + u64::from(is_taken), met.refused + u64::from(!is_taken));
+            met.left += pair.left(&laptop, &items, user).await;
         }
     }
     ticks.abort();
-    seen
+    met
 }

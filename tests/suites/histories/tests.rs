@@ -108,7 +108,9 @@ async fn ends_beside_logins_leave_no_session_that_may_not_be() {
         let seen = pairs::play(pair, 60, 1).await;
 
         assert_eq!(seen.left, 0, "{pair:?}: {seen:?}");
-        assert!(seen.taken > 0 && seen.refused > 0, "{pair:?}: {seen:?}");
+        assert!(seen.taken > 0, "{pair:?}: {seen:?}");
+        // A login is another session than those that a logout of all ends.
+        assert!(seen.refused > 0 || pair == Pair::LogOutOfAll, "{pair:?}: {seen:?}");
     }
 }
 
