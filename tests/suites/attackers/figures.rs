@@ -47,7 +47,7 @@ async fn phone_numbers(size: Size) -> Vec<Row> {
     let different = answers(&laptop).await.len() as u64;
     processes.push(laptop);
     let gains = attack(&processes, size.of(3_000, questions), 1).await;
-    let profiles = profiles_at_once(&processes, "trudy", LOGINS, UNDER_WAY).await;
+    let profiles = profiles_at_once(&processes, "trudy", LOGINS).await;
     let user = processes[0].login("trudy").await;
     let first = at_once(&processes, &user, 1, 1).await;
     processes[0].clock.advance(3_599);

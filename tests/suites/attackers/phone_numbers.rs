@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::{
     clock::{Clock as _, Secs},
-    session::TRIES,
+    session::{DEVICES, TRIES},
 };
 
 use super::{
@@ -196,8 +196,9 @@ pub async fn at_once(processes: &[Laptop], user: &Tokens, attempts: usize, under
     looked_at.len() as u64
 }
 
-/// How many of so many logins, by all processes at once, give the profile that came with them.
-pub async fn profiles_at_once(processes: &[Laptop], user: &str, logins: usize, under_way: usize) -> u64 {
+/// How many of so many logins, by all processes at once, give the profile that came with them. No more are under way than a user
+/// may have devices, or the limit of devices would refuse some of them.
+pub async fn profiles_at_once(processes: &[Laptop], user: &str, logins: usize) -> u64 {
     // With another key for each login, most profiles could not be read anyhow.
     let _ = processes[0].sim("settings", json!({ "session_key": "keep" }));
     let log_in = async |number: usize| {
@@ -207,7 +208,7 @@ pub async fn profiles_at_once(processes: &[Laptop], user: &str, logins: usize, u
         let answer = process.post("/v1/login", &json!({ "code": code, "userInfo": profile })).await;
         u64::from(answer.json().get("userInfo").is_some())
     };
-    stream::iter(0..logins).map(log_in).buffer_unordered(under_way).fold(0, async |sum, one| sum + one).await
+    stream::iter(0..logins).map(log_in).buffer_unordered(DEVICES - 1).fold(0, async |sum, one| sum + one).await
 }
 
 /// The different answers to each way in which data under the user's very key may be wrong.

@@ -85,7 +85,7 @@ async fn of_sixty_logins_in_an_hour_thirty_read_their_profile_and_the_routes_hav
     let laptop = Laptop::start().await;
     let processes = [laptop.beside().await, laptop.beside().await, laptop.beside().await, laptop];
 
-    assert_eq!(profiles_at_once(&processes, "mallory", 60, 32).await, 30);
+    assert_eq!(profiles_at_once(&processes, "mallory", 60).await, 30);
 
     let user = processes[0].login("mallory").await;
     assert_eq!(at_once(&processes, &user, 60, 32).await, 30);
