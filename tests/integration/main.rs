@@ -5,6 +5,7 @@
 mod admin;
 mod apps;
 mod authorizer;
+mod breaker;
 mod clients;
 mod config;
 mod contract;
