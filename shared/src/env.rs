@@ -16,7 +16,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config,
     entropy::{Entropy, OsEntropy},
-    http::{extract::Senders, record::Log},
+    http::{proxy::TrustedProxy, record::Log},
     login_codes::LoginCodes,
     platform_token::{PlatformTokens, TokenCache},
     secrets::{
@@ -177,13 +177,12 @@ impl Env {
         self.secret("WXAUTH_KEYRING").await
     }
 
-    /// How the sender of a request is told, by the proxy that the secret in `WXAUTH_PROXY` describes, if it is set.
-    pub async fn senders(&self, keyring: &Arc<Secret<Keyring>>) -> Result<Senders, ConfigError> {
-        let proxy = match self.vars.get("WXAUTH_PROXY") {
-            Some(_) => Some(self.secret("WXAUTH_PROXY").await?),
-            None => None,
-        };
-        Ok(Senders { proxy, keyring: Arc::clone(keyring) })
+    /// The proxy in front of the API, from the secret that `WXAUTH_PROXY` names, if it is set.
+    pub async fn proxy(&self) -> Result<Option<Arc<Secret<TrustedProxy>>>, ConfigError> {
+        match self.vars.get("WXAUTH_PROXY") {
+            Some(_) => self.secret("WXAUTH_PROXY").await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The current private signing key.

@@ -6,6 +6,7 @@ mod admin;
 mod apps;
 mod attempts;
 mod authorizer;
+mod breaker;
 mod clients;
 mod config;
 mod contract;

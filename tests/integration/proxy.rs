@@ -97,9 +97,8 @@ async fn a_secret_that_describes_no_proxy_ends_the_start_with_a_sentence() {
         laptop.world.env.log(),
     );
     let env = env.unwrap();
-    let keyring = laptop.world.env.keyring().await.unwrap();
 
-    let sentence = env.senders(&keyring).await.unwrap_err().to_string();
+    let sentence = env.proxy().await.unwrap_err().to_string();
 
     assert!(sentence.starts_with("WXAUTH_PROXY should be a secret that holds {\"address_header\""), "{sentence}");
     assert!(!sentence.contains("MARKER"));

@@ -54,9 +54,10 @@ pub struct Deps {
 impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, config) = (env.table()?, env.access_token_config()?);
-        let (apps, keyring, verifier) = tokio::try_join!(env.apps(), env.keyring(), env.verifier())?;
+        let (apps, keyring, verifier, proxy) =
+            tokio::try_join!(env.apps(), env.keyring(), env.verifier(), env.proxy())?;
         let platform = env.platform_tokens(&table, &keyring)?;
-        let (clock, entropy, senders) = (env.clock(), env.entropy(), env.senders(&keyring).await?);
+        let (clock, entropy, senders) = (env.clock(), env.entropy(), Senders { proxy, keyring: keyring.clone() });
         let authenticator = Authenticator { verifier, sessions: table.clone(), config, clock: clock.clone() };
         Ok(Self { authenticator, table, platform, apps, keyring, senders, clock, entropy })
     }

@@ -62,8 +62,8 @@ pub struct Deps {
 impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, access_tokens, policy) = (env.table()?, env.access_token_config()?, env.refresh_policy()?);
-        let (keyring, signer) = tokio::try_join!(env.keyring(), env.signer())?;
-        let (clock, entropy, senders) = (env.clock(), env.entropy(), env.senders(&keyring).await?);
+        let (keyring, signer, proxy) = tokio::try_join!(env.keyring(), env.signer(), env.proxy())?;
+        let (clock, entropy, senders) = (env.clock(), env.entropy(), Senders { proxy, keyring: keyring.clone() });
         Ok(Self { table, keyring, signer, access_tokens, policy, senders, clock, entropy })
     }
 }
