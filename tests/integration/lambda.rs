@@ -69,8 +69,8 @@ async fn the_first_code_of_another_form_is_a_warning_without_its_text() {
     let mut login = Function::start(command).await;
 
     for code in ["MARKER<1", "MARKER.2", "MARKER 3"] {
-        let refused = body(&login.invoke(&event("POST", "/v1/login", &json!({ "code": code }).to_string())).await);
-        assert_eq!(refused["code"], "invalid_request");
+        let refused = login.invoke(&event("POST", "/v1/login", &json!({ "code": code }).to_string())).await;
+        assert!(refused["body"].as_str().unwrap().contains("\"invalid_request\""), "{refused}");
     }
 
     let text = std::fs::read_to_string(&log).unwrap();

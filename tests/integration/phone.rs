@@ -115,7 +115,7 @@ async fn a_phone_code_sent_twice_at_once_gives_the_number_twice() {
 
 /// Whoever waits for the answer to a code that WeChat refuses has it at once, and needs no turn of its own.
 #[tokio::test]
-async fn a_phone_code_that_wechat_refuses_is_asked_about_once_in_half_a_minute_however_often_it_is_sent() {
+async fn a_phone_code_that_wechat_refuses_is_asked_about_once_however_often_it_is_sent() {
     let laptop = Laptop::start().await;
     let (alice, other) = (laptop.login("alice").await, laptop.beside().await);
     let invented = json!({ "code": "invented" });
@@ -128,9 +128,10 @@ async fn a_phone_code_that_wechat_refuses_is_asked_about_once_in_half_a_minute_h
     phone(&other, &alice, &invented).await.is_problem(409, "phone_code_invalid", "relogin_then_retap");
     assert_eq!(laptop.simulator.calls("getuserphonenumber"), 1);
 
-    laptop.clock.advance(30);
+    // As long as a code may live at WeChat.
+    laptop.clock.advance(299);
     phone(&laptop, &alice, &invented).await.is_problem(409, "phone_code_invalid", "relogin_then_retap");
-    assert_eq!(laptop.simulator.calls("getuserphonenumber"), 2);
+    assert_eq!(laptop.simulator.calls("getuserphonenumber"), 1);
 }
 
 /// A text of the phone button that WeChat's front cuts off is its sender's doing, and refuses nobody else.

@@ -315,6 +315,7 @@ async fn a_flood_of_one_app_is_not_counted_for_another() {
     assert!(asked < all);
 
     for _ in 0..30 {
+        laptop.clock.tick();
         let code = laptop.sim("login", json!({ "user": "alice", "appid": "wx0000000000000002" }))["code"].clone();
         let body = json!({ "code": code, "appid": "wx0000000000000002" });
         assert_eq!(login_by(&process, FLOOD, None, &body).await.status, 200);
