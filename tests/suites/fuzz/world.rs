@@ -64,11 +64,11 @@ impl Function {
     /// Whether a success of this request is one of a user: as the contract says of the route, and for a request that it does
     /// not describe, if any route of the function needs an access token.
     pub(super) fn needs_token(&self, method: &str, path: &str) -> bool {
+        static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(local::mounts::operations);
         // A logout may name its session by a refresh token instead, and says 204 to any.
         if (method, path) == ("DELETE", "/v1/session") {
             return false;
         }
-        static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(local::mounts::operations);
         // A GET route also takes HEAD.
         let method = if method == "HEAD" { "GET" } else { method };
         let is_asked = |operation: &&Operation| (operation.route.method, operation.route.path) == (method, path);
