@@ -151,7 +151,7 @@ fn all_are_good(answers: &[Response]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_requests_of_four_processes_at_its_end_cost_one_call() {
-    let (processes, users) = four_processes(7_200).await;
+    let (processes, users) = Box::pin(four_processes(7_200)).await;
 
     let answers = a_hundred_at_once(&processes, &users).await;
 
@@ -161,7 +161,7 @@ async fn a_hundred_requests_of_four_processes_at_its_end_cost_one_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_requests_of_four_processes_before_its_end_cost_one_call() {
-    let (processes, users) = four_processes(7_000).await;
+    let (processes, users) = Box::pin(four_processes(7_000)).await;
 
     let answers = a_hundred_at_once(&processes, &users).await;
 
