@@ -86,8 +86,7 @@ impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, wechat) = (env.table()?, env.wechat()?);
         let (access_tokens, policy) = (env.access_token_config()?, env.refresh_policy()?);
-        let (apps, keyring, signer, proxy) =
-            tokio::try_join!(env.apps(), env.keyring(), env.signer(), env.proxy())?;
+        let (apps, keyring, signer, proxy) = tokio::try_join!(env.apps(), env.keyring(), env.signer(), env.proxy())?;
         let (codes, senders) = (env.login_codes()?, Senders { proxy, keyring: keyring.clone() });
         let (clock, entropy) = (env.clock(), env.entropy());
         Ok(Self { wechat, table, apps, keyring, signer, codes, senders, access_tokens, policy, clock, entropy })

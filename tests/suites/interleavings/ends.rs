@@ -211,7 +211,7 @@ impl World {
 
     /// A login with this code arrives at a process whose clock shows this time.
     pub(super) fn login_arrives(&self, code: &str, stamp: u64) -> UnderWay<'_> {
-        let user = code.split('.').next().unwrap_or_default();
+        let user = code.split('-').next().unwrap_or_default();
         let now = self.schedule.now();
         let began = *self.seen().ends.codes.entry(code.to_owned()).or_insert(now);
         self.arrives(user, (began, stamp), None)
