@@ -60,7 +60,8 @@ fn torn_in_a_schedule() -> bool {
 /// Whether tokens are dead on arrival, and so gone at their first refresh, where one write of a login often fails.
 fn blind() -> bool {
     let network = Network { table_fails: 2_000, ..Network::HEAVY };
-    let setup = interleavings::Setup::new(network, Habit::ComesAndGoes);
+    // Without an owner: where the table fails so often, ends that are not acknowledged have ended half of what they should.
+    let setup = interleavings::Setup { owner: false, ..interleavings::Setup::new(network, Habit::ComesAndGoes) };
     let gone = |flaw| run_all(0..24, &interleavings::Setup { flaw, ..setup.clone() }).honest.gone;
     gone(Some(interleavings::Flaw::BlindReplay)) > 0 && gone(None) == 0
 }

@@ -119,7 +119,7 @@ fn lacking(clause: Clause, habit: Habit) -> Setup {
 fn a_broken_rule_is_told_by_a_seed_and_a_short_history() {
     let network = Network { crashes: 0, table_fails: 0, requests_lost: 0, ..Network::HEAVY };
     let setup = Setup { network, owner: false, hours: 8, ..lacking(Clause::RefreshGeneration, Habit::ComesAndGoes) };
-    let broken = shortest(0..16, &setup).unwrap();
+    let broken = shortest(0..64, &setup).unwrap();
 
     assert!(broken.history.last().unwrap().contains("another successor"), "{broken}");
     assert!(broken.history.len() <= 30 && broken.setup.users == 1, "{broken}");
