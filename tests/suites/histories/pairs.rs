@@ -95,7 +95,7 @@ pub async fn play(pair: Pair, pairs: u64, seed: u64) -> Seen {
     for first in (0..pairs).step_by(usize::try_from(AT_ONCE).expect("a step")) {
         let numbers = first..pairs.min(first + AT_ONCE);
         let users = join_all(numbers.clone().map(async |number| laptop.login(&format!("p{number}")).await)).await;
-        let pauses: Vec<_> = users.iter().map(|_| [random.below(20), random.below(20)]).collect();
+        let pauses: Vec<_> = users.iter().map(|_| [random.below(80), random.below(40)]).collect();
         let answers = join_all(numbers.zip(&users).zip(pauses).map(async |((number, user), [before, after])| {
             let mut body = json!({ "code": laptop.code(&format!("p{number}")) });
             if number % 2 == 0 {
