@@ -103,7 +103,7 @@ pub async fn play(pair: Pair, pairs: u64, seed: u64) -> Seen {
             }
             let login = async {
                 tokio::time::sleep(Duration::from_millis(before)).await;
-                beside.login_with_key(&format!("pair-{number}-{seed}-key"), &body).await
+                beside.login_with_key(&format!("one-of-many-pairs-{number}-{seed}"), &body).await
             };
             let end = async {
                 tokio::time::sleep(Duration::from_millis(after)).await;
