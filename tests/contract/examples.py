@@ -11,6 +11,8 @@ DOCUMENT = json.loads((CONTRACT / "openapi.json").read_text())
 OPERATIONS = {operation["operationId"]: operation for path in DOCUMENT["paths"].values() for operation in path.values()}
 # Placeholders whose values have a form.
 SAMPLES = {
+    "{code}": "A" * 32,
+    "{phone_code}": "A" * 64,
     "{device}": "A" * 22 + "." + "A" * 48,
     "{device_id}": "A" * 22,
     "{other_device}": "A" * 22,
