@@ -2,7 +2,7 @@
 //!
 //! Four clients share a device, each at a process of its own, and what is told to them is a history: calls and returns in
 //! the order in which they were seen. It is linearizable if a session that does one thing at a time could have said the
-//! same. Users are deleted, blocked and unblocked on the way. The clock goes on between rounds only, so every operation knows its time. Histories are short: the search for an
+//! same. The clock goes on between rounds only, so every operation knows its time. Histories are short: the search for an
 //! order takes exponentially long.
 
 mod client;
@@ -10,10 +10,7 @@ pub mod figures;
 pub mod pairs;
 mod register;
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::join_all;
 use shared::{clock::Secs, session::refresh::RefreshPolicy};
@@ -34,9 +31,6 @@ const ROUNDS: usize = 6;
 
 /// How far the clock goes on: to both sides of E, of G and of E + D.
 const STEPS: [Secs; 8] = [0, 30, 60, 61, 120, 121, 180, 300];
-
-/// What an operation has at most.
-const PARTS: usize = 2;
 
 /// Who of a device does it.
 type Thread = usize;
@@ -69,26 +63,20 @@ impl History {
 
     fn tester(&self, policy: RefreshPolicy) -> Result<LinearizabilityTester<Thread, Register>, String> {
         let mut tester = LinearizabilityTester::new(Register::new(policy));
-        let mut calls: HashMap<Thread, Vec<(Operation, Told)>> = HashMap::new();
-        // Each part has a thread of its own.
-        let of_part = |thread, part| thread + PROCESSES * part;
+        // A reuse is found by one request to the table and ended by another: two operations, both within the call.
+        let ends = |thread| thread + PROCESSES;
         for (at, event) in self.0.iter().enumerate() {
             match *event {
                 Event::Call(thread, operation) => {
-                    let told = self.told(at, thread);
-                    let parts = told.map_or_else(Vec::new, |told| operation.parts(told));
-                    for (part, (operation, _)) in parts.iter().enumerate() {
-                        tester.on_invoke(of_part(thread, part), *operation)?;
-                    }
-                    calls.insert(thread, parts);
-                    if let (Operation::LogIn { .. }, Some(Told::Retry | Told::Blocked)) = (operation, told) {
-                        // Nobody is told of it.
-                        tester.on_invoke(of_part(at, PARTS), Operation::EndAny)?;
+                    tester.on_invoke(thread, operation)?;
+                    if let (Operation::Refresh { token, .. }, Some(Told::Reused)) = (operation, self.told(at, thread)) {
+                        tester.on_invoke(ends(thread), Operation::End { token })?;
                     }
                 }
-                Event::Return(thread, _) => {
-                    for (part, (_, told)) in calls.remove(&thread).unwrap_or_default().into_iter().enumerate() {
-                        tester.on_return(of_part(thread, part), told)?;
+                Event::Return(thread, told) => {
+                    tester.on_return(thread, told)?;
+                    if told == Told::Reused {
+                        tester.on_return(ends(thread), Told::Done)?;
                     }
                 }
             }

@@ -16,20 +16,6 @@ pub enum Operation {
     LogIn { at: Secs },
     /// `POST /v1/refresh`.
     Refresh { token: Seen, at: Secs },
-    /// `DELETE /v1/sessions`, with the access token of the session made at this time.
-    LogOutAll { made_at: Secs },
-    /// `DELETE /v1/user`, likewise.
-    DeleteUser { made_at: Secs },
-    /// The owner's `end_sessions`.
-    EndSessions,
-    /// The owner's `delete`.
-    Delete,
-    /// The owner's `block`.
-    Block,
-    /// The owner's `unblock`.
-    Unblock,
-    /// The session ends, whichever it is: a part of what has more effects than one.
-    EndAny,
     /// The end of a family that was found reused: it is seen by its effect only.
     End {
         /// A token of the family.
@@ -59,32 +45,6 @@ pub enum Told {
     Done,
     /// When the session was made; none if there is none.
     Session(Option<Secs>),
-    /// `user_blocked`.
-    Blocked,
-    /// `retry_login`.
-    Retry,
-    /// Whether there was a block.
-    Unblocked(bool),
-}
-
-impl Operation {
-    /// What is done at a moment of its own each, within the call, as this was told of it.
-    #[must_use]
-    pub fn parts(self, told: Told) -> Vec<(Self, Told)> {
-        match (self, told) {
-            // A reuse is found by one request to the table and ended by another.
-            (Self::Refresh { token, .. }, Told::Reused) => vec![(self, told), (Self::End { token }, Told::Done)],
-            (Self::LogOutAll { .. } | Self::DeleteUser { .. } | Self::EndSessions | Self::Delete, Told::Done) => {
-                vec![(Self::EndAny, told)]
-            }
-            // Who is told that the session is over has looked at it.
-            (Self::LogOutAll { made_at } | Self::DeleteUser { made_at }, _) => vec![(Self::Look { made_at }, told)],
-            (Self::Block, _) => vec![(self, told), (Self::EndAny, Told::Done)],
-            // A login that is refused may have put its session over the one before, and then have ended it.
-            (Self::LogIn { .. }, Told::Retry) => Vec::new(),
-            _ => vec![(self, told)],
-        }
-    }
 }
 
 /// The session of a device.
@@ -99,15 +59,13 @@ pub struct Register {
     rotated_at: Secs,
     /// How old the present token's parent was when it was replaced.
     parent_was: Secs,
-    is_blocked: bool,
 }
 
 impl Register {
     /// No session.
     #[must_use]
     pub fn new(policy: RefreshPolicy) -> Self {
-        let (given, chain) = (Vec::new(), Vec::new());
-        Self { policy, given, chain, made_at: 0, rotated_at: 0, parent_was: 0, is_blocked: false }
+        Self { policy, given: Vec::new(), chain: Vec::new(), made_at: 0, rotated_at: 0, parent_was: 0 }
     }
 
     /// Gives a token that nobody has seen before.
@@ -143,21 +101,17 @@ impl SequentialSpec for Register {
     type Op = Operation;
     type Ret = Told;
 
-    /// What is done if nobody waits for it: it may also not be done.
-    fn invoke(&mut self, operation: &Operation) -> Told {
-        if let Operation::EndAny = operation {
-            self.chain.clear();
-        }
+    /// What an operation gives that nobody waited for: there is none.
+    fn invoke(&mut self, _: &Operation) -> Told {
         Told::Done
     }
 
     fn is_valid_step(&mut self, operation: &Operation, told: &Told) -> bool {
         match *operation {
-            Operation::LogIn { .. } if *told == Told::Blocked => self.is_blocked,
             Operation::LogIn { at } => {
                 self.chain.clear();
                 (self.made_at, self.rotated_at, self.parent_was) = (at, at, Secs::MAX);
-                !self.is_blocked && self.give(told)
+                self.give(told)
             }
             Operation::Refresh { token, at } => self.refresh(token, at, told),
             Operation::End { token } => {
@@ -165,19 +119,6 @@ impl SequentialSpec for Register {
                     self.chain.clear();
                 }
                 *told == Told::Done
-            }
-            Operation::EndAny => {
-                self.chain.clear();
-                *told == Told::Done
-            }
-            Operation::Block => {
-                self.is_blocked = true;
-                *told == Told::Done
-            }
-            Operation::Unblock => *told == Told::Unblocked(std::mem::take(&mut self.is_blocked)),
-            // They have parts.
-            Operation::LogOutAll { .. } | Operation::DeleteUser { .. } | Operation::EndSessions | Operation::Delete => {
-                false
             }
             Operation::LogOut { made_at } => {
                 if self.made_at == made_at {
