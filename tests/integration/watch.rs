@@ -115,6 +115,8 @@ async fn every_function_of_cargo_lambda_answers_its_event_and_its_routes() {
         let takes_nothing =
             |example: &Example| example.request["path"] == path && example.request.get("body").is_none();
         let status = match operation.is_bearer() {
+            // Without an access token its body names the session, and `{}` does not.
+            true if (method, path) == ("DELETE", "/v1/session") => 400,
             true => 401,
             false if examples.iter().any(takes_nothing) => 200,
             false => 400,
