@@ -131,7 +131,7 @@ pub async fn redeem(
     };
     match deps.platform.redeem(app, code, &subject.openid, sender, deadline.before(RESERVED_FOR_WRITES)).await {
         Ok(phone) => {
-            let kept = keep_number(deps, subject, hash, &phone, &keyring);
+            let kept = keep(deps, subject, hash, &phone, &keyring);
             match deadline.before(LAST_MOMENT).limit(kept).await {
                 Some(Err(gone @ PhoneError::Auth(_))) => Err(gone),
                 Some(Ok(())) => Ok(phone),
@@ -195,26 +195,23 @@ async fn begin(
 }
 
 /// Keeps the number for a repetition of the request. The error is `Auth` if its user is gone and no number may be left.
-async fn keep_number(
+async fn keep(
     deps: &Deps,
     subject: &Subject,
     code: CodeHash,
     phone: &Phone,
     keyring: &Keyring,
 ) -> Result<(), PhoneError> {
-    let kept = keep(deps, &subject.session().user, code.clone(), phone, keyring).await;
+    let text = serde_json::to_vec(phone).map_err(|_| SealError)?;
+    let context = &subject.session().user;
+    let sealed = keyring.seal(Context::of_user(context, Purpose::PhoneRecord), &text, &*deps.entropy)?;
+    let record = IdempotencyRecord { code, sealed, expires_at: deps.clock.now() + PHONE_LIFETIME };
+    let kept = deps.table.put_idempotency_record(&record).await;
     if let Err(gone @ AuthError::SessionGone) = deps.authenticator.session(subject).await {
-        drop(deps.table.erase_idempotency_record(&code, deps.clock.now()).await);
+        drop(deps.table.erase_idempotency_record(&record.code, deps.clock.now()).await);
         return Err(gone.into());
     }
-    kept
-}
-
-async fn keep(deps: &Deps, user: &UserRef, code: CodeHash, phone: &Phone, keyring: &Keyring) -> Result<(), PhoneError> {
-    let text = serde_json::to_vec(phone).map_err(|_| SealError)?;
-    let sealed = keyring.seal(Context::of_user(user, Purpose::PhoneRecord), &text, &*deps.entropy)?;
-    let record = IdempotencyRecord { code, sealed, expires_at: deps.clock.now() + PHONE_LIFETIME };
-    Ok(deps.table.put_idempotency_record(&record).await?)
+    Ok(kept?)
 }
 
 /// The number in a record, which opens only for the user who made it, and not while the code is being exchanged.
