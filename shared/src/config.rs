@@ -10,6 +10,10 @@ use crate::{
 /// Ten years: longer than any lifetime that makes sense, short enough that no sum of times overflows.
 const TEN_YEARS: Secs = 10 * 365 * 86_400;
 
+/// With a grace or a minimum age of hours a thief who refreshes now and then would often not be noticed for days: `cargo figures
+/// thefts`.
+const HOUR: Secs = 3_600;
+
 /// A client renews its tokens this long before the access token ends.
 const CLIENT_MARGIN: Secs = 60;
 
@@ -37,8 +41,8 @@ impl RefreshPolicy {
     /// Reads the numbers, each for itself.
     pub fn numbers(vars: &Vars) -> Result<Self, ConfigError> {
         Ok(Self {
-            min_age: vars.number("WXAUTH_MIN_AGE_SECONDS", 120, 0, TEN_YEARS)?,
-            grace: vars.number("WXAUTH_GRACE_SECONDS", 60, 0, TEN_YEARS)?,
+            min_age: vars.number("WXAUTH_MIN_AGE_SECONDS", 120, 0, HOUR)?,
+            grace: vars.number("WXAUTH_GRACE_SECONDS", 60, 0, HOUR)?,
             access: access(vars)?,
             idle: vars.number("WXAUTH_IDLE_SECONDS", 7 * 86_400, 1, TEN_YEARS)?,
             absolute: vars.number("WXAUTH_ABSOLUTE_SECONDS", 30 * 86_400, 1, TEN_YEARS)?,
@@ -174,6 +178,9 @@ mod tests {
             (&[("WXAUTH_MIN_AGE_SECONDS", "779")], None),
             (&[("WXAUTH_GRACE_SECONDS", "421")], Some("WXAUTH_GRACE_SECONDS")),
             (&[("WXAUTH_GRACE_SECONDS", "420")], None),
+            (&[("WXAUTH_ACCESS_SECONDS", "86400"), ("WXAUTH_GRACE_SECONDS", "3601")], Some("WXAUTH_GRACE_SECONDS")),
+            (&[("WXAUTH_ACCESS_SECONDS", "86400"), ("WXAUTH_GRACE_SECONDS", "3600")], None),
+            (&[("WXAUTH_ACCESS_SECONDS", "86400"), ("WXAUTH_MIN_AGE_SECONDS", "3601")], Some("WXAUTH_MIN_AGE_SECONDS")),
             (&[("WXAUTH_IDLE_SECONDS", "899")], Some("WXAUTH_IDLE_SECONDS")),
             (&[("WXAUTH_IDLE_SECONDS", "900")], None),
             (&[("WXAUTH_ABSOLUTE_SECONDS", "604799")], Some("WXAUTH_ABSOLUTE_SECONDS")),

@@ -23,8 +23,9 @@ use tests::suites::{
 const FLAGS: [&str; 3] = ["--long", "--strict", "--write"];
 
 /// In the order of the table.
-const SUITES: [&str; 13] = [
+const SUITES: [&str; 14] = [
     "interleavings",
+    "thefts",
     "exhaustive",
     "histories",
     "flaws",
@@ -42,6 +43,7 @@ const SUITES: [&str; 13] = [
 async fn rows(suite: &str, size: Size) -> Vec<Row> {
     match suite {
         "interleavings" => interleavings::figures::rows(size),
+        "thefts" => interleavings::thefts::rows(size),
         "exhaustive" => exhaustive::figures::rows(size),
         "histories" => histories::figures::rows(size).await,
         "flaws" => flaws::figures::rows().await,

@@ -1,4 +1,4 @@
-//! Those who hold tokens: the shipped client's rules, a careless client, and a thief.
+//! Those who hold tokens: the shipped client's rules, and a careless client.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,27 +6,28 @@ use futures_util::future::join_all;
 use refresh::flow::RefreshError;
 
 use super::{
-    Habit, Network, Thief, World,
+    Habit, Network, World,
     ends::End,
     owner,
     server::{Ask, Held, Response},
+    thief,
 };
 
 /// How long the shipped client waits for an answer to a refresh, and to a login.
-const PATIENCE: u64 = 10_000;
+pub(super) const PATIENCE: u64 = 10_000;
 const LOGIN_PATIENCE: u64 = 15_000;
 
-const MINUTE: u64 = 60_000;
+pub(super) const MINUTE: u64 = 60_000;
 
 /// A mailbox for the answer to a request.
 type Slot = Arc<Mutex<Option<Response>>>;
 
 /// What a device keeps in its storage.
 #[derive(Clone, Default)]
-struct Storage(Arc<Mutex<Option<Held>>>);
+pub(super) struct Storage(Arc<Mutex<Option<Held>>>);
 
 impl Storage {
-    fn held(&self) -> Option<Held> {
+    pub(super) fn held(&self) -> Option<Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -253,8 +254,7 @@ impl Device {
         loop {
             let Some(held) = self.storage.held() else {
                 self.log_in().await;
-                // Less than 60 s of 900 are left.
-                self.pause(14 * MINUTE, 15 * MINUTE).await;
+                self.world.until_it_runs_out().await;
                 continue;
             };
             if let Some(end) = self.leaves() {
@@ -275,41 +275,17 @@ impl Device {
     async fn next_need(&self) {
         match self.world.setup.habit {
             Habit::ComesAndGoes => self.pause(MINUTE, 60 * MINUTE).await,
-            Habit::KeptOpen | Habit::Careless | Habit::Patient => self.pause(14 * MINUTE, 15 * MINUTE).await,
+            Habit::KeptOpen | Habit::Careless | Habit::Patient => self.world.until_it_runs_out().await,
         }
     }
 }
 
-/// Copies what a device holds, one to three hours after the beginning, and uses it as long as it is good.
-async fn steal(world: Arc<World>, storage: Storage, thief: Thief) {
-    let pace = || world.schedule.random(|random| 14 * MINUTE + random.below(MINUTE));
-    let wait = world.schedule.random(|random| 60 * MINUTE + random.below(120 * MINUTE));
-    world.schedule.sleep(wait).await;
-    let before = storage.held().map(|held| held.refresh);
-    let mut held = loop {
-        world.schedule.sleep(1_000).await;
-        match storage.held() {
-            Some(held) if thief == Thief::AtAnyTime || Some(&held.refresh) != before.as_ref() => break held,
-            _ => {}
-        }
-    };
-    if thief == Thief::InStep {
-        world.schedule.sleep(pace()).await;
-    }
-    let (family, now) = (world.server.read(&held.refresh).family.0, world.schedule.now());
-    {
-        let mut seen = world.seen();
-        seen.figures.thefts += 1;
-        seen.stolen.insert(family, now);
-    }
-    world.note(|| "the thief begins".to_owned());
-    loop {
-        match insist(&world, &Ask::Refresh(held.refresh.clone()), PATIENCE).await {
-            Some(Response::Tokens(new)) => held = new,
-            Some(Response::Relogin(_)) => return,
-            _ => continue,
-        }
-        world.schedule.sleep(pace()).await;
+impl World {
+    /// Until less than a minute of the access token is left.
+    pub(super) async fn until_it_runs_out(&self) {
+        let lasts = self.setup.policy.access.saturating_sub(60) * 1_000;
+        let pause = lasts + self.schedule.random(|random| random.below(MINUTE + 1));
+        self.schedule.sleep(pause).await;
     }
 }
 
@@ -324,7 +300,7 @@ pub(super) fn settle(world: &Arc<World>) {
             let device = Device { world: world.clone(), user: format!("o{user}"), storage: storage.clone(), id: None };
             world.schedule.spawn(device.live());
             if let Some(thief) = world.setup.thief {
-                world.schedule.spawn(steal(world.clone(), storage, thief));
+                world.schedule.spawn(thief::steal(world.clone(), storage, thief));
             }
         }
     }

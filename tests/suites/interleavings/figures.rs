@@ -1,14 +1,13 @@
 //! The real refresh and login under random schedules.
 
-use super::{Figures, Habit, Network, Setup, Thief, run_all, shortest};
+use super::{Figures, Habit, Network, Setup, run_all, shortest};
 use crate::suites::row::{Row, Size, grouped};
 
 /// So many worlds of each kind make more than ten million refreshes, or a thousand million.
 const WORLDS: (u64, u64) = (2_400, 240_000);
-const THEFTS: (u64, u64) = (500, 50_000);
 
 /// Lets so many worlds run. Of those that break a rule the shortest history is told.
-fn worlds(count: u64, setup: &Setup) -> Figures {
+pub(super) fn worlds(count: u64, setup: &Setup) -> Figures {
     let figures = run_all(0..count, setup);
     if figures.broken_at().is_some() {
         // A world has a runtime of its own, which a thread with another one cannot have.
@@ -31,21 +30,6 @@ fn rate(what: &str, bar: u64, count: u64, figures: &Figures) -> Row {
     )
 }
 
-/// Thefts that are noticed within a day; `median` is the bar of the time that it takes, in minutes.
-fn thefts(what: &str, thief: Thief, median: Option<u64>, size: Size, all: &mut Figures) -> Row {
-    let figures = worlds(size.of(THEFTS.0, THEFTS.1), &Setup::theft(Network::LIGHTER, thief));
-    let noticed = figures.noticed.iter().filter(|seconds| **seconds <= 86_400).count() as u64;
-    let took = figures.median().unwrap_or(u64::MAX) / 60;
-    let row = Row::new(
-        format!("thefts noticed within a day, {what}"),
-        median.map_or_else(|| "≥ 97 %".to_owned(), |median| format!("≥ 97 %, median ≤ {median} min")),
-        format!("{} of {}, median {took} min", grouped(noticed), grouped(figures.thefts)),
-        figures.thefts > 0 && noticed * 100 >= figures.thefts * 97 && median.is_none_or(|median| took <= median),
-    );
-    *all += figures;
-    row
-}
-
 pub fn rows(size: Size) -> Vec<Row> {
     let mut all = Figures::default();
     let mut run = |network, habit| {
@@ -66,8 +50,6 @@ pub fn rows(size: Size) -> Vec<Row> {
     ] {
         run(network, habit);
     }
-    let at_any_time = thefts("by a thief at any time", Thief::AtAnyTime, Some(70), size, &mut all);
-    let in_step = thefts("by a thief in step", Thief::InStep, None, size, &mut all);
     vec![
         Row::at_least("refreshes under random schedules", size.of(10_000_000, 1_000_000_000), all.refreshes),
         Row::none("tokens with two different successors", all.double_issues),
@@ -94,7 +76,5 @@ pub fn rows(size: Size) -> Vec<Row> {
             all.reuse_within_grace,
         ),
         rate("honest sessions refused, careless client, heavy network", 5, careless.honest.all(), &careless),
-        at_any_time,
-        in_step,
     ]
 }

@@ -7,4 +7,6 @@ pub enum Flaw {
     TornRefresh,
     /// The replay of a login does not look at the session, but takes it to be as the login meant to leave it.
     BlindReplay,
+    /// Whoever asks is told when a session was refreshed last, to the second.
+    ExactTimes,
 }

@@ -12,7 +12,10 @@ mod network;
 mod owner;
 mod schedule;
 mod server;
+pub mod settings;
 mod tally;
+pub mod thefts;
+mod thief;
 mod way;
 
 use std::{
@@ -48,13 +51,19 @@ pub enum Habit {
     Patient,
 }
 
-/// When a thief, who refreshes every 14 to 15 minutes as the device does, begins.
+/// When a thief refreshes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Thief {
-    /// At any time, with what he has just copied.
+    /// At once with what he has just copied, and from then on when less than a minute of his access token is left, as the device
+    /// does.
     AtAnyTime,
-    /// In step with the device, which is the hardest to notice.
+    /// The same, but first when the device does, too: he begins in step with it, which is the hardest to notice.
     InStep,
+    /// When he pleases, while his access token lasts.
+    AtWill,
+    /// Begins in step, and refreshes as soon as anything moves in what the routes tell him of the session, else when his access
+    /// token ends.
+    Watching,
 }
 
 /// How a world is set up.
@@ -101,8 +110,15 @@ impl Setup {
     /// A user with one device and a thief, for a day after the theft.
     #[must_use]
     pub fn theft(network: Network, thief: Thief) -> Self {
+        Self::theft_with(network, thief, RefreshPolicy::default())
+    }
+
+    /// The same with other times: for as long as a theft may stay unnoticed.
+    #[must_use]
+    pub fn theft_with(network: Network, thief: Thief, policy: RefreshPolicy) -> Self {
         let alone = Self::new(network, Habit::KeptOpen);
-        Self { thief: Some(thief), owner: false, users: 1, devices: 1, hours: 28, ..alone }
+        let hours = 4 + settings::unnoticed_at_most(&policy) / 3_600;
+        Self { thief: Some(thief), policy, owner: false, users: 1, devices: 1, hours, ..alone }
     }
 }
 

@@ -62,6 +62,8 @@ pub(super) enum Response {
     Expired,
     /// The owner has blocked the user.
     Blocked,
+    /// What is told of the session.
+    Seen(String),
 }
 
 /// What a client holds.
@@ -89,6 +91,8 @@ pub(super) enum Ask {
         key: String,
         device: Option<String>,
     },
+    /// What is told of the session, and of all sessions.
+    Look(Held),
     /// Whose, and which.
     End(String, End),
 }
@@ -296,6 +300,7 @@ impl World {
                 let body = json!({ "code": code, "appid": APPID, "device": device });
                 self.login(process, key, &body).await
             }
+            Ask::Look(held) => self.tell(process, held).await,
             Ask::End(user, end) => self.end(process, user, end).await,
         }
     }
@@ -353,6 +358,24 @@ impl World {
                 if body["action"] == "relogin" { Response::Relogin(None) } else { Response::Retry }
             }
         }
+    }
+
+    async fn tell(&self, process: &Process, held: &Held) -> Response {
+        let mut seen = String::new();
+        for path in ["/v1/session", "/v1/sessions"] {
+            let request = Request::get(path).header("authorization", format!("Bearer {}", held.access));
+            match send(&process.session, request.body(Body::empty())).await {
+                (StatusCode::OK, body) => seen += &body.to_string(),
+                (StatusCode::UNAUTHORIZED, _) => return Response::Expired,
+                _ => return Response::Retry,
+            }
+        }
+        if self.setup.flaw == Some(Flaw::ExactTimes) {
+            let at = self.server.read(&held.refresh).session();
+            let rotated_at = peek(self.setup.table.read_session(&at)).map(|session| session.rotated_at);
+            seen = format!("{seen}{rotated_at:?}");
+        }
+        Response::Seen(seen)
     }
 
     async fn end(self: &Arc<Self>, process: &Process, user: &str, end: &End) -> Response {

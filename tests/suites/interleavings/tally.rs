@@ -7,7 +7,7 @@ use std::{
 };
 
 use refresh::flow::RefreshError;
-use shared::{ids::Family, token::refresh::RefreshToken};
+use shared::{clock::Secs, ids::Family, token::refresh::RefreshToken};
 
 use super::{World, ends::Ends};
 
@@ -84,6 +84,12 @@ impl Figures {
     #[must_use]
     pub fn broken_at(&self) -> Option<u64> {
         self.broken_at
+    }
+
+    /// How many thefts were noticed within so many seconds.
+    #[must_use]
+    pub fn noticed_within(&self, seconds: Secs) -> u64 {
+        self.noticed.iter().filter(|noticed| **noticed <= seconds).count() as u64
     }
 
     /// The median of the times after which thefts were noticed, in seconds.

@@ -1,7 +1,11 @@
 //! The real refresh and login under random schedules, and the rules that nothing may break.
 
 use shared::session::refresh::RefreshPolicy;
-use tests::suites::interleavings::{Figures, Habit, Network, Setup, Thief, history, run_all, shortest};
+use tests::suites::interleavings::{
+    Figures, Flaw, Habit, Network, Setup, Thief, history, run_all,
+    settings::{accepted_policies, unnoticed_at_most},
+    shortest,
+};
 use tests::table::memory::{Clause, MemoryTable};
 
 /// So many worlds of each kind in each run of the tests; the long ones are for when they are asked for.
@@ -79,16 +83,17 @@ fn no_token_has_two_successors_and_none_outlives_its_session_in_many_worlds() {
 /// How many of a hundred thefts are noticed within a day, and the median of the time that it takes, in minutes.
 fn noticed(thefts: u64, thief: Thief) -> (u64, u64) {
     let figures = hold(thefts, &Setup::theft(Network::LIGHTER, thief));
-    let noticed = figures.noticed.iter().filter(|seconds| **seconds <= 86_400).count() as u64;
     assert!(figures.thefts >= thefts * 9 / 10, "{figures:?}");
-    (noticed * 100 / figures.thefts, figures.median().unwrap() / 60)
+    (figures.noticed_within(86_400) * 100 / figures.thefts, figures.median().unwrap() / 60)
 }
 
 fn notice(thefts: u64) {
     let (share, median) = noticed(thefts, Thief::AtAnyTime);
     assert!(share >= 97 && median <= 70, "{share} %, {median} min");
-    let (share, _) = noticed(thefts, Thief::InStep);
-    assert!(share >= 97, "{share} %");
+    for thief in [Thief::InStep, Thief::AtWill, Thief::Watching] {
+        let (share, _) = noticed(thefts, thief);
+        assert!(share >= 97, "{thief:?}: {share} %");
+    }
 }
 
 #[test]
@@ -100,6 +105,23 @@ fn a_theft_is_noticed_within_a_day() {
 #[ignore = "minutes"]
 fn thousands_of_thefts_are_noticed_within_a_day() {
     notice(5_000);
+}
+
+#[test]
+fn a_theft_is_noticed_with_all_times_that_the_configuration_accepts() {
+    for policy in accepted_policies() {
+        let figures = hold(20, &Setup::theft_with(Network::LIGHTER, Thief::AtWill, policy));
+        let noticed = figures.noticed_within(unnoticed_at_most(&policy));
+        // Two of twenty may be chance: the figures count in hundreds.
+        assert!(figures.thefts >= 18 && noticed + 2 >= figures.thefts, "{noticed} of {}: {policy:?}", figures.thefts);
+    }
+}
+
+#[test]
+fn who_is_told_to_the_second_when_a_session_was_refreshed_is_not_noticed() {
+    let watching = Setup::theft(Network::LIGHTER, Thief::Watching);
+    let figures = run_all(0..THEFTS, &Setup { flaw: Some(Flaw::ExactTimes), ..watching });
+    assert!(figures.noticed_within(86_400) < figures.thefts / 2, "{figures:?}");
 }
 
 #[test]

@@ -5,7 +5,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 use super::{
     DynamoTable, Item, Values,
-    item::{MARK, bytes, get_family, get_number, number, text, texts, to_sealed_session_keys, to_user, user_item_key},
+    item::{
+        MARK, bytes, get_bytes, get_family, get_number, number, text, texts, to_sealed_session_keys, to_user,
+        user_item_key,
+    },
 };
 use crate::{
     clock::{Millis, Secs},
@@ -19,12 +22,18 @@ use crate::{
     },
 };
 
-/// What every login writes: the key, sealed under the present keyring, and the times.
-const LOGIN: &str = "SET #current_key = :key, #fingerprint = :fingerprint, #last_login = :at, #arrived_ms = :arrived_ms, \
-    #first_login = if_not_exists(#first_login, :at), #first_family = if_not_exists(#first_family, :family)";
+/// What every login writes.
+const LOGIN: &str = "SET #first_login = if_not_exists(#first_login, :at), \
+    #first_family = if_not_exists(#first_family, :family)";
+/// What the last login writes, by when it arrived.
+const LAST: &str = ", #current_key = :key, #fingerprint = :fingerprint, #last_login = :at, #arrived_ms = :arrived_ms";
 /// A key that differs from the current one moves that one to `previous`; the first key moves nothing. The same key again
 /// must not move anything, or the real previous key would be lost.
 const MOVE_KEY: &str = ", #previous_key = if_not_exists(#current_key, :none), #previous_until = :previous_until";
+/// A login that is written after a later one leaves that one's key and time where they are.
+const EARLIER_KEY: &str = ", #previous_key = :key, #previous_until = :previous_until";
+const IS_LAST: &str = "(attribute_not_exists(#arrived_ms) OR #arrived_ms <= :arrived_ms)";
+const IS_EARLIER: &str = "#arrived_ms > :arrived_ms";
 /// The user item names the idempotency records of the last two logins, so that they can be erased with the user. They are stored
 /// as `login_claim`, those of phone codes as `phone_claims`.
 const NAME_RECORD: &str = ", #login_claim_before = if_not_exists(#login_claim, :none), #login_claim = :record";
@@ -60,55 +69,89 @@ fn none() -> AttributeValue {
     AttributeValue::Null(true)
 }
 
-/// The expression that a login needs, without the moved key, and its values.
-fn login(login: &UserLogin) -> (String, Values<'static>) {
+/// How a login stands to what is stored.
+#[derive(Clone, Copy)]
+struct Standing {
+    /// None that is stored arrived later.
+    is_last: bool,
+    /// Its key is not the stored one.
+    is_another_key: bool,
+}
+
+impl Standing {
+    /// That of most logins: WeChat gives another key after a while.
+    const FIRST: Self = Self { is_last: true, is_another_key: true };
+
+    fn of(login: &UserLogin, item: &Item) -> Self {
+        let stored = get_bytes(item, "fingerprint").unwrap_or_default();
+        Self {
+            is_last: get_number::<Millis>(item, "arrived_ms").map_or(true, |arrived| arrived <= login.arrived_ms),
+            is_another_key: !login.fingerprints.iter().any(|known| known == stored),
+        }
+    }
+}
+
+/// Update, condition and values of a login that stands so; `known` names its fingerprints.
+fn login<'a>(login: &UserLogin, known: &'a [String], standing: Standing) -> (String, String, Values<'a>) {
+    let Standing { is_last, is_another_key } = standing;
     let mut update = LOGIN.to_owned();
+    let mut condition = format!("{MAY_LOG_IN} AND {}", if is_last { IS_LAST } else { IS_EARLIER });
     let mut values = vec![
-        (":key", bytes(login.key.clone())),
-        (":fingerprint", bytes(login.fingerprints.first().copied().unwrap_or_default())),
         (":at", number(login.arrived_at())),
         (":arrived_ms", number(login.arrived_ms)),
         (":family", bytes(login.family.0)),
     ];
+    if is_last {
+        update.push_str(LAST);
+        values.push((":fingerprint", bytes(login.fingerprints.first().copied().unwrap_or_default())));
+    }
+    if is_last || is_another_key {
+        values.push((":key", bytes(login.key.clone())));
+    }
+    if is_another_key {
+        update.push_str(if is_last { MOVE_KEY } else { EARLIER_KEY });
+        values.push((":previous_until", number(login.arrived_at() + PREVIOUS_KEY)));
+    }
+    if is_last && is_another_key {
+        let known_ones = known.join(", ");
+        condition =
+            format!("{condition} AND (attribute_not_exists(#fingerprint) OR NOT #fingerprint IN ({known_ones}))");
+        let fingerprints = known.iter().zip(&login.fingerprints);
+        values.extend(fingerprints.map(|(name, fingerprint)| (name.as_str(), bytes(*fingerprint))));
+    }
     if let Some(unionid) = &login.unionid {
         update.push_str(", #unionid = :unionid");
         values.push((":unionid", text(unionid.expose())));
     }
     if let Some(record) = &login.idempotency_record {
         update.push_str(NAME_RECORD);
-        values.extend([(":record", text(record.as_str())), (":none", none())]);
+        values.push((":record", text(record.as_str())));
     }
-    (update, values)
+    if update.contains(":none") {
+        values.push((":none", none()));
+    }
+    (update + CANCEL_TTL, condition, values)
 }
 
 #[async_trait]
 impl StoreUserLogin for DynamoTable {
     async fn store_user_login(&self, user_login: &UserLogin) -> Result<UserStatus, StoreError> {
-        let (update, values) = login(user_login);
         // One fingerprint for each key of the ring: the stored one may have been made before a key rotation.
         let known: Vec<_> = (0..user_login.fingerprints.len()).map(|at| format!(":known{at}")).collect();
-        let another_key = format!("(attribute_not_exists(#fingerprint) OR NOT #fingerprint IN ({}))", known.join(", "));
-        let mut moving: Values<'_> = values.clone();
-        // `:none` may be there twice: the values become a map.
-        moving.extend([(":previous_until", number(user_login.arrived_at() + PREVIOUS_KEY)), (":none", none())]);
-        let fingerprints = known.iter().zip(&user_login.fingerprints);
-        moving.extend(fingerprints.map(|(name, fingerprint)| (name.as_str(), bytes(*fingerprint))));
-
-        let key = || user_item_key(&user_login.user);
-        let condition = format!("{MAY_LOG_IN} AND {another_key}");
-        let mut result = self.update(key(), &format!("{update}{MOVE_KEY}{CANCEL_TTL}"), &condition, moving).await?;
-        if matches!(&result, WriteResult::Refused(item) if !is_blocked(item.as_ref()) && !is_erased(item.as_ref(), user_login))
-        {
-            result = self.update(key(), &format!("{update}{CANCEL_TTL}"), MAY_LOG_IN, values).await?;
-        }
-        match result {
-            WriteResult::Applied(item) if get_family(&item, "first_family")? == user_login.family => {
-                Ok(UserStatus::New)
+        let mut standing = Standing::FIRST;
+        for _ in 0..ROUNDS {
+            let (update, condition, values) = login(user_login, &known, standing);
+            match self.update(user_item_key(&user_login.user), &update, &condition, values).await? {
+                WriteResult::Applied(item) if get_family(&item, "first_family")? == user_login.family => {
+                    return Ok(UserStatus::New);
+                }
+                WriteResult::Applied(_) => return Ok(UserStatus::Known),
+                WriteResult::Refused(item) if is_blocked(item.as_ref()) => return Ok(UserStatus::Blocked),
+                WriteResult::Refused(item) if is_erased(item.as_ref(), user_login) => return Ok(UserStatus::Erased),
+                WriteResult::Refused(item) => standing = Standing::of(user_login, &item.unwrap_or_default()),
             }
-            WriteResult::Applied(_) => Ok(UserStatus::Known),
-            WriteResult::Refused(item) if is_blocked(item.as_ref()) => Ok(UserStatus::Blocked),
-            WriteResult::Refused(_) => Ok(UserStatus::Erased),
         }
+        Err(StoreError::Throttled)
     }
 }
 

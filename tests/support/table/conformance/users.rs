@@ -14,6 +14,7 @@ every! {
     the_first_login_makes_the_user_and_its_repetition_is_the_first_still,
     another_key_moves_the_current_one_aside_for_ten_minutes,
     the_same_key_again_leaves_the_previous_one_where_it_is,
+    a_login_that_is_written_after_a_later_one_leaves_that_ones_key_and_time,
     the_idempotency_records_of_the_last_two_logins_are_known,
     a_unionid_is_remembered_of_a_user_only,
     thirty_attempts_an_hour_and_the_hour_begins_with_the_first,
@@ -79,6 +80,18 @@ async fn the_same_key_again_leaves_the_previous_one_where_it_is(case: Case) -> V
 
     same!(case.take(&Attempt::OpenData, NOW + 4).await?, keys(2, Some(1)));
     same!(case.table.read_user(&case.user).await?.and_then(|user| user.last_login), Some(NOW + 3));
+    Ok(())
+}
+
+async fn a_login_that_is_written_after_a_later_one_leaves_that_ones_key_and_time(case: Case) -> Verdict {
+    case.table.store_user_login(&case.login(2, NOW + 5)).await?;
+    for key in [1, 2] {
+        same!(case.table.store_user_login(&case.login(key, NOW)).await?, UserStatus::Known);
+        same!(case.take(&Attempt::OpenData, NOW + 6).await?, keys(2, Some(1)));
+    }
+
+    same!(case.table.read_user(&case.user).await?.and_then(|user| user.last_login), Some(NOW + 5));
+    same!(case.table.erase_user(&case.user, ms(NOW + 2)).await?.deleted_ms, ms(NOW + 5));
     Ok(())
 }
 

@@ -55,6 +55,8 @@ clauses! {
     SameKeyNotBlocked,
     /// Login: not into a user who was deleted since it arrived, where the key is the same.
     SameKeyNotErased,
+    /// Login: where one that arrived later is stored, its key and its time stay.
+    LoginLast,
     /// The key shift: no fingerprint yet.
     ShiftNoKey,
     /// The key shift: another fingerprint.

@@ -101,16 +101,37 @@ fn moved(item: &Item, name: &str) -> Value {
     item.get(name).cloned().unwrap_or(Value::Null)
 }
 
-/// What every login writes; `shift` where its key is another one.
-fn write_login(item: &mut Item, login: &UserLogin, shift: bool) {
-    if shift {
-        item.insert("previous_key", moved(item, "current_key"));
+/// How a login stands to what is stored.
+#[derive(Clone, Copy)]
+struct Standing {
+    is_last: bool,
+    is_another_key: bool,
+}
+
+impl Standing {
+    fn of(login: &UserLogin, item: &Item) -> Self {
+        let stored = get_bytes(item, "fingerprint");
+        Self {
+            is_last: !above(item, "arrived_ms", login.arrived_ms),
+            is_another_key: !login.fingerprints.iter().any(|known| Some(known.as_slice()) == stored),
+        }
+    }
+}
+
+/// What a login writes that stands so; `shift` where the current key is kept.
+fn write_login(item: &mut Item, login: &UserLogin, standing: Standing, shift: bool) {
+    let Standing { is_last, is_another_key } = standing;
+    if is_another_key && (shift || !is_last) {
+        let previous = if is_last { moved(item, "current_key") } else { bytes(login.key.clone()) };
+        item.insert("previous_key", previous);
         item.insert("previous_until", number(login.arrived_at() + PREVIOUS_KEY));
     }
-    item.insert("current_key", bytes(login.key.clone()));
-    item.insert("fingerprint", bytes(login.fingerprints.first().copied().unwrap_or_default()));
-    item.insert("last_login", number(login.arrived_at()));
-    item.insert("arrived_ms", number(login.arrived_ms));
+    if is_last {
+        item.insert("current_key", bytes(login.key.clone()));
+        item.insert("fingerprint", bytes(login.fingerprints.first().copied().unwrap_or_default()));
+        item.insert("last_login", number(login.arrived_at()));
+        item.insert("arrived_ms", number(login.arrived_ms));
+    }
     item.entry("first_login").or_insert_with(|| number(login.arrived_at()));
     item.entry("first_family").or_insert_with(|| bytes(login.family.0));
     if let Some(unionid) = &login.unionid {
@@ -145,32 +166,52 @@ impl MemoryTable {
     }
 }
 
+impl MemoryTable {
+    /// The condition of a login that stands so.
+    fn may_log_in(
+        &self,
+        login: &UserLogin,
+        Standing { is_last, is_another_key }: Standing,
+        item: Option<&Item>,
+    ) -> bool {
+        let (not_blocked, not_erased) = if is_another_key {
+            (Clause::LoginNotBlocked, Clause::LoginNotErased)
+        } else {
+            (Clause::SameKeyNotBlocked, Clause::SameKeyNotErased)
+        };
+        let later = item.is_some_and(|item| above(item, "arrived_ms", login.arrived_ms));
+        let is_other = |item: &Item| {
+            let is_there = item.contains_key("fingerprint");
+            self.or(Clause::ShiftNoKey, !is_there)
+                || is_there && self.and(Clause::ShiftOtherKey, Standing::of(login, item).is_another_key)
+        };
+        self.and(not_blocked, !item.is_some_and(is_blocked))
+            && self.and(not_erased, !item.is_some_and(|item| is_erased(item, login)))
+            && if is_last { self.and(Clause::LoginLast, !later) } else { later }
+            && (!is_last || !is_another_key || item.map_or(self.or(Clause::ShiftNoKey, true), is_other))
+    }
+}
+
 #[async_trait]
 impl StoreUserLogin for MemoryTable {
     async fn store_user_login(&self, login: &UserLogin) -> Result<UserStatus, StoreError> {
-        let is_another_key = |item: Option<&Item>| {
-            let stored = item.and_then(|item| get_bytes(item, "fingerprint"));
-            let differs = stored.is_some_and(|stored| !login.fingerprints.iter().any(|known| known == stored));
-            self.and(Clause::LoginNotBlocked, !item.is_some_and(is_blocked))
-                && self.and(Clause::LoginNotErased, !item.is_some_and(|item| is_erased(item, login)))
-                && (self.or(Clause::ShiftNoKey, stored.is_none())
-                    || stored.is_some() && self.and(Clause::ShiftOtherKey, differs))
-        };
         let shifts = self.or(Clause::ShiftKeeps, true);
-        let mut what = self.update(&login.user, is_another_key, |item| write_login(item, login, shifts)).await?;
-        if matches!(&what, WriteResult::Refused(Some(item)) if !is_blocked(item) && !is_erased(item, login)) {
-            let may = |item: Option<&Item>| {
-                self.and(Clause::SameKeyNotBlocked, !item.is_some_and(is_blocked))
-                    && self.and(Clause::SameKeyNotErased, !item.is_some_and(|item| is_erased(item, login)))
+        let mut standing = Standing { is_last: true, is_another_key: true };
+        for _ in 0..ROUNDS {
+            let may = |item: Option<&Item>| self.may_log_in(login, standing, item);
+            let item = match self.update(&login.user, may, |item| write_login(item, login, standing, shifts)).await? {
+                WriteResult::Applied(item) if first_family(&item) == Some(login.family) => return Ok(UserStatus::New),
+                WriteResult::Applied(_) => return Ok(UserStatus::Known),
+                WriteResult::Refused(item) => item.unwrap_or_default(),
             };
-            what = self.update(&login.user, may, |item| write_login(item, login, false)).await?;
+            if is_blocked(&item) {
+                return Ok(UserStatus::Blocked);
+            } else if is_erased(&item, login) {
+                return Ok(UserStatus::Erased);
+            }
+            standing = Standing::of(login, &item);
         }
-        Ok(match what {
-            WriteResult::Applied(item) if first_family(&item) == Some(login.family) => UserStatus::New,
-            WriteResult::Applied(_) => UserStatus::Known,
-            WriteResult::Refused(item) if item.as_ref().is_some_and(is_blocked) => UserStatus::Blocked,
-            WriteResult::Refused(_) => UserStatus::Erased,
-        })
+        Err(StoreError::Throttled)
     }
 }
 
