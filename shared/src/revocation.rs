@@ -15,6 +15,9 @@ use crate::{
     },
 };
 
+/// So many deletions of a user that come one upon the other are seen to their end by the first.
+const DELETIONS: usize = 3;
+
 grants! {
     /// What revocation may do with the table.
     pub trait RevocationTable = ListUserItems, RevokeSession, EraseUser, EraseIdempotencyRecord;
@@ -48,28 +51,44 @@ pub async fn erase(
     last: Option<Sid>,
     now: Millis,
 ) -> Result<bool, StoreError> {
-    let Deletion { deleted_ms, was_user } = table.erase_user(user, now).await?;
-    let erase_session =
-        async |session: &Session| table.erase_session(&user.session(session.device), session.family, deleted_ms).await;
-    let UserItems { user: item, sessions } = arrived_before(deleted_ms, table.list_user_items(user).await?);
-    let item = item.unwrap_or_default();
-    let (_, others) = split(user, &sessions, last);
-    tokio::try_join!(
-        erase_records(table, item.login_records.iter().chain(&item.phone_records), deleted_ms / 1_000),
-        try_join_all(others.into_iter().map(&erase_session)),
-    )?;
-    table.forget_records(user, deleted_ms).await?;
-    let left = arrived_before(deleted_ms, table.list_user_items(user).await?).sessions;
-    let (own, others) = split(user, &left, last);
-    try_join_all(others.into_iter().map(&erase_session)).await?;
-    try_join_all(own.into_iter().map(&erase_session)).await?;
-    Ok(was_user || !sessions.is_empty())
-}
-
-/// Without the sessions of those who logged in again after a deletion.
-fn arrived_before(deleted_ms: Millis, mut items: UserItems) -> UserItems {
-    items.sessions.retain(|session| session.arrived_ms <= deleted_ms);
-    items
+    let Deletion { mut deleted_ms, was_user } = table.erase_user(user, now).await?;
+    let mut was_logged_in = false;
+    // A later deletion may not come to its end, so this one does its work, too.
+    for _ in 0..DELETIONS {
+        let UserItems { user: item, mut sessions } = table.list_user_items(user).await?;
+        sessions.retain(|session| session.arrived_ms <= deleted_ms);
+        was_logged_in |= !sessions.is_empty();
+        let item = item.unwrap_or_default();
+        let (_, others) = split(user, &sessions, last);
+        tokio::try_join!(
+            erase_records(table, item.login_records.iter().chain(&item.phone_records), deleted_ms / 1_000),
+            try_join_all(others.into_iter().map(async |session| {
+                table.erase_session(&user.session(session.device), session.family, deleted_ms).await
+            })),
+        )?;
+        match table.forget_records(user, deleted_ms).await? {
+            Some(later) => deleted_ms = later,
+            None => break,
+        }
+    }
+    let left = table.list_user_items(user).await?;
+    let is_gone = left.user.is_none_or(|user| user.first_login.is_none());
+    let end = async |session: &Session| {
+        let at = user.session(session.device);
+        if session.arrived_ms <= deleted_ms {
+            table.erase_session(&at, session.family, deleted_ms).await
+        } else if is_gone {
+            // Of a login that has not stored its user; if it still lives, it finds its session ended.
+            table.revoke_session(&at, session.family, deleted_ms / 1_000).await
+        } else {
+            // The user has logged in again.
+            Ok(())
+        }
+    };
+    let (own, others) = split(user, &left.sessions, last);
+    try_join_all(others.into_iter().map(&end)).await?;
+    try_join_all(own.into_iter().map(&end)).await?;
+    Ok(was_user || was_logged_in)
 }
 
 /// Deletes the phone numbers that are kept for repeated requests.

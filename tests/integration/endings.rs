@@ -1,8 +1,13 @@
 //! An end that was acknowledged is final: a write that the network kept, and that arrives once more, brings nothing back.
 
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use serde_json::{Value, json};
+use shared::{
+    clock::Clock as _,
+    ids::{AppId, DeviceId, OpenId, UserRef},
+};
 use tests::{
-    APPID, Items, KEY, Laptop, Tokens,
+    APPID, Item, Items, KEY, Laptop, Tokens,
     wire::{self, Duplicate, Waiting},
 };
 
@@ -75,6 +80,26 @@ async fn a_session_that_is_put_again_after_all_were_logged_out_stays_over() {
     is_over(&laptop, &alice).await;
 }
 
+/// As a process leaves it whose clock is fast, and which died before it stored the user.
+#[tokio::test]
+async fn a_session_without_a_user_goes_with_the_user_though_it_arrived_later_by_its_clock() {
+    let laptop = Laptop::start().await;
+    let alice = laptop.login("alice").await;
+    let (client, table) = laptop.dynamodb();
+    let items = of_user(laptop.items().await, &alice);
+    let (_, mut session) = items.into_iter().find(|((_, sk), _)| sk.starts_with("session#")).unwrap();
+    let user = UserRef { appid: AppId::parse(APPID).unwrap(), openid: OpenId::parse(&alice.openid).unwrap() };
+    let device = DeviceId([7; 16]);
+    session.insert("sk".to_owned(), AttributeValue::S(format!("session#{}", user.sid(device).encode())));
+    session.insert("device".to_owned(), AttributeValue::B(Blob::new(device.0)));
+    session.insert("arrived_ms".to_owned(), AttributeValue::N(((laptop.clock.now() + 5) * 1_000).to_string()));
+    client.put_item().table_name(table).set_item(Some(session)).send().await.unwrap();
+
+    assert_eq!(laptop.delete(&alice.access, "/v1/user").await.status, 204);
+
+    assert_eq!(of_user(laptop.items().await, &alice), Items::default());
+}
+
 #[tokio::test]
 async fn a_session_that_is_put_again_after_its_reuse_stays_over() {
     let mut laptop = Laptop::start().await;
@@ -117,6 +142,35 @@ async fn a_session_that_is_put_again_after_the_deletion_of_its_user_stays_over()
 
     assert_eq!(what_stays(&laptop, &alice).await, Items::new());
     is_over(&laptop, &alice).await;
+}
+
+/// The other one has left its mark on another process, which then died.
+#[tokio::test]
+async fn a_deletion_that_another_one_overtakes_leaves_no_name_of_a_record() {
+    let mut laptop = Laptop::start().await;
+    let alice = Tokens::of(&laptop.login_with_key(KEY, &body(&laptop)).await);
+    let (client, table) = laptop.dynamodb();
+    let key = [("pk", format!("{APPID}#{}", alice.openid)), ("sk", "user".to_owned())];
+    let key: Item = key.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
+    let overtake = client.update_item().table_name(&table).set_key(Some(key.clone()));
+    let overtake = overtake
+        .update_expression("SET deleted_ms = deleted_ms + :one")
+        .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
+    let (beside, mut wire) = wire::beside(&mut laptop).await;
+
+    let delete = wire.step(beside.delete(&alice.access, "/v1/user"), async |waiting| {
+        let is_mark = waiting.sets("deleted_ms");
+        waiting.pass().await;
+        if is_mark {
+            overtake.clone().send().await.unwrap();
+        }
+    });
+    assert_eq!(Box::pin(delete).await.status, 204);
+
+    let item = client.get_item().table_name(table).set_key(Some(key)).send().await.unwrap().item.unwrap();
+    let mut names: Vec<_> = item.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["deleted_ms", "pk", "sk", "ttl"]);
 }
 
 #[tokio::test]

@@ -135,8 +135,9 @@ pub trait EraseUser: Send + Sync {
     /// attempts and a block stay, and the names of idempotency records until [`forget_records`](Self::forget_records).
     async fn erase_user(&self, user: &UserRef, now: Millis) -> Result<Deletion, StoreError>;
 
-    /// Erases the names of the user's idempotency records, unless the user has logged in again.
-    async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<(), StoreError>;
+    /// Erases the names of the user's idempotency records, unless the user has logged in again. Where a later deletion has been
+    /// there, its time is given: records of a login between the two may be among those named.
+    async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<Option<Millis>, StoreError>;
 }
 
 /// `PutItem` on idempotency records.

@@ -139,7 +139,7 @@ writes! {
     }
     EraseUser {
         erase_user(user: &UserRef; now: Millis) -> Deletion;
-        forget_records(user: &UserRef; deleted_ms: Millis) -> ();
+        forget_records(user: &UserRef; deleted_ms: Millis) -> Option<Millis>;
     }
     EraseIdempotencyRecord { erase_idempotency_record(code: &CodeHash; now: Secs) -> (); }
 }

@@ -311,9 +311,15 @@ impl EraseUser for DynamoTable {
         Err(StoreError::Throttled)
     }
 
-    async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<(), StoreError> {
+    async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<Option<Millis>, StoreError> {
         let update = "REMOVE #login_claim, #login_claim_before, #phone_claims, #phone_claims_before";
         let condition = "#deleted_ms = :deleted_ms AND attribute_not_exists(#first_login)";
-        self.update(user_item_key(user), update, condition, vec![(":deleted_ms", number(deleted_ms))]).await.map(drop)
+        let values = vec![(":deleted_ms", number(deleted_ms))];
+        Ok(match self.update(user_item_key(user), update, condition, values).await? {
+            WriteResult::Refused(Some(item)) if !item.contains_key("first_login") => {
+                get_number(&item, "deleted_ms").ok().filter(|last| *last > deleted_ms)
+            }
+            WriteResult::Applied(_) | WriteResult::Refused(_) => None,
+        })
     }
 }

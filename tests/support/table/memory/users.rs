@@ -404,7 +404,7 @@ impl EraseUser for MemoryTable {
         Err(StoreError::Throttled)
     }
 
-    async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<(), StoreError> {
+    async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<Option<Millis>, StoreError> {
         let may = |item: Option<&Item>| {
             self.and(Clause::ForgetOwn, item.is_some_and(|item| is(item, "deleted_ms", &number(deleted_ms))))
                 && self.and(Clause::ForgetNoUser, !item.is_some_and(has_logged_in))
@@ -412,6 +412,11 @@ impl EraseUser for MemoryTable {
         let forget = |item: &mut Item| {
             item.retain(|name, _| !name.contains("_claim"));
         };
-        self.update(user, may, forget).await.map(drop)
+        Ok(match self.update(user, may, forget).await? {
+            WriteResult::Refused(Some(item)) if !has_logged_in(&item) => {
+                get_number(&item, "deleted_ms").filter(|last| *last > deleted_ms)
+            }
+            WriteResult::Applied(_) | WriteResult::Refused(_) => None,
+        })
     }
 }
