@@ -26,6 +26,7 @@ struct Access {
 struct Storage {
     refresh: Vec<String>,
     access: Vec<Access>,
+    openid: String,
     history: History,
 }
 
@@ -75,6 +76,9 @@ impl<'a> Client<'a> {
         let (refresh, text) = (answer.text_of("refresh_token"), answer.text_of("access_token"));
         let made_at = jwt_claims(&text)["auth_time"].as_u64().expect("a time");
         let mut storage = self.device.storage();
+        if let Some(openid) = answer.json()["openid"].as_str() {
+            openid.clone_into(&mut storage.openid);
+        }
         storage.access.push(Access { text, made_at, given_at: self.laptop.clock.now() });
         let seen = storage.refresh.iter().position(|known| *known == refresh).unwrap_or_else(|| {
             storage.refresh.push(refresh);
@@ -84,17 +88,18 @@ impl<'a> Client<'a> {
     }
 
     pub(super) async fn log_in(&mut self) {
-        self.call(Operation::LogIn { at: self.laptop.clock.now() });
         // All clients are one device. Of two logins in the same millisecond one is asked to log in again.
-        let answer = loop {
-            let body = json!({ "code": self.laptop.code(&self.device.user), "device": "A".repeat(22) });
-            let answer = self.laptop.post("/v1/login", &body).await;
-            if answer.status == StatusCode::OK {
-                break answer;
-            }
-            answer.is_problem(503, "retry_login", "relogin");
+        let body = json!({ "code": self.laptop.code(&self.device.user), "device": "A".repeat(22) });
+        self.call(Operation::LogIn { at: self.laptop.clock.now() });
+        let answer = self.laptop.post("/v1/login", &body).await;
+        let told = match answer.status {
+            StatusCode::OK => self.keep(&answer),
+            _ => match answer.text_of("code").as_str() {
+                "user_blocked" => Told::Blocked,
+                "retry_login" => Told::Retry,
+                _ => panic!("{answer:?}"),
+            },
         };
-        let told = self.keep(&answer);
         self.told(told);
     }
 
@@ -139,18 +144,42 @@ impl<'a> Client<'a> {
         self.told(told);
     }
 
-    async fn log_out(&mut self, access: Access) {
-        self.call(Operation::LogOut { made_at: access.made_at });
-        let answer = self.laptop.delete(&access.text, "/v1/session").await;
-        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{answer:?}");
-        self.told(Told::Done);
+    /// Ends this session, or all, or the user.
+    async fn end(&mut self, path: &str, access: Access) {
+        let made_at = access.made_at;
+        self.call(match path {
+            "/v1/session" => Operation::LogOut { made_at },
+            "/v1/sessions" => Operation::LogOutAll { made_at },
+            _ => Operation::DeleteUser { made_at },
+        });
+        let answer = self.laptop.delete(&access.text, path).await;
+        let told = if answer.status == StatusCode::NO_CONTENT {
+            Told::Done
+        } else {
+            answer.is_problem(401, "token_invalid", "refresh");
+            Told::Session(None)
+        };
+        self.told(told);
+    }
+
+    async fn own(&mut self, name: &str, operation: Operation) {
+        let openid = self.device.storage().openid.clone();
+        self.call(operation);
+        let done = self.laptop.owner(name, &openid).await;
+        self.told(done["unblocked"].as_bool().map_or(Told::Done, Told::Unblocked));
     }
 
     pub(super) async fn act(&mut self) {
-        match (self.random.below(20), self.access()) {
-            (0..2, _) => self.log_in().await,
-            (2, Some(access)) => self.log_out(access).await,
-            (3..7, Some(access)) => self.look(access).await,
+        match (self.random.below(60), self.access()) {
+            (0..6, _) => self.log_in().await,
+            (6..8, Some(access)) => self.end("/v1/session", access).await,
+            (8, Some(access)) => self.end("/v1/sessions", access).await,
+            (9, Some(access)) => self.end("/v1/user", access).await,
+            (10, _) => self.own("end_sessions", Operation::EndSessions).await,
+            (11, _) => self.own("delete", Operation::Delete).await,
+            (12, _) => self.own("block", Operation::Block).await,
+            (13..17, _) => self.own("unblock", Operation::Unblock).await,
+            (17..29, Some(access)) => self.look(access).await,
             _ => self.refresh().await,
         }
     }

@@ -2,11 +2,12 @@
 //!
 //! Four clients share a device, each at a process of its own, and what is told to them is a history: calls and returns in
 //! the order in which they were seen. It is linearizable if a session that does one thing at a time could have said the
-//! same. The clock goes on between rounds only, so every operation knows its time. Histories are short: the search for an
-//! order takes exponentially long.
+//! same. Users are deleted, blocked and unblocked on the way. The clock goes on between rounds only, so every operation knows
+//! its time.
 
 mod client;
 pub mod figures;
+mod order;
 pub mod pairs;
 mod register;
 
@@ -14,11 +15,11 @@ use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::join_all;
 use shared::{clock::Secs, session::refresh::RefreshPolicy};
-use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester};
 
 use crate::{Laptop, seeded::Seeded};
 use client::Client;
-pub use register::{Operation, Register, Seen, Told};
+use order::Step;
+pub use register::{Operation, Seen, Told};
 
 /// Processes, and the clients of a device: one at each.
 const PROCESSES: usize = 4;
@@ -58,36 +59,29 @@ impl History {
     /// Whether there is an order that explains it, by these times.
     #[must_use]
     pub fn is_linearizable(&self, policy: RefreshPolicy) -> bool {
-        self.tester(policy).is_ok_and(|tester| tester.is_consistent())
+        order::explains(&self.steps(), policy)
     }
 
-    fn tester(&self, policy: RefreshPolicy) -> Result<LinearizabilityTester<Thread, Register>, String> {
-        let mut tester = LinearizabilityTester::new(Register::new(policy));
-        // A reuse is found by one request to the table and ended by another: two operations, both within the call.
-        let ends = |thread| thread + PROCESSES;
-        for (at, event) in self.0.iter().enumerate() {
-            match *event {
-                Event::Call(thread, operation) => {
-                    tester.on_invoke(thread, operation)?;
-                    if let (Operation::Refresh { token, .. }, Some(Told::Reused)) = (operation, self.told(at, thread)) {
-                        tester.on_invoke(ends(thread), Operation::End { token })?;
-                    }
-                }
-                Event::Return(thread, told) => {
-                    tester.on_return(thread, told)?;
-                    if told == Told::Reused {
-                        tester.on_return(ends(thread), Told::Done)?;
-                    }
-                }
+    /// All that was done, each at a moment between its call and its return.
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (call, event) in self.0.iter().enumerate() {
+            let Event::Call(thread, operation) = *event else { continue };
+            let Some((told, returned)) = self.told(call, thread) else { continue };
+            let parts = operation.parts(told).into_iter();
+            steps.extend(parts.map(|(operation, told)| Step { operation, told, call, returned: Some(returned) }));
+            if let (Operation::LogIn { .. }, Told::Retry | Told::Blocked) = (operation, told) {
+                // It may have ended the session before. Nobody is told of it.
+                steps.push(Step { operation: Operation::EndAny, told: Told::Done, call, returned: None });
             }
         }
-        Ok(tester)
+        steps
     }
 
-    /// The response to a call, if it arrived.
-    fn told(&self, call: usize, by: Thread) -> Option<Told> {
-        self.0[call..].iter().find_map(|event| match event {
-            Event::Return(thread, told) if *thread == by => Some(*told),
+    /// The response to a call, if it arrived, and when.
+    fn told(&self, call: usize, by: Thread) -> Option<(Told, usize)> {
+        self.0.iter().enumerate().skip(call).find_map(|(at, event)| match event {
+            Event::Return(thread, told) if *thread == by => Some((*told, at)),
             _ => None,
         })
     }

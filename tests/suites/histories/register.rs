@@ -3,8 +3,9 @@
 //! The rule is said here once more, in other words and over tokens that mean nothing, so that it does not lean on what it
 //! is to judge.
 
+use std::collections::BTreeSet;
+
 use shared::{clock::Secs, session::refresh::RefreshPolicy};
-use stateright::semantics::SequentialSpec;
 
 /// A refresh token by the number under which it was first seen.
 pub type Seen = usize;
@@ -16,6 +17,20 @@ pub enum Operation {
     LogIn { at: Secs },
     /// `POST /v1/refresh`.
     Refresh { token: Seen, at: Secs },
+    /// `DELETE /v1/sessions`, with the access token of the session made at this time.
+    LogOutAll { made_at: Secs },
+    /// `DELETE /v1/user`, likewise.
+    DeleteUser { made_at: Secs },
+    /// The owner's `end_sessions`.
+    EndSessions,
+    /// The owner's `delete`.
+    Delete,
+    /// The owner's `block`.
+    Block,
+    /// The owner's `unblock`.
+    Unblock,
+    /// The session ends, whichever it is: a part of what has more effects than one.
+    EndAny,
     /// The end of a family that was found reused: it is seen by its effect only.
     End {
         /// A token of the family.
@@ -45,90 +60,114 @@ pub enum Told {
     Done,
     /// When the session was made; none if there is none.
     Session(Option<Secs>),
+    /// `user_blocked`.
+    Blocked,
+    /// `retry_login`.
+    Retry,
+    /// Whether there was a block.
+    Unblocked(bool),
 }
 
-/// The session of a device.
-#[derive(Clone, Debug)]
-pub struct Register {
-    policy: RefreshPolicy,
+impl Operation {
+    /// What is done at a moment of its own each, within the call, as this was told of it.
+    #[must_use]
+    pub fn parts(self, told: Told) -> Vec<(Self, Told)> {
+        match (self, told) {
+            // A reuse is found by one request to the table and ended by another.
+            (Self::Refresh { token, .. }, Told::Reused) => vec![(self, told), (Self::End { token }, Told::Done)],
+            (Self::LogOutAll { .. } | Self::DeleteUser { .. } | Self::EndSessions | Self::Delete, Told::Done) => {
+                vec![(Self::EndAny, told)]
+            }
+            // Who is told that the session is over has looked at it.
+            (Self::LogOutAll { made_at } | Self::DeleteUser { made_at }, _) => vec![(Self::Look { made_at }, told)],
+            (Self::Block, _) => vec![(self, told), (Self::EndAny, Told::Done)],
+            // A login that is refused may have put its session over the one before, and then have ended it.
+            (Self::LogIn { .. }, Told::Retry) => Vec::new(),
+            _ => vec![(self, told)],
+        }
+    }
+}
+
+/// The session of a device, at first none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Register {
     /// Every token that was ever given.
-    given: Vec<Seen>,
+    given: BTreeSet<Seen>,
     /// The tokens of the session that there is, the present one last.
     chain: Vec<Seen>,
     made_at: Secs,
     rotated_at: Secs,
     /// How old the present token's parent was when it was replaced.
     parent_was: Secs,
+    is_blocked: bool,
 }
 
 impl Register {
-    /// No session.
-    #[must_use]
-    pub fn new(policy: RefreshPolicy) -> Self {
-        Self { policy, given: Vec::new(), chain: Vec::new(), made_at: 0, rotated_at: 0, parent_was: 0 }
-    }
-
     /// Gives a token that nobody has seen before.
-    fn give(&mut self, told: &Told) -> bool {
-        let Told::Token(token) = *told else { return false };
-        let is_new = !self.given.contains(&token);
-        self.given.push(token);
+    fn give(&mut self, told: Told) -> bool {
+        let Told::Token(token) = told else { return false };
         self.chain.push(token);
-        is_new
+        self.given.insert(token)
     }
 
-    fn refresh(&mut self, token: Seen, at: Secs, told: &Told) -> bool {
+    fn refresh(&mut self, token: Seen, at: Secs, told: Told, policy: RefreshPolicy) -> bool {
         let Some(position) = self.chain.iter().position(|known| *known == token) else {
-            return *told == Told::Gone;
+            return told == Told::Gone;
         };
         let present = self.chain[self.chain.len() - 1];
         let age = at - self.rotated_at;
+        let was_young = self.parent_was < policy.min_age + policy.in_flight;
         match self.chain.len() - 1 - position {
-            0 if age >= self.policy.min_age => {
+            0 if age >= policy.min_age => {
                 (self.parent_was, self.rotated_at) = (age, at);
                 self.give(told)
             }
-            0 => *told == Told::Token(token),
-            1 if age <= self.policy.grace || self.parent_was < self.policy.min_age + self.policy.in_flight => {
-                *told == Told::Token(present)
+            0 => told == Told::Token(token),
+            1 if age <= policy.grace || was_young && age <= policy.access + policy.grace => {
+                told == Told::Token(present)
             }
-            _ => *told == Told::Reused,
+            _ => told == Told::Reused,
         }
     }
-}
 
-impl SequentialSpec for Register {
-    type Op = Operation;
-    type Ret = Told;
-
-    /// What an operation gives that nobody waited for: there is none.
-    fn invoke(&mut self, _: &Operation) -> Told {
-        Told::Done
-    }
-
-    fn is_valid_step(&mut self, operation: &Operation, told: &Told) -> bool {
-        match *operation {
+    /// Whether the operation may be told this; it is done then.
+    pub(super) fn takes(&mut self, operation: Operation, told: Told, policy: RefreshPolicy) -> bool {
+        match operation {
+            Operation::LogIn { .. } if told == Told::Blocked => self.is_blocked,
             Operation::LogIn { at } => {
                 self.chain.clear();
                 (self.made_at, self.rotated_at, self.parent_was) = (at, at, Secs::MAX);
-                self.give(told)
+                !self.is_blocked && self.give(told)
             }
-            Operation::Refresh { token, at } => self.refresh(token, at, told),
+            Operation::Refresh { token, at } => self.refresh(token, at, told, policy),
             Operation::End { token } => {
                 if self.chain.contains(&token) {
                     self.chain.clear();
                 }
-                *told == Told::Done
+                told == Told::Done
+            }
+            Operation::EndAny => {
+                self.chain.clear();
+                told == Told::Done
+            }
+            Operation::Block => {
+                self.is_blocked = true;
+                told == Told::Done
+            }
+            Operation::Unblock => told == Told::Unblocked(std::mem::take(&mut self.is_blocked)),
+            // They have parts.
+            Operation::LogOutAll { .. } | Operation::DeleteUser { .. } | Operation::EndSessions | Operation::Delete => {
+                false
             }
             Operation::LogOut { made_at } => {
                 if self.made_at == made_at {
                     self.chain.clear();
                 }
-                *told == Told::Done
+                told == Told::Done
             }
             Operation::Look { made_at } => {
                 let is_there = !self.chain.is_empty() && self.made_at == made_at;
-                *told == Told::Session(is_there.then_some(self.made_at))
+                told == Told::Session(is_there.then_some(self.made_at))
             }
         }
     }

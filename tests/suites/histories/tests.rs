@@ -70,18 +70,36 @@ fn a_success_after_a_logout_was_acknowledged_is_noticed() {
     assert!(!is_linearizable(&History([&refreshed[..], &log_out, &refresh].concat())));
 }
 
-#[test]
-fn a_rule_with_other_times_explains_other_histories() {
-    let refresh = Operation::Refresh { token: 0, at: 150 };
-    let rotated = History(vec![
-        Event::Call(0, Operation::LogIn { at: 0 }),
-        Event::Return(0, Told::Token(0)),
-        Event::Call(0, refresh),
-        Event::Return(0, Told::Token(1)),
-    ]);
+/// An operation that is done, and what it was told, one after the other.
+fn in_turn(done: &[(Operation, Told)]) -> History {
+    History(done.iter().flat_map(|(operation, told)| [Event::Call(0, *operation), Event::Return(0, *told)]).collect())
+}
 
-    assert!(is_linearizable(&rotated));
-    assert!(!rotated.is_linearizable(RefreshPolicy { min_age: 200, ..RefreshPolicy::default() }));
+#[test]
+fn what_comes_after_an_end_that_was_acknowledged_is_noticed() {
+    let login = (Operation::LogIn { at: 0 }, Told::Token(0));
+    let refresh = (Operation::Refresh { token: 0, at: 1 }, Told::Token(0));
+    for end in [
+        Operation::LogOutAll { made_at: 0 },
+        Operation::DeleteUser { made_at: 0 },
+        Operation::EndSessions,
+        Operation::Delete,
+        Operation::Block,
+    ] {
+        assert!(is_linearizable(&in_turn(&[login, refresh, (end, Told::Done)])));
+        assert!(is_linearizable(&in_turn(&[login, (end, Told::Done), (refresh.0, Told::Gone)])));
+        assert!(!is_linearizable(&in_turn(&[login, (end, Told::Done), refresh])), "{end:?}");
+    }
+}
+
+#[test]
+fn a_block_that_does_not_last_and_one_that_outlasts_its_end_are_noticed() {
+    let (block, unblock) = ((Operation::Block, Told::Done), (Operation::Unblock, Told::Unblocked(true)));
+    let login = |told| (Operation::LogIn { at: 0 }, told);
+
+    assert!(is_linearizable(&in_turn(&[block, login(Told::Blocked), unblock, login(Told::Token(0))])));
+    assert!(!is_linearizable(&in_turn(&[block, login(Told::Token(0))])));
+    assert!(!is_linearizable(&in_turn(&[block, unblock, login(Told::Blocked)])));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,4 +112,18 @@ async fn ends_beside_logins_leave_no_session_that_may_not_be() {
         // A login is another session than those that a logout of all ends.
         assert!(seen.refused > 0 || pair == Pair::LogOutOfAll, "{pair:?}: {seen:?}");
     }
+}
+
+#[test]
+fn a_rule_with_other_times_explains_other_histories() {
+    let refresh = Operation::Refresh { token: 0, at: 150 };
+    let rotated = History(vec![
+        Event::Call(0, Operation::LogIn { at: 0 }),
+        Event::Return(0, Told::Token(0)),
+        Event::Call(0, refresh),
+        Event::Return(0, Told::Token(1)),
+    ]);
+
+    assert!(is_linearizable(&rotated));
+    assert!(!rotated.is_linearizable(RefreshPolicy { min_age: 200, ..RefreshPolicy::default() }));
 }
