@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::future::join_all;
 use shared::{clock::Secs, session::refresh::RefreshPolicy};
 
-use crate::{Laptop, seeded::Seeded};
+use crate::{Laptop, seeded::Seeded, wire};
 use client::Client;
 use order::Step;
 pub use register::{Operation, Seen, Told};
@@ -32,6 +32,12 @@ const ROUNDS: usize = 6;
 
 /// How far the clock goes on: to both sides of E, of G and of E + D.
 const STEPS: [Secs; 8] = [0, 30, 60, 61, 120, 121, 180, 300];
+
+/// One in so many requests to the table arrives once more.
+const COPIED: u64 = 10;
+
+/// And so many milliseconds after its response, at most: one or two rounds.
+const LATE: u64 = 100;
 
 /// Who of a device does it.
 type Thread = usize;
@@ -74,6 +80,10 @@ impl History {
                 // It may have ended the session before. Nobody is told of it.
                 steps.push(Step { operation: Operation::EndAny, told: Told::Done, call, returned: None });
             }
+            if let Operation::LogOut { .. } = operation {
+                // Its request to the table names a second, so a late copy also ends a session that was made in the same one.
+                steps.push(Step { operation, told: Told::Done, call, returned: None });
+            }
         }
         steps
     }
@@ -107,7 +117,8 @@ impl Processes {
     pub async fn start(seed: u64) -> Self {
         let mut all = vec![Laptop::start().await];
         while all.len() < PROCESSES {
-            let beside = all[0].beside().await;
+            let (beside, wire) = wire::beside(&mut all[0]).await;
+            wire.copy(COPIED, LATE, Seeded::new(seed + all.len() as u64));
             all.push(beside);
         }
         Self { all, random: Mutex::new(Seeded::new(seed)), devices: Mutex::new(0) }

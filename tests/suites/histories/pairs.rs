@@ -1,7 +1,7 @@
 //! An end and a login of the same user at the same moment, again and again, on DynamoDB's emulator, which is 0 to 15 ms away by
 //! chance: what is left when both have been answered.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use http::StatusCode;
@@ -96,10 +96,13 @@ pub async fn play(pair: Pair, pairs: u64, seed: u64) -> Seen {
     let mut met = Seen::default();
     for first in (0..pairs).step_by(usize::try_from(AT_ONCE).expect("a step")) {
         let numbers = first..pairs.min(first + AT_ONCE);
+        let began = Instant::now();
         let users = join_all(numbers.clone().map(async |number| laptop.login(&format!("p{number}")).await)).await;
         // Of two logins on a device in the same second an access token could be the one's or the other's.
         laptop.clock.advance(2);
-        let pauses: Vec<_> = users.iter().map(|_| [random.below(80), random.below(40)]).collect();
+        // By how long logins take, or else one side would always be the first on a busy machine.
+        let span = u64::try_from(began.elapsed().as_millis()).expect("not for ever") + 4 * AWAY;
+        let pauses: Vec<_> = users.iter().map(|_| [random.below(span), random.below(2 * span)]).collect();
         let answers = join_all(numbers.zip(&users).zip(pauses).map(async |((number, user), [before, after])| {
             let mut body = json!({ "code": laptop.code(&format!("p{number}")) });
             if number % 2 == 0 {
