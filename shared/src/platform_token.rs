@@ -31,7 +31,7 @@ use crate::{
         api::{PlatformApi, PlatformCall},
         app::App,
         error::WechatError,
-        opendata::Phone,
+        opendata::{DataHash, Phone},
     },
 };
 
@@ -62,6 +62,33 @@ pub trait CheckSession: Send + Sync {
     ) -> Result<bool, PlatformError>;
 }
 
+/// Another `session_key` for a user, because the present one may be known to somebody.
+#[async_trait]
+pub trait ResetSessionKey: Send + Sync {
+    /// Has WeChat replace the key, and gives the new one; none if this key was not the user's valid one.
+    async fn reset(
+        &self,
+        app: &App,
+        openid: &OpenId,
+        key: &SessionKey,
+        deadline: Deadline,
+    ) -> Result<Option<SessionKey>, PlatformError>;
+}
+
+/// Whether phone data is WeChat's own.
+#[async_trait]
+pub trait CheckData: Send + Sync {
+    /// Asks WeChat about data of this user, which came from this network; false only if WeChat says that it did not make it.
+    async fn check(
+        &self,
+        app: &App,
+        openid: &OpenId,
+        data: &DataHash,
+        sender: &Network,
+        deadline: Deadline,
+    ) -> Result<bool, PlatformError>;
+}
+
 /// WeChat's `access_token`, for services that may have it.
 #[async_trait]
 pub trait GivePlatformToken: Send + Sync {
@@ -86,6 +113,14 @@ pub enum PlatformError {
     /// The keys for the platform token cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
+}
+
+impl PlatformError {
+    /// Whether WeChat refuses our AppID, AppSecret, address or permission.
+    #[must_use]
+    pub fn is_misconfigured(&self) -> bool {
+        matches!(self, Self::Wechat(WechatError::Misconfigured { .. }))
+    }
 }
 
 impl From<PlatformError> for Problem {
@@ -345,6 +380,48 @@ impl CheckSession for PlatformTokens {
             Box::pin(async move {
                 let user = PlatformCall { appid: &app.appid, token: &token, openid, sender: None, deadline };
                 self.wechat.check_session(&user, key).await
+            })
+        };
+        self.with_token(app, deadline, check).await
+    }
+}
+
+#[async_trait]
+impl ResetSessionKey for PlatformTokens {
+    async fn reset(
+        &self,
+        app: &App,
+        openid: &OpenId,
+        key: &SessionKey,
+        deadline: Deadline,
+    ) -> Result<Option<SessionKey>, PlatformError> {
+        let reset = |token| -> WechatCall<'_, _> {
+            Box::pin(async move {
+                let user = PlatformCall { appid: &app.appid, token: &token, openid, sender: None, deadline };
+                self.wechat.reset_session_key(&user, key).await
+            })
+        };
+        match self.with_token(app, deadline, reset).await {
+            Err(PlatformError::Wechat(WechatError::SessionKeyStale)) => Ok(None),
+            result => result.map(Some),
+        }
+    }
+}
+
+#[async_trait]
+impl CheckData for PlatformTokens {
+    async fn check(
+        &self,
+        app: &App,
+        openid: &OpenId,
+        data: &DataHash,
+        sender: &Network,
+        deadline: Deadline,
+    ) -> Result<bool, PlatformError> {
+        let check = |token| -> WechatCall<'_, _> {
+            Box::pin(async move {
+                let user = PlatformCall { appid: &app.appid, token: &token, openid, sender: Some(sender), deadline };
+                self.wechat.check_data(&user, data).await
             })
         };
         self.with_token(app, deadline, check).await
