@@ -17,13 +17,13 @@ use table::Table;
 use tests::suites::{
     attackers, canary, exhaustive, faults, flaws, forms, fuzz, histories, interleavings, kill, mutants, rotation,
     row::{Row, Size},
-    strangers,
+    signatures, strangers,
 };
 
 const FLAGS: [&str; 3] = ["--long", "--strict", "--write"];
 
 /// In the order of the table.
-const SUITES: [&str; 13] = [
+const SUITES: [&str; 14] = [
     "interleavings",
     "exhaustive",
     "histories",
@@ -34,6 +34,7 @@ const SUITES: [&str; 13] = [
     "attackers",
     "strangers",
     "forms",
+    "signatures",
     "fuzz",
     "canary",
     "mutants",
@@ -51,6 +52,7 @@ async fn rows(suite: &str, size: Size) -> Vec<Row> {
         "attackers" => attackers::figures::rows(size).await,
         "strangers" => strangers::figures::rows().await,
         "forms" => forms::figures::rows().await,
+        "signatures" => signatures::figures::rows(size).await,
         "fuzz" => fuzz::figures::rows(size),
         "canary" => canary::figures::rows().await,
         "mutants" => mutants::rows(size),

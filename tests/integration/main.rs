@@ -52,5 +52,7 @@ mod histories;
 mod kill;
 #[path = "../suites/canary/tests.rs"]
 mod secrecy;
+#[path = "../suites/signatures/tests.rs"]
+mod signatures;
 #[path = "../suites/strangers/tests.rs"]
 mod strangers;

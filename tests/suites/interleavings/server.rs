@@ -21,7 +21,7 @@ use shared::{
         stack,
     },
     ids::{self, DeviceId, Family, OpenId},
-    platform_token::{CheckSession, PlatformError},
+    platform_token::{CheckSession, PlatformError, ResetSessionKey},
     secret_text::{LoginCode, SessionKey},
     secrets::{FromSecret as _, Secret},
     store::grants::ReadSession as _,
@@ -144,6 +144,20 @@ impl CheckSession for Wechat {
     }
 }
 
+/// Nobody has one replaced.
+#[async_trait]
+impl ResetSessionKey for Wechat {
+    async fn reset(
+        &self,
+        _: &App,
+        _: &OpenId,
+        _: &SessionKey,
+        _: Deadline,
+    ) -> Result<Option<SessionKey>, PlatformError> {
+        Ok(None)
+    }
+}
+
 #[async_trait]
 impl ExchangeCode for Wechat {
     async fn exchange(
@@ -260,11 +274,19 @@ async fn process(
         platform: wechat.clone(),
         checks: Arc::default(),
         apps: apps.clone(),
-        keyring,
+        keyring: keyring.clone(),
         clock: clock.clone(),
     };
-    let push = push::Deps { table: table.clone(), apps, clock: clock.clone() };
-    let admin = admin::Deps { table, not_before: 0, clock: clock.clone() };
+    let push = push::Deps { table: table.clone(), apps: apps.clone(), clock: clock.clone() };
+    let admin = admin::Deps {
+        table,
+        platform: wechat.clone(),
+        apps: apps.clone(),
+        keyring: keyring.clone(),
+        not_before: 0,
+        clock: clock.clone(),
+        entropy: Arc::new(OsEntropy),
+    };
     let served = |router| stack(router, Log::new(|_| {}));
     Process {
         refresh,
