@@ -5,6 +5,8 @@
 //! wait for the new one to appear. `stable_token` gives the same token to all callers and is never forced, so a lost
 //! lease costs one more call and nothing else.
 
+pub mod calls;
+
 use std::{
     collections::HashMap,
     pin::Pin,
@@ -18,76 +20,17 @@ use tokio::sync::Mutex;
 use crate::{
     clock::{Clock, Deadline, Secs},
     entropy::{self, Entropy},
-    ids::{AppId, Network, OpenId},
+    ids::AppId,
     problem::Problem,
-    secret_text::{PhoneCode, PlatformToken, SessionKey},
+    secret_text::PlatformToken,
     secrets::{Secret, SecretError},
     store::{
         StoreError,
         grants::{KeepPlatformToken, LeaseHolder, StoredPlatformToken},
     },
     token::keyring::{Context, Keyring, Purpose},
-    wechat::{
-        api::{PlatformApi, PlatformCall},
-        app::App,
-        error::WechatError,
-        opendata::{DataHash, Phone},
-    },
+    wechat::{api::PlatformApi, app::App, error::WechatError},
 };
-
-/// The phone number by code.
-#[async_trait]
-pub trait RedeemPhoneCode: Send + Sync {
-    /// Redeems a phone code of this user, which came from this network; each success costs the owner money.
-    async fn redeem(
-        &self,
-        app: &App,
-        code: &PhoneCode,
-        openid: &OpenId,
-        sender: &Network,
-        deadline: Deadline,
-    ) -> Result<Phone, PlatformError>;
-}
-
-/// Whether a `session_key` is still the user's valid one.
-#[async_trait]
-pub trait CheckSession: Send + Sync {
-    /// Asks WeChat; false only if WeChat says that it is not.
-    async fn check(
-        &self,
-        app: &App,
-        openid: &OpenId,
-        key: &SessionKey,
-        deadline: Deadline,
-    ) -> Result<bool, PlatformError>;
-}
-
-/// Another `session_key` for a user, because the present one may be known to somebody.
-#[async_trait]
-pub trait ResetSessionKey: Send + Sync {
-    /// Has WeChat replace the key, and gives the new one; none if this key was not the user's valid one.
-    async fn reset(
-        &self,
-        app: &App,
-        openid: &OpenId,
-        key: &SessionKey,
-        deadline: Deadline,
-    ) -> Result<Option<SessionKey>, PlatformError>;
-}
-
-/// Whether phone data is WeChat's own.
-#[async_trait]
-pub trait CheckData: Send + Sync {
-    /// Asks WeChat about data of this user, which came from this network; false only if WeChat says that it did not make it.
-    async fn check(
-        &self,
-        app: &App,
-        openid: &OpenId,
-        data: &DataHash,
-        sender: &Network,
-        deadline: Deadline,
-    ) -> Result<bool, PlatformError>;
-}
 
 /// WeChat's `access_token`, for services that may have it.
 #[async_trait]
@@ -145,7 +88,7 @@ const LEASE_TIME: Secs = 9;
 const POLL_DELAY: Duration = Duration::from_millis(150);
 
 /// The future of a call to WeChat.
-type WechatCall<'a, T> = Pin<Box<dyn Future<Output = Result<T, WechatError>> + Send + 'a>>;
+pub(crate) type WechatCall<'a, T> = Pin<Box<dyn Future<Output = Result<T, WechatError>> + Send + 'a>>;
 
 /// Platform tokens, and the calls that need one.
 pub struct PlatformTokens {
@@ -240,7 +183,7 @@ impl PlatformTokens {
 
     /// Makes a call, and makes it once more with another token if WeChat refuses this one. WeChat looks at the token
     /// before anything else, so a refused call has consumed nothing.
-    async fn with_token<'a, T>(
+    pub(crate) async fn with_token<'a, T>(
         &self,
         app: &App,
         deadline: Deadline,
@@ -345,87 +288,6 @@ impl CachedToken {
 
 fn context(appid: &AppId) -> Context<'_> {
     Context { purpose: Purpose::PlatformToken, appid: appid.as_str(), owner: "" }
-}
-
-#[async_trait]
-impl RedeemPhoneCode for PlatformTokens {
-    async fn redeem(
-        &self,
-        app: &App,
-        code: &PhoneCode,
-        openid: &OpenId,
-        sender: &Network,
-        deadline: Deadline,
-    ) -> Result<Phone, PlatformError> {
-        let redeem = |token| -> WechatCall<'_, _> {
-            Box::pin(async move {
-                let user = PlatformCall { appid: &app.appid, token: &token, openid, sender: Some(sender), deadline };
-                self.wechat.phone_number(&user, code).await
-            })
-        };
-        self.with_token(app, deadline, redeem).await
-    }
-}
-
-#[async_trait]
-impl CheckSession for PlatformTokens {
-    async fn check(
-        &self,
-        app: &App,
-        openid: &OpenId,
-        key: &SessionKey,
-        deadline: Deadline,
-    ) -> Result<bool, PlatformError> {
-        let check = |token| -> WechatCall<'_, _> {
-            Box::pin(async move {
-                let user = PlatformCall { appid: &app.appid, token: &token, openid, sender: None, deadline };
-                self.wechat.check_session(&user, key).await
-            })
-        };
-        self.with_token(app, deadline, check).await
-    }
-}
-
-#[async_trait]
-impl ResetSessionKey for PlatformTokens {
-    async fn reset(
-        &self,
-        app: &App,
-        openid: &OpenId,
-        key: &SessionKey,
-        deadline: Deadline,
-    ) -> Result<Option<SessionKey>, PlatformError> {
-        let reset = |token| -> WechatCall<'_, _> {
-            Box::pin(async move {
-                let user = PlatformCall { appid: &app.appid, token: &token, openid, sender: None, deadline };
-                self.wechat.reset_session_key(&user, key).await
-            })
-        };
-        match self.with_token(app, deadline, reset).await {
-            Err(PlatformError::Wechat(WechatError::SessionKeyStale)) => Ok(None),
-            result => result.map(Some),
-        }
-    }
-}
-
-#[async_trait]
-impl CheckData for PlatformTokens {
-    async fn check(
-        &self,
-        app: &App,
-        openid: &OpenId,
-        data: &DataHash,
-        sender: &Network,
-        deadline: Deadline,
-    ) -> Result<bool, PlatformError> {
-        let check = |token| -> WechatCall<'_, _> {
-            Box::pin(async move {
-                let user = PlatformCall { appid: &app.appid, token: &token, openid, sender: Some(sender), deadline };
-                self.wechat.check_data(&user, data).await
-            })
-        };
-        self.with_token(app, deadline, check).await
-    }
 }
 
 #[async_trait]

@@ -10,6 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["lib"],
     &["lambda"],
     &["env"],
+    &["platform_token/calls"],
     &["login_codes", "platform_token", "authenticator", "revocation"],
     &["config", "contract"],
     &["contract/document", "contract/forms"],

@@ -14,7 +14,7 @@ use shared::{
     entropy::Entropy,
     env::Env,
     ids::{AppId, DeviceId},
-    platform_token::ResetSessionKey,
+    platform_token::calls::ResetSessionKey,
     revocation::RevocationTable,
     secrets::Secret,
     store::grants::{BlockUser, ReplaceSessionKey},

@@ -16,7 +16,7 @@ use shared::{
     env::Env,
     http::{JsonResponse, Route, RouterExt as _, body::JsonBody, extract::Senders},
     ids::Network,
-    platform_token::{CheckData, RedeemPhoneCode},
+    platform_token::calls::{CheckData, RedeemPhoneCode},
     problem::Problem,
     secret_text::PhoneCode,
     secrets::Secret,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use shared::{
     env::Env,
-    platform_token::CheckSession,
+    platform_token::calls::CheckSession,
     problem::{Action, Code},
     secrets::Secret,
     store::grants::ReadUser,

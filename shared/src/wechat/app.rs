@@ -44,8 +44,7 @@ pub struct AppKeysDefect;
 impl AppKeys {
     fn parse(stored: Option<serde_json::Value>) -> Result<Self, AppKeysDefect> {
         let Some(stored) = stored else { return Ok(Self::default()) };
-        let StoredAppKeys { production, sandbox } =
-            StoredAppKeys::deserialize(stored).map_err(|_| AppKeysDefect)?;
+        let StoredAppKeys { production, sandbox } = StoredAppKeys::deserialize(stored).map_err(|_| AppKeysDefect)?;
         let key = |pasted| pasted_secret(pasted, |text| AppKey::new(text));
         Ok(Self { production: production.and_then(key), sandbox: sandbox.and_then(key) })
     }
@@ -184,9 +183,11 @@ mod tests {
     fn a_slip_in_the_app_keys_spoils_nothing_else() {
         let keys = |text: &str| {
             let one = apps(&format!(r#"{{"apps":{{"wx1":{{"secret":"s"{text}}}}}}}"#)).unwrap();
-            one.find(None).unwrap().app_keys.clone().map(|keys| {
-                [keys.production, keys.sandbox].map(|key| key.map(|key| key.expose().to_owned()))
-            })
+            one.find(None)
+                .unwrap()
+                .app_keys
+                .clone()
+                .map(|keys| [keys.production, keys.sandbox].map(|key| key.map(|key| key.expose().to_owned())))
         };
         assert_eq!(keys("").unwrap(), [None, None]);
         assert_eq!(keys(r#","app_keys":null"#).unwrap(), [None, None]);

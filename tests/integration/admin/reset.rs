@@ -130,8 +130,11 @@ async fn a_wechat_that_does_not_say_is_a_failure_and_the_same_again_finds_out() 
         laptop.script("resetusersessionkey", &fault, None);
         let failed = tried(&laptop, request("reset_session_key", &alice)).await;
         assert!(failed.is_err(), "{fault}: {failed:?}");
-        assert_eq!(laptop.items().await.get(&(format!("{APPID}#{}", alice.openid), "user".into())),
-            before.get(&(format!("{APPID}#{}", alice.openid), "user".into())), "nothing is decided: {fault}");
+        assert_eq!(
+            laptop.items().await.get(&(format!("{APPID}#{}", alice.openid), "user".into())),
+            before.get(&(format!("{APPID}#{}", alice.openid), "user".into())),
+            "nothing is decided: {fault}"
+        );
         laptop.simulator.clear_script();
 
         assert_eq!(ask(&laptop, "reset_session_key", &alice).await, json!({ "session_key": "replaced" }), "{fault}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::{
     clock::Deadline,
     ids::OpenId,
-    platform_token::{CheckSession, PlatformError},
+    platform_token::{PlatformError, calls::CheckSession},
     secret_text::SessionKey,
     wechat::app::App,
 };

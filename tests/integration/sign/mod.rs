@@ -104,7 +104,8 @@ async fn who_cannot_be_signed_for_is_told_by_one_word_and_what_helps() {
     let (client, table) = laptop.dynamodb();
     let key = |name: &str, value: String| (name.to_owned(), aws_sdk_dynamodb::types::AttributeValue::S(value));
     let user = [key("pk", format!("{APPID}#{}", alice.openid)), key("sk", "user".to_owned())];
-    let spoil = client.update_item().table_name(table).set_key(Some(user.into())).update_expression("SET current_key = :it");
+    let spoil =
+        client.update_item().table_name(table).set_key(Some(user.into())).update_expression("SET current_key = :it");
     let unreadable = aws_sdk_dynamodb::types::AttributeValue::B(vec![0; 64].into());
     spoil.expression_attribute_values(":it", unreadable).send().await.unwrap();
     for check in [false, true] {

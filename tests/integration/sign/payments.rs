@@ -37,12 +37,25 @@ async fn a_message_that_says_no_env_that_there_is_is_not_signed_for_a_payment() 
     let laptop = start().await;
     let alice = laptop.login("alice").await;
 
-    for message in ["", "x", "[]", "{", r#"{"env":2}"#, r#"{"env":-1}"#, r#"{"env":"0"}"#, r#"{"env":null}"#,
-        r#"{"env":0.5}"#, r#"{"env":0,"env":1}"#, r#"{"env":0}{}"#]
-    {
+    for message in [
+        "",
+        "x",
+        "[]",
+        "{",
+        r#"{"env":2}"#,
+        r#"{"env":-1}"#,
+        r#"{"env":"0"}"#,
+        r#"{"env":null}"#,
+        r#"{"env":0.5}"#,
+        r#"{"env":0,"env":1}"#,
+        r#"{"env":0}{}"#,
+    ] {
         let refused = pay(&laptop, &alice.openid, "requestVirtualPayment", message).await;
         assert_eq!(refused.unwrap_err().0, "invalid_request", "{message}");
-        assert!(tried(&laptop, request(&alice.openid, message)).await.is_ok(), "without a payment it is any text: {message}");
+        assert!(
+            tried(&laptop, request(&alice.openid, message)).await.is_ok(),
+            "without a payment it is any text: {message}"
+        );
     }
 }
 
@@ -79,7 +92,11 @@ async fn an_app_key_that_is_not_stored_is_the_owners_to_put_right() {
         (Value::Null, 0, "the apps secret holds no AppKey of this mini program for env 0"),
         (json!({ "production": PRODUCTION }), 1, "the apps secret holds no AppKey of this mini program for env 1"),
         (json!({ "production": " " }), 0, "the apps secret holds no AppKey of this mini program for env 0"),
-        (json!("key"), 0, r#"app_keys should be {"production": "...", "sandbox": "..."}, where either may be left out"#),
+        (
+            json!("key"),
+            0,
+            r#"app_keys should be {"production": "...", "sandbox": "..."}, where either may be left out"#,
+        ),
     ] {
         let apps = json!({ "apps": { APPID: { "secret": "s", "app_keys": app_keys } } });
         let laptop = Start::default().apps(apps).go().await;

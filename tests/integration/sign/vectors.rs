@@ -65,7 +65,8 @@ async fn the_empty_text_is_signed_too() {
 #[test]
 fn encrypted_data_is_known_by_the_hash_of_its_text() {
     for vector in vectors(&["encrypted_msg_hash"]) {
-        let data = shared::wechat::opendata::EncryptedData::try_from(vector["encrypted_data"].as_str().unwrap().to_owned());
+        let data =
+            shared::wechat::opendata::EncryptedData::try_from(vector["encrypted_data"].as_str().unwrap().to_owned());
 
         let hash = data.unwrap().hash();
 

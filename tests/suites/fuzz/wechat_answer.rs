@@ -11,7 +11,7 @@ use serde_json::json;
 use shared::{
     clock::Deadline,
     ids::{Network, OpenId},
-    platform_token::{CheckData, PlatformError},
+    platform_token::{PlatformError, calls::CheckData},
     problem::Code,
     wechat::{errcode::Api, error::WechatError, opendata::EncryptedData, response},
 };

@@ -21,7 +21,10 @@ use shared::{
         stack,
     },
     ids::{self, DeviceId, Family, OpenId},
-    platform_token::{CheckSession, PlatformError, ResetSessionKey},
+    platform_token::{
+        PlatformError,
+        calls::{CheckSession, ResetSessionKey},
+    },
     secret_text::{LoginCode, SessionKey},
     secrets::{FromSecret as _, Secret},
     store::grants::ReadSession as _,

@@ -202,18 +202,15 @@ impl World {
 
     /// The key that the table holds.
     async fn stored(&self, user: &str) -> Option<SessionKey> {
-        let user = UserRef {
-            appid: AppId::parse(APPID).expect("an appid"),
-            openid: OpenId::parse(user).expect("an openid"),
-        };
+        let user =
+            UserRef { appid: AppId::parse(APPID).expect("an appid"), openid: OpenId::parse(user).expect("an openid") };
         let item = self.table.read_user(&user).await.expect("the table in memory").unwrap_or_default();
         item.session_key(&user, &self.keyring)
     }
 
     async fn sign(&self, user: &str, message: &str, check: bool) -> Value {
         let ignores = self.flaw == Some(Flaw::IgnoresTheCheck);
-        let request =
-            json!({ "appid": APPID, "openid": user, "message": message, "check": check && !ignores });
+        let request = json!({ "appid": APPID, "openid": user, "message": message, "check": check && !ignores });
         let remembered = || self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if self.flaw == Some(Flaw::RemembersKeys)
             && let Some(key) = remembered().get(user)
@@ -238,8 +235,7 @@ impl World {
             answer["signature"].as_str().is_some_and(|signed| made.any(|made| made == signed))
         };
         let is_same = |keys: &[SessionKey]| keys.windows(2).all(|keys| keys[0].expose() == keys[1].expose());
-        let is_good_throughout = held.len() == 2
-            && is_same(&[held.as_slice(), at_wechat.as_slice()].concat());
+        let is_good_throughout = held.len() == 2 && is_same(&[held.as_slice(), at_wechat.as_slice()].concat());
         let is_right = match (answer.get("signature").is_some(), check) {
             (true, false) => by(&held),
             (true, true) => by(&held) && by(&at_wechat),

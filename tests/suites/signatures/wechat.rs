@@ -10,7 +10,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use shared::{
     clock::Deadline,
     ids::{Network, OpenId},
-    platform_token::{CheckSession, PlatformError, ResetSessionKey},
+    platform_token::{
+        PlatformError,
+        calls::{CheckSession, ResetSessionKey},
+    },
     secret_text::{LoginCode, SessionKey},
     wechat::{
         api::{CodeExchange, ExchangeCode},

@@ -16,7 +16,8 @@ use crate::{
     store::{
         StoreError, TakeError,
         grants::{
-            BlockUser, Deletion, EraseUser, ReadUser, RememberUnionid, ReplaceSessionKey, StoreUserLogin, TakeSessionKeys,
+            BlockUser, Deletion, EraseUser, ReadUser, RememberUnionid, ReplaceSessionKey, StoreUserLogin,
+            TakeSessionKeys,
         },
     },
 };
@@ -243,8 +244,10 @@ impl ReplaceSessionKey for DynamoTable {
     async fn replace_session_key(&self, user: &UserRef, key: Option<&NewKey>, now: Millis) -> Result<bool, StoreError> {
         // The previous key goes too: it may be the one that somebody knows. Its place is not taken by the current one.
         let update = match key {
-            Some(_) => "SET #current_key = :key, #fingerprint = :fingerprint, #deleted_ms = :at \
-                REMOVE #previous_key, #previous_until",
+            Some(_) => {
+                "SET #current_key = :key, #fingerprint = :fingerprint, #deleted_ms = :at \
+                REMOVE #previous_key, #previous_until"
+            }
             None => "SET #deleted_ms = :at REMOVE #current_key, #fingerprint, #previous_key, #previous_until",
         };
         let condition = format!("{IS_USER} AND {LATER}");

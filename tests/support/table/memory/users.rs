@@ -21,7 +21,8 @@ use shared::{
     store::{
         StoreError, TakeError,
         grants::{
-            BlockUser, Deletion, EraseUser, ReadUser, RememberUnionid, ReplaceSessionKey, StoreUserLogin, TakeSessionKeys,
+            BlockUser, Deletion, EraseUser, ReadUser, RememberUnionid, ReplaceSessionKey, StoreUserLogin,
+            TakeSessionKeys,
         },
     },
 };
