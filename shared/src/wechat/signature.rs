@@ -35,7 +35,9 @@ pub fn of_payment(key: &AppKey, uri: &str, message: &[u8]) -> String {
 
 fn hmac_sha256(key: &str, texts: &[&[u8]]) -> String {
     let mut signing = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()));
-    texts.iter().for_each(|text| signing.update(text));
+    for text in texts {
+        signing.update(text);
+    }
     hex(signing.sign().as_ref())
 }
 

@@ -46,7 +46,7 @@ async fn sign(laptop: &Laptop, openid: &str, message: &str) -> Value {
 
 fn hmac_hex(key: &str, message: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
-    hmac::sign(&key, message.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hmac::sign(&key, message.as_bytes()).as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// Plants the key that WeChat gives this user from now on.

@@ -281,15 +281,7 @@ async fn process(
         clock: clock.clone(),
     };
     let push = push::Deps { table: table.clone(), apps: apps.clone(), clock: clock.clone() };
-    let admin = admin::Deps {
-        table,
-        platform: wechat.clone(),
-        apps: apps.clone(),
-        keyring: keyring.clone(),
-        not_before: 0,
-        clock: clock.clone(),
-        entropy: Arc::new(OsEntropy),
-    };
+    let admin = admin_deps(table, wechat, apps, keyring, clock.clone());
     let served = |router| stack(router, Log::new(|_| {}));
     Process {
         refresh,
@@ -458,4 +450,14 @@ async fn own(process: &Process, operation: &str, openid: &str, device: Option<De
         Ok(_) => Response::Done,
         Err(_) => Response::Retry,
     }
+}
+
+fn admin_deps(
+    table: Arc<LateTable>,
+    wechat: &Arc<Wechat>,
+    apps: Arc<Secret<Apps>>,
+    keyring: Arc<Secret<Keyring>>,
+    clock: Arc<Off>,
+) -> admin::Deps {
+    admin::Deps { table, platform: wechat.clone(), apps, keyring, not_before: 0, clock, entropy: Arc::new(OsEntropy) }
 }

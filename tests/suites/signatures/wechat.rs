@@ -78,13 +78,10 @@ impl Wechat {
 
     /// A request on its way, or its answer: others go on meanwhile.
     async fn way(&self) {
-        for _ in 0..self.state_random(6) {
+        let polls = self.state().random.below(6);
+        for _ in 0..polls {
             tokio::task::yield_now().await;
         }
-    }
-
-    fn state_random(&self, end: u64) -> u64 {
-        self.state().random.below(end)
     }
 }
 
@@ -96,18 +93,13 @@ impl ExchangeCode for Wechat {
         let session_key = {
             let mut state = self.state();
             // WeChat often gives the same key again.
-            let kept = state.key(&user).cloned().filter(|_| state.random_keeps());
+            let keeps = state.random.one_in(3);
+            let kept = state.key(&user).cloned().filter(|_| keeps);
             kept.unwrap_or_else(|| state.new_key(&user))
         };
         self.way().await;
         let openid = OpenId::parse(&user).map_err(|_| WechatError::CodeInvalid)?;
         Ok(CodeExchange { openid, session_key, unionid: None })
-    }
-}
-
-impl State {
-    fn random_keeps(&self) -> bool {
-        self.codes % 3 == 0
     }
 }
 

@@ -5,10 +5,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::client::{Reply, SECOND_APP, Wire};
+use crate::client::{Reply, SECOND_APP, Wire, lower_hex};
 
 fn hex(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    lower_hex(digest(&SHA256, bytes).as_ref())
 }
 
 async fn checked(wire: &Wire, token: &str, hash: &str) -> Reply {
