@@ -46,7 +46,7 @@ pub enum SignError {
     /// The mini program is not one of the owner's.
     #[error("the appid is not configured")]
     AppUnknown,
-    #[error("the apps secret holds no AppKey of this mini program for env {0}")]
+    #[error("the apps secret has no app_keys for env {0} of this mini program")]
     NoAppKey(u8),
     #[error(transparent)]
     AppKeys(#[from] AppKeysDefect),

@@ -89,9 +89,9 @@ async fn a_name_by_which_wechat_could_not_verify_is_refused() {
 #[tokio::test]
 async fn an_app_key_that_is_not_stored_is_the_owners_to_put_right() {
     for (app_keys, env, sentence) in [
-        (Value::Null, 0, "the apps secret holds no AppKey of this mini program for env 0"),
-        (json!({ "production": PRODUCTION }), 1, "the apps secret holds no AppKey of this mini program for env 1"),
-        (json!({ "production": " " }), 0, "the apps secret holds no AppKey of this mini program for env 0"),
+        (Value::Null, 0, "the apps secret has no app_keys for env 0 of this mini program"),
+        (json!({ "production": PRODUCTION }), 1, "the apps secret has no app_keys for env 1 of this mini program"),
+        (json!({ "production": " " }), 0, "the apps secret has no app_keys for env 0 of this mini program"),
         (
             json!("key"),
             0,
