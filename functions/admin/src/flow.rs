@@ -159,13 +159,17 @@ async fn end_session(deps: &Deps, key: &DeviceKey) -> Result<bool, AdminError> {
 async fn reset_session_key(deps: &Deps, user: &UserRef) -> Result<KeyReset, AdminError> {
     let (keyring, apps) = tokio::try_join!(deps.keyring.get(), deps.apps.get())?;
     let app = apps.find(Some(&user.appid)).ok_or(AdminError::AppUnknown)?;
-    let item = deps.table.list_user_items(user).await?.user.unwrap_or_default();
-    let Some(key) = item.session_key(user, &keyring) else { return Ok(KeyReset::Absent) };
+    let Some(key) = session_key(deps, user, &keyring).await? else { return Ok(KeyReset::Absent) };
     let deadline = Deadline::after(lambda::LIMIT).before(RESERVED_FOR_WRITES);
     let given = deps.platform.reset(app, &user.openid, &key, deadline).await;
     let misconfigured = given.as_ref().is_err_and(PlatformError::is_misconfigured);
     request_log::record(|fields| fields.misconfigured = misconfigured);
-    let new = given?.map(|key| sealed(deps, user, &key, &keyring)).transpose()?;
+    let new = match given? {
+        Some(key) => Some(key),
+        // A login, or the same operation sent twice, may have brought another since this one was read.
+        None => session_key(deps, user, &keyring).await?.filter(|present| present.expose() != key.expose()),
+    };
+    let new = new.map(|key| sealed(deps, user, &key, &keyring)).transpose()?;
     // The time is taken after WeChat's answer: a login that arrived before may have got the old key.
     let stored = deps.table.replace_session_key(user, new.as_ref(), deps.clock.now_ms()).await?;
     Ok(match new {
@@ -173,6 +177,11 @@ async fn reset_session_key(deps: &Deps, user: &UserRef) -> Result<KeyReset, Admi
         Some(_) => KeyReset::Replaced,
         None => KeyReset::Dropped,
     })
+}
+
+async fn session_key(deps: &Deps, user: &UserRef, keyring: &Keyring) -> Result<Option<SessionKey>, StoreError> {
+    let item = deps.table.list_user_items(user).await?.user.unwrap_or_default();
+    Ok(item.session_key(user, keyring))
 }
 
 fn sealed(deps: &Deps, user: &UserRef, key: &SessionKey, keyring: &Keyring) -> Result<NewKey, SealError> {

@@ -135,7 +135,7 @@ pub enum Response {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyReset {
-    /// WeChat made another, which is stored.
+    /// Another is stored: WeChat made it, or a login brought it meanwhile.
     Replaced,
     /// It was not the user's valid key any more, and is not stored any more. The next login brings one.
     Dropped,

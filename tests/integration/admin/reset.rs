@@ -1,9 +1,19 @@
 //! Another `session_key`, because somebody may know the present one: the old one is of no use any more, and nobody is logged out.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use serde_json::{Value, json};
+use shared::{
+    clock::Deadline,
+    ids::OpenId,
+    platform_token::{PlatformError, calls::ResetSessionKey},
+    secret_text::SessionKey,
+    wechat::app::App,
+};
 use tests::{APPID, Laptop, Tokens};
 
-use super::{ask, get_session, request, tried};
+use super::{ask, deps, get_session, request, tried};
 
 const OLD: &str = "o8x5w1S96v44S3700UEUhw==";
 
@@ -181,4 +191,39 @@ async fn a_login_that_arrived_before_the_reset_does_not_bring_the_old_key_back()
     assert!(!reads(&laptop, &alice, &forged).await);
     assert!(reads(&laptop, &alice, &data(&laptop)).await);
     get_session(&laptop, &alice).await.ok();
+}
+
+/// A WeChat that had replaced the key for another reset before it looked at this one.
+struct Outrun(admin::Deps, Value);
+
+#[async_trait]
+impl ResetSessionKey for Outrun {
+    async fn reset(
+        &self,
+        _: &App,
+        _: &OpenId,
+        _: &SessionKey,
+        _: Deadline,
+    ) -> Result<Option<SessionKey>, PlatformError> {
+        let request = serde_json::from_value(self.1.clone()).unwrap();
+        let first = admin::handle(self.0.clone(), request).await.unwrap();
+        assert_eq!(serde_json::to_value(first).unwrap(), json!({ "session_key": "replaced" }));
+        Ok(None)
+    }
+}
+
+#[tokio::test]
+async fn of_two_resets_at_once_the_slower_keeps_the_key_of_the_other() {
+    let (laptop, alice) = leaked().await;
+    let forged = data(&laptop);
+    let deps = deps(&laptop).await;
+    let slower = admin::Deps { platform: Arc::new(Outrun(deps.clone(), request("reset_session_key", &alice))), ..deps };
+
+    let request = serde_json::from_value(request("reset_session_key", &alice)).unwrap();
+    let answer = admin::handle(slower, request).await.unwrap();
+
+    assert_eq!(serde_json::to_value(answer).unwrap(), json!({ "session_key": "replaced" }));
+    assert!(signature(&laptop, &alice, true).await["signature"].is_string());
+    assert!(!reads(&laptop, &alice, &forged).await);
+    assert!(reads(&laptop, &alice, &data(&laptop)).await);
 }
