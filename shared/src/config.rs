@@ -105,6 +105,11 @@ pub fn login_refusals(vars: &Vars) -> Result<u64, ConfigError> {
     vars.number("WXAUTH_LOGIN_REFUSALS", 100, 0, 1_000_000)
 }
 
+/// Reads `WXAUTH_PHONE_DATA_CHECK`: whether WeChat is asked if encrypted phone data is its own; without it, no.
+pub fn phone_data_check(vars: &Vars) -> Result<bool, ConfigError> {
+    vars.flag("WXAUTH_PHONE_DATA_CHECK")
+}
+
 /// Reads `WXAUTH_SIGNING_ALGORITHM`, which only `rotation` needs; without it, RS256.
 pub fn signing_algorithm(vars: &Vars) -> Result<KeyKind, ConfigError> {
     match vars.get("WXAUTH_SIGNING_ALGORITHM") {

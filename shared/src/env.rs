@@ -167,6 +167,11 @@ impl Env {
         }))
     }
 
+    /// Whether WeChat is asked if encrypted phone data is its own.
+    pub fn phone_data_check(&self) -> Result<bool, ConfigError> {
+        config::phone_data_check(&self.vars)
+    }
+
     /// The mini programs, from the secret that `WXAUTH_APPS` names.
     pub async fn apps(&self) -> Result<Arc<Secret<Apps>>, ConfigError> {
         self.secret("WXAUTH_APPS").await

@@ -5,6 +5,8 @@
 //! wait for the new one to appear. `stable_token` gives the same token to all callers and is never forced, so a lost
 //! lease costs one more call and nothing else.
 
+pub mod calls;
+
 use std::{
     collections::HashMap,
     pin::Pin,
@@ -18,49 +20,17 @@ use tokio::sync::Mutex;
 use crate::{
     clock::{Clock, Deadline, Secs},
     entropy::{self, Entropy},
-    ids::{AppId, Network, OpenId},
+    ids::AppId,
     problem::Problem,
-    secret_text::{PhoneCode, PlatformToken, SessionKey},
+    secret_text::PlatformToken,
     secrets::{Secret, SecretError},
     store::{
         StoreError,
         grants::{KeepPlatformToken, LeaseHolder, StoredPlatformToken},
     },
     token::keyring::{Context, Keyring, Purpose},
-    wechat::{
-        api::{PlatformApi, PlatformCall},
-        app::App,
-        error::WechatError,
-        opendata::Phone,
-    },
+    wechat::{api::PlatformApi, app::App, error::WechatError},
 };
-
-/// The phone number by code.
-#[async_trait]
-pub trait RedeemPhoneCode: Send + Sync {
-    /// Redeems a phone code of this user, which came from this network; each success costs the owner money.
-    async fn redeem(
-        &self,
-        app: &App,
-        code: &PhoneCode,
-        openid: &OpenId,
-        sender: &Network,
-        deadline: Deadline,
-    ) -> Result<Phone, PlatformError>;
-}
-
-/// Whether a `session_key` is still the user's valid one.
-#[async_trait]
-pub trait CheckSession: Send + Sync {
-    /// Asks WeChat; false only if WeChat says that it is not.
-    async fn check(
-        &self,
-        app: &App,
-        openid: &OpenId,
-        key: &SessionKey,
-        deadline: Deadline,
-    ) -> Result<bool, PlatformError>;
-}
 
 /// WeChat's `access_token`, for services that may have it.
 #[async_trait]
@@ -88,6 +58,14 @@ pub enum PlatformError {
     Secret(#[from] SecretError),
 }
 
+impl PlatformError {
+    /// Whether WeChat refuses our AppID, AppSecret, address or permission.
+    #[must_use]
+    pub fn is_misconfigured(&self) -> bool {
+        matches!(self, Self::Wechat(WechatError::Misconfigured { .. }))
+    }
+}
+
 impl From<PlatformError> for Problem {
     fn from(error: PlatformError) -> Self {
         match error {
@@ -110,7 +88,7 @@ const LEASE_TIME: Secs = 9;
 const POLL_DELAY: Duration = Duration::from_millis(150);
 
 /// The future of a call to WeChat.
-type WechatCall<'a, T> = Pin<Box<dyn Future<Output = Result<T, WechatError>> + Send + 'a>>;
+pub(crate) type WechatCall<'a, T> = Pin<Box<dyn Future<Output = Result<T, WechatError>> + Send + 'a>>;
 
 /// Platform tokens, and the calls that need one.
 pub struct PlatformTokens {
@@ -205,7 +183,7 @@ impl PlatformTokens {
 
     /// Makes a call, and makes it once more with another token if WeChat refuses this one. WeChat looks at the token
     /// before anything else, so a refused call has consumed nothing.
-    async fn with_token<'a, T>(
+    pub(crate) async fn with_token<'a, T>(
         &self,
         app: &App,
         deadline: Deadline,
@@ -310,45 +288,6 @@ impl CachedToken {
 
 fn context(appid: &AppId) -> Context<'_> {
     Context { purpose: Purpose::PlatformToken, appid: appid.as_str(), owner: "" }
-}
-
-#[async_trait]
-impl RedeemPhoneCode for PlatformTokens {
-    async fn redeem(
-        &self,
-        app: &App,
-        code: &PhoneCode,
-        openid: &OpenId,
-        sender: &Network,
-        deadline: Deadline,
-    ) -> Result<Phone, PlatformError> {
-        let redeem = |token| -> WechatCall<'_, _> {
-            Box::pin(async move {
-                let user = PlatformCall { appid: &app.appid, token: &token, openid, sender: Some(sender), deadline };
-                self.wechat.phone_number(&user, code).await
-            })
-        };
-        self.with_token(app, deadline, redeem).await
-    }
-}
-
-#[async_trait]
-impl CheckSession for PlatformTokens {
-    async fn check(
-        &self,
-        app: &App,
-        openid: &OpenId,
-        key: &SessionKey,
-        deadline: Deadline,
-    ) -> Result<bool, PlatformError> {
-        let check = |token| -> WechatCall<'_, _> {
-            Box::pin(async move {
-                let user = PlatformCall { appid: &app.appid, token: &token, openid, sender: None, deadline };
-                self.wechat.check_session(&user, key).await
-            })
-        };
-        self.with_token(app, deadline, check).await
-    }
 }
 
 #[async_trait]

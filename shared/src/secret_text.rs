@@ -30,6 +30,8 @@ macro_rules! secret_text {
 secret_text! {
     /// A mini program's AppSecret.
     AppSecret;
+    /// The AppKey of virtual payment, of one environment.
+    AppKey;
     /// WeChat's `session_key`: the base64 text of a 16-byte AES key.
     SessionKey;
     /// What `wx.login` gave: valid once, for five minutes.
@@ -101,6 +103,7 @@ mod tests {
     use std::fmt::Display;
 
     static_assertions::assert_not_impl_any!(AppSecret: Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(AppKey: Display, serde::Serialize);
     static_assertions::assert_not_impl_any!(SessionKey: Display, serde::Serialize);
     static_assertions::assert_not_impl_any!(LoginCode: Display, serde::Serialize);
     static_assertions::assert_not_impl_any!(PhoneCode: Display, serde::Serialize);

@@ -201,7 +201,8 @@ pub struct User {
     pub unionid: Option<UnionId>,
     /// When the owner blocked the user.
     pub blocked_at: Option<Secs>,
-    /// The last deletion. What arrived before it is over, and logins that arrived until then are refused.
+    /// The last deletion, or the last reset of the `session_key`. Logins that arrived until then are refused: they would bring back
+    /// what it took away.
     pub deleted_ms: Option<Millis>,
     /// The `session_key` of the last login, sealed.
     pub current_key: Option<SealedKey>,
@@ -215,6 +216,23 @@ pub struct User {
     pub login_records: Vec<CodeHash>,
     /// The idempotency records of the phone codes of the last hour in which there were any, and of the one before it.
     pub phone_records: Vec<CodeHash>,
+}
+
+impl User {
+    /// The current `session_key`, as far as the ring still opens it.
+    #[must_use]
+    pub fn session_key(&self, user: &UserRef, keyring: &Keyring) -> Option<SessionKey> {
+        SealedSessionKeys { current: self.current_key.clone(), previous: None }.open(user, keyring).current
+    }
+}
+
+/// Another `session_key` for a user, sealed.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// The key.
+    pub sealed: SealedKey,
+    /// Its keyed fingerprint.
+    pub fingerprint: [u8; 16],
 }
 
 /// All items that are stored under a user's key.

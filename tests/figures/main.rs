@@ -17,7 +17,7 @@ use table::Table;
 use tests::suites::{
     attackers, canary, exhaustive, faults, flaws, forms, fuzz, histories, interleavings, kill, mutants, rotation,
     row::{Row, Size},
-    strangers,
+    signatures, strangers,
 };
 
 const FLAGS: [&str; 3] = ["--long", "--strict", "--write"];
@@ -35,6 +35,7 @@ const SUITES: [&str; 14] = [
     "attackers",
     "strangers",
     "forms",
+    "signatures",
     "fuzz",
     "canary",
     "mutants",
@@ -53,6 +54,7 @@ async fn rows(suite: &str, size: Size) -> Vec<Row> {
         "attackers" => attackers::figures::rows(size).await,
         "strangers" => strangers::figures::rows().await,
         "forms" => forms::figures::rows().await,
+        "signatures" => signatures::figures::rows(size).await,
         "fuzz" => fuzz::figures::rows(size),
         "canary" => canary::figures::rows().await,
         "mutants" => mutants::rows(size),

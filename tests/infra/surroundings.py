@@ -27,7 +27,8 @@ def an_example_event_is_what_its_function_gets():
             assert (event["version"], event["type"]) == ("2.0", "REQUEST")
         elif name in invoked:
             # The payload of an invocation, as the owner's service sends it.
-            assert set(event) <= {"operation", "appid", "openid", "device"} and "appid" in event
+            payload = {"operation", "appid", "openid", "device", "message", "check"}
+            assert set(event) <= payload and "appid" in event
         else:
             route = event["routeKey"]
             assert routes[route][0] == name

@@ -68,7 +68,7 @@ def a_function_without_a_route_is_reached_by_identity_policies_alone(partition):
     deployed = support.Deployed(partition)
     resources = support.translated(partition)["Resources"]
 
-    assert {"admin", "platform"} <= deployed.invoked()
+    assert {"admin", "platform", "sign"} <= deployed.invoked()
     for name in deployed.invoked():
         function = f"{name.capitalize()}Function"
         # No route, permission, function URL, schedule or event source: what names it only watches it.
@@ -129,6 +129,16 @@ def a_role_is_for_lambda_alone_and_names_what_it_allows(partition):
             assert not any("*" in action or action.endswith("Scan") for action in actions), name
             for service in {action.split(":")[0] for action in actions}:
                 assert set(resources) <= named.get(service, set()), f"{name}: {service} on {resources}"
+
+
+def what_signs_writes_nothing_of_a_user_and_reads_nothing_that_a_code_gave():
+    policies = support.Deployed().resources["SignRole"]["Properties"]["Policies"]
+    statements = [it for policy in policies for it in policy["PolicyDocument"]["Statement"] if "Condition" in it]
+
+    assert {it["Action"]: it["Condition"] for it in statements} == {
+        "dynamodb:GetItem": {"ForAllValues:StringNotLike": {"dynamodb:LeadingKeys": ["code#*"]}},
+        "dynamodb:UpdateItem": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["app#*"]}},
+    }
 
 
 def the_one_star_is_for_traces():

@@ -84,6 +84,7 @@ async fn the_first_code_of_another_form_is_a_warning_without_its_text() {
 #[tokio::test]
 async fn an_event_in_which_a_member_is_given_twice_does_nothing_and_every_error_has_a_type() {
     let (laptop, secrets) = (Laptop::start().await, Folder::new());
+    local::secrets::SecretFiles::in_folder(&secrets.0, shared::token::jwks::KeyKind::Ec).unwrap();
     let alice = laptop.login("alice").await;
     let user = format!(r#""appid":"{APPID}","openid":"{}""#, alice.openid);
     let before = laptop.items().await;
@@ -96,6 +97,18 @@ async fn an_event_in_which_a_member_is_given_twice_does_nothing_and_every_error_
         (format!(r#"{{"operation":"delete","appid":"{APPID}","openid":"o Alice"}}"#), "invalid_request"),
     ] {
         assert_eq!(admin.invoke_text(&event).await["errorType"], error_type, "{event}");
+    }
+    let mut sign = Function::start(function(&build().join("sign"), &laptop, &secrets)).await;
+    for (event, answer) in [
+        (format!(r#"{{{user},"message":"one","message":"other"}}"#), ("errorType", "invalid_request")),
+        (format!(r#"{{{user},"message":"one","openid":"oBob"}}"#), ("errorType", "invalid_request")),
+        (format!(r#"{{{user},"message":"{}"}}"#, "x".repeat(16_385)), ("errorType", "payload_too_large")),
+        (format!(r#"{{{user},"message":"{{}}","uri":"requestVirtualPayment"}}"#), ("errorType", "misconfigured")),
+        (format!(r#"{{"appid":"{APPID}","openid":"oBob","message":"one"}}"#), ("refused", "no_user")),
+        // Another ring than the laptop's.
+        (format!(r#"{{{user},"message":"one"}}"#), ("refused", "stale")),
+    ] {
+        assert_eq!(sign.invoke_text(&event).await[answer.0], answer.1, "{event:.99}");
     }
     assert_eq!(laptop.items().await, before);
     let read = admin.invoke_text(&format!(r#"{{"operation":"read",{user}}}"#)).await;

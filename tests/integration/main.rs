@@ -24,6 +24,7 @@ mod named;
 mod opendata;
 mod optional;
 mod phone;
+mod phone_data;
 mod platform;
 mod problems;
 mod proxy;
@@ -33,6 +34,7 @@ mod raw_data;
 mod refresh;
 mod rotation;
 mod session;
+mod sign;
 mod upstream;
 mod userinfo;
 mod vectors;
@@ -52,5 +54,7 @@ mod histories;
 mod kill;
 #[path = "../suites/canary/tests.rs"]
 mod secrecy;
+#[path = "../suites/signatures/tests.rs"]
+mod signatures;
 #[path = "../suites/strangers/tests.rs"]
 mod strangers;

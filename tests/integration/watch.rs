@@ -139,6 +139,7 @@ async fn every_function_of_cargo_lambda_answers_its_event_and_its_routes() {
                 assert_eq!(answer["context"]["openid"], jwt_claims(&user.access)["sub"]);
             }
             "platform" => assert!(answer["access_token"].is_string(), "{answer}"),
+            "sign" => assert!(answer["signature"].is_string(), "{answer}"),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use shared::{
     ids::{AppId, DeviceId, Family, OpenId, SessionRef, UnionId, UserRef},
     secret_text::{LoginCode, PhoneCode},
     session::{
-        Attempt, SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
+        Attempt, NewKey, SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
         idempotency::{CodeHash, IdempotencyRecord},
         refresh::RefreshWrite,
     },
@@ -36,6 +36,7 @@ pub(crate) enum Operation {
     Block(UserRef, Millis),
     Unblock(UserRef, Millis),
     EraseUser(UserRef, Millis),
+    ReplaceKey(UserRef, Option<NewKey>, Millis),
     ForgetRecords(UserRef, Millis),
     EraseIdempotencyRecord(CodeHash, Secs),
     Put(IdempotencyRecord),
@@ -109,6 +110,9 @@ impl Operation {
             Self::Block(user, now) => Outcome::of(table.block_user(user, *now).await, Outcome::Since),
             Self::Unblock(user, now) => Outcome::of(table.unblock_user(user, *now).await, Outcome::Is),
             Self::EraseUser(user, now) => Outcome::of(table.erase_user(user, *now).await, Outcome::Deleted),
+            Self::ReplaceKey(user, key, now) => {
+                Outcome::of(table.replace_session_key(user, key.as_ref(), *now).await, Outcome::Is)
+            }
             Self::ForgetRecords(user, at_ms) => Outcome::of(table.forget_records(user, *at_ms).await, Outcome::Later),
             Self::EraseIdempotencyRecord(code, now) => done(table.erase_idempotency_record(code, *now).await),
             Self::Put(record) => done(table.put_idempotency_record(record).await),
@@ -245,7 +249,7 @@ impl Maker {
 
     /// The next one: often of sessions, seldom of what only one function does.
     pub(crate) fn next(&mut self) -> Operation {
-        match self.random.below(46) {
+        match self.random.below(47) {
             0..4 => Operation::Record(self.login()),
             4 => Operation::RememberUnionid(self.user(), UnionId::parse("u3").unwrap()),
             5 => Operation::User(self.user()),
@@ -286,6 +290,11 @@ impl Maker {
             }
             43 => Operation::ForgetRecords(self.user(), self.now_ms()),
             44 => {
+                let byte = self.byte(3);
+                let key = NewKey { sealed: vec![byte, self.byte(255)], fingerprint: [byte + 10; 16] };
+                Operation::ReplaceKey(self.user(), self.random.one_in(2).then_some(key), self.now_ms())
+            }
+            45 => {
                 let now = self.now();
                 Operation::GiveUp(self.record(now + 12))
             }

@@ -7,8 +7,9 @@ use tests::suites::canary::types::{ANSWERS, HOLDERS};
 use crate::{files, read};
 
 /// The types whose values are secrets.
-const SECRET: [&str; 12] = [
+const SECRET: [&str; 13] = [
     "AppSecret",
+    "AppKey",
     "SessionKey",
     "LoginCode",
     "PhoneCode",

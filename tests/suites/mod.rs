@@ -14,4 +14,5 @@ pub mod kill;
 pub mod mutants;
 pub mod rotation;
 pub mod row;
+pub mod signatures;
 pub mod strangers;

@@ -1,17 +1,31 @@
-//! The operations: each reads or ends what is stored under one user's key.
+//! The operations: each reads, ends or replaces what is stored under one user's key.
+
+use std::time::Duration;
 
 use shared::{
+    clock::Deadline,
     ids::{AppId, IdDefect, OpenId, UnionId, UserRef},
+    lambda,
+    platform_token::PlatformError,
     problem::{Code, Problem},
     request_log, revocation,
-    session::{Session, User, UserItems},
+    secret_text::SessionKey,
+    secrets::SecretError,
+    session::{NewKey, Session, User, UserItems},
     store::StoreError,
-    token::device::PresentedDevice,
+    token::{
+        device::PresentedDevice,
+        keyring::{Context, Keyring, Purpose, SealError},
+    },
 };
 
 use crate::{
-    Deps, DeviceKey, Export, ExportedSession, ExportedUser, LoggedInDevice, ReadUser, Request, Response, UserKey,
+    Deps, DeviceKey, Export, ExportedSession, ExportedUser, KeyReset, LoggedInDevice, ReadUser, Request, Response,
+    UserKey,
 };
+
+/// Reserved after WeChat's answer, to store the new key.
+const RESERVED_FOR_WRITES: Duration = Duration::from_millis(2_500);
 
 /// Why an operation was not done.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +35,17 @@ pub enum AdminError {
     Id(#[from] IdDefect),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// WeChat did not say whether it replaced the key. The same request again finds out.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// The new key could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The mini program is not one of the owner's.
+    #[error("the appid is not configured")]
+    AppUnknown,
 }
 
 impl From<AdminError> for Problem {
@@ -28,6 +53,10 @@ impl From<AdminError> for Problem {
         match error {
             AdminError::Id(defect) => Self::new(Code::InvalidRequest).because(defect),
             AdminError::Store(error) => error.into(),
+            AdminError::Secret(error) => error.into(),
+            AdminError::Platform(error) => error.into(),
+            AdminError::Seal(_) => Self::new(Code::Internal).because(error),
+            AdminError::AppUnknown => Self::invalid("appid").because(error),
         }
     }
 }
@@ -56,6 +85,9 @@ pub(crate) async fn handle(deps: &Deps, request: Request) -> Result<Response, Ad
         Request::Delete(key) => {
             Response::Delete { deleted: revocation::erase(&*deps.table, &key.user()?, None, now_ms).await? }
         }
+        Request::ResetSessionKey(key) => {
+            Response::ResetSessionKey { session_key: reset_session_key(deps, &key.user()?).await? }
+        }
     })
 }
 
@@ -70,6 +102,7 @@ impl Request {
             Self::Unblock(_) => "ADMIN_UNBLOCK",
             Self::Export(_) => "ADMIN_EXPORT",
             Self::Delete(_) => "ADMIN_DELETE",
+            Self::ResetSessionKey(_) => "ADMIN_RESET_SESSION_KEY",
         }
     }
 }
@@ -120,6 +153,43 @@ async fn end_session(deps: &Deps, key: &DeviceKey) -> Result<bool, AdminError> {
     };
     deps.table.revoke_session(&user.session(device), session.family, deps.clock.now()).await?;
     Ok(true)
+}
+
+/// Has WeChat replace the user's key, and forgets the old one in every case.
+async fn reset_session_key(deps: &Deps, user: &UserRef) -> Result<KeyReset, AdminError> {
+    let (keyring, apps) = tokio::try_join!(deps.keyring.get(), deps.apps.get())?;
+    let app = apps.find(Some(&user.appid)).ok_or(AdminError::AppUnknown)?;
+    let Some(key) = session_key(deps, user, &keyring).await? else { return Ok(KeyReset::Absent) };
+    let deadline = Deadline::after(lambda::LIMIT).before(RESERVED_FOR_WRITES);
+    let given = deps.platform.reset(app, &user.openid, &key, deadline).await;
+    let misconfigured = given.as_ref().is_err_and(PlatformError::is_misconfigured);
+    request_log::record(|fields| fields.misconfigured = misconfigured);
+    let new = match given? {
+        Some(key) => Some(key),
+        // A login, or the same operation sent twice, may have brought another since this one was read.
+        None => session_key(deps, user, &keyring).await?.filter(|present| present.expose() != key.expose()),
+    };
+    let new = new.map(|key| sealed(deps, user, &key, &keyring)).transpose()?;
+    // The time is taken after WeChat's answer: a login that arrived before may have got the old key.
+    let stored = deps.table.replace_session_key(user, new.as_ref(), deps.clock.now_ms()).await?;
+    Ok(match new {
+        _ if !stored => KeyReset::Absent,
+        Some(_) => KeyReset::Replaced,
+        None => KeyReset::Dropped,
+    })
+}
+
+async fn session_key(deps: &Deps, user: &UserRef, keyring: &Keyring) -> Result<Option<SessionKey>, StoreError> {
+    let item = deps.table.list_user_items(user).await?.user.unwrap_or_default();
+    Ok(item.session_key(user, keyring))
+}
+
+fn sealed(deps: &Deps, user: &UserRef, key: &SessionKey, keyring: &Keyring) -> Result<NewKey, SealError> {
+    let text = key.expose().as_bytes();
+    Ok(NewKey {
+        sealed: keyring.seal(Context::of_user(user, Purpose::SessionKey), text, &*deps.entropy)?,
+        fingerprint: keyring.fingerprints(text).first().copied().unwrap_or_default(),
+    })
 }
 
 fn export(user: UserRef, items: UserItems) -> Export {

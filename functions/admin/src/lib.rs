@@ -1,4 +1,4 @@
-//! The owner's backend reads, blocks, exports and deletes users. No route: it is invoked by IAM right
+//! The owner's backend reads, blocks, exports and deletes users, and resets their `session_key`s. No route: it is invoked by IAM right
 //! (`lambda:InvokeFunction`).
 //!
 //! A request is `{"operation": "...", "appid": "wx...", "openid": "o..."}`. Each operation may be repeated. A request that
@@ -11,35 +11,46 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use shared::{
     clock::{Clock, Secs},
+    entropy::Entropy,
     env::Env,
     ids::{AppId, DeviceId},
+    platform_token::calls::ResetSessionKey,
     revocation::RevocationTable,
-    store::grants::BlockUser,
+    secrets::Secret,
+    store::grants::{BlockUser, ReplaceSessionKey},
+    token::keyring::Keyring,
     vars::ConfigError,
+    wechat::app::Apps,
 };
 
 use flow::AdminError;
 
 shared::grants! {
     /// What this function may do with the table.
-    pub trait Table = RevocationTable, BlockUser;
+    pub trait Table = RevocationTable, BlockUser, ReplaceSessionKey;
 }
 
-/// All that this function may touch. It reads no secret: what is sealed stays sealed.
+/// All that this function may touch. Only the reset of a `session_key` needs secrets and WeChat.
 #[derive(Clone)]
 pub struct Deps {
     pub table: Arc<dyn Table>,
+    pub platform: Arc<dyn ResetSessionKey>,
+    pub apps: Arc<Secret<Apps>>,
+    /// Opens and seals `session_key`s.
+    pub keyring: Arc<Secret<Keyring>>,
     /// Sessions that were created before are over.
     pub not_before: Secs,
     pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
 }
 
 impl Deps {
     /// Reads the variables that this function needs.
-    #[expect(clippy::unused_async, reason = "every function is built alike")]
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let not_before = env.access_token_config()?.not_before;
-        Ok(Self { table: env.table()?, not_before, clock: env.clock() })
+        let (table, not_before) = (env.table()?, env.access_token_config()?.not_before);
+        let (apps, keyring) = tokio::try_join!(env.apps(), env.keyring())?;
+        let platform = env.platform_tokens(&table, &keyring)?;
+        Ok(Self { table, platform, apps, keyring, not_before, clock: env.clock(), entropy: env.entropy() })
     }
 }
 
@@ -61,6 +72,8 @@ pub enum Request {
     Export(UserKey),
     /// Deletes all that is stored about the user.
     Delete(UserKey),
+    /// Has WeChat replace the user's `session_key`, because somebody may know it. All devices stay logged in.
+    ResetSessionKey(UserKey),
 }
 
 /// A user.
@@ -112,6 +125,22 @@ pub enum Response {
         /// Whether there was anything but a count or a block.
         deleted: bool,
     },
+    ResetSessionKey {
+        /// What became of the key.
+        session_key: KeyReset,
+    },
+}
+
+/// What a reset made of a user's `session_key`. Nothing is read or signed with the old one any more, whichever it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyReset {
+    /// Another is stored: WeChat made it, or a login brought it meanwhile.
+    Replaced,
+    /// It was not the user's valid key any more, and is not stored any more. The next login brings one.
+    Dropped,
+    /// There is no such user, or no key of theirs that can be opened.
+    Absent,
 }
 
 impl std::fmt::Debug for Response {

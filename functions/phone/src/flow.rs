@@ -1,4 +1,5 @@
-//! The phone number: the session must live, an attempt must be left, and then the data is decrypted or the code redeemed.
+//! The phone number: the session must live, an attempt must be left, and then the data is decrypted or the code redeemed. Where
+//! the owner wants it, WeChat has to know the data too, which is asked last: only data that decrypts costs a call.
 //!
 //! An attempt is counted before anything is decrypted or paid for, and is not given back on success.
 //!
@@ -98,14 +99,31 @@ impl From<PhoneError> for Problem {
 }
 
 /// The number in the button's encrypted data.
-pub async fn decrypt(deps: &Deps, subject: &Subject, data: &Ciphertext) -> Result<Phone, PhoneError> {
+pub async fn decrypt(
+    deps: &Deps,
+    subject: &Subject,
+    data: &Ciphertext,
+    sender: &Network,
+    deadline: Deadline,
+) -> Result<Phone, PhoneError> {
     let keyring = deps.keyring.get().await?;
     let user = subject.session().user;
     request_log::record(|fields| fields.user = keyring.pseudonym(&user));
     // The session comes first: a token whose session is gone must not use up its owner's attempts.
     deps.authenticator.session(subject).await?;
     let keys = deps.table.take_session_keys(&user, &Attempt::OpenData, deps.clock.now()).await?;
-    Ok(opendata::phone(data, &keys.open(&user, &keyring), &subject.appid, &subject.openid)?)
+    let phone = opendata::phone(data, &keys.open(&user, &keyring), &subject.appid, &subject.openid)?;
+    if let Some(platform) = &deps.data_check {
+        let apps = deps.apps.get().await?;
+        let app = apps.find(Some(&subject.appid)).ok_or(PhoneError::AppUnknown)?;
+        // Whoever knows the key can encrypt any number, but not make WeChat remember it.
+        let hash = data.encrypted_data.hash();
+        if !platform.check(app, &subject.openid, &hash, sender, deadline.before(LAST_MOMENT)).await? {
+            request_log::record(|fields| fields.verdict = Some("PHONE_DATA_UNKNOWN"));
+            return Err(PhoneError::Platform(WechatError::DataUnknown.into()));
+        }
+    }
+    Ok(phone)
 }
 
 /// The number that WeChat gives for a phone code. The same code again, from the same user, counts as an attempt, but needs

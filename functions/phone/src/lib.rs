@@ -16,7 +16,7 @@ use shared::{
     env::Env,
     http::{JsonResponse, Route, RouterExt as _, body::JsonBody, extract::Senders},
     ids::Network,
-    platform_token::RedeemPhoneCode,
+    platform_token::calls::{CheckData, RedeemPhoneCode},
     problem::Problem,
     secret_text::PhoneCode,
     secrets::Secret,
@@ -43,6 +43,8 @@ pub struct Deps {
     pub authenticator: Authenticator,
     pub table: Arc<dyn Table>,
     pub platform: Arc<dyn RedeemPhoneCode>,
+    /// Asks WeChat whether data is its own; absent where the owner does not want that.
+    pub data_check: Option<Arc<dyn CheckData>>,
     pub apps: Arc<Secret<Apps>>,
     /// Opens `session_key`s and seals idempotency records.
     pub keyring: Arc<Secret<Keyring>>,
@@ -57,9 +59,10 @@ impl Deps {
         let (apps, keyring, verifier, proxy) =
             tokio::try_join!(env.apps(), env.keyring(), env.verifier(), env.proxy())?;
         let platform = env.platform_tokens(&table, &keyring)?;
+        let data_check = env.phone_data_check()?.then(|| -> Arc<dyn CheckData> { platform.clone() });
         let (clock, entropy, senders) = (env.clock(), env.entropy(), Senders { proxy, keyring: keyring.clone() });
         let authenticator = Authenticator { verifier, sessions: table.clone(), config, clock: clock.clone() };
-        Ok(Self { authenticator, table, platform, apps, keyring, senders, clock, entropy })
+        Ok(Self { authenticator, table, platform, data_check, apps, keyring, senders, clock, entropy })
     }
 }
 
@@ -100,7 +103,7 @@ async fn phone(
 ) -> Result<JsonResponse<Phone>, Problem> {
     let phone = match (value.encrypted_data, value.iv, value.code) {
         (Some(encrypted_data), Some(iv), None) => {
-            flow::decrypt(&deps, &subject, &Ciphertext { encrypted_data, iv }).await?
+            flow::decrypt(&deps, &subject, &Ciphertext { encrypted_data, iv }, &network, deadline).await?
         }
         (None, None, Some(code)) => flow::redeem(&deps, &subject, &code, &network, deadline).await?,
         (Some(_), None, None) => return Err(Problem::invalid("iv")),

@@ -19,7 +19,7 @@ use shared::{
     secret_text::PlatformToken,
     secrets::{Secret, SecretError},
     vars::ConfigError,
-    wechat::{app::Apps, error::WechatError},
+    wechat::app::Apps,
 };
 
 #[derive(Clone)]
@@ -84,7 +84,7 @@ pub async fn handle(deps: Deps, request: PlatformTokenRequest) -> Result<Platfor
     let app = apps.find(appid.as_ref()).ok_or(PlatformTokenError::AppUnknown)?;
     let refused = request.refused.map(PlatformToken::new);
     let given = deps.platform.give(app, refused.as_ref(), Deadline::after(lambda::LIMIT)).await;
-    let misconfigured = matches!(&given, Err(PlatformError::Wechat(WechatError::Misconfigured { .. })));
+    let misconfigured = given.as_ref().is_err_and(PlatformError::is_misconfigured);
     request_log::record(|fields| fields.misconfigured = misconfigured);
     let (token, expires_in) = given?;
     Ok(PlatformTokenResponse { access_token: token.expose().to_owned(), expires_in })

@@ -7,14 +7,9 @@ use shared::{
     clock::Deadline,
     platform_token::PlatformError,
     request_log, revocation,
-    secret_text::SessionKey,
     secrets::SecretError,
     session::Session,
-    token::{
-        access::Subject,
-        keyring::{Context, Purpose},
-        refresh::RefreshToken,
-    },
+    token::{access::Subject, refresh::RefreshToken},
     wechat::error::WechatError,
 };
 
@@ -44,8 +39,7 @@ pub async fn check(deps: &Deps, subject: &Subject, deadline: Deadline) -> Wechat
     match deadline.limit(ask_wechat(deps, subject, deadline)).await {
         Some(Ok(state)) => state,
         Some(Err(error)) => {
-            let misconfigured = matches!(error, PlatformError::Wechat(WechatError::Misconfigured { .. }));
-            request_log::record(|fields| fields.misconfigured |= misconfigured);
+            request_log::record(|fields| fields.misconfigured |= error.is_misconfigured());
             WechatSessionState::Unknown
         }
         None => WechatSessionState::Unknown,
@@ -56,9 +50,7 @@ async fn ask_wechat(deps: &Deps, subject: &Subject, deadline: Deadline) -> Resul
     let (apps, keyring) = tokio::try_join!(deps.apps.get(), deps.keyring.get())?;
     let user = subject.session().user;
     let stored = deps.table.read_user(&user).await?.unwrap_or_default();
-    let context = Context::of_user(&user, Purpose::SessionKey);
-    let key = stored.current_key.and_then(|sealed| keyring.open(context, &sealed));
-    let Some(key) = key.as_deref().and_then(|text| std::str::from_utf8(text).ok()).map(SessionKey::new) else {
+    let Some(key) = stored.session_key(&user, &keyring) else {
         return Ok(WechatSessionState::Stale);
     };
     let app = apps.find(Some(&subject.appid)).ok_or(WechatError::Misconfigured { errcode: 40013, rid: None })?;

@@ -20,7 +20,7 @@ use shared::{
     expiring::LeakyBuckets,
     http::{JsonResponse, Route, RouterExt as _, body::JsonBody, extract::Query},
     ids::{AppId, DeviceId, Sid},
-    platform_token::CheckSession,
+    platform_token::calls::CheckSession,
     problem::Problem,
     revocation::RevocationTable,
     secrets::Secret,

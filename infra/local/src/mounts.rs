@@ -52,7 +52,7 @@ macro_rules! mounts {
 
 mounts! {
     routes: login, refresh, phone, userinfo, session, push, keys;
-    events: authorizer, rotation, admin, platform;
+    events: authorizer, rotation, admin, platform, sign;
 }
 
 /// The router for each route key (`METHOD /path`) of the template.

@@ -7,16 +7,18 @@ pub(crate) enum Api {
     Checksession,
     Resetusersessionkey,
     Getuserphonenumber,
+    Checkencryptedmsg,
     StableToken,
     Token,
 }
 
 impl Api {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Jscode2session,
         Self::Checksession,
         Self::Resetusersessionkey,
         Self::Getuserphonenumber,
+        Self::Checkencryptedmsg,
         Self::StableToken,
         Self::Token,
     ];
@@ -27,6 +29,7 @@ impl Api {
             Self::Checksession => "/wxa/checksession",
             Self::Resetusersessionkey => "/wxa/resetusersessionkey",
             Self::Getuserphonenumber => "/wxa/business/getuserphonenumber",
+            Self::Checkencryptedmsg => "/wxa/business/checkencryptedmsg",
             Self::StableToken => "/cgi-bin/stable_token",
             Self::Token => "/cgi-bin/token",
         }
@@ -50,7 +53,7 @@ impl Api {
     }
 
     pub(crate) fn wants_post(self) -> bool {
-        matches!(self, Self::Getuserphonenumber | Self::StableToken)
+        matches!(self, Self::Getuserphonenumber | Self::Checkencryptedmsg | Self::StableToken)
     }
 }
 

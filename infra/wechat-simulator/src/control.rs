@@ -62,6 +62,8 @@ fn phone(state: &mut State, request: &UserRequest, now: u64) -> ControlResult {
     let appid = state.appid(request.appid.as_deref())?;
     let payload = |user: &User, _: &str| json_text(&PhoneInfo::of(user, &appid, now));
     let mut response = encrypted(state, &appid, &request.user, payload)?;
+    // `encrypt` makes what a forger makes who knows the key, so it is remembered only here.
+    state.phone_data.remember(&appid, response["encryptedData"].as_str().unwrap_or_default(), now);
     // 64 characters, so that a phone code does not pass for a login code.
     let code = state.random.text::<48>();
     state.phone_codes.issue(&code, &appid, &request.user, now);

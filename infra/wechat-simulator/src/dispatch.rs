@@ -3,7 +3,7 @@
 use crate::api::Api;
 use crate::call::{Call, Outcome, Refusal};
 use crate::state::{SharedState, State};
-use crate::{code2session, phone_number, platform_token, response, session_check};
+use crate::{code2session, data_check, phone_number, platform_token, response, session_check};
 
 /// One request on its way. A fault decides whether and when it takes effect.
 pub(crate) struct Exchange {
@@ -36,6 +36,7 @@ fn outcome(api: Api, state: &mut State, call: &Call, now: u64) -> Outcome {
         Api::Checksession => session_check::check(state, call, now),
         Api::Resetusersessionkey => session_check::reset(state, call, now),
         Api::Getuserphonenumber => phone_number::redeem(state, call, now),
+        Api::Checkencryptedmsg => data_check::check(state, call, now),
         Api::StableToken => platform_token::stable(state, call, now),
         Api::Token => platform_token::plain(state, call, now),
     }

@@ -30,6 +30,7 @@ mod code2session;
 mod codes;
 mod connection;
 mod control;
+mod data_check;
 mod dispatch;
 mod error;
 mod fault;

@@ -55,12 +55,15 @@ fn usual_text(errcode: i64) -> &'static str {
     match errcode {
         -1 => "system error",
         0 => "ok",
+        // As WeChat spells it.
+        1 => "data not exit",
         40001 => "invalid credential, access_token is invalid or not latest",
         40002 => "invalid grant_type",
         40003 => "invalid openid",
         40013 => "invalid appid",
         40014 => "invalid access_token",
         40029 => "invalid code",
+        40097 => "invalid args",
         40125 => "invalid appsecret",
         40163 => "code been used",
         40164 => "invalid ip, not in whitelist",

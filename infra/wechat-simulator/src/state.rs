@@ -11,6 +11,7 @@ use crate::api::Api;
 use crate::app::App;
 use crate::call::Refusal;
 use crate::codes::Codes;
+use crate::data_check::PhoneData;
 use crate::error::ControlError;
 use crate::random::Random;
 use crate::script::Script;
@@ -65,6 +66,7 @@ pub(crate) struct State {
     pub(crate) users: Users,
     pub(crate) login_codes: Codes,
     pub(crate) phone_codes: Codes,
+    pub(crate) phone_data: PhoneData,
     pub(crate) tokens: Tokens,
     pub(crate) settings: Settings,
     pub(crate) script: Script,
@@ -80,6 +82,7 @@ impl State {
             users: Users::default(),
             login_codes: Codes::default(),
             phone_codes: Codes::default(),
+            phone_data: PhoneData::default(),
             tokens: Tokens::default(),
             settings: Settings {
                 session_key: KeyRule::Replace,

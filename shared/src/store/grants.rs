@@ -11,7 +11,7 @@ use crate::{
     clock::{Millis, Secs},
     ids::{AppId, Family, SessionRef, UnionId, UserRef},
     session::{
-        Attempt, SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
+        Attempt, NewKey, SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
         idempotency::{CodeHash, IdempotencyRecord},
         refresh::RefreshWrite,
     },
@@ -117,6 +117,14 @@ pub trait BlockUser: Send + Sync {
 
     /// Lifts a block; false if there was none.
     async fn unblock_user(&self, user: &UserRef, now: Millis) -> Result<bool, StoreError>;
+}
+
+/// `UpdateItem` on user items.
+#[async_trait]
+pub trait ReplaceSessionKey: Send + Sync {
+    /// Forgets the user's `session_key`s and stores this one, if there is one; no login that arrived before brings another back.
+    /// False if there is no user.
+    async fn replace_session_key(&self, user: &UserRef, key: Option<&NewKey>, now: Millis) -> Result<bool, StoreError>;
 }
 
 /// What a deletion did to the user item.

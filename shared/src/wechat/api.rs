@@ -2,7 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::{app::App, error::WechatError, opendata::Phone};
+use super::{
+    app::App,
+    error::WechatError,
+    opendata::{DataHash, Phone},
+};
 use crate::{
     clock::{Deadline, Secs},
     ids::{AppId, Network, OpenId, UnionId},
@@ -44,6 +48,12 @@ pub trait PlatformApi: Send + Sync {
 
     /// `checksession`.
     async fn check_session(&self, user: &PlatformCall<'_>, key: &SessionKey) -> Result<bool, WechatError>;
+
+    /// `resetusersessionkey`: another key for the user, in whose place this one is of no use any more.
+    async fn reset_session_key(&self, user: &PlatformCall<'_>, key: &SessionKey) -> Result<SessionKey, WechatError>;
+
+    /// `checkencryptedmsg`: whether WeChat made this phone data, in the last three days.
+    async fn check_data(&self, user: &PlatformCall<'_>, data: &DataHash) -> Result<bool, WechatError>;
 }
 
 /// A call about a user, with a platform token.

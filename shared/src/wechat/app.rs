@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::push;
 use crate::{
     ids::AppId,
-    secret_text::{self, AppSecret},
+    secret_text::{self, AppKey, AppSecret},
     secrets::{FromSecret, SecretDefect},
 };
 
@@ -23,6 +23,31 @@ pub struct App {
     pub previous_secret: Option<AppSecret>,
     /// What was set in WeChat's console for its pushes. A mistake in it must not end every login, so it is kept here.
     pub push: Option<Result<push::Config, push::ConfigDefect>>,
+    /// The AppKeys of virtual payment. A mistake in them must not end every login either.
+    pub app_keys: Result<AppKeys, AppKeysDefect>,
+}
+
+/// The AppKeys of virtual payment, as far as the owner stored them: WeChat's console shows one for each environment.
+#[derive(Clone, Debug, Default)]
+pub struct AppKeys {
+    /// `env` 0.
+    pub production: Option<AppKey>,
+    /// `env` 1.
+    pub sandbox: Option<AppKey>,
+}
+
+/// The member `app_keys` of an app is no object of texts with these two names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(r#"app_keys should be {{"production": "...", "sandbox": "..."}}, where either may be left out"#)]
+pub struct AppKeysDefect;
+
+impl AppKeys {
+    fn parse(stored: Option<serde_json::Value>) -> Result<Self, AppKeysDefect> {
+        let Some(stored) = stored else { return Ok(Self::default()) };
+        let StoredAppKeys { production, sandbox } = StoredAppKeys::deserialize(stored).map_err(|_| AppKeysDefect)?;
+        let key = |pasted| pasted_secret(pasted, |text| AppKey::new(text));
+        Ok(Self { production: production.and_then(key), sandbox: sandbox.and_then(key) })
+    }
 }
 
 impl App {
@@ -64,6 +89,14 @@ struct StoredApp {
     secret: String,
     previous_secret: Option<String>,
     push: Option<serde_json::Value>,
+    app_keys: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredAppKeys {
+    production: Option<String>,
+    sandbox: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -72,11 +105,15 @@ struct StoredPush {
     encoding_aes_key: Option<String>,
 }
 
-/// An AppSecret as it was pasted, unless it is empty.
-fn app_secret(pasted: String) -> Option<AppSecret> {
+/// A secret as it was pasted, unless it is empty.
+fn pasted_secret<T>(pasted: String, secret: impl FnOnce(&str) -> T) -> Option<T> {
     let pasted = Zeroizing::new(pasted);
-    let secret = secret_text::trimmed(&pasted);
-    (!secret.is_empty()).then(|| AppSecret::new(secret))
+    let text = secret_text::trimmed(&pasted);
+    (!text.is_empty()).then(|| secret(text))
+}
+
+fn app_secret(pasted: String) -> Option<AppSecret> {
+    pasted_secret(pasted, |text| AppSecret::new(text))
 }
 
 impl FromSecret for Apps {
@@ -96,7 +133,8 @@ impl FromSecret for Apps {
                 let stored = StoredPush::deserialize(push).map_err(|_| push::ConfigDefect::Form)?;
                 push::Config::parse(stored.token.ok_or(push::ConfigDefect::Token)?, stored.encoding_aes_key)
             });
-            let app = App { appid: appid.clone(), secret, previous_secret, push };
+            let app_keys = AppKeys::parse(app.app_keys);
+            let app = App { appid: appid.clone(), secret, previous_secret, push, app_keys };
             // Two spellings of one AppID: nobody knows which secret is meant.
             if apps.insert(appid, app).is_some() {
                 return Err(SecretDefect::Malformed);
@@ -139,6 +177,25 @@ mod tests {
         let short = apps(r#"{"apps":{"wx1":{"secret":"s","push":{"token":"t","encoding_aes_key":"short"}}}}"#).unwrap();
         let push = short.find(None).unwrap().push_config().unwrap();
         assert_eq!(push.encoding_aes_key(), Some(Err(ConfigDefect::AesKey)));
+    }
+
+    #[test]
+    fn a_slip_in_the_app_keys_spoils_nothing_else() {
+        let keys = |text: &str| {
+            let one = apps(&format!(r#"{{"apps":{{"wx1":{{"secret":"s"{text}}}}}}}"#)).unwrap();
+            one.find(None)
+                .unwrap()
+                .app_keys
+                .clone()
+                .map(|keys| [keys.production, keys.sandbox].map(|key| key.map(|key| key.expose().to_owned())))
+        };
+        assert_eq!(keys("").unwrap(), [None, None]);
+        assert_eq!(keys(r#","app_keys":null"#).unwrap(), [None, None]);
+        assert_eq!(keys(r#","app_keys":{"sandbox":" k\n"}"#).unwrap(), [None, Some("k".to_owned())]);
+        assert_eq!(keys(r#","app_keys":{"production":"p","sandbox":" "}"#).unwrap(), [Some("p".to_owned()), None]);
+        for slip in ["1", "[]", r#""k""#, r#"{"production":1}"#, r#"{"produktion":"p"}"#] {
+            assert_eq!(keys(&format!(r#","app_keys":{slip}"#)), Err(AppKeysDefect), "{slip}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use subtle::{Choice, ConstantTimeEq as _, ConstantTimeGreater as _, ConstantTimeLess as _};
 use zeroize::Zeroizing;
 
+use super::signature;
 use crate::secret_text::SessionKey;
 
 pub(super) const BLOCK: usize = 16;
@@ -37,6 +38,27 @@ impl TryFrom<String> for EncryptedData {
     fn try_from(text: String) -> Result<Self, FormDefect> {
         let blocks = STANDARD.decode(text).map_err(|_| FormDefect)?;
         if blocks.is_empty() || blocks.len() % BLOCK != 0 { Err(FormDefect) } else { Ok(Self(blocks)) }
+    }
+}
+
+impl EncryptedData {
+    /// By what WeChat finds this data again.
+    #[must_use]
+    pub fn hash(&self) -> DataHash {
+        // The standard alphabet with padding has one text for these bytes: the one that WeChat wrote.
+        DataHash(signature::hash_of_data(&STANDARD.encode(&self.0)))
+    }
+}
+
+/// The hash of encrypted data, as `checkencryptedmsg` takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataHash(String);
+
+impl DataHash {
+    /// Lower-case hex.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     breaker::Breaker,
     errcode::Api,
     error::WechatError,
-    opendata::Phone,
+    opendata::{DataHash, Phone},
     response, signature,
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
 };
 
 const CONNECT: Duration = Duration::from_secs(1);
-/// For one attempt at `checksession`, which may be asked again at any time.
+/// For one attempt at a check, which may be asked again at any time.
 const ATTEMPT: Duration = Duration::from_millis(2_500);
 /// For all its attempts.
 const BUDGET: Duration = Duration::from_millis(5_500);
@@ -150,16 +150,23 @@ impl PlatformApi for HttpWechat {
 
     async fn check_session(&self, user: &PlatformCall<'_>, key: &SessionKey) -> Result<bool, WechatError> {
         let deadline = user.deadline.within(BUDGET);
-        let signature = signature::of_user_state(key, b"");
-        let request = || {
-            self.http.get(self.url("/wxa/checksession")).query(&[
-                ("access_token", user.token.expose()),
-                ("openid", user.openid.expose()),
-                ("signature", &signature),
-                ("sig_method", "hmac_sha256"),
-            ])
-        };
+        let request = || self.get_signed("/wxa/checksession", user, key);
         self.call(request, (Api::CheckSession, user.sender), deadline, response::session_check).await
+    }
+
+    async fn reset_session_key(&self, user: &PlatformCall<'_>, key: &SessionKey) -> Result<SessionKey, WechatError> {
+        let request = || self.get_signed("/wxa/resetusersessionkey", user, key);
+        self.call(request, (Api::ResetSessionKey, user.sender), user.deadline, response::new_session_key).await
+    }
+
+    async fn check_data(&self, user: &PlatformCall<'_>, data: &DataHash) -> Result<bool, WechatError> {
+        let deadline = user.deadline.within(BUDGET);
+        let body = serde_json::json!({ "encrypted_msg_hash": data.as_str() }).to_string();
+        let request = || {
+            json_post(&self.http, self.url("/wxa/business/checkencryptedmsg"), body.clone())
+                .query(&[("access_token", user.token.expose())])
+        };
+        self.call(request, (Api::CheckData, user.sender), deadline, response::data_check).await
     }
 }
 
@@ -168,6 +175,16 @@ fn json_post(http: &reqwest::Client, url: String, body: String) -> RequestBuilde
 }
 
 impl HttpWechat {
+    /// A request without a body that shows the user's `session_key`.
+    fn get_signed(&self, path: &str, user: &PlatformCall<'_>, key: &SessionKey) -> RequestBuilder {
+        self.http.get(self.url(path)).query(&[
+            ("access_token", user.token.expose()),
+            ("openid", user.openid.expose()),
+            ("signature", &signature::of_user_state(key, b"")),
+            ("sig_method", "hmac_sha256"),
+        ])
+    }
+
     /// Sends a request, and sends it once more where that is safe. `sender` is where a text in it came from, if it has one.
     async fn call<T>(
         &self,
@@ -176,9 +193,10 @@ impl HttpWechat {
         deadline: Deadline,
         read: impl Fn(&[u8]) -> Result<T, WechatError>,
     ) -> Result<T, WechatError> {
-        // Calls that consume nothing are made again when their response was lost.
-        let consumes = matches!(api, Api::Code2Session | Api::PhoneNumber);
-        let attempt_by = || if api == Api::CheckSession { deadline.within(ATTEMPT) } else { deadline };
+        // Calls that consume nothing, neither a code nor a key, are made again when their response was lost.
+        let consumes = matches!(api, Api::Code2Session | Api::PhoneNumber | Api::ResetSessionKey);
+        let checks = matches!(api, Api::CheckSession | Api::CheckData);
+        let attempt_by = || if checks { deadline.within(ATTEMPT) } else { deadline };
         let began = Instant::now();
         let first = self.guarded(request(), sender, attempt_by(), &read).await;
         let unsent = matches!(&first, Err(WechatError::Unreachable(_)));

@@ -12,6 +12,10 @@ pub enum Api {
     PhoneNumber,
     /// `checksession`.
     CheckSession,
+    /// `resetusersessionkey`.
+    ResetSessionKey,
+    /// `checkencryptedmsg`.
+    CheckData,
     /// `stable_token`.
     StableToken,
 }
@@ -36,10 +40,15 @@ pub fn meaning(api: Api, errcode: i64, rid: Option<Rid>) -> WechatError {
         (40029, Api::Code2Session | Api::PhoneNumber) => WechatError::CodeInvalid,
         (40163, Api::Code2Session | Api::PhoneNumber) => WechatError::CodeUsed,
         (40226, Api::Code2Session) => WechatError::Blocked,
-        (87007 | 87009, Api::CheckSession) => WechatError::SessionKeyStale,
+        (87007 | 87009, Api::CheckSession | Api::ResetSessionKey) => WechatError::SessionKeyStale,
         // A platform token was fetched with this AppID, so WeChat knows it: 40013 is a phone code of another mini program.
-        (40003, Api::PhoneNumber | Api::CheckSession) | (40013, Api::PhoneNumber) => WechatError::WrongUser,
-        (40001 | 40014 | 42001, Api::PhoneNumber | Api::CheckSession) => WechatError::TokenRefused { errcode },
+        (40003, Api::PhoneNumber | Api::CheckSession | Api::ResetSessionKey) | (40013, Api::PhoneNumber) => {
+            WechatError::WrongUser
+        }
+        (1, Api::CheckData) => WechatError::DataUnknown,
+        (40001 | 40014 | 42001, Api::PhoneNumber | Api::CheckSession | Api::ResetSessionKey | Api::CheckData) => {
+            WechatError::TokenRefused { errcode }
+        }
         // The caller of `stable_token` has no token: 40001 speaks of the AppSecret.
         (40001, Api::StableToken) => WechatError::Misconfigured { errcode, rid },
         _ if OURS.contains(&errcode) => WechatError::Misconfigured { errcode, rid },
@@ -92,14 +101,42 @@ mod tests {
                 assert_eq!(case(Api::Code2Session, *errcode), code2session, "{errcode}");
                 assert_eq!(case(Api::PhoneNumber, *errcode), phone, "{errcode}");
                 assert_eq!(case(Api::CheckSession, *errcode), check, "{errcode}");
+                assert_eq!(case(Api::ResetSessionKey, *errcode), check, "{errcode}");
                 assert_eq!(case(Api::StableToken, *errcode), stable, "{errcode}");
             }
         }
     }
 
     #[test]
+    fn data_that_wechat_does_not_know_is_told_from_a_check_that_failed() {
+        for (errcode, expected) in [
+            (1, "DataUnknown"),
+            (-1, "Busy"),
+            (45009, "Busy"),
+            (40001, "TokenRefused"),
+            (42001, "TokenRefused"),
+            (40097, "Misconfigured"),
+            (44002, "Misconfigured"),
+            (47001, "Misconfigured"),
+            (48001, "Misconfigured"),
+            (87009, "Unknown"),
+            (40003, "Unknown"),
+            (2, "Unknown"),
+        ] {
+            assert_eq!(case(Api::CheckData, errcode), expected, "{errcode}");
+        }
+    }
+
+    #[test]
     fn a_busy_wechat_says_by_its_number_when_to_come_back() {
-        for api in [Api::Code2Session, Api::PhoneNumber, Api::CheckSession, Api::StableToken] {
+        for api in [
+            Api::Code2Session,
+            Api::PhoneNumber,
+            Api::CheckSession,
+            Api::ResetSessionKey,
+            Api::CheckData,
+            Api::StableToken,
+        ] {
             for (number, seconds) in [(-1, 1), (45011, 60), (45009, 900)] {
                 let busy = meaning(api, number, None);
                 assert!(

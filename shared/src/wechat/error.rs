@@ -48,6 +48,9 @@ pub enum WechatError {
     /// 87009, 87007: the `session_key` is not the user's valid one any more.
     #[error("wechat says the session key is not valid any more")]
     SessionKeyStale,
+    /// 1: encrypted data that WeChat did not make for this app, or not in the last three days.
+    #[error("wechat does not know this encrypted data")]
+    DataUnknown,
     /// 40003, a phone code of another app (40013), or a watermark of another app.
     #[error("wechat says the data is another user's or app's")]
     WrongUser,
@@ -92,6 +95,7 @@ impl WechatError {
             | Self::TokenRefused { .. }
             | Self::Misconfigured { .. }
             | Self::SessionKeyStale
+            | Self::DataUnknown
             | Self::WrongUser
             | Self::BreakerOpen
             | Self::NotAsked(_)
@@ -120,6 +124,8 @@ impl From<WechatError> for Problem {
             | WechatError::Unknown { .. }
             | WechatError::Unreadable(_)
             | WechatError::Failed(_) => Self::new(Code::WechatError),
+            // What cannot be read, and what was not WeChat's: one answer.
+            WechatError::DataUnknown => Self::new(Code::SessionKeyExpired),
             WechatError::WrongUser => Self::new(Code::DataRejected),
             WechatError::CodeInvalid => Self::new(Code::CodeInvalid),
             WechatError::CodeUsed => Self::new(Code::CodeUsed),

@@ -22,7 +22,7 @@ use crate::{
     secret_text::{SessionKey, SessionKeys},
 };
 
-pub use super::ciphertext::{Ciphertext, EncryptedData, FormDefect, Iv};
+pub use super::ciphertext::{Ciphertext, DataHash, EncryptedData, FormDefect, Iv};
 
 /// WeChat shapes the plaintext, and may nest in it what nobody here looks at.
 const DEEPEST: usize = 32;

@@ -25,11 +25,7 @@ const LONGEST_TOKEN: Secs = 7_200;
 /// The user and the key that code2Session gives.
 pub fn code_exchange(body: &[u8]) -> Result<CodeExchange, WechatError> {
     let members = read(body, Api::Code2Session)?;
-    // A blank or a line break around it would otherwise end every login.
-    let session_key = SessionKey::new(members.text("session_key").trim());
-    if session_key.aes_key().is_none() {
-        return Err(WechatError::Unreadable("session_key is not base64 of 16 bytes"));
-    }
+    let session_key = members.session_key()?;
     Ok(CodeExchange {
         openid: OpenId::parse(&members.text("openid")).map_err(|_| WechatError::Unreadable("openid"))?,
         session_key,
@@ -76,6 +72,22 @@ pub fn session_check(body: &[u8]) -> Result<bool, WechatError> {
     errcode.map(|_| true).ok_or(WechatError::Unreadable("errcode is missing"))
 }
 
+/// The key that `resetusersessionkey` gives in the place of another.
+pub fn new_session_key(body: &[u8]) -> Result<SessionKey, WechatError> {
+    read(body, Api::ResetSessionKey)?.session_key()
+}
+
+/// Whether `checkencryptedmsg` says that WeChat made the data. Only its own word is a verdict.
+pub fn data_check(body: &[u8]) -> Result<bool, WechatError> {
+    let members = match read(body, Api::CheckData) {
+        Err(WechatError::DataUnknown) => return Ok(false),
+        read => read?,
+    };
+    // WeChat spells it like that.
+    let said = ["vaild", "valid"].into_iter().find_map(|name| members.value(name).as_bool());
+    said.ok_or(WechatError::Unreadable("vaild is missing"))
+}
+
 /// The members of an object, each as it was written. One that nobody uses may hold anything: half an emoji, a number without
 /// bounds, any depth.
 #[derive(Default)]
@@ -101,6 +113,15 @@ impl Members {
             Value::String(text) => text,
             Value::Number(number) => number.to_string(),
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
+        }
+    }
+
+    fn session_key(&self) -> Result<SessionKey, WechatError> {
+        // A blank or a line break around it would otherwise end every login.
+        let session_key = SessionKey::new(self.text("session_key").trim());
+        match session_key.aes_key() {
+            Some(_) => Ok(session_key),
+            None => Err(WechatError::Unreadable("session_key is not base64 of 16 bytes")),
         }
     }
 
@@ -245,6 +266,36 @@ mod tests {
         for body in ["{}", r#"{"errcode":null}"#, r#"{"errcode":""}"#, r#"{"message":"maintenance"}"#] {
             assert!(matches!(session_check(body.as_bytes()), Err(WechatError::Unreadable(_))), "{body}");
         }
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_another_is_one_that_can_be_used() {
+        let reset = |body: &str| new_session_key(body.as_bytes());
+        let good = r#"{"errcode":0,"errmsg":"ok","openid":"oA","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}"#;
+        assert_eq!(reset(good).unwrap().expose(), "tiihtNczf5v6AKRyjwEUhQ==");
+        assert!(matches!(reset(r#"{"errcode":87009}"#), Err(WechatError::SessionKeyStale)));
+        for body in ["{}", "[]", r#"{"errcode":0}"#, r#"{"session_key":null}"#, r#"{"session_key":"AAAA"}"#] {
+            assert!(matches!(reset(body), Err(WechatError::Unreadable(_))), "{body}");
+        }
+    }
+
+    #[test]
+    fn data_is_wechats_or_not_only_by_wechats_own_word() {
+        let check = |body: &str| data_check(body.as_bytes());
+        for (body, expected) in [
+            (r#"{"errcode":0,"errmsg":"ok","vaild":true,"create_time":1655558701}"#, true),
+            (r#"{"errcode":0,"errmsg":"ok","valid":true}"#, true),
+            (r#"{"errcode":0,"vaild":false,"valid":true}"#, false),
+            (r#"{"errcode":0,"errmsg":"ok","vaild":false}"#, false),
+            (r#"{"errcode":1,"errmsg":"data not exit"}"#, false),
+            (r#"{"errcode":"1"}"#, false),
+        ] {
+            assert_eq!(check(body).unwrap(), expected, "{body}");
+        }
+        for body in ["", "[]", "{}", r#"{"errcode":0}"#, r#"{"vaild":1}"#, r#"{"vaild":"true"}"#, r#"{"vaild":null}"#] {
+            assert!(matches!(check(body), Err(WechatError::Unreadable(_))), "{body}");
+        }
+        assert!(matches!(check(r#"{"errcode":-1,"vaild":false}"#), Err(WechatError::Busy { .. })));
     }
 
     #[test]

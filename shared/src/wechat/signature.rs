@@ -1,12 +1,12 @@
-//! WeChat's signatures, each over its own text: `rawData`, a user's state, a push.
+//! WeChat's signatures, each over its own text: `rawData`, a user's state, a payment, a push.
 
 use aws_lc_rs::{
-    digest::{SHA1_FOR_LEGACY_USE_ONLY, digest},
+    digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest},
     hmac,
 };
 use subtle::{Choice, ConstantTimeEq as _};
 
-use crate::secret_text::{SessionKey, SessionKeys};
+use crate::secret_text::{AppKey, SessionKey, SessionKeys};
 
 /// Whether `signature` is the lower-case hex of SHA-1 over the exact `rawData` and the text of either key.
 ///
@@ -24,8 +24,28 @@ pub fn of_raw_data(raw_data: &str, signature: &str, keys: &SessionKeys) -> bool 
 /// base64 text of the `session_key` itself.
 #[must_use]
 pub fn of_user_state(key: &SessionKey, message: &[u8]) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes());
-    hex(hmac::sign(&key, message).as_ref())
+    hmac_sha256(key.expose(), &[message])
+}
+
+/// The signature of a virtual payment over a message: the same under the AppKey, with what the call is named before it.
+#[must_use]
+pub fn of_payment(key: &AppKey, uri: &str, message: &[u8]) -> String {
+    hmac_sha256(key.expose(), &[uri.as_bytes(), b"&", message])
+}
+
+fn hmac_sha256(key: &str, texts: &[&[u8]]) -> String {
+    let mut signing = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()));
+    for text in texts {
+        signing.update(text);
+    }
+    hex(signing.sign().as_ref())
+}
+
+/// What `checkencryptedmsg` wants to know encrypted data by: the lower-case hex of SHA-256.
+///
+/// WeChat does not say whether it hashes the base64 text or the bytes; the one SDK that hashes for its caller takes the text.
+pub(super) fn hash_of_data(base64: &str) -> String {
+    hex(digest(&SHA256, base64.as_bytes()).as_ref())
 }
 
 /// Whether `signature` is the lower-case hex of SHA-1 over these texts in the order of their bytes: WeChat's signature

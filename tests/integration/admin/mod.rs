@@ -4,6 +4,7 @@ mod block;
 mod delete;
 mod export;
 mod read;
+mod reset;
 
 use admin::Deps;
 use serde_json::{Value, json};
@@ -33,7 +34,8 @@ fn request(operation: &str, user: &Tokens) -> Value {
     request
 }
 
-const OPERATIONS: [&str; 7] = ["read", "end_session", "end_sessions", "block", "unblock", "export", "delete"];
+const OPERATIONS: [&str; 8] =
+    ["read", "end_session", "end_sessions", "block", "unblock", "export", "reset_session_key", "delete"];
 
 async fn get_session(laptop: &Laptop, user: &Tokens) -> Response {
     laptop.get(&user.access, "/v1/session").await
@@ -252,10 +254,10 @@ async fn the_log_names_the_operation_and_never_the_user() {
         assert!(!log.join("\n").contains(text), "{text} stands in the log");
     }
     let lines: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let verdicts: Vec<_> = lines[..7].iter().map(|line| line["verdict"].as_str().unwrap()).collect();
+    let verdicts: Vec<_> = lines[..8].iter().map(|line| line["verdict"].as_str().unwrap()).collect();
     assert_eq!(verdicts, OPERATIONS.map(|operation| format!("ADMIN_{}", operation.to_uppercase())));
     assert_eq!(
-        (&lines[7]["level"], &lines[7]["cause"]),
+        (&lines[8]["level"], &lines[8]["cause"]),
         (&json!("ERROR"), &json!("not a valid device: 16 bytes in base64url without padding"))
     );
 }

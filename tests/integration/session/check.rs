@@ -9,7 +9,7 @@ use shared::{
     clock::Deadline,
     http::{record::Log, stack},
     ids::OpenId,
-    platform_token::{CheckSession, PlatformError},
+    platform_token::{PlatformError, calls::CheckSession},
     secret_text::SessionKey,
     wechat::{app::App, error::WechatError},
 };

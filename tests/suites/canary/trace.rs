@@ -23,6 +23,7 @@ use crate::{
 };
 
 const SECRET: &str = "MARKERsecretMARKERsecretMARKER00";
+const APP_KEY: &str = "MARKERappkeyMARKERappkeyMARKER00";
 const SESSION_KEY: &str = "TUFSS0VSc2Vzc2lvbmtleQ==";
 const NUMBER: &str = "13912345678";
 const UNIONID: &str = "uMARKERunionid";
@@ -70,7 +71,8 @@ struct Traced<'a> {
 }
 
 fn apps() -> Value {
-    json!({ "apps": { APPID: { "secret": SECRET, "push": { "token": PUSH_TOKEN, "encoding_aes_key": AES_KEY } } } })
+    let push = json!({ "token": PUSH_TOKEN, "encoding_aes_key": AES_KEY });
+    json!({ "apps": { APPID: { "secret": SECRET, "app_keys": { "production": APP_KEY }, "push": push } } })
 }
 
 fn request(path: &str, body: &Value, access: Option<&str>) -> Value {
@@ -94,6 +96,7 @@ impl<'a> Traced<'a> {
         local::secrets::SecretFiles::in_folder(&secrets.0, KeyKind::Ec).expect("secrets");
         let marked = [
             ("AppSecret", SECRET),
+            ("AppKey", APP_KEY),
             ("session_key", SESSION_KEY),
             ("phone number", NUMBER),
             ("unionid", UNIONID),
@@ -267,10 +270,21 @@ impl<'a> Traced<'a> {
         assert_eq!(self.ask("authorizer", &authorize).await["isAuthorized"], true);
         let token = self.ask("platform", &json!({ "appid": APPID })).await;
         let token = self.learn("platform token", &token["access_token"]);
+        let sign = |message: &str, more: Value| {
+            let mut event = json!({ "appid": APPID, "openid": OPENID, "message": message });
+            event.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+            event
+        };
+        let paid = json!({ "check": true, "uri": "requestVirtualPayment" });
+        let signed = self.ask("sign", &sign(r#"{"env":0}"#, paid.clone())).await;
+        assert!(signed["paySig"].is_string() && signed["signature"].is_string(), "{signed}");
+        for (message, more) in [(SECRET, paid), (SECRET, json!({ SECRET: access })), ("", json!({ "uri": SECRET }))] {
+            self.ask("sign", &sign(message, more)).await;
+        }
         self.laptop.script("*", &json!({ "kind": "errcode", "errcode": 40125, "errmsg": SECRET }), None);
         self.ask("platform", &json!({ "appid": APPID, "refused": token })).await;
         self.laptop.simulator.clear_script();
-        for operation in ["read", "block", "unblock", "export", "delete", SECRET] {
+        for operation in ["read", "reset_session_key", "block", "unblock", "export", "delete", SECRET] {
             self.ask("admin", &json!({ "operation": operation, "appid": APPID, "openid": OPENID })).await;
         }
         for name in self.invoked.clone() {

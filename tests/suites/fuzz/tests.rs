@@ -84,6 +84,12 @@ fn odd_answers_of_wechat_are_its_failures_and_never_ours() {
             ("check", "ok"),
             ("check", "stale"),
             ("check", "unknown"),
+            ("data", "known"),
+            ("data", "unknown"),
+            ("data", "wechat_error"),
+            ("reset", "done"),
+            ("reset", "stale"),
+            ("reset", "wechat_error"),
         ],
     );
 }

@@ -20,17 +20,18 @@ use shared::{
         record::Log,
     },
     ids::AppId,
+    platform_token::PlatformTokens,
     problem::{Code, Problem},
     secrets::Secret,
     session::refresh::RefreshPolicy,
     token::keyring::Keyring,
-    wechat::app::Apps,
+    wechat::app::{App, Apps},
 };
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
 use super::{open_data, push};
-use crate::{APPID, BEGIN, ManualClock, table::memory::MemoryTable};
+use crate::{APPID, BEGIN, ManualClock, seeded::SeededEntropy, table::memory::MemoryTable};
 use parts::{Parts, Secrets, tokens};
 pub(super) use wechat::Given;
 use wechat::Wechat;
@@ -110,6 +111,7 @@ pub struct World {
     pub(super) keyring: Arc<Keyring>,
     pub(super) authorizer: authorizer::Deps,
     wechat: Arc<Wechat>,
+    table: MemoryTable,
     apps: Arc<Secret<Apps>>,
     ring: Arc<Secret<Keyring>>,
     functions: Vec<Function>,
@@ -137,6 +139,7 @@ impl World {
             keyring,
             authorizer,
             wechat,
+            table,
             apps: secrets.apps.clone(),
             ring: secrets.keyring.clone(),
             functions,
@@ -304,9 +307,37 @@ impl World {
 
     /// The function that gives platform tokens, with none so far.
     pub(super) fn platform(&self) -> platform::Deps {
-        let table = Arc::new(MemoryTable::default());
-        let tokens = tokens(&table, &self.wechat, &self.ring, &self.clock);
-        platform::Deps { platform: tokens, apps: self.apps.clone() }
+        platform::Deps { platform: self.tokens(), apps: self.apps.clone() }
+    }
+
+    /// Platform tokens, with none so far.
+    pub(super) fn tokens(&self) -> Arc<PlatformTokens> {
+        tokens(&Arc::default(), &self.wechat, &self.ring, &self.clock)
+    }
+
+    /// The function that signs, over the table of this world.
+    pub(super) fn sign(&self) -> sign::Deps {
+        let (apps, keyring) = (self.apps.clone(), self.ring.clone());
+        sign::Deps { table: Arc::new(self.table.clone()), platform: self.tokens(), apps, keyring }
+    }
+
+    /// The owner's function, over a copy of the table: what it does stays without consequence.
+    pub(super) fn admin(&self) -> admin::Deps {
+        admin::Deps {
+            table: Arc::new(self.table.copied()),
+            platform: self.tokens(),
+            apps: self.apps.clone(),
+            keyring: self.ring.clone(),
+            not_before: 0,
+            clock: Arc::new(self.clock.clone()),
+            entropy: Arc::new(SeededEntropy::new(0)),
+        }
+    }
+
+    /// The mini program of the users.
+    pub(super) fn app(&self) -> App {
+        let apps = self.wait(self.apps.get()).expect("the apps");
+        apps.find(Some(&Self::appid())).expect("the app").clone()
     }
 
     /// The mini program that all users are of.

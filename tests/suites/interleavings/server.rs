@@ -21,7 +21,10 @@ use shared::{
         stack,
     },
     ids::{self, DeviceId, Family, OpenId},
-    platform_token::{CheckSession, PlatformError},
+    platform_token::{
+        PlatformError,
+        calls::{CheckSession, ResetSessionKey},
+    },
     secret_text::{LoginCode, SessionKey},
     secrets::{FromSecret as _, Secret},
     store::grants::ReadSession as _,
@@ -148,6 +151,20 @@ impl CheckSession for Wechat {
     }
 }
 
+/// Nobody has one replaced.
+#[async_trait]
+impl ResetSessionKey for Wechat {
+    async fn reset(
+        &self,
+        _: &App,
+        _: &OpenId,
+        _: &SessionKey,
+        _: Deadline,
+    ) -> Result<Option<SessionKey>, PlatformError> {
+        Ok(None)
+    }
+}
+
 #[async_trait]
 impl ExchangeCode for Wechat {
     async fn exchange(
@@ -264,11 +281,11 @@ async fn process(
         platform: wechat.clone(),
         checks: Arc::default(),
         apps: apps.clone(),
-        keyring,
+        keyring: keyring.clone(),
         clock: clock.clone(),
     };
-    let push = push::Deps { table: table.clone(), apps, clock: clock.clone() };
-    let admin = admin::Deps { table, not_before: 0, clock: clock.clone() };
+    let push = push::Deps { table: table.clone(), apps: apps.clone(), clock: clock.clone() };
+    let admin = admin_deps(table, wechat, apps, keyring, clock.clone());
     let served = |router| stack(router, Log::new(|_| {}));
     Process {
         refresh,
@@ -456,4 +473,14 @@ async fn own(process: &Process, operation: &str, openid: &str, device: Option<De
         Ok(_) => Response::Done,
         Err(_) => Response::Retry,
     }
+}
+
+fn admin_deps(
+    table: Arc<LateTable>,
+    wechat: &Arc<Wechat>,
+    apps: Arc<Secret<Apps>>,
+    keyring: Arc<Secret<Keyring>>,
+    clock: Arc<Off>,
+) -> admin::Deps {
+    admin::Deps { table, platform: wechat.clone(), apps, keyring, not_before: 0, clock, entropy: Arc::new(OsEntropy) }
 }

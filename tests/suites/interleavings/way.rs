@@ -10,7 +10,7 @@ use shared::{
     clock::{Millis, Secs},
     ids::{Family, SessionRef, UnionId, UserRef},
     session::{
-        Attempt, SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
+        Attempt, NewKey, SealedSessionKeys, Session, User, UserItems, UserLogin, UserStatus, WriteResult,
         idempotency::{CodeHash, IdempotencyRecord},
         refresh::RefreshWrite,
     },
@@ -18,8 +18,8 @@ use shared::{
         StoreError, TakeError,
         grants::{
             BeginExchange, BlockUser, Deletion, EraseIdempotencyRecord, EraseUser, KeepIdempotencyRecord,
-            ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession, RememberUnionid, RevokeSession,
-            StoreUserLogin, TakeSessionKeys,
+            ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession, RememberUnionid, ReplaceSessionKey,
+            RevokeSession, StoreUserLogin, TakeSessionKeys,
         },
     },
 };
@@ -186,6 +186,13 @@ impl ListUserItems for LateTable {
 }
 
 /// Nobody here has anything to decrypt.
+#[async_trait]
+impl ReplaceSessionKey for LateTable {
+    async fn replace_session_key(&self, user: &UserRef, key: Option<&NewKey>, now: Millis) -> Result<bool, StoreError> {
+        self.table.replace_session_key(user, key, now).await
+    }
+}
+
 #[async_trait]
 impl TakeSessionKeys for LateTable {
     async fn take_session_keys(

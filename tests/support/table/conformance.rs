@@ -24,7 +24,7 @@ use shared::{
         grants::{
             BeginExchange, BlockUser, EraseIdempotencyRecord, EraseUser, GiveUpExchange, KeepIdempotencyRecord,
             KeepPlatformToken, ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession, RememberUnionid,
-            RevokeSession, StoreUserLogin, TakeSessionKeys,
+            ReplaceSessionKey, RevokeSession, StoreUserLogin, TakeSessionKeys,
         },
     },
     token::keyring::KeyId,
@@ -34,7 +34,7 @@ shared::grants! {
     /// All grants at once.
     pub trait Table =
         StoreUserLogin, RememberUnionid, ReadUser, TakeSessionKeys, PutSession, RefreshSession, ReadSession, RevokeSession,
-        ListUserItems, BlockUser, EraseUser, EraseIdempotencyRecord, KeepIdempotencyRecord, BeginExchange, GiveUpExchange,
+        ListUserItems, BlockUser, ReplaceSessionKey, EraseUser, EraseIdempotencyRecord, KeepIdempotencyRecord, BeginExchange, GiveUpExchange,
         KeepPlatformToken;
 }
 

@@ -5,7 +5,7 @@ use shared::{
     ids::AppId,
     secret_text::AppSecret,
     wechat::{
-        app::App,
+        app::{App, AppKeys},
         push::{Config, ConfigDefect},
     },
 };
@@ -23,7 +23,7 @@ pub(super) fn findings(app: &App) -> Vec<Finding> {
         (!is_app_secret(&app.secret)).then(|| not_hex("AppSecret", appid)),
         app.previous_secret.as_ref().filter(|secret| !is_app_secret(secret)).map(|_| not_hex("previous_secret", appid)),
     ];
-    copied.into_iter().flatten().chain(push(app)).collect()
+    copied.into_iter().flatten().chain(push(app)).chain(app_keys(app)).collect()
 }
 
 /// Whether this has the form of an AppSecret, so that it was at least copied whole.
@@ -50,6 +50,18 @@ fn not_hex(name: &str, appid: &str) -> Finding {
 
 fn compare() -> String {
     format!("compare it with {CONSOLE}")
+}
+
+fn app_keys(app: &App) -> Option<Finding> {
+    let appid = shown(&app.appid);
+    match &app.app_keys {
+        Err(defect) => Some(wrong(format_args!("the app_keys of {appid} in WXAUTH_APPS are malformed"), defect)),
+        Ok(AppKeys { production: Some(one), sandbox: Some(other) }) if one.expose() == other.expose() => Some(warn(
+            format_args!("the app_keys of {appid} are the same for production and sandbox"),
+            "WeChat's console shows two, under 虚拟支付 (virtual payment), 基本配置: copy each",
+        )),
+        Ok(_) => None,
+    }
 }
 
 fn push(app: &App) -> Vec<Finding> {
@@ -133,6 +145,13 @@ mod tests {
             (push(&"t".repeat(33), Some(KEY)), Level::Warn, "the push token of"),
             (push(" ", Some(KEY)), Level::Wrong, "token is missing or empty"),
             (serde_json::json!({ "secret": SECRET, "push": "MARKER" }), Level::Wrong, "it should be"),
+            (serde_json::json!({ "secret": SECRET, "app_keys": "MARKER" }), Level::Wrong, "are malformed"),
+            (serde_json::json!({ "secret": SECRET, "app_keys": { "prod": "MARKER" } }), Level::Wrong, "are malformed"),
+            (
+                serde_json::json!({ "secret": SECRET, "app_keys": { "production": "MARKER", "sandbox": "MARKER " } }),
+                Level::Warn,
+                "the same for production and sandbox",
+            ),
         ] {
             let lines = lines(APPID, &app);
             assert_eq!(lines.len(), 1, "{lines:?}");

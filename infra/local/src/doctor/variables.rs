@@ -61,6 +61,7 @@ fn defect(name: &str, vars: &Vars) -> Option<ConfigError> {
         "WXAUTH_WECHAT_URL" => config::wechat_url(&vars).err(),
         "WXAUTH_SIGNING_ALGORITHM" => config::signing_algorithm(&vars).err(),
         "WXAUTH_LOGIN_REFUSALS" => config::login_refusals(&vars).err(),
+        "WXAUTH_PHONE_DATA_CHECK" => config::phone_data_check(&vars).err(),
         "WXAUTH_PROXY" if vars.get(name).is_none() => None,
         "WXAUTH_APPS" | "WXAUTH_KEYRING" | "WXAUTH_SIGNING_KEYS" | "WXAUTH_JWKS" | "WXAUTH_PROXY" => {
             secret(name, &vars)
@@ -169,6 +170,7 @@ mod tests {
             ("WXAUTH_NOT_BEFORE", "MARKER"),
             ("WXAUTH_UNIONID_CLAIM", "MARKER"),
             ("WXAUTH_LOGIN_REFUSALS", "MARKER"),
+            ("WXAUTH_PHONE_DATA_CHECK", "MARKER"),
             ("WXAUTH_SIGNING_ALGORITHM", "MARKER"),
             ("WXAUTH_JWKS", "file:"),
             ("WXAUTH_PROXY", "file:"),

@@ -14,11 +14,14 @@ use crate::{
     clock::{Millis, Secs},
     ids::{UnionId, UserRef},
     session::{
-        Attempt, PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus, WriteResult,
+        Attempt, NewKey, PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus, WriteResult,
     },
     store::{
         StoreError, TakeError,
-        grants::{BlockUser, Deletion, EraseUser, ReadUser, RememberUnionid, StoreUserLogin, TakeSessionKeys},
+        grants::{
+            BlockUser, Deletion, EraseUser, ReadUser, RememberUnionid, ReplaceSessionKey, StoreUserLogin,
+            TakeSessionKeys,
+        },
     },
 };
 
@@ -52,9 +55,10 @@ const LAST_WORD: &str = "(attribute_not_exists(#block_ms) OR #block_ms < :at)";
 const ERASE: &str = "REMOVE #current_key, #fingerprint, #previous_key, #previous_until, #first_login, #last_login, \
     #first_family, #unionid, #arrived_ms";
 const DELETED: &str = "#deleted_ms = :at";
-/// The mark's time grows, and no login so far has arrived after it.
-const LAST_DELETION: &str = "(attribute_not_exists(#deleted_ms) OR #deleted_ms < :at) \
-    AND (attribute_not_exists(#arrived_ms) OR #arrived_ms <= :at)";
+/// The mark's time grows,
+const LATER: &str = "(attribute_not_exists(#deleted_ms) OR #deleted_ms < :at)";
+/// and no login so far has arrived after a deletion.
+const AFTER_LOGIN: &str = "(attribute_not_exists(#arrived_ms) OR #arrived_ms <= :at)";
 
 /// The idempotency records of the last hour move aside, because the youngest of them are still valid.
 const FIRST_RECORD: &str = ", #phone_claims_before = if_not_exists(#phone_claims, :none), #phone_claims = :record";
@@ -278,6 +282,36 @@ impl BlockUser for DynamoTable {
     }
 }
 
+#[async_trait]
+impl ReplaceSessionKey for DynamoTable {
+    async fn replace_session_key(&self, user: &UserRef, key: Option<&NewKey>, now: Millis) -> Result<bool, StoreError> {
+        // The previous key goes too: it may be the one that somebody knows. Its place is not taken by the current one.
+        let update = match key {
+            Some(_) => {
+                "SET #current_key = :key, #fingerprint = :fingerprint, #deleted_ms = :at \
+                REMOVE #previous_key, #previous_until"
+            }
+            None => "SET #deleted_ms = :at REMOVE #current_key, #fingerprint, #previous_key, #previous_until",
+        };
+        let condition = format!("{IS_USER} AND {LATER}");
+        let mut at = now;
+        for _ in 0..ROUNDS {
+            let mut values = vec![(":at", number(at))];
+            if let Some(key) = key {
+                values.extend([(":key", bytes(key.sealed.clone())), (":fingerprint", bytes(key.fingerprint))]);
+            }
+            match self.update(user_item_key(user), update, &condition, values).await? {
+                WriteResult::Applied(_) => return Ok(true),
+                WriteResult::Refused(item) if item.as_ref().is_some_and(|item| item.contains_key("first_login")) => {
+                    at = after(item.as_ref(), "deleted_ms", at);
+                }
+                WriteResult::Refused(_) => return Ok(false),
+            }
+        }
+        Err(StoreError::Throttled)
+    }
+}
+
 /// This time, or one that is later than that of an item.
 fn after(item: Option<&Item>, attribute: &'static str, at: Millis) -> Millis {
     item.and_then(|item| get_number::<Millis>(item, attribute).ok()).map_or(at, |last| at.max(last + 1))
@@ -293,7 +327,7 @@ impl EraseUser for DynamoTable {
         for _ in 0..ROUNDS {
             let mut last = None;
             for (update, condition) in kinds {
-                let condition = format!("{condition} AND {LAST_DELETION}");
+                let condition = format!("{condition} AND {LATER} AND {AFTER_LOGIN}");
                 let mut values = vec![(":at", number(at))];
                 if condition.starts_with(NOT_BLOCKED) {
                     values.push((":ttl", number(at / 1_000 + MARK)));

@@ -122,6 +122,7 @@ impl Parts<'_> {
             authenticator: authenticator.clone(),
             table: table.clone(),
             platform: platform.clone(),
+            data_check: Some(platform.clone()),
             apps: apps.clone(),
             keyring: keyring.clone(),
             senders: login.senders.clone(),

@@ -13,7 +13,7 @@ use shared::{
         app::App,
         errcode::Api,
         error::WechatError,
-        opendata::Phone,
+        opendata::{DataHash, Phone},
         response,
     },
 };
@@ -78,5 +78,14 @@ impl PlatformApi for Wechat {
 
     async fn check_session(&self, _: &PlatformCall<'_>, _: &SessionKey) -> Result<bool, WechatError> {
         self.read(Api::CheckSession, &json!({ "errcode": 0 }), response::session_check)
+    }
+
+    async fn reset_session_key(&self, call: &PlatformCall<'_>, _: &SessionKey) -> Result<SessionKey, WechatError> {
+        let good = json!({ "errcode": 0, "openid": call.openid.expose(), "session_key": SESSION_KEY });
+        self.read(Api::ResetSessionKey, &good, response::new_session_key)
+    }
+
+    async fn check_data(&self, _: &PlatformCall<'_>, _: &DataHash) -> Result<bool, WechatError> {
+        self.read(Api::CheckData, &json!({ "errcode": 0, "vaild": true }), response::data_check)
     }
 }

@@ -6,7 +6,7 @@ use super::{Broken, Case, NOW, Value, Verdict, every, ms, same};
 use shared::{
     clock::Secs,
     ids::UnionId,
-    session::{Attempt, PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus},
+    session::{Attempt, NewKey, PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus},
     store::{TakeError, grants::Deletion},
 };
 
@@ -31,6 +31,8 @@ every! {
     of_blocks_and_their_ends_the_last_word_counts,
     running_counts_outlive_their_user_for_their_hours,
     a_block_outlives_its_user,
+    a_replaced_key_and_the_one_before_it_are_gone_and_no_earlier_login_brings_them_back,
+    nobody_who_is_gone_gets_another_key,
 }
 
 async fn the_first_login_makes_the_user_and_its_repetition_is_the_first_still(case: Case) -> Verdict {
@@ -399,5 +401,45 @@ async fn a_block_outlives_its_user(case: Case) -> Verdict {
     same!(case.table.unblock_user(&case.user, ms(NOW + 5)).await?, true);
     same!(case.attribute("ttl").await, Some(Value::Number(NOW + 5 + TRIES_WINDOW)));
     same!(case.table.store_user_login(&case.login(1, NOW + 6)).await?, UserStatus::New);
+    Ok(())
+}
+
+async fn a_replaced_key_and_the_one_before_it_are_gone_and_no_earlier_login_brings_them_back(case: Case) -> Verdict {
+    case.table.store_user_login(&case.login(1, NOW)).await?;
+    case.table.store_user_login(&case.login(2, NOW + 1)).await?;
+    let third = NewKey { sealed: vec![3; 32], fingerprint: [3; 16] };
+
+    same!(case.table.replace_session_key(&case.user, Some(&third), ms(NOW + 2)).await?, true);
+
+    same!(case.take(&Attempt::OpenData, NOW + 2).await?, keys(3, None));
+    same!(case.table.store_user_login(&case.login(2, NOW + 2)).await?, UserStatus::Erased);
+    // By a slower clock: its time is made a later one.
+    same!(case.table.replace_session_key(&case.user, None, ms(NOW + 1)).await?, true);
+    same!(case.take(&Attempt::OpenData, NOW + 2).await?, SealedSessionKeys::default());
+    same!(case.attribute("deleted_ms").await, Some(Value::Number(ms(NOW + 2) + 1)));
+    same!(case.attribute("first_login").await, Some(Value::Number(NOW)));
+
+    same!(case.table.store_user_login(&case.login(4, NOW + 3)).await?, UserStatus::Known);
+    same!(case.take(&Attempt::OpenData, NOW + 3).await?, keys(4, None));
+    case.table.replace_session_key(&case.user, Some(&third), ms(NOW + 4)).await?;
+    // The key that was stored is known again as the same.
+    case.table.store_user_login(&case.login(3, NOW + 5)).await?;
+    same!(case.take(&Attempt::OpenData, NOW + 5).await?, keys(3, None));
+    Ok(())
+}
+
+async fn nobody_who_is_gone_gets_another_key(case: Case) -> Verdict {
+    let key = NewKey { sealed: vec![3; 32], fingerprint: [3; 16] };
+    same!(case.table.replace_session_key(&case.user, Some(&key), ms(NOW)).await?, false);
+    same!(case.items().await, Vec::new());
+    case.table.store_user_login(&case.login(1, NOW)).await?;
+    case.table.erase_user(&case.user, ms(NOW + 1)).await?;
+
+    for at in [NOW, NOW + 2] {
+        same!(case.table.replace_session_key(&case.user, Some(&key), ms(at)).await?, false);
+        same!(case.table.replace_session_key(&case.user, None, ms(at)).await?, false);
+    }
+
+    same!(names(&case).await, ["deleted_ms", "ttl"]);
     Ok(())
 }

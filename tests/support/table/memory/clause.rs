@@ -87,6 +87,10 @@ clauses! {
     EraseLater,
     /// The deletion of a user: not before the last login.
     EraseAfterLogin,
+    /// Another key for a user: somebody has logged in.
+    ReplaceUser,
+    /// Another key for a user: later than the last deletion or replacement.
+    ReplaceLater,
     /// The records of a deleted user are forgotten: by the last deletion.
     ForgetOwn,
     /// The records of a deleted user are forgotten: nobody has logged in again.

@@ -15,12 +15,15 @@ use shared::{
     clock::{Millis, Secs},
     ids::{Family, UnionId, UserRef},
     session::{
-        Attempt, PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus, WriteResult,
-        idempotency::CodeHash,
+        Attempt, NewKey, PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus,
+        WriteResult, idempotency::CodeHash,
     },
     store::{
         StoreError, TakeError,
-        grants::{BlockUser, Deletion, EraseUser, ReadUser, RememberUnionid, StoreUserLogin, TakeSessionKeys},
+        grants::{
+            BlockUser, Deletion, EraseUser, ReadUser, RememberUnionid, ReplaceSessionKey, StoreUserLogin,
+            TakeSessionKeys,
+        },
     },
 };
 
@@ -348,6 +351,35 @@ impl BlockUser for MemoryTable {
                 return Ok(true);
             }
             at = after(Some(&item), "block_ms", at);
+        }
+        Err(StoreError::Throttled)
+    }
+}
+
+#[async_trait]
+impl ReplaceSessionKey for MemoryTable {
+    async fn replace_session_key(&self, user: &UserRef, key: Option<&NewKey>, now: Millis) -> Result<bool, StoreError> {
+        let mut at = now;
+        for _ in 0..ROUNDS {
+            let may = |item: Option<&Item>| {
+                self.and(Clause::ReplaceUser, item.is_some_and(has_logged_in))
+                    && self.and(Clause::ReplaceLater, grows(item, "deleted_ms", at))
+            };
+            let replace = |item: &mut Item| {
+                item.retain(|name, _| !["current_key", "fingerprint", "previous_key", "previous_until"].contains(name));
+                if let Some(key) = key {
+                    item.insert("current_key", bytes(key.sealed.clone()));
+                    item.insert("fingerprint", bytes(key.fingerprint));
+                }
+                item.insert("deleted_ms", number(at));
+            };
+            match self.update(user, may, replace).await? {
+                WriteResult::Applied(_) => return Ok(true),
+                WriteResult::Refused(item) if item.as_ref().is_some_and(has_logged_in) => {
+                    at = after(item.as_ref(), "deleted_ms", at);
+                }
+                WriteResult::Refused(_) => return Ok(false),
+            }
         }
         Err(StoreError::Throttled)
     }
