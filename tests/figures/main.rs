@@ -23,7 +23,7 @@ use tests::suites::{
 const FLAGS: [&str; 3] = ["--long", "--strict", "--write"];
 
 /// In the order of the table.
-const SUITES: [&str; 14] = [
+const SUITES: [&str; 15] = [
     "interleavings",
     "thefts",
     "exhaustive",

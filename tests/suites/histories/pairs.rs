@@ -1,11 +1,12 @@
 //! An end and a login of the same user at the same moment, again and again, on DynamoDB's emulator, which is 0 to 15 ms away by
 //! chance: what is left when both have been answered.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{APPID, Items, Laptop, Tokens, seeded::Seeded, wire};
 
