@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::push;
 use crate::{
     ids::AppId,
     secret_text::{self, AppSecret},
@@ -21,16 +20,6 @@ pub struct App {
     pub secret: AppSecret,
     /// The AppSecret before it was changed in WeChat's console: used while WeChat refuses the other.
     pub previous_secret: Option<AppSecret>,
-    /// What was set in WeChat's console for its pushes. A mistake in it must not end every login, so it is kept here.
-    pub push: Option<Result<push::Config, push::ConfigDefect>>,
-}
-
-impl App {
-    /// What its pushes are verified and decrypted with, if it is set and well-formed.
-    #[must_use]
-    pub fn push_config(&self) -> Option<&push::Config> {
-        self.push.as_ref()?.as_ref().ok()
-    }
 }
 
 /// The owner's mini programs, as the secret that `WXAUTH_APPS` names holds them.
@@ -63,13 +52,6 @@ struct StoredApps {
 struct StoredApp {
     secret: String,
     previous_secret: Option<String>,
-    push: Option<serde_json::Value>,
-}
-
-#[derive(Deserialize)]
-struct StoredPush {
-    token: Option<String>,
-    encoding_aes_key: Option<String>,
 }
 
 /// An AppSecret as it was pasted, unless it is empty.
@@ -92,11 +74,7 @@ impl FromSecret for Apps {
             let appid = AppId::parse(secret_text::trimmed(&appid)).map_err(|_| SecretDefect::Malformed)?;
             let secret = app_secret(app.secret).ok_or(SecretDefect::NotFilled)?;
             let previous_secret = app.previous_secret.and_then(app_secret);
-            let push = app.push.map(|push| {
-                let stored = StoredPush::deserialize(push).map_err(|_| push::ConfigDefect::Form)?;
-                push::Config::parse(stored.token.ok_or(push::ConfigDefect::Token)?, stored.encoding_aes_key)
-            });
-            let app = App { appid: appid.clone(), secret, previous_secret, push };
+            let app = App { appid: appid.clone(), secret, previous_secret };
             // Two spellings of one AppID: nobody knows which secret is meant.
             if apps.insert(appid, app).is_some() {
                 return Err(SecretDefect::Malformed);
@@ -108,7 +86,7 @@ impl FromSecret for Apps {
 
 #[cfg(test)]
 mod tests {
-    use super::{push::ConfigDefect, *};
+    use super::*;
 
     fn apps(text: &str) -> Result<Apps, SecretDefect> {
         Apps::from_secret(text)
@@ -123,22 +101,6 @@ mod tests {
         assert!(one.find(None).is_some() && one.find(Some(&wx2)).is_none());
         assert!(two.find(None).is_none());
         assert_eq!(two.find(Some(&wx2)).unwrap().previous_secret.as_ref().unwrap().expose(), "u");
-    }
-
-    #[test]
-    fn a_slip_in_what_pushes_need_spoils_nothing_else() {
-        for (push, defect) in [
-            ("1", ConfigDefect::Form),
-            (r#"{"token":1}"#, ConfigDefect::Form),
-            ("{}", ConfigDefect::Token),
-            (r#"{"token":" "}"#, ConfigDefect::Token),
-        ] {
-            let one = apps(&format!(r#"{{"apps":{{"wx1":{{"secret":"s","push":{push}}}}}}}"#)).unwrap();
-            assert_eq!(one.find(None).unwrap().push.as_ref().unwrap().as_ref().unwrap_err(), &defect, "{push}");
-        }
-        let short = apps(r#"{"apps":{"wx1":{"secret":"s","push":{"token":"t","encoding_aes_key":"short"}}}}"#).unwrap();
-        let push = short.find(None).unwrap().push_config().unwrap();
-        assert_eq!(push.encoding_aes_key(), Some(Err(ConfigDefect::AesKey)));
     }
 
     #[test]

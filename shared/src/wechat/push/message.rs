@@ -1,16 +1,21 @@
-//! What a pushed message says, in JSON or XML, and what that means for what is stored here.
+//! What a pushed message says, in JSON or XML, what that means for what is stored here, and what WeChat wants to hear.
+
+use std::{borrow::Cow, collections::BTreeMap};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Number, Value as Json, value::RawValue};
 
 use crate::{ids::OpenId, json};
 
 /// Messages of other kinds nest deeper than those that we act on.
 const DEEPEST: usize = 32;
 
-/// A message that was read whole.
+/// JavaScript and many others read every number as a double, in which whole numbers are exact up to here.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// What a message means for what is stored here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Push {
+pub enum Concern {
     /// One of the events that concern what is stored.
     User {
         /// The user that it is about.
@@ -39,6 +44,34 @@ pub enum Event {
     UserAuthorizationCancellation,
 }
 
+/// How a message is written, and so its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One object.
+    Json,
+    /// One element, `xml`.
+    Xml,
+}
+
+/// What WeChat wants to hear of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// `success`; of a customer's message, also that the web console takes it over.
+    Success,
+    /// An `ErrCode`: the message is about money.
+    ErrCode,
+    /// `result_code` and `evidence`: Apple asks whether it may pay a user back.
+    RefundVerdict,
+}
+
+impl AnswerForm {
+    /// Whether money is lost or delivered twice where the message is lost or taken twice.
+    #[must_use]
+    pub const fn is_about_money(self) -> bool {
+        !matches!(self, Self::Success)
+    }
+}
+
 /// Why a message is not understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum MessageDefect {
@@ -48,82 +81,129 @@ pub(super) enum MessageDefect {
     NoUser,
 }
 
-/// The members of a message.
-pub(super) struct Members(Vec<(String, Value)>);
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Value {
-    /// A text or a number.
-    Text(String),
-    /// Anything else, as it is written.
-    Nested(String),
+/// A message that was read whole, as JSON whatever form it came in.
+#[derive(Debug)]
+pub struct Message {
+    members: Map<String, Json>,
+    format: Format,
 }
 
 /// Members that say nothing here and that WeChat may write anew when it repeats a message: the count of its tries, and what is
 /// encrypted of a message that is read in the clear.
 const VARYING: [&str; 2] = ["RetryTimes", "Encrypt"];
 
-impl Members {
+/// The members that tell messages of one event apart, however often they are repeated; of the others, all members do. What is
+/// chosen by others than WeChat is told apart by what they cannot choose: the user, and the environment of the payment.
+const NAMED_BY: &[(&str, &[&str])] = &[
+    ("xpay_goods_deliver_notify", &["OutTradeNo", "OpenId", "Env"]),
+    ("xpay_coin_pay_notify", &["OutTradeNo", "OpenId", "Env"]),
+    ("xpay_refund_notify", &["WxRefundId", "OpenId"]),
+    ("xpay_complaint_notify", &["RequestId", "OpenId"]),
+    ("xpay_wxpay_callback_notify", &["BusinessCode", "BusinessState", "MerchantCode", "EventType"]),
+    ("wxa_media_check", &["trace_id", "FromUserName"]),
+];
+
+/// Apple's question about a refund, which by its table of members has no `Event`.
+const REFUND_QUERY: &str = "xpay_subscribe_ios_refund_query_notify";
+
+impl Message {
     pub(super) fn read(body: &[u8]) -> Result<Self, MessageDefect> {
-        let members = match body.trim_ascii_start().first() {
-            Some(b'<') => std::str::from_utf8(body).ok().and_then(Self::from_xml),
-            _ => Self::from_json(body),
+        let (format, members) = match body.trim_ascii_start().first() {
+            Some(b'<') => (Format::Xml, std::str::from_utf8(body).ok().and_then(from_xml)),
+            _ => (Format::Json, from_json(body)),
         };
-        members.ok_or(MessageDefect::Unreadable)
+        Ok(Self { members: members.ok_or(MessageDefect::Unreadable)?, format })
     }
 
-    fn from_json(body: &[u8]) -> Option<Self> {
-        let members: Map<String, Json> = json::nested(body, DEEPEST).ok()?;
-        let text = |value: Json| match value {
-            Json::String(text) => Value::Text(text.trim().to_owned()),
-            Json::Number(number) => Value::Text(number.to_string()),
-            nested => Value::Nested(nested.to_string()),
-        };
-        let given = members.into_iter().filter(|(_, value)| !value.is_null());
-        // Samples in WeChat's documents have names with a blank before them.
-        Some(Self(given.map(|(name, value)| (name.trim().to_owned(), text(value))).collect()))
+    /// How it is written.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
     }
 
-    fn from_xml(body: &str) -> Option<Self> {
-        let document = roxmltree::Document::parse(body).ok()?;
-        let children = document.root_element().children().filter(roxmltree::Node::is_element);
-        let text = |node: roxmltree::Node<'_, '_>| {
-            if node.children().any(|child| child.is_element()) {
-                return Value::Nested(document.input_text()[node.range()].to_owned());
-            }
-            let parts = node.children().filter(roxmltree::Node::is_text).filter_map(|part| part.text());
-            Value::Text(parts.collect::<String>().trim().to_owned())
-        };
-        Some(Self(children.map(|child| (child.tag_name().name().to_owned(), text(child))).collect()))
+    /// What the owner's function gets to read. What was a number in XML is a text, and elements of one name are an array; what is
+    /// encrypted of a message that was read in the clear is left out.
+    #[must_use]
+    pub fn said_to_owner(&self) -> Json {
+        let said = self.members.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("Encrypt"));
+        Json::Object(said.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    /// The members that are said, and what they say: a text or a number, or else the whole as JSON.
+    fn said(&self) -> impl Iterator<Item = (&str, Result<Cow<'_, str>, &Json>)> {
+        let given = self.members.iter().filter(|(_, value)| !value.is_null());
+        given.map(|(name, value)| (name.as_str(), text(value).ok_or(value)))
     }
 
     /// A member that is not empty. WeChat spells some names in several ways (`OpenID`, `openid`), so case does not count.
-    pub(super) fn get(&self, name: &str) -> Result<Option<&str>, MessageDefect> {
-        let mut given = self.0.iter().filter(|(given, _)| given.eq_ignore_ascii_case(name));
+    pub(super) fn get(&self, name: &str) -> Result<Option<Cow<'_, str>>, MessageDefect> {
+        let mut given = self.said().filter(|(given, _)| given.eq_ignore_ascii_case(name));
         match (given.next(), given.next()) {
             (None, _) => Ok(None),
-            (Some((_, Value::Text(text))), None) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+            (Some((_, Ok(text))), None) => Ok(Some(text).filter(|text| !text.is_empty())),
             _ => Err(MessageDefect::Unreadable),
         }
     }
 
     /// Whether there is a member of this name, whatever is in it.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
+        self.said().any(|(given, _)| given.eq_ignore_ascii_case(name))
+    }
+
+    /// What it says, but for what WeChat writes anew in each repetition: name, kind and text of each member, in order.
+    fn parts(&self) -> impl Iterator<Item = String> {
+        let is_said = |name: &str| !VARYING.iter().any(|varying| name.eq_ignore_ascii_case(varying));
+        self.said().filter(move |(name, _)| is_said(name)).flat_map(|(name, value)| {
+            let (kind, text) = match value {
+                Ok(text) => ("text", text.into_owned()),
+                Err(nested) => ("nested", nested.to_string()),
+            };
+            [name.to_owned(), kind.to_owned(), text]
+        })
     }
 
     /// A hash of all that the message says. A repetition by WeChat has the same, although it may be written otherwise.
     pub(super) fn hash(&self) -> [u8; 32] {
-        let is_said = |name: &str| !VARYING.iter().any(|varying| name.eq_ignore_ascii_case(varying));
-        let mut members: Vec<_> = self.0.iter().filter(|(name, _)| is_said(name)).collect();
-        members.sort();
-        hash_of(members.into_iter().flat_map(|(name, value)| {
-            let (kind, text) = match value {
-                Value::Text(text) => ("text", text),
-                Value::Nested(text) => ("nested", text),
-            };
-            [name.as_bytes(), kind.as_bytes(), text.as_bytes()]
-        }))
+        hash_of(self.parts())
+    }
+
+    /// What tells it from every other message to its mini program, and is the same in each of its repetitions.
+    #[must_use]
+    pub fn identity(&self) -> [u8; 32] {
+        match self.named() {
+            Some(parts) => hash_of(parts),
+            None => hash_of(std::iter::once("whole".to_owned()).chain(self.parts())),
+        }
+    }
+
+    /// The names of a message that has some: what kind of names they are comes first.
+    fn named(&self) -> Option<Vec<String>> {
+        let event = self.event().ok()?.unwrap_or_default();
+        if self.answer_form() == AnswerForm::RefundVerdict {
+            return self.names("refund", "", &["pay_order_id", "refund_time"]);
+        }
+        if let Some((_, names)) = NAMED_BY.iter().find(|(known, _)| *known == event) {
+            return self.names("event", &event, names);
+        }
+        if is_of_a_game(&event) {
+            let payload = self.members.get("MiniGame")?.get("Payload")?.as_str()?;
+            let payload = Self { members: from_json(payload.as_bytes())?, format: Format::Json };
+            return payload.names("game", &event, &["OutTradeNo", "OpenId", "Env"]);
+        }
+        self.names("message", &event, &["MsgId", "FromUserName"])
+    }
+
+    /// What these members say, the first of which must say something.
+    fn names(&self, kind: &str, event: &str, members: &[&str]) -> Option<Vec<String>> {
+        let mut names = vec![kind.to_owned(), event.to_owned()];
+        for (at, member) in members.iter().enumerate() {
+            let name = self.get(member).ok()?;
+            if at == 0 && name.is_none() {
+                return None;
+            }
+            names.push(name.unwrap_or_default().into_owned());
+        }
+        Some(names)
     }
 
     /// Whether this says what kind of message it is: an envelope with `Encrypt` does not.
@@ -131,9 +211,14 @@ impl Members {
         self.event().is_ok()
     }
 
+    /// Whether it is an event, and none that a user wrote.
+    pub(super) fn is_event(&self) -> bool {
+        self.event().is_ok_and(|event| event.is_some())
+    }
+
     /// The name of the event; a message of another kind has none. What says no kind was not read whole: the message may stand
     /// deeper in it.
-    fn event(&self) -> Result<Option<&str>, MessageDefect> {
+    fn event(&self) -> Result<Option<Cow<'_, str>>, MessageDefect> {
         let event = self.get("Event")?;
         match self.get("MsgType")? {
             Some(kind) if event.is_some() || !kind.eq_ignore_ascii_case("event") => Ok(event),
@@ -143,23 +228,38 @@ impl Members {
         }
     }
 
-    pub(super) fn push(&self) -> Result<Push, MessageDefect> {
+    /// What WeChat wants to hear of it.
+    #[must_use]
+    pub fn answer_form(&self) -> AnswerForm {
+        let event = self.event().ok().flatten().unwrap_or_default();
+        let has_no_kind = !self.has("MsgType") && self.has("channel_bill") && self.has("bundleid");
+        if event.eq_ignore_ascii_case(REFUND_QUERY) || has_no_kind {
+            AnswerForm::RefundVerdict
+        } else if begins(&event, "xpay_") || is_of_a_game(&event) {
+            AnswerForm::ErrCode
+        } else {
+            AnswerForm::Success
+        }
+    }
+
+    pub(super) fn concern(&self) -> Result<Concern, MessageDefect> {
+        let event = self.event()?;
         let Some(name @ ("user_info_modified" | "user_authorization_revoke" | "user_authorization_cancellation")) =
-            self.event()?
+            event.as_deref()
         else {
-            return Ok(Push::Other);
+            return Ok(Concern::Other);
         };
         let Some(openid) = self.get("OpenID")? else {
             let is_of_a_plugin = self.get("OpenPID")?.is_some();
-            return if is_of_a_plugin { Ok(Push::Other) } else { Err(MessageDefect::NoUser) };
+            return if is_of_a_plugin { Ok(Concern::Other) } else { Err(MessageDefect::NoUser) };
         };
-        let openid = OpenId::parse(openid).map_err(|_| MessageDefect::NoUser)?;
+        let openid = OpenId::parse(&openid).map_err(|_| MessageDefect::NoUser)?;
         let event = match name {
             "user_info_modified" => Event::UserInfoModified,
             "user_authorization_revoke" => Event::UserAuthorizationRevoke { phone: self.revoked()?.contains(&8) },
             _ => Event::UserAuthorizationCancellation,
         };
-        Ok(Push::User { openid, event })
+        Ok(Concern::User { openid, event })
     }
 
     /// What was revoked. `RevokeInfo` may hold several numbers, separated by commas.
@@ -169,10 +269,99 @@ impl Members {
     }
 }
 
+fn begins(text: &str, with: &str) -> bool {
+    text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
+}
+
+fn is_of_a_game(event: &str) -> bool {
+    begins(event, "minigame_")
+}
+
+/// A text without the blanks around it, or a number as it is written.
+fn text(value: &Json) -> Option<Cow<'_, str>> {
+    match value {
+        Json::String(text) => Some(text.trim().into()),
+        Json::Number(number) => Some(number.to_string().into()),
+        _ => None,
+    }
+}
+
+/// The members of an object. `None` also for two names that only blanks tell apart.
+fn from_json(body: &[u8]) -> Option<Map<String, Json>> {
+    let given: BTreeMap<String, Box<RawValue>> = json::nested(body, DEEPEST).ok()?;
+    let mut members = Map::new();
+    for (name, value) in given {
+        // Samples in WeChat's documents have names with a blank before them.
+        if members.insert(name.trim().to_owned(), exact(&value)?).is_some() {
+            return None;
+        }
+    }
+    Some(members)
+}
+
+/// The value in which a number that a double would change is a text. It was checked before not to nest too deep.
+fn exact(value: &RawValue) -> Option<Json> {
+    let text = value.get();
+    match text.as_bytes().first()? {
+        b'{' => {
+            let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+            members.into_iter().map(|(name, value)| Some((name, exact(value)?))).collect::<Option<_>>().map(Json::Object)
+        }
+        b'[' => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+            items.into_iter().map(exact).collect::<Option<_>>().map(Json::Array)
+        }
+        b'-' | b'0'..=b'9' => Some(number(text)),
+        _ => serde_json::from_str(text).ok(),
+    }
+}
+
+/// A number that everybody reads alike, or else the text of it.
+fn number(text: &str) -> Json {
+    let number = serde_json::from_str::<Number>(text).ok();
+    let is_exact = |number: &Number| number.as_f64().is_some_and(|double| double.abs() < EXACT);
+    let number = number.filter(|number| is_exact(number) && number.to_string().as_str() == text);
+    number.map_or_else(|| text.into(), Json::Number)
+}
+
+/// The elements in the root. A DTD is refused, so no entity grows.
+fn from_xml(body: &str) -> Option<Map<String, Json>> {
+    let document = roxmltree::Document::parse(body).ok()?;
+    match element(document.root_element(), DEEPEST)? {
+        Json::Object(members) => Some(members),
+        // Nothing but text, or nothing.
+        _ => Some(Map::new()),
+    }
+}
+
+/// An element that holds elements as an object, in which those of one name are an array; any other as its text. `None` if it
+/// nests too deep, or holds text beside elements: nothing of a message may be left out.
+fn element(node: roxmltree::Node<'_, '_>, deeper: usize) -> Option<Json> {
+    let texts = node.children().filter(roxmltree::Node::is_text).filter_map(|part| part.text());
+    let own: String = texts.collect();
+    let mut members = Map::new();
+    for child in node.children().filter(roxmltree::Node::is_element) {
+        let value = element(child, deeper.checked_sub(1)?)?;
+        match members.entry(child.tag_name().name()) {
+            serde_json::map::Entry::Vacant(place) => drop(place.insert(value)),
+            serde_json::map::Entry::Occupied(mut place) => match place.get_mut() {
+                Json::Array(items) => items.push(value),
+                one => *one = Json::Array(vec![one.take(), value]),
+            },
+        }
+    }
+    match (members.is_empty(), own.trim().is_empty()) {
+        (true, _) => Some(Json::String(own)),
+        (false, true) => Some(Json::Object(members)),
+        (false, false) => None,
+    }
+}
+
 /// SHA-256 of these parts. The length before each keeps two lists from giving the same bytes.
-pub(super) fn hash_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+pub(super) fn hash_of<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> [u8; 32] {
     let mut digest = Context::new(&SHA256);
     for part in parts {
+        let part = part.as_ref();
         digest.update(&(part.len() as u64).to_be_bytes());
         digest.update(part);
     }
@@ -185,17 +374,17 @@ pub(super) fn hash_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32]
 mod tests {
     use super::*;
 
-    fn push(text: &str) -> Result<Push, MessageDefect> {
-        Members::read(text.as_bytes())?.push()
+    fn push(text: &str) -> Result<Concern, MessageDefect> {
+        Message::read(text.as_bytes())?.concern()
     }
 
-    fn cancelled(openid: &str) -> Push {
-        Push::User { openid: OpenId::parse(openid).unwrap(), event: Event::UserAuthorizationCancellation }
+    fn cancelled(openid: &str) -> Concern {
+        Concern::User { openid: OpenId::parse(openid).unwrap(), event: Event::UserAuthorizationCancellation }
     }
 
     #[test]
     fn a_name_with_a_blank_before_it_and_several_numbers_are_read() {
-        let Ok(Push::User { openid, event }) =
+        let Ok(Concern::User { openid, event }) =
             push(r#"{" MsgType":"event"," OpenID":"oA"," Event":"user_authorization_revoke"," RevokeInfo":"6, 8"}"#)
         else {
             panic!("it is not read")
@@ -229,13 +418,13 @@ mod tests {
             }
             let of_a_plugin =
                 format!(r#"{{"MsgType":"event","Event":"{event}","OpenPID":"pA","PluginID":"wx1","OpenID":""}}"#);
-            assert_eq!(push(&of_a_plugin), Ok(Push::Other), "{event}");
+            assert_eq!(push(&of_a_plugin), Ok(Concern::Other), "{event}");
         }
     }
 
     #[test]
     fn a_message_has_the_hash_of_its_repetition_and_of_no_other() {
-        let hash = |text: &str| Members::read(text.as_bytes()).map(|members| members.hash()).unwrap();
+        let hash = |text: &str| Message::read(text.as_bytes()).map(|members| members.hash()).unwrap();
         let same = hash(r#"{"MsgType":"event","Event":"e","a":{"b":[1]},"RetryTimes":0}"#);
         for repeated in [
             r#"{ "Event" : "e", "MsgType": " event", "a": {"b": [1]}, "retrytimes": "1", "Encrypt": "x" }"#,
@@ -264,8 +453,8 @@ mod tests {
         let revoked = |info: &str| {
             let event = r#""MsgType":"event","Event":"user_authorization_revoke""#;
             match push(&format!(r#"{{{event},"OpenID":"oA"{info}}}"#)) {
-                Ok(Push::User { event: Event::UserAuthorizationRevoke { phone }, .. }) => Some(phone),
-                Ok(push) => panic!("{push:?}"),
+                Ok(Concern::User { event: Event::UserAuthorizationRevoke { phone }, .. }) => Some(phone),
+                Ok(concern) => panic!("{concern:?}"),
                 Err(_) => None,
             }
         };
@@ -343,7 +532,7 @@ mod tests {
             "<xml><channel_bill><![CDATA[1]]></channel_bill><bundleid><![CDATA[2]]></bundleid></xml>",
             "<xml><MsgType>event</MsgType><Event>wxa_media_check</Event><result><label>1</label></result></xml>",
         ] {
-            assert_eq!(push(other), Ok(Push::Other), "{other}");
+            assert_eq!(push(other), Ok(Concern::Other), "{other}");
         }
     }
 }
