@@ -113,8 +113,8 @@ pub fn signing_algorithm(vars: &Vars) -> Result<KeyKind, ConfigError> {
 /// Reads `WXAUTH_PUSH_TARGET`, the owner's function; without it, nobody gets what WeChat pushes.
 pub fn push_target(vars: &Vars) -> Result<Option<&str>, ConfigError> {
     let Some(function) = vars.get("WXAUTH_PUSH_TARGET") else { return Ok(None) };
-    let fits = function.len() <= 256
-        && function.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:.$".contains(&byte));
+    let fits =
+        function.len() <= 256 && function.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:.$".contains(&byte));
     if fits { Ok(Some(function)) } else { Err(ConfigError::new("WXAUTH_PUSH_TARGET", "the name or ARN of a function")) }
 }
 
@@ -199,7 +199,10 @@ mod tests {
             assert_eq!(target(good).unwrap().as_deref(), Some(good));
         }
         for bad in ["https://example.com/MARKER", "a b", "a/b", "\u{e9}"] {
-            assert_eq!(target(bad).unwrap_err().to_string(), "WXAUTH_PUSH_TARGET should be the name or ARN of a function");
+            assert_eq!(
+                target(bad).unwrap_err().to_string(),
+                "WXAUTH_PUSH_TARGET should be the name or ARN of a function"
+            );
         }
     }
 

@@ -14,11 +14,7 @@ use aws_sigv4::{
 };
 use rustls::pki_types::CertificateDer;
 
-use crate::{
-    clock::SystemClock,
-    request_log, tls,
-    vars::ConfigError,
-};
+use crate::{clock::SystemClock, request_log, tls, vars::ConfigError};
 
 const CONNECT: Duration = Duration::from_secs(1);
 
@@ -121,11 +117,12 @@ impl LambdaFunction {
             .build()
             .ok()?
             .into();
-        let signable = SignableRequest::new("POST", &self.url, headers.into_iter(), SignableBody::Bytes(&event)).ok()?;
+        let signable =
+            SignableRequest::new("POST", &self.url, headers.into_iter(), SignableBody::Bytes(&event)).ok()?;
         let (instructions, _) = sign(signable, &params).ok()?.into_parts();
-        let request = headers.into_iter().fold(http::Request::post(&self.url), |request, (name, value)| {
-            request.header(name, value)
-        });
+        let request = headers
+            .into_iter()
+            .fold(http::Request::post(&self.url), |request, (name, value)| request.header(name, value));
         let mut request = request.body(event).ok()?;
         instructions.apply_to_request_http1x(&mut request);
         Some(request)
@@ -172,7 +169,8 @@ fn lost(error: &reqwest::Error) -> OwnerError {
 /// The name of an error of Lambda's, or the status: nothing else of a response is repeated.
 fn word(named: Option<&http::HeaderValue>, status: http::StatusCode) -> String {
     let named = named.and_then(|name| name.to_str().ok()?.split(':').next());
-    let is_name = |name: &&str| name.len() <= 64 && !name.is_empty() && name.bytes().all(|at| at.is_ascii_alphanumeric());
+    let is_name =
+        |name: &&str| name.len() <= 64 && !name.is_empty() && name.bytes().all(|at| at.is_ascii_alphanumeric());
     named.filter(is_name).map_or_else(|| format!("status {}", status.as_u16()), str::to_owned)
 }
 

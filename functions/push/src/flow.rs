@@ -141,13 +141,7 @@ pub async fn verify(deps: &Deps, query: &PushQuery) -> Result<String, PushError>
 
 /// Binds a signature that covers no message to the one that it first came with. Otherwise whoever saw one request could send
 /// others with it. WeChat may repeat the message, to any process.
-async fn bind(
-    deps: &Deps,
-    apps: &PushApps,
-    query: &PushQuery,
-    message: &[u8],
-    now: Secs,
-) -> Result<(), PushError> {
+async fn bind(deps: &Deps, apps: &PushApps, query: &PushQuery, message: &[u8], now: Secs) -> Result<(), PushError> {
     let signature = apps.usable().find_map(|(_, config)| config.signature_of_any_message(query, now));
     let Some(signature) = signature else { return Ok(()) };
     let until = query.usable_until(now);
@@ -292,7 +286,8 @@ fn reading<'a>(apps: &'a PushApps, query: &PushQuery, body: &[u8], now: Secs) ->
     readings.sort_by_key(|(.., reading)| precedence(reading));
     let (appid, config, best) = readings.pop().ok_or(PushDefect::Unsigned)?;
     let push = best?;
-    let equal = |(.., other): &(_, _, Result<Push, _>)| other.as_ref().is_ok_and(|other| other.is_named == push.is_named);
+    let equal =
+        |(.., other): &(_, _, Result<Push, _>)| other.as_ref().is_ok_and(|other| other.is_named == push.is_named);
     let has_rivals = !push.is_named && readings.last().is_some_and(equal);
     Ok(Reading { appid, config, push, has_rivals })
 }

@@ -9,11 +9,17 @@ use shared::{
         jwks::{PrivateJwks, PublicJwks},
         keyring::Keyring,
     },
-    wechat::app::{App, Apps},
+    vars::Vars,
+    wechat::{
+        app::{App, Apps},
+        push::PushApps,
+    },
 };
 
+use crate::secrets::push_part;
+
 use super::{
-    finding::{Finding, ok, wrong},
+    finding::{Finding, ok, warn, wrong},
     gather::{Refusal, SecretText, SecretTexts},
 };
 
@@ -21,6 +27,7 @@ use super::{
 pub(super) fn findings(texts: &SecretTexts) -> Vec<Finding> {
     let lines = [
         texts.apps.as_ref().map(|text| secret::<Apps>("WXAUTH_APPS", text)),
+        texts.push.as_ref().map(|text| secret::<PushApps>("WXAUTH_PUSH", text)),
         texts.keyring.as_ref().map(|text| secret::<Keyring>("WXAUTH_KEYRING", text)),
         texts.signing_keys.as_ref().map(|text| secret::<AccessSigner>("WXAUTH_SIGNING_KEYS", text)),
         texts.jwks.as_ref().map(|text| secret::<PublicJwks>("WXAUTH_JWKS", text)),
@@ -37,6 +44,30 @@ pub(super) fn apps(texts: &SecretTexts) -> Vec<App> {
         _ => None,
     };
     apps.map(|apps| apps.all().cloned().collect()).unwrap_or_default()
+}
+
+/// What pushes are verified and decrypted with, and the variable that it was found by: on the laptop, the file of mini programs
+/// holds it.
+pub(super) fn push_apps(texts: &SecretTexts) -> (&'static str, PushApps) {
+    let (variable, part) = match (&texts.push, &texts.apps) {
+        (Some(SecretText::Read(text)), _) => ("WXAUTH_PUSH", Some(text.clone())),
+        (None, Some(SecretText::Read(text))) => ("WXAUTH_APPS", push_part(text)),
+        _ => ("WXAUTH_PUSH", None),
+    };
+    (variable, part.and_then(|text| PushApps::from_secret(&text).ok()).unwrap_or_default())
+}
+
+/// Whether what pushes need lies in the secret of the mini programs, where it once was and `push` no longer looks.
+pub(super) fn misplaced_push(texts: &SecretTexts, vars: &Vars) -> Option<Finding> {
+    let Some(SecretText::Read(text)) = &texts.apps else { return None };
+    let is_of_the_laptop = vars.get("WXAUTH_APPS").is_some_and(|source| source.starts_with("file:"));
+    let is_there = PushApps::from_secret(&push_part(text)?).is_ok_and(|apps| apps.all().next().is_some());
+    (is_there && !(is_of_the_laptop && texts.push.is_none())).then(|| {
+        warn(
+            "WXAUTH_APPS holds a push, which nobody reads there",
+            "move it to the secret that WXAUTH_PUSH names, and remove it here",
+        )
+    })
 }
 
 fn secret<T: FromSecret>(name: &str, text: &SecretText) -> Finding {

@@ -54,9 +54,8 @@ impl FromSecret for PushApps {
         for (appid, app) in stored.apps {
             let appid = AppId::parse(secret_text::trimmed(&appid)).map_err(|_| SecretDefect::Malformed)?;
             let config = StoredApp::deserialize(app).map_err(|_| ConfigDefect::Form);
-            let config = config.and_then(|app| {
-                Config::parse(app.token.ok_or(ConfigDefect::Token)?, app.encoding_aes_key)
-            });
+            let config =
+                config.and_then(|app| Config::parse(app.token.ok_or(ConfigDefect::Token)?, app.encoding_aes_key));
             // Two spellings of one AppID: nobody knows which token is meant.
             if apps.insert(appid, config).is_some() {
                 return Err(SecretDefect::Malformed);

@@ -305,7 +305,11 @@ fn exact(value: &RawValue) -> Option<Json> {
     match text.as_bytes().first()? {
         b'{' => {
             let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
-            members.into_iter().map(|(name, value)| Some((name, exact(value)?))).collect::<Option<_>>().map(Json::Object)
+            members
+                .into_iter()
+                .map(|(name, value)| Some((name, exact(value)?)))
+                .collect::<Option<_>>()
+                .map(Json::Object)
         }
         b'[' => {
             let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
