@@ -7,17 +7,9 @@
 
 mod answer;
 mod apps;
+mod cipher;
 mod message;
 
-use std::fmt;
-
-use aes::Aes256;
-use base64::{
-    Engine as _,
-    alphabet::STANDARD as ALPHABET,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
-};
-use cbc::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _, block_padding::NoPadding};
 use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -25,12 +17,13 @@ use zeroize::Zeroizing;
 use super::signature;
 use crate::{
     clock::Secs,
-    entropy::{self, Entropy},
+    entropy::Entropy,
     ids::AppId,
     secret_text::{self, PushToken},
 };
 pub use answer::{Answer, AnswerDefect};
 pub use apps::PushApps;
+use cipher::AesKey;
 use message::MessageDefect;
 pub use message::{AnswerForm, Concern, Event, Format, Message};
 
@@ -46,28 +39,12 @@ const FRESH_ABOUT_MONEY: Secs = 86_400;
 /// For how long a nonce that reads as a later time is thought of. There is one in three hundred pushes.
 const LATEST_NONCE: Secs = 366 * 86_400;
 
-/// The random bytes before the message, and the four of its length.
-const PREFIX: usize = 16 + 4;
-
-/// What an encrypted message is padded to.
-const BLOCK: usize = 32;
-
 /// What the owner set for a mini program in WeChat's console.
 #[derive(Clone, Debug)]
 pub struct Config {
     token: PushToken,
     /// A mistake in the key must not keep the console's question from being answered, so it is kept here.
     aes_key: Option<Result<AesKey, ConfigDefect>>,
-}
-
-/// The 32 bytes that an `EncodingAESKey` encodes.
-#[derive(Clone)]
-struct AesKey(Zeroizing<[u8; 32]>);
-
-impl fmt::Debug for AesKey {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("AesKey([REDACTED])")
-    }
 }
 
 /// What is wrong with the settings of a mini program for pushes. Never holds any of their values.
@@ -107,17 +84,6 @@ impl Config {
     #[must_use]
     pub fn encoding_aes_key(&self) -> Option<Result<(), ConfigDefect>> {
         self.aes_key.as_ref().map(|key| key.as_ref().map(|_| ()).map_err(|defect| *defect))
-    }
-}
-
-impl AesKey {
-    fn parse(text: &str) -> Option<Self> {
-        // WeChat's console takes any 43 characters: the two bits beyond the 32 bytes may be set.
-        let lax = GeneralPurposeConfig::new()
-            .with_decode_allow_trailing_bits(true)
-            .with_decode_padding_mode(DecodePaddingMode::RequireNone);
-        let bytes = Zeroizing::new(GeneralPurpose::new(&ALPHABET, lax).decode(text).ok()?);
-        bytes.as_slice().try_into().ok().map(|key| Self(Zeroizing::new(key)))
     }
 }
 
@@ -236,7 +202,7 @@ impl Config {
         if !covered {
             return Err(PushDefect::Forged);
         }
-        let text = decrypt(aes_key, &encrypted, appid.as_str()).ok_or(PushDefect::NotOpened)?;
+        let text = aes_key.open(&encrypted, appid).ok_or(PushDefect::NotOpened)?;
         let message = Message::read(&text)?;
         if !message.answer_form().is_about_money() {
             query.is_within(FRESH, now)?;
@@ -249,7 +215,7 @@ impl Config {
     pub fn reply(&self, to: &Push, query: &PushQuery, answer: &Answer, at: &Sealing<'_>) -> Reply {
         let Some(text) = answer.text(to.format) else { return Reply { format: None, text: "success".to_owned() } };
         let encrypted = match &self.aes_key {
-            Some(Ok(key)) if to.is_encrypted => encrypt(key, text.as_bytes(), at),
+            Some(Ok(key)) if to.is_encrypted => key.seal(&text, at.appid, at.entropy),
             _ => None,
         };
         let text = encrypted.map_or(text, |encrypted| {
@@ -361,7 +327,7 @@ impl PushQuery {
     /// Until when a message about money may come again: also with its first time, and by WeChat for a day from now.
     #[must_use]
     pub fn repeated_until(&self, now: Secs) -> Secs {
-        self.latest(now).max(now + FRESH_ABOUT_MONEY) + FRESH_ABOUT_MONEY
+        self.latest(now).max(now + FRESH_ABOUT_MONEY) + FRESH_ABOUT_MONEY + FRESH
     }
 
     fn latest(&self, now: Secs) -> Secs {
@@ -376,129 +342,5 @@ pub fn message_hash(body: &[u8]) -> [u8; 32] {
     Message::read(body).map_or_else(|_| message::hash_of([body]), |message| message.hash())
 }
 
-/// The message in `Encrypt`: AES-256-CBC, whose IV is the first half of the key, padded to blocks of 32. Inside are 16
-/// random bytes, the length, the message, and the appid.
-fn decrypt(AesKey(key): &AesKey, encrypted: &str, appid: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut text = Zeroizing::new(STANDARD.decode(encrypted).ok()?);
-    let iv = key.first_chunk::<16>()?;
-    cbc::Decryptor::<Aes256>::new((&**key).into(), iv.into()).decrypt_padded::<NoPadding>(&mut text).ok()?;
-    // The signature has been checked, so this is a padding oracle for nobody but WeChat.
-    let padding = usize::from(*text.last()?);
-    let length = text.len().checked_sub(padding).filter(|_| (1..=BLOCK).contains(&padding))?;
-    let (text, padded) = text.split_at_checked(length)?;
-    if padded.iter().any(|byte| usize::from(*byte) != padding) {
-        return None;
-    }
-    let (prefix, rest) = text.split_at_checked(PREFIX)?;
-    let size = u32::from_be_bytes(*prefix.last_chunk::<4>()?);
-    let (message, to) = rest.split_at_checked(usize::try_from(size).ok()?)?;
-    (to == appid.as_bytes()).then(|| Zeroizing::new(message.to_vec()))
-}
-
-/// An answer as WeChat decrypts it: built as in [`decrypt`].
-fn encrypt(AesKey(key): &AesKey, answer: &[u8], at: &Sealing<'_>) -> Option<String> {
-    let size = u32::try_from(answer.len()).ok()?.to_be_bytes();
-    let random = entropy::bytes::<16>(at.entropy);
-    let mut text = Zeroizing::new([&random[..], &size, answer, at.appid.as_str().as_bytes()].concat());
-    let padding = BLOCK - text.len() % BLOCK;
-    let length = text.len() + padding;
-    text.resize(length, u8::try_from(padding).ok()?);
-    let iv = key.first_chunk::<16>()?;
-    let encryptor = cbc::Encryptor::<Aes256>::new((&**key).into(), iv.into());
-    Some(STANDARD.encode(encryptor.encrypt_padded::<NoPadding>(&mut text, length).ok()?))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::OpenId;
-    use serde_json::Value;
-
-    fn vectors() -> Vec<Value> {
-        let file: Value = serde_json::from_str(include_str!("../../../tests/fixtures/wechat-push.json")).unwrap();
-        file["vectors"].as_array().unwrap().clone()
-    }
-
-    fn config(vector: &Value) -> Config {
-        let key = vector["encoding_aes_key"].as_str().map(str::to_owned);
-        Config::parse(vector["token"].as_str().unwrap().to_owned(), key).unwrap()
-    }
-
-    /// When all vectors were signed.
-    const SIGNED: Secs = 1_700_000_000;
-
-    #[test]
-    fn every_push_is_taken_or_not() {
-        for vector in vectors().iter().filter(|vector| vector["method"] == "POST") {
-            let Ok(query) = PushQuery::deserialize(&vector["query"]) else {
-                assert_eq!(vector["expect"], "error", "{}", vector["id"]);
-                continue;
-            };
-            let appid = AppId::parse(vector["appid"].as_str().unwrap()).unwrap();
-            let push = config(vector).read(&appid, &query, vector["body"].as_str().unwrap().as_bytes(), SIGNED);
-
-            assert_eq!(push.is_ok(), vector["expect"] == "ok", "{}: {push:?}", vector["id"]);
-            if let Ok(Push { concern, .. }) = push {
-                let message = &vector["event"];
-                let event = match message["Event"].as_str() {
-                    Some("user_info_modified") => Some(Event::UserInfoModified),
-                    Some("user_authorization_revoke") => {
-                        Some(Event::UserAuthorizationRevoke { phone: message["RevokeInfo"] == "8" })
-                    }
-                    Some("user_authorization_cancellation") => Some(Event::UserAuthorizationCancellation),
-                    _ => None,
-                };
-                let expected = event.map_or(Concern::Other, |event| Concern::User {
-                    openid: OpenId::parse(message["OpenID"].as_str().unwrap()).unwrap(),
-                    event,
-                });
-                assert_eq!(concern, expected, "{}", vector["id"]);
-            }
-        }
-    }
-
-    #[test]
-    fn every_question_of_the_console_is_wechats_or_not() {
-        for vector in vectors().iter().filter(|vector| vector["method"] == "GET") {
-            let query = PushQuery::deserialize(&vector["query"]);
-            let echo = query.ok().and_then(|query| config(vector).echo(&query, SIGNED).ok().map(str::to_owned));
-
-            let expected = vector["echostr"].as_str().filter(|_| vector["expect"] == "ok");
-            assert_eq!(echo.as_deref(), expected, "{}", vector["id"]);
-        }
-    }
-
-    #[test]
-    fn a_signature_counts_for_ten_minutes() {
-        let vectors = vectors();
-        let vector = vectors.iter().find(|vector| vector["method"] == "GET" && vector["expect"] == "ok").unwrap();
-        let query = PushQuery::deserialize(&vector["query"]).unwrap();
-
-        for at in [SIGNED + FRESH, SIGNED - FRESH] {
-            assert!(config(vector).echo(&query, at).is_ok());
-        }
-        for at in [SIGNED + FRESH + 1, SIGNED - FRESH - 1] {
-            assert_eq!(config(vector).echo(&query, at), Err(PushDefect::Stale));
-        }
-    }
-
-    #[test]
-    fn a_value_is_taken_without_what_was_pasted_around_it() {
-        let key = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
-        for (before, after) in [("", ""), (" ", "\n"), ("\t", "\r\n"), ("\u{feff}", "\u{200b}"), ("\u{a0}", "\u{3000}")]
-        {
-            let around = |text: &str| format!("{before}{text}{after}");
-            let config = Config::parse(around("token"), Some(around(key))).unwrap();
-            assert_eq!((config.token().expose(), config.encoding_aes_key()), ("token", Some(Ok(()))));
-        }
-        for nothing in ["", " ", "\u{200b}\n"] {
-            assert_eq!(Config::parse(nothing.to_owned(), None).unwrap_err(), ConfigDefect::Token);
-            let keyless = Config::parse("token".to_owned(), Some(nothing.to_owned())).unwrap();
-            assert_eq!(keyless.encoding_aes_key(), None);
-        }
-        for bad in [&key[1..], &format!("{key}H"), &key.replace('a', "-"), &key.replace('a', "\u{200b}")] {
-            let config = Config::parse("token".to_owned(), Some(bad.to_owned())).unwrap();
-            assert_eq!(config.encoding_aes_key(), Some(Err(ConfigDefect::AesKey)), "{bad}");
-        }
-    }
-}
+mod tests;
