@@ -231,8 +231,8 @@ impl Message {
 
     /// Whether it is nothing but WeChat's question whether anybody is here.
     fn is_check(&self) -> bool {
-        self.members.len() == 1
-            && self.get("action").is_ok_and(|action| action.as_deref() == Some("CheckContainerPath"))
+        let mut said = self.said().filter(|(name, _)| !name.eq_ignore_ascii_case("Encrypt"));
+        matches!((said.next(), said.next()), (Some(("action", Ok(text))), None) if text == "CheckContainerPath")
     }
 
     /// What WeChat wants to hear of it.
