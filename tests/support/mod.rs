@@ -4,7 +4,6 @@ pub mod canary;
 pub mod contract;
 mod laptop;
 mod login;
-pub mod owner;
 pub mod runtime_api;
 pub(crate) mod secrets;
 pub mod seeded;

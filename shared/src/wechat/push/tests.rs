@@ -1,3 +1,5 @@
+//! Pushes against the published vectors: what is taken, what is answered, and for how long.
+
 use super::*;
 use crate::ids::OpenId;
 use serde_json::Value;

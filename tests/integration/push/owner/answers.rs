@@ -10,7 +10,7 @@ use base64::{
     engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD},
 };
 use serde_json::{Value, json};
-use tests::{APPID, hex, owner::Owner};
+use tests::{APPID, hex, suites::kill::owner::Owner};
 
 use super::{
     AES_KEY, ERR_CODE, Laptop, MODES, Response, in_mode, laptop_with, refund_query, secure, send_message, send_push,
@@ -37,7 +37,7 @@ fn members(xml: &str) -> Value {
 }
 
 /// The body as WeChat reads it, decrypted and with its signature checked if it is encrypted.
-fn read(answer: &Response, push: &Value) -> String {
+pub(super) fn read(answer: &Response, push: &Value) -> String {
     let body = &answer.text;
     if !body.contains("Encrypt") {
         return body.clone();

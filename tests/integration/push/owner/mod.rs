@@ -6,7 +6,7 @@ mod trouble;
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use tests::{APPID, Laptop, Response, Start, owner::Owner};
+use tests::{APPID, Laptop, Response, Start, suites::kill::owner::Owner};
 
 use super::{AES_KEY, app, pushed, send_push};
 

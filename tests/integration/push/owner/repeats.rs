@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::{
     APPID, Start,
-    owner::{Does, Owner},
+    suites::kill::owner::{Does, Owner},
 };
 
 use super::{
-    AES_KEY, MODES, app, customers_words, delivery, in_mode, is_acknowledged, is_untaken, laptop_with, media_check,
-    pushed, refund_query, secure, send_message, send_push,
+    AES_KEY, MODES, answers::read, app, customers_words, delivery, in_mode, is_acknowledged, is_untaken, laptop_with,
+    media_check, pushed, refund_query, secure, send_message, send_push,
 };
 use crate::push::{CANCELLATION, OTHER, event, login};
 
@@ -30,12 +30,13 @@ async fn every_event_is_told_once_however_often_it_is_repeated() {
                 for tries in 0..3 {
                     let text = text.replace("\"RetryTimes\":0", &format!("\"RetryTimes\":{tries}"));
                     let text = text.replace("<RetryTimes>0<", &format!("<RetryTimes>{tries}<"));
-                    let answer = send_push(&laptop, &in_mode(&laptop, mode.0, &text)).await;
+                    let push = in_mode(&laptop, mode.0, &text);
+                    let answer = send_push(&laptop, &push).await;
                     is_acknowledged(&answer);
-                    answers.push(answer.text.len());
+                    answers.push(read(&answer, &push));
                     laptop.clock.advance(60);
                 }
-                assert!(answers.iter().all(|length| *length == answers[0]), "{} {answers:?}", event["id"]);
+                assert!(answers.iter().all(|answer| *answer == answers[0]), "{} {answers:?}", event["id"]);
                 told += 1;
             }
         }

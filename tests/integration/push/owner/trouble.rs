@@ -6,7 +6,7 @@ use serde_json::json;
 use shared::wechat::push::PushDefect;
 use tests::{
     APPID, Start,
-    owner::{Does, Owner},
+    suites::kill::owner::{Does, Owner},
 };
 
 use super::{

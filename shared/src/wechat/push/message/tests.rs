@@ -1,3 +1,5 @@
+//! What messages say, what tells them apart, and what is none.
+
 use serde_json::json;
 
 use super::*;

@@ -42,6 +42,19 @@ impl Memory {
     }
 }
 
+impl Memory {
+    async fn run(&self, event: &Bytes, failure: impl IntoResponse) -> Response {
+        match self.next(event) {
+            Does::Answers(answer) => answer.into_response(),
+            Does::Fails => failure.into_response(),
+            Does::Later(delay, answer) => {
+                tokio::time::sleep(delay).await;
+                answer.into_response()
+            }
+        }
+    }
+}
+
 /// A function of the owner's that runs.
 pub struct Owner {
     pub url: String,
@@ -78,6 +91,18 @@ impl Owner {
         self.will([Does::Answers(answer.to_owned())]);
     }
 
+    /// Takes every event from now on.
+    pub fn forget_what_to_do(&self) {
+        self.memory.0.lock().unwrap_or_else(PoisonError::into_inner).1.clear();
+    }
+
+    /// How often it was asked about a message with this member.
+    #[must_use]
+    pub fn count(&self, member: &str, says: &str) -> usize {
+        let memory = self.memory.0.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.0.iter().filter(|event| event["message"][member] == says).count()
+    }
+
     /// All events so far.
     #[must_use]
     pub fn asked(&self) -> Vec<Value> {
@@ -85,24 +110,11 @@ impl Owner {
     }
 }
 
+/// A server that fails says so by its status, and a function by a header of Lambda's.
 async fn as_server(State(memory): State<Memory>, event: Bytes) -> Response {
-    match memory.next(&event) {
-        Does::Answers(answer) => answer.into_response(),
-        Does::Fails => (StatusCode::INTERNAL_SERVER_ERROR, "a trace").into_response(),
-        Does::Later(delay, answer) => {
-            tokio::time::sleep(delay).await;
-            answer.into_response()
-        }
-    }
+    memory.run(&event, (StatusCode::INTERNAL_SERVER_ERROR, "a trace")).await
 }
 
 async fn as_function(State(memory): State<Memory>, event: Bytes) -> Response {
-    match memory.next(&event) {
-        Does::Answers(answer) => answer.into_response(),
-        Does::Fails => ([("x-amz-function-error", "Unhandled")], r#"{"errorMessage":"a trace"}"#).into_response(),
-        Does::Later(delay, answer) => {
-            tokio::time::sleep(delay).await;
-            answer.into_response()
-        }
-    }
+    memory.run(&event, ([("x-amz-function-error", "Unhandled")], r#"{"errorMessage":"a trace"}"#)).await
 }
