@@ -32,9 +32,6 @@ const PATIENCE: Duration = Duration::from_millis(4_250);
 /// The same where WeChat gives up after three.
 const PATIENCE_ABOUT_REFUNDS: Duration = Duration::from_millis(2_250);
 
-/// The metric that counts what nobody took.
-const UNTAKEN: &str = "push_untaken";
-
 /// Why a push is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
@@ -110,7 +107,7 @@ impl From<Untaken> for PushError {
         match untaken {
             // Nothing is wrong yet.
             Untaken::Pending => request_log::record(|fields| fields.verdict = Some(untaken.verdict())),
-            _ => warn(untaken.verdict(), UNTAKEN),
+            _ => warn(untaken.verdict(), push::UNTAKEN),
         }
         Self::Untaken(untaken)
     }
@@ -227,7 +224,7 @@ impl Errand<'_> {
             // If the mark cannot be taken away, it ends by itself.
             Ok(_) => {
                 drop(table.give_up_exchange(&mark).await);
-                warn("PUSH_OWNER_REFUSED", UNTAKEN);
+                warn("PUSH_OWNER_REFUSED", push::UNTAKEN);
             }
             Err(untaken) if untaken.is_over() => drop(table.give_up_exchange(&mark).await),
             Err(_) => {}

@@ -95,7 +95,7 @@ pub struct PushQuery {
     signature: Option<String>,
     /// Of the secure mode: over the encrypted message too.
     msg_signature: Option<String>,
-    /// Unix seconds, at most ten minutes from ours.
+    /// Unix seconds, at most ten minutes from ours; a day where the message is encrypted and about money.
     timestamp: String,
     nonce: String,
     /// What WeChat wants back when the URL is set in its console.
@@ -138,6 +138,9 @@ pub enum PushDefect {
     #[error("it is about a user and names none")]
     NoUser,
 }
+
+/// The metric that counts messages which were read whole and that nobody took.
+pub const UNTAKEN: &str = "push_untaken";
 
 impl PushDefect {
     /// The word for the log line.
