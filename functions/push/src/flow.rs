@@ -151,6 +151,9 @@ pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8], deadline: Deadlin
     let (apps, now) = (deps.apps.get().await?, deps.clock.now());
     bind(deps, &apps, query, body, now).await?;
     let Reading { appid, config, push, has_rivals } = reading(&apps, query, body, now)?;
+    if push.concern == Concern::Nobody && deps.target.is_none() {
+        return Err(PushDefect::NoUser.into());
+    }
     let is_about_money = push.message.answer_form().is_about_money();
     if has_rivals && (deps.target.is_some() || is_about_money) {
         return Err(PushDefect::OtherApp.into());
@@ -299,7 +302,7 @@ fn precedence(reading: &Result<Push, PushDefect>) -> (u8, Option<PushDefect>) {
     match push.concern {
         // It does not answer for one with a key, to which it may be another message and which has its own reason.
         Concern::OtherBesideEncrypt => (1, None),
-        Concern::Other => (if push.is_named { 4 } else { 3 }, None),
+        Concern::Other | Concern::Nobody => (if push.is_named { 4 } else { 3 }, None),
         Concern::User { .. } => (5, None),
     }
 }

@@ -306,7 +306,7 @@ fn in_the_clear(message: Message, appid: &AppId) -> Result<Push, PushDefect> {
     }
     let is_ours = message.get("AppID").is_ok_and(|named| named.is_some_and(|named| named == appid.as_str()));
     let concern = match message.concern()? {
-        Concern::Other if !is_ours && message.has("Encrypt") => Concern::OtherBesideEncrypt,
+        Concern::Other | Concern::Nobody if !is_ours && message.has("Encrypt") => Concern::OtherBesideEncrypt,
         Concern::User { .. } if !is_ours => return Err(PushDefect::OtherApp),
         concern => concern,
     };

@@ -25,6 +25,8 @@ pub enum Concern {
     },
     /// A message of another kind, or about the user of a plugin. Nothing about it is stored here.
     Other,
+    /// WeChat has cleaned a profile and does not say whose. Nothing is stored of it, so it does no harm if the owner takes it.
+    Nobody,
     /// A message of another kind in the clear, beside an `Encrypt` that is not read here, and it does not name this mini
     /// program: to one with a key it may be another message.
     OtherBesideEncrypt,
@@ -257,9 +259,11 @@ impl Message {
             return Ok(Concern::Other);
         };
         let Some(openid) = self.get("OpenID")? else {
-            // Of a profile that WeChat has cleaned nothing is stored, so it does no harm that nobody knows whose it is.
-            let concerns_nobody = self.get("OpenPID")?.is_some() || name == "user_info_modified";
-            return if concerns_nobody { Ok(Concern::Other) } else { Err(MessageDefect::NoUser) };
+            return match name {
+                _ if self.get("OpenPID")?.is_some() => Ok(Concern::Other),
+                "user_info_modified" => Ok(Concern::Nobody),
+                _ => Err(MessageDefect::NoUser),
+            };
         };
         let openid = OpenId::parse(&openid).map_err(|_| MessageDefect::NoUser)?;
         let event = match name {

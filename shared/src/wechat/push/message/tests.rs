@@ -41,7 +41,7 @@ fn an_event_of_ours_without_a_usable_user_is_not_understood() {
         for user in ["", r#","OpenID":null"#, r#","OpenID":"""#, r#","OpenID":" ""#, r#","OpenID":"o A""#] {
             let read = push(&format!(r#"{{"MsgType":"event","Event":"{event}","RevokeInfo":"8"{user}}}"#));
             let harmless = event == "user_info_modified" && !user.contains("o A");
-            assert_eq!(read, if harmless { Ok(Concern::Other) } else { Err(MessageDefect::NoUser) }, "{event} {user}");
+            assert_eq!(read, if harmless { Ok(Concern::Nobody) } else { Err(MessageDefect::NoUser) }, "{event} {user}");
         }
         for user in [r#","OpenID":["oA"]"#, r#","OpenID":{"a":1}"#, r#","OpenID":"oA","openid":"oB""#] {
             let defect = push(&format!(r#"{{"MsgType":"event","Event":"{event}","RevokeInfo":"8"{user}}}"#));
