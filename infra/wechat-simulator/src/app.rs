@@ -15,7 +15,7 @@ pub struct App {
     pub push: Option<Push>,
 }
 
-/// The message push of an app without its address, in the form of `WXAUTH_APPS`.
+/// The message push of an app without its address, in the form of `WXAUTH_PUSH`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Push {
     pub token: String,
