@@ -402,7 +402,7 @@ impl World {
         if self.setup.flaw == Some(Flaw::ExactTimes) {
             let at = self.server.read(&held.refresh).session();
             let rotated_at = peek(self.setup.table.read_session(&at)).map(|session| session.rotated_at);
-            seen = format!("{seen}{rotated_at:?}");
+            seen = format!("{rotated_at:?}");
         }
         Response::Seen(seen)
     }
