@@ -13,6 +13,19 @@ pub struct App {
     pub secret: String,
     /// Absent where no message push is configured.
     pub push: Option<Push>,
+    /// Absent where virtual payment is not set up.
+    pub app_keys: Option<AppKeys>,
+}
+
+/// The AppKeys of virtual payment, as the console shows them, in the form of `WXAUTH_APPS`.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct AppKeys {
+    /// `env` 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub production: Option<String>,
+    /// `env` 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
 }
 
 /// The message push of an app without its address, in the form of `WXAUTH_APPS`.
@@ -36,6 +49,10 @@ impl App {
                 // As in most keys of the console, the last character is not canonical base64.
                 encoding_aes_key: Some("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG".to_owned()),
             }),
+            app_keys: Some(AppKeys {
+                production: Some("demoAppKeyOfProduction0123456789".to_owned()),
+                sandbox: Some("demoAppKeyOfTheSandbox0123456789".to_owned()),
+            }),
         }
     }
 
@@ -56,14 +73,34 @@ impl App {
             let encoding_aes_key = push.encoding_aes_key.map(trimmed).filter(|key| !key.is_empty());
             Push { token: trimmed(push.token), encoding_aes_key }
         });
-        Self { appid: trimmed(self.appid), secret: trimmed(self.secret), push }
+        let key = |pasted: Option<String>| pasted.map(trimmed).filter(|key| !key.is_empty());
+        let app_keys =
+            self.app_keys.map(|keys| AppKeys { production: key(keys.production), sandbox: key(keys.sandbox) });
+        Self { appid: trimmed(self.appid), secret: trimmed(self.secret), push, app_keys }
+    }
+
+    /// The AppKey of this `env` of a payment.
+    pub(crate) fn app_key(&self, env: u64) -> Option<&str> {
+        let keys = self.app_keys.as_ref()?;
+        match env {
+            0 => keys.production.as_deref(),
+            1 => keys.sandbox.as_deref(),
+            _ => None,
+        }
     }
 }
 
 impl fmt::Debug for App {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = out.debug_struct("App");
-        shown.field("appid", &self.appid).field("secret", &"[redacted]").field("push", &self.push).finish()
+        shown.field("appid", &self.appid).field("secret", &"[redacted]").field("push", &self.push);
+        shown.field("app_keys", &self.app_keys).finish()
+    }
+}
+
+impl fmt::Debug for AppKeys {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("[redacted]")
     }
 }
 
