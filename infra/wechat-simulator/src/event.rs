@@ -78,84 +78,107 @@ pub(crate) fn common(appid: &str, event: Event, now: u64) -> Fields {
 
 /// What an event about this order has beside that. `number` is drawn for this message, and is in its own ids.
 pub(crate) fn of_order(app: &App, event: Event, order: &Order, number: u64, now: u64) -> Result<Fields, ControlError> {
-    let Order { out_trade_no, openid, number: of_order, .. } = order;
     Ok(match event {
-        Event::XpayGoodsDeliverNotify | Event::XpayCoinPayNotify => named([
-            ("OpenId", json!(openid)),
-            ("OutTradeNo", json!(out_trade_no)),
-            ("Env", json!(order.env)),
-            (
-                "WeChatPayInfo",
-                json!({ "MchOrderNo": format!("1900000001{of_order:020}"), "TransactionId": transaction(order), "PaidTime": order.paid_at }),
-            ),
-            bought(order),
-        ]),
-        Event::XpayRefundNotify => named([
-            ("OpenId", json!(openid)),
-            ("WxRefundId", json!(format!("WXR{number:020}"))),
-            ("MchRefundId", json!(format!("REFUND{number:020}"))),
-            ("WxOrderId", json!(format!("WXO{of_order:020}"))),
-            ("MchOrderId", json!(out_trade_no)),
-            ("RefundFee", json!(order.paid)),
-            ("RetCode", json!(0)),
-            ("RetMsg", json!("")),
-            ("RefundStartTimestamp", json!(now)),
-            ("RefundSuccTimestamp", json!(now)),
-            ("WxpayRefundTransactionId", json!(format!("50300{number:020}"))),
-            ("RetryTimes", json!(0)),
-        ]),
-        Event::XpayComplaintNotify => named([
-            ("OpenId", json!(openid)),
-            ("WxOrderId", json!(format!("WXO{of_order:020}"))),
-            ("MchOrderId", json!(out_trade_no)),
-            ("TransactionId", json!(transaction(order))),
-            ("ComplaintId", json!(format!("{number:020}"))),
-            ("ComplaintDetail", json!("没有到账")),
-            ("ComplaintTime", json!(now)),
-            ("RetryTimes", json!(0)),
-            ("RequestId", json!(format!("rq{number:020}"))),
-        ]),
-        Event::XpayWxpayCallbackNotify => named([
-            ("AppId", json!(app.appid)),
-            ("NickName", json!("演示商店")),
-            ("MerchantCode", json!("1900000001")),
-            ("MerchantCompanyName", json!("演示公司")),
-            ("BusinessTime", json!("2026-01-01T12:00:00+08:00")),
-            ("BusinessCode", json!(format!("{number:020}"))),
-            ("BusinessState", json!("NEED_SUBMIT")),
-            ("Remark", json!("")),
-            ("EventType", json!("due_diligence")),
-            ("RetryTimes", json!(0)),
-        ]),
-        // All values are texts.
-        Event::XpaySubscribeIosRefundQueryNotify => named([
-            ("refund_time", json!(now.to_string())),
-            ("order_time", json!(order.paid_at.to_string())),
-            ("channel_bill", json!(format!("{of_order:015}"))),
-            ("bundleid", json!("com.tencent.xin")),
-            ("product_id", json!(order.product_id.as_deref().unwrap_or_default())),
-            ("p_count", json!(order.quantity.to_string())),
-            ("refund_request_reason", json!("UNINTENDED_PURCHASE")),
-            ("provide_status", json!("1")),
-            ("pay_order_id", json!(out_trade_no)),
-        ]),
+        Event::XpayGoodsDeliverNotify | Event::XpayCoinPayNotify => delivery(order),
+        Event::XpayRefundNotify => refund(order, number, now),
+        Event::XpayComplaintNotify => complaint(order, number, now),
+        Event::XpayWxpayCallbackNotify => notice(app, number),
+        Event::XpaySubscribeIosRefundQueryNotify => refund_query(order, now),
         Event::MinigameGamePayGoodsDeliverNotify
         | Event::MinigameH5GoodsDeliverNotify
-        | Event::MinigameCoinDeliverCompleted => {
-            let (name, what) = bought(order);
-            let payload =
-                json!({ "OpenId": openid, "Env": order.env, "OutTradeNo": out_trade_no, name: what, "IsMock": false });
-            let payload = payload.to_string();
-            let key = app.app_key(order.env).ok_or(ControlError::NoAppKey)?;
-            let event = json!(event);
-            let signature = signature::of_payment(key, event.as_str().unwrap_or_default(), &payload);
-            named([("MiniGame", json!({ "Payload": payload, "PayEventSig": signature, "IsMock": false }))])
-        }
+        | Event::MinigameCoinDeliverCompleted => mini_game(app, event, order)?,
         Event::Verify
         | Event::UserInfoModified
         | Event::UserAuthorizationRevoke
         | Event::UserAuthorizationCancellation => Vec::new(),
     })
+}
+
+fn delivery(order: &Order) -> Fields {
+    let Order { out_trade_no, openid, env, paid_at, .. } = order;
+    let paid = json!({
+        "MchOrderNo": format!("1900000001{:020}", order.number), "TransactionId": transaction(order), "PaidTime": paid_at,
+    });
+    named([
+        ("OpenId", json!(openid)),
+        ("OutTradeNo", json!(out_trade_no)),
+        ("Env", json!(env)),
+        ("WeChatPayInfo", paid),
+        bought(order),
+    ])
+}
+
+fn refund(order: &Order, number: u64, now: u64) -> Fields {
+    named([
+        ("OpenId", json!(order.openid)),
+        ("WxRefundId", json!(format!("WXR{number:020}"))),
+        ("MchRefundId", json!(format!("REFUND{number:020}"))),
+        ("WxOrderId", json!(format!("WXO{:020}", order.number))),
+        ("MchOrderId", json!(order.out_trade_no)),
+        ("RefundFee", json!(order.paid)),
+        ("RetCode", json!(0)),
+        ("RetMsg", json!("")),
+        ("RefundStartTimestamp", json!(now)),
+        ("RefundSuccTimestamp", json!(now)),
+        ("WxpayRefundTransactionId", json!(format!("50300{number:020}"))),
+        ("RetryTimes", json!(0)),
+    ])
+}
+
+fn complaint(order: &Order, number: u64, now: u64) -> Fields {
+    named([
+        ("OpenId", json!(order.openid)),
+        ("WxOrderId", json!(format!("WXO{:020}", order.number))),
+        ("MchOrderId", json!(order.out_trade_no)),
+        ("TransactionId", json!(transaction(order))),
+        ("ComplaintId", json!(format!("{number:020}"))),
+        ("ComplaintDetail", json!("没有到账")),
+        ("ComplaintTime", json!(now)),
+        ("RetryTimes", json!(0)),
+        ("RequestId", json!(format!("rq{number:020}"))),
+    ])
+}
+
+/// What WeChat Pay tells the merchant: due diligence, a punishment.
+fn notice(app: &App, number: u64) -> Fields {
+    named([
+        ("AppId", json!(app.appid)),
+        ("NickName", json!("演示商店")),
+        ("MerchantCode", json!("1900000001")),
+        ("MerchantCompanyName", json!("演示公司")),
+        ("BusinessTime", json!("2026-01-01T12:00:00+08:00")),
+        ("BusinessCode", json!(format!("{number:020}"))),
+        ("BusinessState", json!("NEED_SUBMIT")),
+        ("Remark", json!("")),
+        ("EventType", json!("due_diligence")),
+        ("RetryTimes", json!(0)),
+    ])
+}
+
+/// Apple's question. All values are texts.
+fn refund_query(order: &Order, now: u64) -> Fields {
+    named([
+        ("refund_time", json!(now.to_string())),
+        ("order_time", json!(order.paid_at.to_string())),
+        ("channel_bill", json!(format!("{:015}", order.number))),
+        ("bundleid", json!("com.tencent.xin")),
+        ("product_id", json!(order.product_id.as_deref().unwrap_or_default())),
+        ("p_count", json!(order.quantity.to_string())),
+        ("refund_request_reason", json!("UNINTENDED_PURCHASE")),
+        ("provide_status", json!("1")),
+        ("pay_order_id", json!(order.out_trade_no)),
+    ])
+}
+
+fn mini_game(app: &App, event: Event, order: &Order) -> Result<Fields, ControlError> {
+    let Order { out_trade_no, openid, env, .. } = order;
+    let (name, what) = bought(order);
+    let payload = json!({ "OpenId": openid, "Env": env, "OutTradeNo": out_trade_no, name: what, "IsMock": false });
+    let payload = payload.to_string();
+    let key = app.app_key(*env).ok_or(ControlError::NoAppKey)?;
+    let event = json!(event);
+    let signature = signature::of_payment(key, event.as_str().unwrap_or_default(), &payload);
+    Ok(named([("MiniGame", json!({ "Payload": payload, "PayEventSig": signature, "IsMock": false }))]))
 }
 
 /// What a coin costs in fen.
