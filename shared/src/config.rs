@@ -115,6 +115,14 @@ pub fn signing_algorithm(vars: &Vars) -> Result<KeyKind, ConfigError> {
     }
 }
 
+/// Reads `WXAUTH_PUSH_TARGET`, the owner's function; without it, nobody gets what WeChat pushes.
+pub fn push_target(vars: &Vars) -> Result<Option<&str>, ConfigError> {
+    let Some(function) = vars.get("WXAUTH_PUSH_TARGET") else { return Ok(None) };
+    let fits =
+        function.len() <= 256 && function.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:.$".contains(&byte));
+    if fits { Ok(Some(function)) } else { Err(ConfigError::new("WXAUTH_PUSH_TARGET", "the name or ARN of a function")) }
+}
+
 /// Reads `WXAUTH_WECHAT_URL`; without it, WeChat itself.
 pub fn wechat_url(vars: &Vars) -> Result<String, ConfigError> {
     Ok(vars.origin("WXAUTH_WECHAT_URL")?.unwrap_or_else(|| "https://api.weixin.qq.com".to_owned()))
@@ -185,6 +193,21 @@ mod tests {
             (&[("WXAUTH_ABSOLUTE_SECONDS", "604800")], None),
         ] {
             assert_eq!(refused(vars).as_deref(), name, "{vars:?}");
+        }
+    }
+
+    #[test]
+    fn a_push_target_is_optional_and_checked() {
+        let target = |value| push_target(&vars("WXAUTH_PUSH_TARGET", value)).map(|name| name.map(str::to_owned));
+        assert_eq!(target(""), Ok(None));
+        for good in ["pay", "arn:aws:lambda:eu-central-1:123456789012:function:pay:live", "pay:$LATEST"] {
+            assert_eq!(target(good).unwrap().as_deref(), Some(good));
+        }
+        for bad in ["https://example.com/MARKER", "a b", "a/b", "\u{e9}"] {
+            assert_eq!(
+                target(bad).unwrap_err().to_string(),
+                "WXAUTH_PUSH_TARGET should be the name or ARN of a function"
+            );
         }
     }
 

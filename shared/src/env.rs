@@ -18,6 +18,7 @@ use crate::{
     entropy::{Entropy, OsEntropy},
     http::{proxy::TrustedProxy, record::Log},
     login_codes::LoginCodes,
+    owner_function::{AskOwner, FunctionAddress, LambdaFunction},
     platform_token::{PlatformTokens, TokenCache},
     secrets::{
         FromSecret, ManagedSecret, ReadSecret, Secret, SecretFile,
@@ -32,7 +33,7 @@ use crate::{
         keyring::Keyring,
     },
     vars::{ConfigError, Vars},
-    wechat::{app::Apps, client::HttpWechat},
+    wechat::{app::Apps, client::HttpWechat, push::PushApps},
 };
 
 /// Everything that a function may be given.
@@ -177,6 +178,19 @@ impl Env {
         self.secret("WXAUTH_APPS").await
     }
 
+    /// What pushes are verified and decrypted with, from the secret that `WXAUTH_PUSH` names.
+    pub async fn push_apps(&self) -> Result<Arc<Secret<PushApps>>, ConfigError> {
+        self.secret("WXAUTH_PUSH").await
+    }
+
+    /// The owner's function that `WXAUTH_PUSH_TARGET` names, if it is set.
+    pub fn push_target(&self) -> Result<Option<Arc<dyn AskOwner>>, ConfigError> {
+        let Some(function) = config::push_target(&self.vars)? else { return Ok(None) };
+        let (region, endpoint) = (self.region()?, self.endpoint("AWS_ENDPOINT_URL_LAMBDA")?);
+        let address = FunctionAddress { function, region: region.as_ref(), endpoint: endpoint.as_deref() };
+        Ok(Some(Arc::new(LambdaFunction::new(&address, self.role()?, &self.roots)?)))
+    }
+
     /// The keyring, from the secret that `WXAUTH_KEYRING` names.
     pub async fn keyring(&self) -> Result<Arc<Secret<Keyring>>, ConfigError> {
         self.secret("WXAUTH_KEYRING").await
@@ -258,11 +272,15 @@ impl Env {
 
     /// Lambda puts a role's credentials into the environment and replaces the process before they end.
     fn credentials(&self) -> Result<SharedCredentialsProvider, ConfigError> {
+        Ok(SharedCredentialsProvider::new(self.role()?))
+    }
+
+    fn role(&self) -> Result<Credentials, ConfigError> {
         let expected = "the credentials of the function's role, as Lambda sets them";
         let id = self.vars.required("AWS_ACCESS_KEY_ID", expected)?;
         let secret = self.vars.required("AWS_SECRET_ACCESS_KEY", expected)?;
         let token = self.vars.get("AWS_SESSION_TOKEN").map(str::to_owned);
-        Ok(SharedCredentialsProvider::new(Credentials::new(id, secret, token, None, "environment")))
+        Ok(Credentials::new(id, secret, token, None, "environment"))
     }
 
     fn endpoint(&self, variable: &str) -> Result<Option<String>, ConfigError> {

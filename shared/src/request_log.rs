@@ -48,6 +48,8 @@ pub struct Fields {
     pub breaker_open: bool,
     /// The calls to DynamoDB.
     pub dynamodb: Calls,
+    /// The calls to the owner's function.
+    pub owner: Calls,
 }
 
 tokio::task_local! {

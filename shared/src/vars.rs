@@ -27,6 +27,8 @@ pub const VARIABLES: &[&str] = &[
     "WXAUTH_SIGNING_KEYS",
     "WXAUTH_JWKS",
     "WXAUTH_PROXY",
+    "WXAUTH_PUSH",
+    "WXAUTH_PUSH_TARGET",
 ];
 
 /// Which variable is wrong and what it should be; never the value it has.

@@ -130,14 +130,14 @@ def the_dashboard_shows_every_alarm_and_no_widget_covers_another():
         covered |= cells
 
 
-def a_push_that_is_not_read_whole_rings_and_a_strangers_does_not():
+def a_push_that_is_not_read_whole_or_taken_by_nobody_rings_and_a_strangers_does_not():
     watched = set()
     for _, name, dimensions in itertools.chain(*map(_metrics, _alarms().values())):
         if name.startswith("push_"):
             ((_, value),) = dimensions
             watched.add((name, value))
 
-    assert watched == {("push_refused", "${PushFunction}")}
+    assert watched == {("push_refused", "${PushFunction}"), ("push_untaken", "${PushFunction}")}
 
 
 def every_function_is_watched():

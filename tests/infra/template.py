@@ -207,7 +207,7 @@ def table_and_secrets_outlive_the_stack():
 
     kept = [name for name, it in deployed.resources.items() if it.get("DeletionPolicy") == "Retain"]
 
-    assert kept == ["Table", "AppsSecret", "KeyringSecret", "SigningKeysSecret", "JwksSecret"]
+    assert kept == ["Table", "AppsSecret", "PushSecret", "KeyringSecret", "SigningKeysSecret", "JwksSecret"]
     assert all(deployed.resources[name]["UpdateReplacePolicy"] == "Retain" for name in kept)
     table = deployed.resources["Table"]["Properties"]
     assert table["BillingMode"] == "PAY_PER_REQUEST"
@@ -227,6 +227,7 @@ def no_secret_is_a_parameter_or_stands_in_the_template():
     secrets = support.Deployed().of_type("AWS::SecretsManager::Secret")
     assert {name: secret["SecretString"] for name, secret in secrets.items()} == {
         "AppsSecret": '{"apps":{}}',
+        "PushSecret": '{"apps":{}}',
         "KeyringSecret": '{"keys":{}}',
         "SigningKeysSecret": '{"keys":[]}',
         "JwksSecret": '{"keys":[]}',
@@ -329,6 +330,18 @@ def only_a_proxy_that_is_named_is_believed_and_its_secret_read_where_an_address_
     assert "arn:aws:secretsmanager" not in json.dumps(without.resources)
 
 
+def push_may_call_the_owners_function_and_reads_no_app_secret():
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:pay"
+    without, behind = support.Deployed(), support.Deployed(PushTargetArn=arn)
+
+    for name, function in behind.functions().items():
+        needs = name == "push"
+        assert function["Environment"]["Variables"].get("WXAUTH_PUSH_TARGET") == (arn if needs else None), name
+        assert ((["lambda:InvokeFunction"], [arn]) in behind.statements(name)) == needs, name
+    assert "WXAUTH_APPS" not in behind.functions()["push"]["Environment"]["Variables"]
+    assert all("lambda:InvokeFunction" not in actions for actions, _ in without.statements("push"))
+
+
 def every_route_is_throttled():
     (stage,) = support.Deployed().of_type("AWS::ApiGatewayV2::Stage").values()
 
@@ -344,6 +357,7 @@ def what_is_printed_can_be_pasted():
 
     assert outputs["FillApps"].startswith("aws secretsmanager put-secret-value --region us-east-1 --secret-id ")
     assert outputs["SmokeTest"].startswith("curl -sS -m 20 -X POST ${Api.ApiEndpoint}/v1/login ")
-    assert "\n" not in outputs["FillApps"] + outputs["SmokeTest"] + outputs["LogGroups"]
+    assert outputs["FillPush"].startswith("aws secretsmanager put-secret-value --region us-east-1 --secret-id ")
+    assert "\n" not in outputs["FillApps"] + outputs["FillPush"] + outputs["SmokeTest"] + outputs["LogGroups"]
     assert json.loads(re.search(r"-d '(.*)'$", outputs["SmokeTest"]).group(1)) == {"code": "smoke-test"}
     assert outputs["AuthorizerUri"].endswith(":lambda:path/2015-03-31/functions/${AuthorizerFunction.Arn}/invocations")

@@ -18,6 +18,7 @@ fn files(folder: &Folder) -> Vec<(String, String)> {
     let files = local::secrets::SecretFiles::in_folder(&folder.0, shared::token::jwks::KeyKind::Ec).unwrap();
     [
         ("WXAUTH_APPS", files.apps),
+        ("WXAUTH_PUSH", files.push),
         ("WXAUTH_KEYRING", files.keyring),
         ("WXAUTH_SIGNING_KEYS", files.signing_keys),
         ("WXAUTH_JWKS", files.jwks),
@@ -41,8 +42,15 @@ fn all(folder: &Folder) -> Vec<(String, String)> {
 async fn each_missing_variable_is_named() {
     let folder = Folder::new();
     assert!(local::mounts::all(&env(&all(&folder))).await.is_ok());
-    for missing in ["WXAUTH_TABLE", "WXAUTH_APPS", "WXAUTH_KEYRING", "WXAUTH_SIGNING_KEYS", "WXAUTH_JWKS", "AWS_REGION"]
-    {
+    for missing in [
+        "WXAUTH_TABLE",
+        "WXAUTH_APPS",
+        "WXAUTH_PUSH",
+        "WXAUTH_KEYRING",
+        "WXAUTH_SIGNING_KEYS",
+        "WXAUTH_JWKS",
+        "AWS_REGION",
+    ] {
         let mut vars = all(&folder);
         vars.retain(|(name, _)| name != missing);
 
@@ -55,7 +63,7 @@ async fn each_missing_variable_is_named() {
 #[tokio::test]
 async fn each_malformed_secret_is_named_and_not_shown() {
     let folder = Folder::new();
-    for name in ["WXAUTH_APPS", "WXAUTH_KEYRING", "WXAUTH_SIGNING_KEYS", "WXAUTH_JWKS"] {
+    for name in ["WXAUTH_APPS", "WXAUTH_PUSH", "WXAUTH_KEYRING", "WXAUTH_SIGNING_KEYS", "WXAUTH_JWKS"] {
         let mut vars = all(&folder);
         let path = folder.0.join("malformed.json");
         std::fs::write(&path, "MARKER").unwrap();
@@ -106,6 +114,8 @@ async fn a_function_needs_only_the_variables_it_uses() {
     };
 
     assert!(refresh::Deps::from_env(without("WXAUTH_APPS")).await.is_ok());
+    assert!(push::Deps::from_env(without("WXAUTH_APPS")).await.is_ok());
+    assert!(login::Deps::from_env(without("WXAUTH_PUSH")).await.is_ok());
     assert!(refresh::Deps::from_env(without("WXAUTH_JWKS")).await.is_ok());
     assert!(login::Deps::from_env(without("WXAUTH_JWKS")).await.is_ok());
     assert!(phone::Deps::from_env(without("WXAUTH_SIGNING_KEYS")).await.is_ok());

@@ -120,14 +120,21 @@ async fn a_push_that_is_refused_is_a_metric_with_an_alarm() {
     let taken = sent(laptop.sim("push", wanted)).await;
     let refused = sent(laptop.sim("push", without_user)).await;
     let unsigned = sent(json!({ "query": "timestamp=1&nonce=1", "body": "{}" })).await;
+    let delivery = r#"{"MsgType":"event","Event":"xpay_coin_pay_notify"}"#;
+    let untaken = json!({ "user": "alice", "event": "user_info_modified", "message": delivery });
+    let untaken = sent(laptop.sim("push", untaken)).await;
 
     let counted = |line: &Value| names(line).into_iter().find(|name| name.starts_with("push_"));
     assert_eq!((counted(&taken), &taken["level"]), (None, &json!("INFO")));
     assert_eq!((counted(&refused), &refused["level"]), (Some("push_refused".to_owned()), &json!("WARN")));
     assert_eq!((counted(&unsigned), &unsigned["level"]), (Some("push_unsigned".to_owned()), &json!("WARN")));
     assert_eq!((&refused["verdict"], &unsigned["verdict"]), (&json!("PUSH_NO_USER"), &json!("PUSH_UNSIGNED")));
+    assert_eq!((counted(&untaken), &untaken["level"]), (Some("push_untaken".to_owned()), &json!("ERROR")));
     let alarms = local::template::TEXT.split("\n\n").filter(|block| block.contains("AWS::CloudWatch::Alarm"));
-    assert_eq!(alarms.filter(|alarm| alarm.contains("MetricName: push_refused")).count(), 1);
+    for metric in ["push_refused", "push_untaken"] {
+        let named = |alarm: &&str| alarm.contains(&format!("MetricName: {metric}\n"));
+        assert_eq!(alarms.clone().filter(named).count(), 1, "{metric}");
+    }
 }
 
 #[tokio::test]

@@ -59,6 +59,7 @@ fn secrets(function: &str) -> BTreeSet<(String, String)> {
     let read_only = BTreeSet::from(["GetSecretValue".to_owned()]);
     [
         ("env.apps()", &read_only, &["AppsSecret"][..]),
+        ("env.push_apps()", &read_only, &["PushSecret"]),
         ("env.keyring()", &read_only, &["KeyringSecret"]),
         ("env.signer()", &read_only, &["SigningKeysSecret"]),
         ("env.verifier()", &read_only, &["JwksSecret"]),
@@ -141,6 +142,25 @@ fn a_function_may_do_with_secrets_what_it_does_and_nothing_else() {
 
         assert_eq!(granted, secrets(&function), "{function}");
     }
+}
+
+#[test]
+fn a_function_may_call_another_where_it_asks_the_owners_and_no_other() {
+    for function in functions() {
+        let granted: Vec<_> = statements(&function)
+            .into_iter()
+            .filter(|(actions, _)| actions.iter().any(|action| action.starts_with("lambda:")))
+            .collect();
+        let asks = read(&format!("functions/{function}/src/lib.rs")).contains("env.push_target()");
+        let expected = (vec!["lambda:InvokeFunction".to_owned()], vec!["PushTargetArn".to_owned()]);
+        assert_eq!(granted, if asks { vec![expected] } else { Vec::new() }, "{function}");
+    }
+}
+
+/// The secret with the `AppSecret`s is none of what a stranger's request reaches first.
+#[test]
+fn push_reads_no_app_secret() {
+    assert!(statements("push").iter().all(|(_, at)| at.iter().all(|at| at != "AppsSecret")));
 }
 
 #[test]

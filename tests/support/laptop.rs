@@ -9,8 +9,10 @@ use std::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;
 use local::{Data, Settings, World};
+use reqwest::Url;
 use serde_json::{Value, json};
 use shared::{clock::Secs, entropy::OsEntropy, http::record::Log, token::jwks::KeyKind};
+
 use tokio::sync::Semaphore;
 use wechat_simulator::Simulator;
 
@@ -25,6 +27,7 @@ pub struct Start {
     vars: Vec<(String, String)>,
     folder: Option<PathBuf>,
     apps: Option<Value>,
+    push_target: Option<Url>,
     rsa: bool,
     begin: Option<Secs>,
 }
@@ -47,6 +50,13 @@ impl Start {
     #[must_use]
     pub fn apps(mut self, apps: Value) -> Self {
         self.apps = Some(apps);
+        self
+    }
+
+    /// Hands what WeChat pushes to the server at this URL.
+    #[must_use]
+    pub fn push_target(mut self, url: &str) -> Self {
+        self.push_target = Some(url.parse().expect("a URL"));
         self
     }
 
@@ -93,6 +103,7 @@ impl Start {
             dynamodb_url: None,
             wechat_url: None,
             apps,
+            push_target: self.push_target,
             vars: self.vars,
             signing: if self.rsa { KeyKind::Rsa } else { KeyKind::Ec },
             clock: Arc::new(clock.clone()),

@@ -60,6 +60,7 @@ pub fn function(binary: &Path, laptop: &Laptop, secrets: &Folder) -> Command {
         .env("WXAUTH_WECHAT_URL", &laptop.world.wechat_url)
         .env("WXAUTH_TABLE", "wxauth")
         .env("WXAUTH_APPS", file("apps.json"))
+        .env("WXAUTH_PUSH", file("push.json"))
         .env("WXAUTH_KEYRING", file("keyring.json"))
         .env("WXAUTH_SIGNING_KEYS", file("signing-keys.json"))
         .env("WXAUTH_JWKS", file("jwks.json"))

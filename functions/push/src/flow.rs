@@ -1,20 +1,36 @@
-//! A push: which mini program it is for, and what is to be deleted.
+//! A push: which mini program it is for, what is to be deleted, and what the owner's function says to it.
 
+use std::time::Duration;
+
+use serde_json::json;
 use shared::{
-    clock::Secs,
-    ids::UserRef,
+    clock::{Deadline, Secs},
+    ids::{AppId, UserRef},
+    owner_function::{AskOwner, OwnerError},
     problem::{Code, Problem},
     request_log, revocation,
     secrets::SecretError,
-    session::idempotency::IdempotencyRecord,
+    session::idempotency::{CodeHash, IdempotencyRecord},
     store::StoreError,
-    wechat::{
-        app::Apps,
-        push::{self, Event, Push, PushDefect, PushQuery},
+    wechat::push::{
+        self, Answer, AnswerDefect, AnswerForm, Concern, Config, Event, Push, PushApps, PushDefect, PushQuery, Reply,
+        Sealing,
     },
 };
 
 use crate::Deps;
+
+/// Of the time of an invocation, what is kept for the write that follows the owner's answer.
+const RESERVED_FOR_WRITE: Duration = Duration::from_millis(1_500);
+
+/// While another invocation asks the owner's function, a repetition looks so often whether there is an answer.
+const POLL_DELAY: Duration = Duration::from_millis(250);
+
+/// For how long it looks: WeChat gives up after five seconds, of which a part is gone when the request is here.
+const PATIENCE: Duration = Duration::from_millis(4_250);
+
+/// The same where WeChat gives up after three.
+const PATIENCE_ABOUT_REFUNDS: Duration = Duration::from_millis(2_250);
 
 /// Why a push is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +42,45 @@ pub enum PushError {
     /// It was not read whole, so nobody may say that it is done.
     #[error("the push is not taken: {0}")]
     Refused(PushDefect),
+    /// It was read whole, and did not reach who has to know it. WeChat sends it again.
+    #[error("nobody took the push: {0}")]
+    Untaken(Untaken),
+}
+
+/// Why a message did not reach the owner's function, or what it answered does not say that it did.
+#[derive(Debug, thiserror::Error)]
+pub enum Untaken {
+    #[error("it is about money, and WXAUTH_PUSH_TARGET names no function")]
+    NoTarget,
+    #[error(transparent)]
+    Owner(OwnerError),
+    #[error("the owner's function has not answered in time")]
+    Late,
+    #[error("what the owner's function answered cannot be used: {0}")]
+    Answer(AnswerDefect),
+    /// An earlier delivery of it has not had an answer yet.
+    #[error("the owner's function is being asked")]
+    Pending,
+}
+
+impl Untaken {
+    /// The word for the log line.
+    const fn verdict(&self) -> &'static str {
+        match self {
+            Self::NoTarget => "PUSH_NO_TARGET",
+            Self::Owner(OwnerError::NotRun(_)) => "PUSH_OWNER_NOT_RUN",
+            Self::Owner(OwnerError::Failed) => "PUSH_OWNER_FAILED",
+            Self::Owner(OwnerError::Unknown(_)) => "PUSH_OWNER_UNKNOWN",
+            Self::Late => "PUSH_OWNER_LATE",
+            Self::Answer(_) => "PUSH_OWNER_ANSWER",
+            Self::Pending => "PUSH_PENDING",
+        }
+    }
+
+    /// Whether the function certainly does nothing more about the message, so that the next delivery may ask it at once.
+    const fn is_over(&self) -> bool {
+        !matches!(self, Self::Owner(OwnerError::Unknown(_)) | Self::Late)
+    }
 }
 
 impl From<PushError> for Problem {
@@ -34,6 +89,7 @@ impl From<PushError> for Problem {
             PushError::Secret(error) => error.into(),
             PushError::Store(error) => error.into(),
             PushError::Refused(_) => Self::new(Code::InvalidRequest).because(error),
+            PushError::Untaken(_) => Self::new(Code::Unavailable).retry_after(1).because(error),
         }
     }
 }
@@ -41,19 +97,34 @@ impl From<PushError> for Problem {
 impl From<PushDefect> for PushError {
     /// WeChat gives up after a few tries, so the owner has to hear of it.
     fn from(defect: PushDefect) -> Self {
-        request_log::record(|fields| {
-            fields.verdict = Some(defect.verdict());
-            fields.warning = Some(defect.metric());
-        });
+        warn(defect.verdict(), defect.metric());
         Self::Refused(defect)
     }
+}
+
+impl From<Untaken> for PushError {
+    fn from(untaken: Untaken) -> Self {
+        match untaken {
+            // Nothing is wrong yet.
+            Untaken::Pending => request_log::record(|fields| fields.verdict = Some(untaken.verdict())),
+            _ => warn(untaken.verdict(), push::UNTAKEN),
+        }
+        Self::Untaken(untaken)
+    }
+}
+
+fn warn(verdict: &'static str, metric: &'static str) {
+    request_log::record(|fields| {
+        fields.verdict = Some(verdict);
+        fields.warning = Some(metric);
+    });
 }
 
 /// WeChat's own `echostr`, if it is WeChat that asks.
 pub async fn verify(deps: &Deps, query: &PushQuery) -> Result<String, PushError> {
     let (apps, now) = (deps.apps.get().await?, deps.clock.now());
     let mut refusal = PushDefect::Unsigned;
-    for config in apps.all().filter_map(|app| app.push_config()) {
+    for (_, config) in apps.usable() {
         match config.echo(query, now) {
             Ok(echostr) => {
                 bind(deps, &apps, query, echostr.as_bytes(), now).await?;
@@ -67,25 +138,46 @@ pub async fn verify(deps: &Deps, query: &PushQuery) -> Result<String, PushError>
 
 /// Binds a signature that covers no message to the one that it first came with. Otherwise whoever saw one request could send
 /// others with it. WeChat may repeat the message, to any process.
-async fn bind(deps: &Deps, apps: &Apps, query: &PushQuery, message: &[u8], now: Secs) -> Result<(), PushError> {
-    let mut configs = apps.all().filter_map(|app| app.push_config());
-    let Some(signature) = configs.find_map(|config| config.signature_of_any_message(query, now)) else { return Ok(()) };
-    let mark = IdempotencyRecord::of_push(signature, push::message_hash(message), query.usable_until(now));
-    if deps.table.begin_exchange(&mark, now).await? { Ok(()) } else { Err(PushDefect::SignatureReused.into()) }
+async fn bind(deps: &Deps, apps: &PushApps, query: &PushQuery, message: &[u8], now: Secs) -> Result<(), PushError> {
+    let signature = apps.usable().find_map(|(_, config)| config.signature_of_any_message(query, now));
+    let Some(signature) = signature else { return Ok(()) };
+    let until = query.usable_until(now);
+    let mark = IdempotencyRecord::of_push_signature(signature, push::message_hash(message), until);
+    if deps.table.bind_signature(&mark, now).await? { Ok(()) } else { Err(PushDefect::SignatureReused.into()) }
 }
 
-/// Deletes what the message says was revoked, and nothing else.
-pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8]) -> Result<(), PushError> {
+/// Deletes what the message says was revoked, and nothing else; then hands the message to the owner's function, if there is one.
+pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8], deadline: Deadline) -> Result<Reply, PushError> {
     let (apps, now) = (deps.apps.get().await?, deps.clock.now());
     bind(deps, &apps, query, body, now).await?;
-    let Some((user, event)) = concerned(&apps, query, body, now)? else { return Ok(()) };
+    let Reading { appid, config, push, has_rivals } = reading(&apps, query, body, now)?;
+    if push.concern == Concern::Nobody && deps.target.is_none() {
+        return Err(PushDefect::NoUser.into());
+    }
+    let is_about_money = push.message.answer_form().is_about_money();
+    if has_rivals && (deps.target.is_some() || is_about_money) {
+        return Err(PushDefect::OtherApp.into());
+    }
+    if let Concern::User { openid, event } = &push.concern {
+        obey(deps, &UserRef { appid: appid.clone(), openid: openid.clone() }, *event).await?;
+    }
+    let answer = match &deps.target {
+        Some(target) => Errand { deps, target: &**target, appid, push: &push }.run(query, deadline).await?,
+        None if is_about_money => return Err(Untaken::NoTarget.into()),
+        None => Answer::Success,
+    };
+    let sealing = Sealing { appid, now: deps.clock.now(), entropy: &*deps.entropy };
+    Ok(config.reply(&push, query, &answer, &sealing))
+}
+
+async fn obey(deps: &Deps, user: &UserRef, event: Event) -> Result<(), StoreError> {
     let verdict = match event {
         Event::UserAuthorizationCancellation => {
-            revocation::erase(&*deps.table, &user, None, deps.clock.now_ms()).await?;
+            revocation::erase(&*deps.table, user, None, deps.clock.now_ms()).await?;
             "USER_AUTHORIZATION_CANCELLATION"
         }
         Event::UserAuthorizationRevoke { phone: true } => {
-            revocation::erase_phone_numbers(&*deps.table, &user, now).await?;
+            revocation::erase_phone_numbers(&*deps.table, user, deps.clock.now()).await?;
             "USER_AUTHORIZATION_REVOKE"
         }
         // Nothing else that a user may revoke is stored here: no nickname, no avatar, no postal address.
@@ -96,28 +188,121 @@ pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8]) -> Result<(), Pus
     Ok(())
 }
 
-/// The user whom the message concerns, and what happened; nobody, if it is of another kind. Of several mini programs that share a
-/// token, the one that understands the message answers.
-fn concerned(apps: &Apps, query: &PushQuery, body: &[u8], now: Secs) -> Result<Option<(UserRef, Event)>, PushDefect> {
-    let readings = apps.all().filter_map(|app| Some((app, app.push_config()?.read(&app.appid, query, body, now))));
-    match readings.max_by_key(|(_, reading)| precedence(reading)) {
-        Some((app, Ok(Push::User { openid, event }))) => {
-            Ok(Some((UserRef { appid: app.appid.clone(), openid }, event)))
+/// A message on its way to the owner's function.
+///
+/// The mark that it is under way is written first, the answer after the function gave it, and WeChat is answered last. So what is
+/// acknowledged has reached the function; it gets a message twice only if this process ends between the function's answer and
+/// the write of it, or does not learn what became of the function.
+struct Errand<'a> {
+    deps: &'a Deps,
+    target: &'a dyn AskOwner,
+    appid: &'a AppId,
+    push: &'a Push,
+}
+
+/// Whose turn it is.
+enum Turn {
+    /// This delivery asks the function, and says so with this mark.
+    Ask(IdempotencyRecord),
+    /// An earlier delivery has its answer.
+    Answered(Answer),
+}
+
+impl Errand<'_> {
+    async fn run(&self, query: &PushQuery, deadline: Deadline) -> Result<Answer, PushError> {
+        let table = &*self.deps.table;
+        let message = CodeHash::of_push_message(self.appid, self.push.message.identity());
+        let mark = match self.turn(&message).await? {
+            Turn::Ask(mark) => mark,
+            Turn::Answered(answer) => return Ok(answer),
+        };
+        // WeChat may be gone by the time of the answer, and finds it when it repeats the message: a cold start is not cut off.
+        let asked = self.ask(deadline.before(RESERVED_FOR_WRITE)).await;
+        match &asked {
+            Ok(answer) if answer.is_final() => {
+                let until = query.repeated_until(self.deps.clock.now());
+                let record = IdempotencyRecord::of_push_answer(message, &answer.to_bytes(), until);
+                table.put_idempotency_record(&record).await?;
+            }
+            // If the mark cannot be taken away, it ends by itself.
+            Ok(_) => {
+                drop(table.give_up_exchange(&mark).await);
+                warn("PUSH_OWNER_REFUSED", push::UNTAKEN);
+            }
+            Err(untaken) if untaken.is_over() => drop(table.give_up_exchange(&mark).await),
+            Err(_) => {}
         }
-        Some((_, Ok(Push::Other | Push::OtherBesideEncrypt))) => Ok(None),
-        Some((_, Err(defect))) => Err(defect),
-        None => Err(PushDefect::Unsigned),
+        Ok(asked?)
     }
+
+    /// While an earlier delivery asks the function, this one waits; WeChat's next one does if that takes too long.
+    async fn turn(&self, message: &CodeHash) -> Result<Turn, PushError> {
+        let deps = self.deps;
+        let patience = match self.push.message.answer_form() {
+            AnswerForm::RefundVerdict => PATIENCE_ABOUT_REFUNDS,
+            AnswerForm::ErrCode | AnswerForm::Success => PATIENCE,
+        };
+        let patience = Deadline::after(patience);
+        loop {
+            let now = deps.clock.now();
+            let mark = IdempotencyRecord::mark(message.clone(), now, &*deps.entropy);
+            if deps.table.begin_exchange(&mark, now).await? {
+                return Ok(Turn::Ask(mark));
+            }
+            let record = deps.table.get_idempotency_record(message).await?.filter(|record| record.is_valid(now));
+            let answer = record.as_ref().and_then(IdempotencyRecord::push_answer);
+            if let Some(answer) = answer.and_then(|answer| Answer::read(answer, &self.push.message, now).ok()) {
+                return Ok(Turn::Answered(answer));
+            }
+            if patience.left() < POLL_DELAY {
+                return Err(Untaken::Pending.into());
+            }
+            tokio::time::sleep(POLL_DELAY).await;
+        }
+    }
+
+    async fn ask(&self, deadline: Deadline) -> Result<Answer, Untaken> {
+        let (message, now) = (&self.push.message, self.deps.clock.now());
+        let event = json!({ "appid": self.appid.as_str(), "message": message.said_to_owner(), "received_at": now });
+        let asked = deadline.limit(self.target.ask(event.to_string().into_bytes())).await;
+        let given = asked.ok_or(Untaken::Late)?.map_err(Untaken::Owner)?;
+        Answer::read(&given, message, now).map_err(Untaken::Answer)
+    }
+}
+
+/// A push as one of the mini programs reads it.
+struct Reading<'a> {
+    appid: &'a AppId,
+    config: &'a Config,
+    push: Push,
+    /// Whether others with the same token read it as well, and it does not say for which one it is.
+    has_rivals: bool,
+}
+
+/// The push as it is read. Of several mini programs that share a token, the one that understands the message answers.
+fn reading<'a>(apps: &'a PushApps, query: &PushQuery, body: &[u8], now: Secs) -> Result<Reading<'a>, PushDefect> {
+    let readings = apps.usable().map(|(appid, config)| (appid, config, config.read(appid, query, body, now)));
+    let mut readings: Vec<_> = readings.collect();
+    readings.sort_by_key(|(.., reading)| precedence(reading));
+    let (appid, config, best) = readings.pop().ok_or(PushDefect::Unsigned)?;
+    let push = best?;
+    let equal =
+        |(.., other): &(_, _, Result<Push, _>)| other.as_ref().is_ok_and(|other| other.is_named == push.is_named);
+    let has_rivals = !push.is_named && readings.last().is_some_and(equal);
+    Ok(Reading { appid, config, push, has_rivals })
 }
 
 /// Who answers for the others: whoever has the higher number.
 fn precedence(reading: &Result<Push, PushDefect>) -> (u8, Option<PushDefect>) {
-    match reading {
-        Err(PushDefect::Unsigned) => (0, None),
+    let push = match reading {
+        Err(PushDefect::Unsigned) => return (0, None),
+        Err(defect) => return (2, Some(*defect)),
+        Ok(push) => push,
+    };
+    match push.concern {
         // It does not answer for one with a key, to which it may be another message and which has its own reason.
-        Ok(Push::OtherBesideEncrypt) => (1, None),
-        Err(defect) => (2, Some(*defect)),
-        Ok(Push::Other) => (3, None),
-        Ok(Push::User { .. }) => (4, None),
+        Concern::OtherBesideEncrypt => (1, None),
+        Concern::Other | Concern::Nobody => (if push.is_named { 4 } else { 3 }, None),
+        Concern::User { .. } => (5, None),
     }
 }

@@ -18,7 +18,7 @@ const FILE_RIGHTS: u32 = 0o600;
 
 fn is_ours(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
-    matches!(&*name, "apps.json" | "keyring.json" | "signing-keys.json" | "jwks.json" | "clock")
+    matches!(&*name, "apps.json" | "push.json" | "keyring.json" | "signing-keys.json" | "jwks.json" | "clock")
         || name.starts_with(DATABASE)
         || name.ends_with(".part")
 }

@@ -120,6 +120,9 @@ impl Examination {
         findings.extend(secrets::findings(&texts));
         let apps = secrets::apps(&texts);
         findings.extend(apps.iter().flat_map(forms::findings));
+        let (variable, push_apps) = secrets::push_apps(&texts);
+        findings.extend(push_apps.all().flat_map(|(appid, config)| forms::push(variable, appid, config)));
+        findings.extend(secrets::misplaced_push(&texts, vars));
         findings.extend(variables::shared_audience(vars, apps.len()));
         if let Ok((client, name)) = env.dynamodb() {
             let table = gather::table(&client, &name, variables::is_emulated(vars)).await;

@@ -9,6 +9,7 @@ pub mod error;
 pub mod front;
 pub mod mounts;
 pub mod playground;
+mod push_target;
 pub mod secrets;
 pub mod settings;
 mod tasks;

@@ -11,6 +11,7 @@ use shared::{
     token::jwks::KeyKind,
 };
 use tokio::signal::unix::{SignalKind, signal};
+use url::Url;
 
 /// Sign-in for WeChat mini programs on your own machine: no WeChat, no AWS.
 #[derive(Parser)]
@@ -34,9 +35,12 @@ struct Flags {
     /// Another WeChat than the simulator
     #[arg(long, value_name = "URL")]
     wechat_url: Option<String>,
-    /// Real mini programs: {"apps": {"wx...": {"secret": "..."}}}
+    /// Real mini programs: {"apps": {"wx...": {"secret": "...", "push": {"token": "..."}}}}
     #[arg(long, value_name = "FILE")]
     apps: Option<PathBuf>,
+    /// Where every message that WeChat pushes is posted, as your function would get it
+    #[arg(long, value_name = "URL", value_parser = push_target)]
+    push_target: Option<Url>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -67,6 +71,11 @@ async fn main() -> ExitCode {
     }
 }
 
+fn push_target(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or("it should be a URL such as http://127.0.0.1:8080/push")
+}
+
 async fn run(flags: Flags) -> Result<(), StartError> {
     let temporary = if flags.memory { Some(TemporaryFolder::new()?) } else { None };
     let data = temporary.as_ref().map_or(Data::Folder(flags.data), |folder| Data::Memory(folder.0.clone()));
@@ -79,6 +88,7 @@ async fn run(flags: Flags) -> Result<(), StartError> {
         dynamodb_url: flags.dynamodb_url,
         wechat_url: flags.wechat_url,
         apps: flags.apps,
+        push_target: flags.push_target,
         vars: Env::process_vars()?,
         signing: KeyKind::Rsa,
         clock: playground.clock(),

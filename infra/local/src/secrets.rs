@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use shared::{
     clock::{Clock as _, Secs, SystemClock},
     entropy::OsEntropy,
@@ -19,6 +19,8 @@ use crate::{data_folder, error::StartError};
 #[derive(Clone, Debug)]
 pub struct SecretFiles {
     pub apps: PathBuf,
+    /// Made anew at each start, from the mini programs.
+    pub push: PathBuf,
     pub keyring: PathBuf,
     pub signing_keys: PathBuf,
     pub jwks: PathBuf,
@@ -29,6 +31,7 @@ impl SecretFiles {
     pub fn in_folder(folder: &Path, signing: KeyKind) -> Result<Self, StartError> {
         let files = Self {
             apps: folder.join("apps.json"),
+            push: folder.join("push.json"),
             keyring: folder.join("keyring.json"),
             signing_keys: folder.join("signing-keys.json"),
             jwks: folder.join("jwks.json"),
@@ -46,8 +49,26 @@ impl SecretFiles {
         if let Ok(keys) = serde_json::from_str::<PrivateJwks>(&keys) {
             write_new(&files.jwks, || serde_json::to_string(&keys.public()).map_err(|_| StartError::Keys))?;
         }
+        files.write_push(Some(&files.apps))?;
         Ok(files)
     }
+
+    /// Writes what `push` gets of the mini programs in this file.
+    pub(crate) fn write_push(&self, apps: Option<&Path>) -> Result<(), StartError> {
+        let part = apps.and_then(|path| push_part(&std::fs::read_to_string(path).ok()?));
+        let text = part.unwrap_or_else(|| "{}".to_owned());
+        data_folder::write(&self.push, &text).map_err(|cause| StartError::Data { path: self.push.clone(), cause })
+    }
+}
+
+/// What `push` gets of a file of mini programs, which may hold `push` in each: no AppSecret. `None` if it is no such file.
+#[must_use]
+pub fn push_part(apps: &str) -> Option<String> {
+    let file: Value = serde_json::from_str(apps).ok()?;
+    let apps = file.get("apps")?.as_object()?.iter();
+    let parts = apps.filter_map(|(appid, app)| Some((appid.clone(), app.get("push")?.clone())));
+    let parts: Map<_, _> = parts.filter(|(_, push)| !push.is_null()).collect();
+    Some(json!({ "apps": parts }).to_string())
 }
 
 fn new_keyring(now: Secs) -> Result<String, StartError> {

@@ -8,7 +8,9 @@ use std::{
 
 use shared::{clock::Clock, entropy::Entropy, http::record::Log, token::jwks::KeyKind, vars::Vars};
 
-use crate::{playground::Playground, secrets::SecretFiles};
+use url::Url;
+
+use crate::{playground::Playground, push_target, secrets::SecretFiles};
 
 /// The table's name if `WXAUTH_TABLE` is not set.
 const TABLE: &str = "wxauth";
@@ -42,6 +44,8 @@ pub struct Settings {
     pub wechat_url: Option<String>,
     /// A file of mini programs other than the demo's.
     pub apps: Option<PathBuf>,
+    /// The URL of a server that plays the owner's function, which gets what WeChat pushes.
+    pub push_target: Option<Url>,
     /// The variables of the process. They replace the laptop's own.
     pub vars: Vec<(String, String)>,
     /// The kind of signing keys, if they have to be made.
@@ -59,6 +63,8 @@ pub(crate) struct Urls {
     pub api: String,
     pub wechat: String,
     pub dynamodb: String,
+    /// What runs the owner's function, if the settings name one.
+    pub lambda: Option<String>,
 }
 
 impl Settings {
@@ -74,12 +80,19 @@ impl Settings {
         self.apps = self.apps.take().or(apps);
     }
 
+    /// The file of mini programs, if they are in one.
+    pub(crate) fn apps_file<'a>(&'a self, files: &'a SecretFiles) -> Option<&'a Path> {
+        let is_elsewhere = self.vars.iter().any(|(name, _)| name == "WXAUTH_APPS");
+        self.apps.as_deref().or((!is_elsewhere).then_some(&files.apps))
+    }
+
     /// The variables of the functions: of two values for a name, the later one is used.
     pub(crate) fn function_vars(&self, files: &SecretFiles, urls: &Urls) -> Vars {
         let file = |path: &Path| format!("file:{}", path.display());
         let defaults = [
             ("WXAUTH_TABLE", TABLE.to_owned()),
             ("WXAUTH_APPS", file(&files.apps)),
+            ("WXAUTH_PUSH", file(&files.push)),
             ("WXAUTH_KEYRING", file(&files.keyring)),
             ("WXAUTH_SIGNING_KEYS", file(&files.signing_keys)),
             ("WXAUTH_JWKS", file(&files.jwks)),
@@ -93,6 +106,9 @@ impl Settings {
         let servers =
             [("WXAUTH_WECHAT_URL", urls.wechat.clone()), ("AWS_ENDPOINT_URL_DYNAMODB", urls.dynamodb.clone())];
         let apps = self.apps.as_deref().map(|apps| ("WXAUTH_APPS", file(apps)));
-        defaults.into_iter().chain(issuer).chain(process).chain(servers).chain(apps).collect()
+        let target = urls.lambda.iter().flat_map(|url| {
+            [("WXAUTH_PUSH_TARGET", push_target::FUNCTION.to_owned()), ("AWS_ENDPOINT_URL_LAMBDA", url.clone())]
+        });
+        defaults.into_iter().chain(issuer).chain(process).chain(servers).chain(apps).chain(target).collect()
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     data_folder,
     error::StartError,
     front::Front,
-    mounts,
+    mounts, push_target,
     secrets::SecretFiles,
     settings::{Data, Settings, Urls},
     tasks::Tasks,
@@ -43,12 +43,14 @@ impl World {
     pub async fn start(mut settings: Settings) -> Result<Self, StartError> {
         let secrets = SecretFiles::in_folder(settings.data.folder(), settings.signing)?;
         settings.apply_variables();
+        secrets.write_push(settings.apps_file(&secrets))?;
         let mut tasks = Tasks::default();
 
         let api = Listener::bind(settings.listen).await?;
         let dynamodb_url = start_dynamodb(&settings, &mut tasks).await?;
         let wechat = Wechat::start(&settings, &secrets, &mut tasks).await?;
-        let urls = Urls { api: api.url.clone(), wechat: wechat.url, dynamodb: dynamodb_url };
+        let lambda = start_push_target(&settings, &mut tasks).await?;
+        let urls = Urls { api: api.url.clone(), wechat: wechat.url, dynamodb: dynamodb_url, lambda };
 
         let vars = settings.function_vars(&secrets, &urls);
         let env = Env::new(vars, settings.clock, settings.entropy, settings.log)?;
@@ -67,7 +69,7 @@ impl World {
         let serve = axum::serve(api.socket, router).with_graceful_shutdown(tasks.stopped());
         tasks.spawn(async move { drop(serve.await) });
 
-        let Urls { api: url, wechat: wechat_url, dynamodb: dynamodb_url } = urls;
+        let Urls { api: url, wechat: wechat_url, dynamodb: dynamodb_url, .. } = urls;
         Ok(Self { url, wechat_url, dynamodb_url, simulator: wechat.simulator, env, tasks })
     }
 
@@ -99,6 +101,16 @@ async fn start_dynamodb(settings: &Settings, tasks: &mut Tasks) -> Result<String
     let stopped = tasks.stopped();
     tasks.spawn(async move { drop(dynoxide::server::serve_with_shutdown(socket, database, stopped).await) });
     Ok(url)
+}
+
+/// The URL of what stands in for Lambda, if the settings name a server that plays the owner's function.
+async fn start_push_target(settings: &Settings, tasks: &mut Tasks) -> Result<Option<String>, StartError> {
+    let Some(target) = &settings.push_target else { return Ok(None) };
+    let router = push_target::router(target.clone(), &settings.vars.iter().cloned().collect())?;
+    let Listener { socket, url } = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).await?;
+    let serve = axum::serve(socket, router).with_graceful_shutdown(tasks.stopped());
+    tasks.spawn(async move { drop(serve.await) });
+    Ok(Some(url))
 }
 
 struct Wechat {

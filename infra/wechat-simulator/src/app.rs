@@ -28,7 +28,7 @@ pub struct AppKeys {
     pub sandbox: Option<String>,
 }
 
-/// The message push of an app without its address, in the form of `WXAUTH_APPS`.
+/// The message push of an app without its address, in the form of `WXAUTH_PUSH`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Push {
     pub token: String,

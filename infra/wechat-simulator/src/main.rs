@@ -22,7 +22,7 @@ struct Flags {
     /// `"push":{"token":"...","encoding_aes_key":"..."}` too, and one that sells `"app_keys":{"production":"...","sandbox":"..."}`
     #[arg(long)]
     apps: Option<PathBuf>,
-    /// Where the messages that follow a purchase are sent, and repeated until they are acknowledged: http://HOST/v1/push
+    /// Where the messages that follow a purchase are sent, and repeated until they are acknowledged
     #[arg(long, value_name = "URL")]
     push_url: Option<Uri>,
 }

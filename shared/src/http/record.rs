@@ -157,6 +157,7 @@ impl Line {
             ("wechat.rid", fields.rid.as_ref().map(|rid| rid.0.clone().into())),
             ("wechat_ms", (fields.wechat.count > 0).then(|| millis(fields.wechat.time).into())),
             ("dynamodb_ms", (fields.dynamodb.count > 0).then(|| millis(fields.dynamodb.time).into())),
+            ("owner_ms", (fields.owner.count > 0).then(|| millis(fields.owner.time).into())),
             ("duration_ms", Some(millis(self.took).into())),
             ("cold_start", Some(self.cold_start.into())),
         ];
@@ -190,7 +191,7 @@ impl Line {
         ];
         metrics.extend(counted.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, "Count", count)));
         metrics.extend(verdict.into_iter().chain(fields.warning).map(|name| (name, "Count", 1)));
-        let timed = [("wechat_ms", fields.wechat), ("dynamodb_ms", fields.dynamodb)];
+        let timed = [("wechat_ms", fields.wechat), ("dynamodb_ms", fields.dynamodb), ("owner_ms", fields.owner)];
         let timed = timed.into_iter().filter(|(_, calls)| calls.count > 0);
         metrics.extend(timed.map(|(name, calls)| (name, "Milliseconds", millis(calls.time))));
         metrics

@@ -7,7 +7,11 @@
 //!
 //! A signature that covers no message is used once, too: its mark says which message it came with.
 //!
-//! The table never holds a code, only its hash; the content of a record is sealed.
+//! A message that WeChat pushes is handed to the owner's function once, too: a mark says that this is being done, and the record
+//! what the function answered.
+//!
+//! The table never holds a code, only its hash; the content of a record is sealed, but for a function's answer: `push` has no
+//! keyring, which would open every `session_key` to it.
 
 use std::time::Duration;
 
@@ -30,6 +34,9 @@ pub const PHONE_LIFETIME: Secs = 300;
 
 /// How long a code counts as being exchanged: longer than any request lives.
 pub const EXCHANGE_LIFETIME: Secs = 12;
+
+/// What an answer of the owner's function begins with. It is longer than a mark, so no mark is taken for one.
+const PUSH_ANSWER: &[u8] = b"answer to a message: ";
 
 /// Another request with the same code may be about to write the record: how long to wait before each look.
 pub const POLL_DELAYS: [Duration; 4] =
@@ -87,8 +94,20 @@ impl IdempotencyRecord {
 
     /// The mark of a push's signature: the hash of what it came with.
     #[must_use]
-    pub fn of_push(signature: &str, message: [u8; 32], expires_at: Secs) -> Self {
+    pub fn of_push_signature(signature: &str, message: [u8; 32], expires_at: Secs) -> Self {
         Self { code: CodeHash::of_push_signature(signature), sealed: message.to_vec(), expires_at }
+    }
+
+    /// What the owner's function answered to a message.
+    #[must_use]
+    pub fn of_push_answer(message: CodeHash, answer: &[u8], expires_at: Secs) -> Self {
+        Self { code: message, sealed: [PUSH_ANSWER, answer].concat(), expires_at }
+    }
+
+    /// That answer; `None` while the function is being asked.
+    #[must_use]
+    pub fn push_answer(&self) -> Option<&[u8]> {
+        self.sealed.strip_prefix(PUSH_ANSWER)
     }
 
     /// When the login of a login's record arrived.
@@ -132,6 +151,12 @@ impl CodeHash {
     #[must_use]
     pub fn of_push_signature(signature: &str) -> Self {
         Self::of_text(&format!("wxauth|push signature|{signature}"))
+    }
+
+    /// The hash of a message that WeChat pushed, by what tells it from every other message to its mini program.
+    #[must_use]
+    pub fn of_push_message(appid: &AppId, identity: [u8; 32]) -> Self {
+        Self::of("push message", appid, &URL_SAFE_NO_PAD.encode(identity))
     }
 
     fn of(kind: &str, appid: &AppId, code: &str) -> Self {
@@ -221,6 +246,9 @@ mod tests {
         assert_ne!(phone(&one), phone(&two));
         assert_ne!(phone(&one), phone(&user("wx1", "oB")));
         assert_ne!(CodeHash::of_push_signature("c"), CodeHash::of_push_signature("d"));
+        let message = |user: &UserRef, identity: u8| CodeHash::of_push_message(&user.appid, [identity; 32]);
+        assert_ne!(message(&one, 1), message(&one, 2));
+        assert_ne!(message(&one, 1), message(&two, 1));
     }
 
     #[test]
@@ -240,6 +268,15 @@ mod tests {
 
         assert!(record.is_valid(99));
         assert!(!record.is_valid(100));
+    }
+
+    #[test]
+    fn an_answer_of_the_owners_function_is_no_mark_and_no_mark_is_an_answer() {
+        let code = || CodeHash::stored("hash");
+        assert_eq!(IdempotencyRecord::of_push_answer(code(), b"null", 1).push_answer(), Some(&b"null"[..]));
+        assert_eq!(IdempotencyRecord::of_push_answer(code(), b"", 1).push_answer(), Some(&b""[..]));
+        assert_eq!(IdempotencyRecord::mark(code(), 1, &OsEntropy).push_answer(), None);
+        assert_eq!(IdempotencyRecord::erased(code(), 1).push_answer(), None);
     }
 
     #[test]

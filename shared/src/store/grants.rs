@@ -167,15 +167,22 @@ pub trait KeepIdempotencyRecord: Send + Sync {
 /// `PutItem` on idempotency records.
 #[async_trait]
 pub trait BeginExchange: Send + Sync {
-    /// Puts the mark of a code that is now being exchanged, or of a signature. False if a valid record is there: another mark,
-    /// or what the code gave.
+    /// Puts the mark of a code that is now being exchanged, or of a message that is now being handed on. False if a valid record
+    /// is there: another mark, or what came of it.
     async fn begin_exchange(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError>;
+}
+
+/// `PutItem` on idempotency records.
+#[async_trait]
+pub trait BindSignature: Send + Sync {
+    /// Puts the mark of a signature that covers no message. False if it came with another message before.
+    async fn bind_signature(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError>;
 }
 
 /// `DeleteItem` on idempotency records.
 #[async_trait]
 pub trait GiveUpExchange: Send + Sync {
-    /// Takes the mark away, if it is still there: the code gave nothing.
+    /// Takes the mark away, if it is still there: the code gave nothing, or nobody took the message.
     async fn give_up_exchange(&self, mark: &IdempotencyRecord) -> Result<(), StoreError>;
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::push;
 use crate::{
     ids::AppId,
     secret_text::{self, AppKey, AppSecret},
@@ -21,9 +20,7 @@ pub struct App {
     pub secret: AppSecret,
     /// The AppSecret before it was changed in WeChat's console: used while WeChat refuses the other.
     pub previous_secret: Option<AppSecret>,
-    /// What was set in WeChat's console for its pushes. A mistake in it must not end every login, so it is kept here.
-    pub push: Option<Result<push::Config, push::ConfigDefect>>,
-    /// The AppKeys of virtual payment. A mistake in them must not end every login either.
+    /// The AppKeys of virtual payment. A mistake in them must not end every login.
     pub app_keys: Result<AppKeys, AppKeysDefect>,
 }
 
@@ -47,14 +44,6 @@ impl AppKeys {
         let StoredAppKeys { production, sandbox } = StoredAppKeys::deserialize(stored).map_err(|_| AppKeysDefect)?;
         let key = |pasted| pasted_secret(pasted, |text| AppKey::new(text));
         Ok(Self { production: production.and_then(key), sandbox: sandbox.and_then(key) })
-    }
-}
-
-impl App {
-    /// What its pushes are verified and decrypted with, if it is set and well-formed.
-    #[must_use]
-    pub fn push_config(&self) -> Option<&push::Config> {
-        self.push.as_ref()?.as_ref().ok()
     }
 }
 
@@ -88,7 +77,6 @@ struct StoredApps {
 struct StoredApp {
     secret: String,
     previous_secret: Option<String>,
-    push: Option<serde_json::Value>,
     app_keys: Option<serde_json::Value>,
 }
 
@@ -97,12 +85,6 @@ struct StoredApp {
 struct StoredAppKeys {
     production: Option<String>,
     sandbox: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct StoredPush {
-    token: Option<String>,
-    encoding_aes_key: Option<String>,
 }
 
 /// A secret as it was pasted, unless it is empty.
@@ -129,12 +111,8 @@ impl FromSecret for Apps {
             let appid = AppId::parse(secret_text::trimmed(&appid)).map_err(|_| SecretDefect::Malformed)?;
             let secret = app_secret(app.secret).ok_or(SecretDefect::NotFilled)?;
             let previous_secret = app.previous_secret.and_then(app_secret);
-            let push = app.push.map(|push| {
-                let stored = StoredPush::deserialize(push).map_err(|_| push::ConfigDefect::Form)?;
-                push::Config::parse(stored.token.ok_or(push::ConfigDefect::Token)?, stored.encoding_aes_key)
-            });
             let app_keys = AppKeys::parse(app.app_keys);
-            let app = App { appid: appid.clone(), secret, previous_secret, push, app_keys };
+            let app = App { appid: appid.clone(), secret, previous_secret, app_keys };
             // Two spellings of one AppID: nobody knows which secret is meant.
             if apps.insert(appid, app).is_some() {
                 return Err(SecretDefect::Malformed);
@@ -146,7 +124,7 @@ impl FromSecret for Apps {
 
 #[cfg(test)]
 mod tests {
-    use super::{push::ConfigDefect, *};
+    use super::*;
 
     fn apps(text: &str) -> Result<Apps, SecretDefect> {
         Apps::from_secret(text)
@@ -161,22 +139,6 @@ mod tests {
         assert!(one.find(None).is_some() && one.find(Some(&wx2)).is_none());
         assert!(two.find(None).is_none());
         assert_eq!(two.find(Some(&wx2)).unwrap().previous_secret.as_ref().unwrap().expose(), "u");
-    }
-
-    #[test]
-    fn a_slip_in_what_pushes_need_spoils_nothing_else() {
-        for (push, defect) in [
-            ("1", ConfigDefect::Form),
-            (r#"{"token":1}"#, ConfigDefect::Form),
-            ("{}", ConfigDefect::Token),
-            (r#"{"token":" "}"#, ConfigDefect::Token),
-        ] {
-            let one = apps(&format!(r#"{{"apps":{{"wx1":{{"secret":"s","push":{push}}}}}}}"#)).unwrap();
-            assert_eq!(one.find(None).unwrap().push.as_ref().unwrap().as_ref().unwrap_err(), &defect, "{push}");
-        }
-        let short = apps(r#"{"apps":{"wx1":{"secret":"s","push":{"token":"t","encoding_aes_key":"short"}}}}"#).unwrap();
-        let push = short.find(None).unwrap().push_config().unwrap();
-        assert_eq!(push.encoding_aes_key(), Some(Err(ConfigDefect::AesKey)));
     }
 
     #[test]

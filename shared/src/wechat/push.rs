@@ -5,39 +5,39 @@
 //! see [`Config::signature_of_any_message`]. In the secure mode it covers the message, which is encrypted too. So an app with
 //! an `EncodingAESKey` takes encrypted messages only.
 
+mod answer;
+mod apps;
+mod cipher;
 mod message;
 
-use std::fmt;
-
-use aes::Aes256;
-use base64::{
-    Engine as _,
-    alphabet::STANDARD as ALPHABET,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
-};
-use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _, block_padding::NoPadding};
 use serde::Deserialize;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::signature;
 use crate::{
     clock::Secs,
+    entropy::Entropy,
     ids::AppId,
     secret_text::{self, PushToken},
 };
-pub use message::{Event, Push};
-use message::{Members, MessageDefect};
+pub use answer::{Answer, AnswerDefect};
+pub use apps::PushApps;
+use cipher::AesKey;
+use message::MessageDefect;
+pub use message::{AnswerForm, Concern, Event, Format, Message};
 
 /// How far the time of a signature may be from ours. WeChat tries again within seconds; an owner who forwards pushes may
 /// take longer. WeChat signs time and nonce without saying which is which, so a nonce that reads as a later time could be
 /// given as the time.
 const FRESH: Secs = 10 * 60;
 
+/// The same for an encrypted message about money. WeChat repeats it for a day, for all that is known with its first time, and it
+/// does nothing twice.
+const FRESH_ABOUT_MONEY: Secs = 86_400;
+
 /// For how long a nonce that reads as a later time is thought of. There is one in three hundred pushes.
 const LATEST_NONCE: Secs = 366 * 86_400;
-
-/// The random bytes before the message, and the four of its length.
-const PREFIX: usize = 16 + 4;
 
 /// What the owner set for a mini program in WeChat's console.
 #[derive(Clone, Debug)]
@@ -45,16 +45,6 @@ pub struct Config {
     token: PushToken,
     /// A mistake in the key must not keep the console's question from being answered, so it is kept here.
     aes_key: Option<Result<AesKey, ConfigDefect>>,
-}
-
-/// The 32 bytes that an `EncodingAESKey` encodes.
-#[derive(Clone)]
-struct AesKey(Zeroizing<[u8; 32]>);
-
-impl fmt::Debug for AesKey {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("AesKey([REDACTED])")
-    }
 }
 
 /// What is wrong with the settings of a mini program for pushes. Never holds any of their values.
@@ -97,17 +87,6 @@ impl Config {
     }
 }
 
-impl AesKey {
-    fn parse(text: &str) -> Option<Self> {
-        // WeChat's console takes any 43 characters: the two bits beyond the 32 bytes may be set.
-        let lax = GeneralPurposeConfig::new()
-            .with_decode_allow_trailing_bits(true)
-            .with_decode_padding_mode(DecodePaddingMode::RequireNone);
-        let bytes = Zeroizing::new(GeneralPurpose::new(&ALPHABET, lax).decode(text).ok()?);
-        bytes.as_slice().try_into().ok().map(|key| Self(Zeroizing::new(key)))
-    }
-}
-
 /// The query that WeChat adds to the URL.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
@@ -116,7 +95,7 @@ pub struct PushQuery {
     signature: Option<String>,
     /// Of the secure mode: over the encrypted message too.
     msg_signature: Option<String>,
-    /// Unix seconds, at most ten minutes from ours.
+    /// Unix seconds, at most ten minutes from ours; a day where the message is encrypted and about money.
     timestamp: String,
     nonce: String,
     /// What WeChat wants back when the URL is set in its console.
@@ -160,6 +139,9 @@ pub enum PushDefect {
     NoUser,
 }
 
+/// The metric that counts messages which were read whole and that nobody took.
+pub const UNTAKEN: &str = "push_untaken";
+
 impl PushDefect {
     /// The word for the log line.
     #[must_use]
@@ -200,18 +182,19 @@ impl From<MessageDefect> for PushDefect {
 impl Config {
     /// What WeChat's console wants to hear back, if it is WeChat that asks.
     pub fn echo<'a>(&self, query: &'a PushQuery, now: Secs) -> Result<&'a str, PushDefect> {
-        self.signed(query, None, now)?;
+        self.signed(query, now)?;
         query.echostr.as_deref().ok_or(PushDefect::Unreadable)
     }
 
     /// The message, if it is from WeChat and for this mini program.
     pub fn read(&self, appid: &AppId, query: &PushQuery, body: &[u8], now: Secs) -> Result<Push, PushDefect> {
-        let outer = Members::read(body);
+        let outer = Message::read(body);
         // Without a key the message is read in the clear, which no signature covers: `msg_signature` says nothing of it.
         let encrypted = outer.as_ref().ok().filter(|_| self.aes_key.is_some());
-        let encrypted = encrypted.and_then(|outer| outer.get("Encrypt").ok().flatten());
-        let covered = self.signed(query, encrypted, now)?;
-        let outer = outer.as_ref().map_err(|defect| *defect)?;
+        let encrypted = encrypted.and_then(|outer| outer.get("Encrypt").ok()?.map(std::borrow::Cow::into_owned));
+        let covered = self.signs(query, encrypted.as_deref())?;
+        query.is_within(if covered { FRESH_ABOUT_MONEY } else { FRESH }, now)?;
+        let outer = outer?;
         let Some(aes_key) = &self.aes_key else {
             return in_the_clear(outer, appid);
         };
@@ -222,19 +205,52 @@ impl Config {
         if !covered {
             return Err(PushDefect::Forged);
         }
-        let message = decrypt(aes_key, encrypted, appid.as_str()).ok_or(PushDefect::NotOpened)?;
-        Ok(Members::read(&message)?.push()?)
+        let text = aes_key.open(&encrypted, appid).ok_or(PushDefect::NotOpened)?;
+        let message = Message::read(&text)?;
+        if !message.answer_form().is_about_money() {
+            query.is_within(FRESH, now)?;
+        }
+        Ok(Push { concern: message.concern()?, message, is_named: true, is_encrypted: true, format: outer.format() })
+    }
+
+    /// An answer as WeChat wants it: encrypted and signed where the message was encrypted.
+    #[must_use]
+    pub fn reply(&self, to: &Push, query: &PushQuery, answer: &Answer, at: &Sealing<'_>) -> Reply {
+        let Some(text) = answer.text(to.format) else { return Reply { format: None, text: "success".to_owned() } };
+        let encrypted = match &self.aes_key {
+            Some(Ok(key)) if to.is_encrypted => key.seal(&text, at.appid, at.entropy),
+            _ => None,
+        };
+        let text = encrypted.map_or(text, |encrypted| {
+            let time = at.now.to_string();
+            let signature = signature::push(vec![self.token.expose(), &time, &query.nonce, &encrypted]);
+            let members = [
+                ("Encrypt", json!(encrypted)),
+                ("MsgSignature", json!(signature)),
+                ("TimeStamp", json!(at.now)),
+                ("Nonce", json!(query.nonce)),
+            ];
+            let members = members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            answer::written(&members, to.format)
+        });
+        Reply { format: Some(to.format), text }
     }
 
     /// The signature of a query, if this mini program takes messages in the clear and would take any with it.
     #[must_use]
     pub fn signature_of_any_message<'a>(&self, query: &'a PushQuery, now: Secs) -> Option<&'a str> {
         let signature = query.signature.as_deref().filter(|_| self.aes_key.is_none())?;
-        self.signed(query, None, now).is_ok().then_some(signature)
+        self.signed(query, now).is_ok().then_some(signature)
+    }
+
+    /// Whether the query is WeChat's, and not too old for what no signature covers.
+    fn signed(&self, query: &PushQuery, now: Secs) -> Result<(), PushDefect> {
+        self.signs(query, None)?;
+        query.is_within(FRESH, now)
     }
 
     /// Whether a signature covers the encrypted message too.
-    fn signed(&self, query: &PushQuery, encrypted: Option<&str>, now: Secs) -> Result<bool, PushDefect> {
+    fn signs(&self, query: &PushQuery, encrypted: Option<&str>) -> Result<bool, PushDefect> {
         let signs = |given: &Option<String>, encrypted: Option<&str>| {
             let texts = [self.token.expose(), query.timestamp.as_str(), query.nonce.as_str()];
             let texts = texts.into_iter().chain(encrypted).collect();
@@ -244,153 +260,90 @@ impl Config {
         if !covered && !signs(&query.signature, None) {
             return Err(PushDefect::Unsigned);
         }
-        if query.is_fresh(now) { Ok(covered) } else { Err(PushDefect::Stale) }
+        Ok(covered)
     }
+}
+
+/// A push that was read whole.
+#[derive(Debug)]
+pub struct Push {
+    /// What it says.
+    pub message: Message,
+    /// What that means for what is stored here.
+    pub concern: Concern,
+    /// Whether it is certainly for this mini program, and not for another with the same token.
+    pub is_named: bool,
+    /// Whether it was encrypted, and so the answer has to be.
+    is_encrypted: bool,
+    /// How the body is written, and so the answer has to be.
+    format: Format,
+}
+
+/// What encrypting an answer takes beside the mini program's key.
+#[derive(Clone, Copy)]
+pub struct Sealing<'a> {
+    /// The mini program.
+    pub appid: &'a AppId,
+    /// The present time, which is signed.
+    pub now: Secs,
+    /// The random bytes before the answer.
+    pub entropy: &'a dyn Entropy,
+}
+
+/// What WeChat gets to read.
+#[derive(Debug)]
+pub struct Reply {
+    /// How it is written; a mere word has no format.
+    pub format: Option<Format>,
+    /// The body.
+    pub text: String,
 }
 
 /// The message in the clear. The signature does not cover it, so one that we act on must name its mini program.
-fn in_the_clear(message: &Members, appid: &AppId) -> Result<Push, PushDefect> {
+fn in_the_clear(message: Message, appid: &AppId) -> Result<Push, PushDefect> {
     if message.has("Encrypt") && !message.has_kind() {
         return Err(PushDefect::NoKey);
     }
-    let push = message.push()?;
-    let is_ours = matches!(message.get("AppID"), Ok(Some(named)) if named == appid.as_str());
-    match push {
-        Push::Other if !is_ours && message.has("Encrypt") => Ok(Push::OtherBesideEncrypt),
-        Push::User { .. } if !is_ours => Err(PushDefect::OtherApp),
-        push => Ok(push),
-    }
+    let is_ours = message.get("AppID").is_ok_and(|named| named.is_some_and(|named| named == appid.as_str()));
+    let concern = match message.concern()? {
+        Concern::Other | Concern::Nobody if !is_ours && message.has("Encrypt") => Concern::OtherBesideEncrypt,
+        Concern::User { .. } if !is_ours => return Err(PushDefect::OtherApp),
+        concern => concern,
+    };
+    // The card of a mini program that a user sends names that one, which may be any.
+    let (is_named, format) = (is_ours && message.is_event(), message.format());
+    Ok(Push { message, concern, is_named, is_encrypted: false, format })
 }
 
 impl PushQuery {
-    fn is_fresh(&self, now: Secs) -> bool {
-        self.timestamp.parse::<Secs>().is_ok_and(|at| at.abs_diff(now) <= FRESH)
+    fn is_within(&self, span: Secs, now: Secs) -> Result<(), PushDefect> {
+        let is_fresh = self.timestamp.parse::<Secs>().is_ok_and(|at| at.abs_diff(now) <= span);
+        if is_fresh { Ok(()) } else { Err(PushDefect::Stale) }
     }
 
     /// Until when somebody could present the signature, by its time or by a nonce that reads as one.
     #[must_use]
     pub fn usable_until(&self, now: Secs) -> Secs {
+        self.latest(now) + FRESH
+    }
+
+    /// Until when a message about money may come again: also with its first time, and by WeChat for a day from now.
+    #[must_use]
+    pub fn repeated_until(&self, now: Secs) -> Secs {
+        self.latest(now).max(now + FRESH_ABOUT_MONEY) + FRESH_ABOUT_MONEY + FRESH
+    }
+
+    fn latest(&self, now: Secs) -> Secs {
         let times = [&self.timestamp, &self.nonce].into_iter().filter_map(|text| text.parse().ok());
-        times.filter(|at| *at <= now + LATEST_NONCE).max().unwrap_or(now) + FRESH
+        times.filter(|at| *at <= now + LATEST_NONCE).max().unwrap_or(now)
     }
 }
 
 /// A hash of what a body says. WeChat's repetitions of a message have the same.
 #[must_use]
 pub fn message_hash(body: &[u8]) -> [u8; 32] {
-    Members::read(body).map_or_else(|_| message::hash_of([body]), |members| members.hash())
-}
-
-/// The message in `Encrypt`: AES-256-CBC, whose IV is the first half of the key, padded to blocks of 32. Inside are 16
-/// random bytes, the length, the message, and the appid.
-fn decrypt(AesKey(key): &AesKey, encrypted: &str, appid: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut text = Zeroizing::new(STANDARD.decode(encrypted).ok()?);
-    let iv = key.first_chunk::<16>()?;
-    cbc::Decryptor::<Aes256>::new((&**key).into(), iv.into()).decrypt_padded::<NoPadding>(&mut text).ok()?;
-    // The signature has been checked, so this is a padding oracle for nobody but WeChat.
-    let padding = usize::from(*text.last()?);
-    let length = text.len().checked_sub(padding).filter(|_| (1..=32).contains(&padding))?;
-    let (text, padded) = text.split_at_checked(length)?;
-    if padded.iter().any(|byte| usize::from(*byte) != padding) {
-        return None;
-    }
-    let (prefix, rest) = text.split_at_checked(PREFIX)?;
-    let size = u32::from_be_bytes(*prefix.last_chunk::<4>()?);
-    let (message, to) = rest.split_at_checked(usize::try_from(size).ok()?)?;
-    (to == appid.as_bytes()).then(|| Zeroizing::new(message.to_vec()))
+    Message::read(body).map_or_else(|_| message::hash_of([body]), |message| message.hash())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::OpenId;
-    use serde_json::Value;
-
-    fn vectors() -> Vec<Value> {
-        let file: Value = serde_json::from_str(include_str!("../../../tests/fixtures/wechat-push.json")).unwrap();
-        file["vectors"].as_array().unwrap().clone()
-    }
-
-    fn config(vector: &Value) -> Config {
-        let key = vector["encoding_aes_key"].as_str().map(str::to_owned);
-        Config::parse(vector["token"].as_str().unwrap().to_owned(), key).unwrap()
-    }
-
-    /// When all vectors were signed.
-    const SIGNED: Secs = 1_700_000_000;
-
-    #[test]
-    fn every_push_is_taken_or_not() {
-        for vector in vectors().iter().filter(|vector| vector["method"] == "POST") {
-            let Ok(query) = PushQuery::deserialize(&vector["query"]) else {
-                assert_eq!(vector["expect"], "error", "{}", vector["id"]);
-                continue;
-            };
-            let appid = AppId::parse(vector["appid"].as_str().unwrap()).unwrap();
-            let push = config(vector).read(&appid, &query, vector["body"].as_str().unwrap().as_bytes(), SIGNED);
-
-            assert_eq!(push.is_ok(), vector["expect"] == "ok", "{}: {push:?}", vector["id"]);
-            if let Ok(push) = push {
-                let message = &vector["event"];
-                let event = match message["Event"].as_str() {
-                    Some("user_info_modified") => Some(Event::UserInfoModified),
-                    Some("user_authorization_revoke") => {
-                        Some(Event::UserAuthorizationRevoke { phone: message["RevokeInfo"] == "8" })
-                    }
-                    Some("user_authorization_cancellation") => Some(Event::UserAuthorizationCancellation),
-                    _ => None,
-                };
-                let expected = event.map_or(Push::Other, |event| Push::User {
-                    openid: OpenId::parse(message["OpenID"].as_str().unwrap()).unwrap(),
-                    event,
-                });
-                assert_eq!(push, expected, "{}", vector["id"]);
-            }
-        }
-    }
-
-    #[test]
-    fn every_question_of_the_console_is_wechats_or_not() {
-        for vector in vectors().iter().filter(|vector| vector["method"] == "GET") {
-            let query = PushQuery::deserialize(&vector["query"]);
-            let echo = query.ok().and_then(|query| config(vector).echo(&query, SIGNED).ok().map(str::to_owned));
-
-            let expected = vector["echostr"].as_str().filter(|_| vector["expect"] == "ok");
-            assert_eq!(echo.as_deref(), expected, "{}", vector["id"]);
-        }
-    }
-
-    #[test]
-    fn a_signature_counts_for_ten_minutes() {
-        let vectors = vectors();
-        let vector = vectors.iter().find(|vector| vector["method"] == "GET" && vector["expect"] == "ok").unwrap();
-        let query = PushQuery::deserialize(&vector["query"]).unwrap();
-
-        for at in [SIGNED + FRESH, SIGNED - FRESH] {
-            assert!(config(vector).echo(&query, at).is_ok());
-        }
-        for at in [SIGNED + FRESH + 1, SIGNED - FRESH - 1] {
-            assert_eq!(config(vector).echo(&query, at), Err(PushDefect::Stale));
-        }
-    }
-
-    #[test]
-    fn a_value_is_taken_without_what_was_pasted_around_it() {
-        let key = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
-        for (before, after) in [("", ""), (" ", "\n"), ("\t", "\r\n"), ("\u{feff}", "\u{200b}"), ("\u{a0}", "\u{3000}")]
-        {
-            let around = |text: &str| format!("{before}{text}{after}");
-            let config = Config::parse(around("token"), Some(around(key))).unwrap();
-            assert_eq!((config.token().expose(), config.encoding_aes_key()), ("token", Some(Ok(()))));
-        }
-        for nothing in ["", " ", "\u{200b}\n"] {
-            assert_eq!(Config::parse(nothing.to_owned(), None).unwrap_err(), ConfigDefect::Token);
-            let keyless = Config::parse("token".to_owned(), Some(nothing.to_owned())).unwrap();
-            assert_eq!(keyless.encoding_aes_key(), None);
-        }
-        for bad in [&key[1..], &format!("{key}H"), &key.replace('a', "-"), &key.replace('a', "\u{200b}")] {
-            let config = Config::parse("token".to_owned(), Some(bad.to_owned())).unwrap();
-            assert_eq!(config.encoding_aes_key(), Some(Err(ConfigDefect::AesKey)), "{bad}");
-        }
-    }
-}
+mod tests;

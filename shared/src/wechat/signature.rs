@@ -51,9 +51,15 @@ pub(super) fn hash_of_data(base64: &str) -> String {
 /// Whether `signature` is the lower-case hex of SHA-1 over these texts in the order of their bytes: WeChat's signature
 /// of a push, in which one text is a secret.
 #[must_use]
-pub fn of_push(mut texts: Vec<&str>, signature: &str) -> bool {
+pub fn of_push(texts: Vec<&str>, signature: &str) -> bool {
+    bool::from(push(texts).as_bytes().ct_eq(signature.as_bytes()))
+}
+
+/// That signature.
+#[must_use]
+pub fn push(mut texts: Vec<&str>) -> String {
     texts.sort_unstable();
-    bool::from(sha1(&texts).as_bytes().ct_eq(signature.as_bytes()))
+    sha1(&texts)
 }
 
 fn sha1(texts: &[&str]) -> String {

@@ -3,6 +3,7 @@
 mod effect;
 mod modes;
 mod one_body;
+mod owner;
 mod several_apps;
 mod signature;
 mod vectors;

@@ -82,7 +82,7 @@ async fn a_repeat_may_differ_in_what_says_nothing() {
     let seen = pushed(&laptop, event("alice", "user_info_modified"));
     let refund = |tries: u32, id: &str| {
         json!({
-            "MsgType": "event", "Event": "xpay_refund_notify", "OpenId": "oA", "WxRefundId": id, "RetryTimes": tries,
+            "MsgType": "event", "Event": "xpay", "OpenId": "oA", "WxRefundId": id, "RetryTimes": tries,
             "TeamInfo": { "ActivityId": "a" }, "Encrypt": format!("{tries}"),
         })
     };

@@ -4,7 +4,7 @@ use std::{fmt::Display, marker::PhantomData};
 
 use serde::Serialize;
 use shared::{
-    env, http, ids, platform_token, secret_text, secrets, session, store, token, vars,
+    env, http, ids, owner_function, platform_token, secret_text, secrets, session, store, token, vars,
     wechat::{
         api,
         app::{self, Apps},
@@ -80,6 +80,11 @@ pub const HOLDERS: &[Holder] = holders![
     opendata::SignedProfile<'static>,
     push::Config,
     push::Push,
+    push::PushApps,
+    push::Message,
+    push::Concern,
+    push::Answer,
+    push::Reply,
     push::PushQuery,
     ids::UserRef,
     ids::SessionRef,
@@ -95,6 +100,8 @@ pub const HOLDERS: &[Holder] = holders![
     session::idempotency::IdempotencyRecord,
     session::idempotency::LoginRecord,
     secrets::Secret<Apps>,
+    secrets::Secret<push::PushApps>,
+    owner_function::LambdaFunction,
     secrets::Secret<token::keyring::Keyring>,
     secrets::Secret<token::access::AccessSigner>,
     secrets::key_rotation::Version,

@@ -7,11 +7,15 @@ use aes::{
     Aes256,
     cipher::{BlockModeEncrypt as _, KeyIvInit as _, block_padding::NoPadding},
 };
+use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::Request;
-use serde_json::json;
-use shared::clock::Clock as _;
+use serde_json::{Value, json};
+use shared::{
+    clock::Clock as _,
+    owner_function::{AskOwner, OwnerError},
+};
 
 use super::{Outcome, world::World};
 use crate::hex;
@@ -45,6 +49,18 @@ pub(super) fn take(world: &World, input: &[u8]) -> Outcome {
             let encrypted = text.split(['"', '<', '>', '[', ']']).max_by_key(|part| part.len());
             ("envelope", send(world, SECURE_TOKEN, encrypted, rest))
         }
+    }
+}
+
+/// The owner's function: it can read whatever it is given, and has an answer to everything.
+pub(super) struct Owner;
+
+#[async_trait]
+impl AskOwner for Owner {
+    async fn ask(&self, event: Vec<u8>) -> Result<Vec<u8>, OwnerError> {
+        let event: Value = serde_json::from_slice(&event).expect("JSON");
+        assert!(event["message"].is_object() && event["appid"].is_string() && event["received_at"].is_u64(), "{event}");
+        Ok(json!({ "ErrCode": 0, "result_code": 0, "result_info": "", "evidence": "none" }).to_string().into_bytes())
     }
 }
 

@@ -33,6 +33,7 @@ use shared::{
         api::{CodeExchange, ExchangeCode},
         app::{App, Apps},
         error::WechatError,
+        push::PushApps,
     },
 };
 use tokio::sync::OnceCell;
@@ -216,16 +217,27 @@ impl Server {
 /// Read once: making them costs more than a world.
 struct Secrets {
     apps: Arc<Secret<Apps>>,
+    push: Arc<Secret<PushApps>>,
     verifier: Arc<Secret<AccessVerifier>>,
 }
 
 impl Secrets {
     async fn get() -> &'static Self {
         static SECRETS: OnceCell<Secrets> = OnceCell::const_new();
-        let apps = json!({ "apps": { APPID: { "secret": "s", "push": { "token": TOKEN } } } });
+        let apps = json!({ "apps": { APPID: { "secret": "s" } } });
+        let push = json!({ "apps": { APPID: { "token": TOKEN } } });
         let public = json!(signing_keys().public());
-        let read = async || Self { apps: secret(apps.to_string()).await, verifier: secret(public.to_string()).await };
+        let read = async || Self {
+            apps: secret(apps.to_string()).await,
+            push: secret(push.to_string()).await,
+            verifier: secret(public.to_string()).await,
+        };
         SECRETS.get_or_init(read).await
+    }
+
+    /// WeChat's pushes are obeyed here, and handed to nobody.
+    fn push_deps(&self, table: Arc<LateTable>, clock: Arc<Off>) -> push::Deps {
+        push::Deps { table, apps: self.push.clone(), target: None, clock, entropy: Arc::new(OsEntropy) }
     }
 }
 
@@ -280,7 +292,7 @@ async fn process(
         keyring: keyring.clone(),
         clock: clock.clone(),
     };
-    let push = push::Deps { table: table.clone(), apps: apps.clone(), clock: clock.clone() };
+    let push = secrets.push_deps(table.clone(), clock.clone());
     let admin = admin_deps(table, wechat, apps, keyring, clock.clone());
     let served = |router| stack(router, Log::new(|_| {}));
     Process {

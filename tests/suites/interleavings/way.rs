@@ -17,9 +17,9 @@ use shared::{
     store::{
         StoreError, TakeError,
         grants::{
-            BeginExchange, BlockUser, Deletion, EraseIdempotencyRecord, EraseUser, KeepIdempotencyRecord,
-            ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession, RememberUnionid, ReplaceSessionKey,
-            RevokeSession, StoreUserLogin, TakeSessionKeys,
+            BeginExchange, BindSignature, BlockUser, Deletion, EraseIdempotencyRecord, EraseUser, GiveUpExchange,
+            KeepIdempotencyRecord, ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession, RememberUnionid,
+            ReplaceSessionKey, RevokeSession, StoreUserLogin, TakeSessionKeys,
         },
     },
 };
@@ -161,6 +161,20 @@ impl KeepIdempotencyRecord for LateTable {
 impl BeginExchange for LateTable {
     async fn begin_exchange(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError> {
         self.table.begin_exchange(mark, now).await
+    }
+}
+
+#[async_trait]
+impl GiveUpExchange for LateTable {
+    async fn give_up_exchange(&self, mark: &IdempotencyRecord) -> Result<(), StoreError> {
+        self.table.give_up_exchange(mark).await
+    }
+}
+
+#[async_trait]
+impl BindSignature for LateTable {
+    async fn bind_signature(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError> {
+        self.table.bind_signature(mark, now).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Processes that are killed, the binaries of this profile.
 
-use super::{logins, phones, refreshes};
+use super::{logins, phones, pushes, refreshes};
 use crate::{
     runtime_api::build,
     suites::row::{Row, Size},
@@ -13,12 +13,15 @@ const REPEATED: u64 = 5;
 const REFRESHES: (u64, u64) = (200, 5_000);
 const ROUNDS: (u64, u64) = (8, 400);
 
+const PUSHES: (u64, u64) = (400, 10_000);
+
 pub async fn rows(size: Size) -> Vec<Row> {
     let binaries = build();
     let refreshes = refreshes(&binaries, size.of(REFRESHES.0, REFRESHES.1)).await;
     let rounds = size.of(ROUNDS.0, ROUNDS.1);
     let logins = logins(&binaries, rounds).await;
     let phones = phones(&binaries).await;
+    let pushes = pushes(&binaries, size.of(PUSHES.0, PUSHES.1)).await;
     vec![
         Row::all(
             "refreshes killed between the write and the answer: the same request gets the successor",
@@ -38,5 +41,11 @@ pub async fn rows(size: Size) -> Vec<Row> {
             phones.numbers + phones.taps,
             phones.killed,
         ),
+        Row::all(
+            "messages pushed to a process that is killed at each of its steps: acknowledged when they are repeated",
+            pushes.acknowledged,
+            pushes.killed,
+        ),
+        Row::none("of them acknowledged, and reached neither the table nor the owner", pushes.lost),
     ]
 }

@@ -4,6 +4,10 @@
 //! meant to: before a request arrives, or after it was done and before its answer comes.
 
 pub mod figures;
+pub mod owner;
+mod pushes;
+
+pub use pushes::{Pushes, pushes};
 
 use std::{path::Path, process::Command};
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tests::{
     runtime_api::{binaries, build},
-    suites::kill::{Logins, logins, phones, refreshes},
+    suites::kill::{Logins, logins, phones, pushes, refreshes},
 };
 
 async fn a_killed_refresh_is_repeated(binaries: &Path) {
@@ -30,6 +30,19 @@ async fn a_killed_redemption_gives_the_number_or_asks_for_another_tap(binaries: 
     assert_eq!((phones.numbers, phones.taps), (phones.killed - 2, 2));
 }
 
+async fn a_killed_push_reaches_the_owner(binaries: &Path) {
+    let pushes = pushes(binaries, 44).await;
+
+    assert_eq!((pushes.killed, pushes.acknowledged, pushes.lost), (44, 44, 0), "{pushes:?}");
+    // It is asked twice only where the process died, or had a bad answer, between the question and the write of the answer.
+    assert!(pushes.asked_again < 20 && pushes.asked_thrice == 0, "{pushes:?}");
+}
+
+#[tokio::test]
+async fn a_message_whose_push_is_killed_at_any_step_reaches_table_and_owner_before_it_is_acknowledged() {
+    a_killed_push_reaches_the_owner(&build()).await;
+}
+
 #[tokio::test]
 async fn a_refresh_that_is_killed_after_its_write_gives_the_successor_to_who_asks_again() {
     a_killed_refresh_is_repeated(&build()).await;
@@ -52,4 +65,5 @@ async fn the_shipped_binaries_are_killed_without_harm() {
     a_killed_refresh_is_repeated(&shipped).await;
     a_killed_login_is_repeated_or_asks_for_a_new_one(&shipped).await;
     a_killed_redemption_gives_the_number_or_asks_for_another_tap(&shipped).await;
+    a_killed_push_reaches_the_owner(&shipped).await;
 }

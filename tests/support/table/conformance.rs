@@ -22,9 +22,9 @@ use shared::{
     store::{
         StoreError, TakeError,
         grants::{
-            BeginExchange, BlockUser, EraseIdempotencyRecord, EraseUser, GiveUpExchange, KeepIdempotencyRecord,
-            KeepPlatformToken, ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession, RememberUnionid,
-            ReplaceSessionKey, RevokeSession, StoreUserLogin, TakeSessionKeys,
+            BeginExchange, BindSignature, BlockUser, EraseIdempotencyRecord, EraseUser, GiveUpExchange,
+            KeepIdempotencyRecord, KeepPlatformToken, ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession,
+            RememberUnionid, ReplaceSessionKey, RevokeSession, StoreUserLogin, TakeSessionKeys,
         },
     },
     token::keyring::KeyId,
@@ -34,7 +34,7 @@ shared::grants! {
     /// All grants at once.
     pub trait Table =
         StoreUserLogin, RememberUnionid, ReadUser, TakeSessionKeys, PutSession, RefreshSession, ReadSession, RevokeSession,
-        ListUserItems, BlockUser, ReplaceSessionKey, EraseUser, EraseIdempotencyRecord, KeepIdempotencyRecord, BeginExchange, GiveUpExchange,
+        ListUserItems, BlockUser, ReplaceSessionKey, EraseUser, EraseIdempotencyRecord, KeepIdempotencyRecord, BeginExchange, BindSignature, GiveUpExchange,
         KeepPlatformToken;
 }
 

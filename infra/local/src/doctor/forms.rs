@@ -23,7 +23,7 @@ pub(super) fn findings(app: &App) -> Vec<Finding> {
         (!is_app_secret(&app.secret)).then(|| not_hex("AppSecret", appid)),
         app.previous_secret.as_ref().filter(|secret| !is_app_secret(secret)).map(|_| not_hex("previous_secret", appid)),
     ];
-    copied.into_iter().flatten().chain(push(app)).chain(app_keys(app)).collect()
+    copied.into_iter().flatten().chain(app_keys(app)).collect()
 }
 
 /// Whether this has the form of an AppSecret, so that it was at least copied whole.
@@ -64,25 +64,24 @@ fn app_keys(app: &App) -> Option<Finding> {
     }
 }
 
-fn push(app: &App) -> Vec<Finding> {
-    let appid = shown(&app.appid);
+/// A line for each value that a mini program's pushes need and that cannot be right, in the secret of this variable.
+pub(super) fn push(variable: &str, appid: &AppId, config: &Result<Config, ConfigDefect>) -> Vec<Finding> {
+    let appid = shown(appid);
     let malformed =
-        |defect: &ConfigDefect| wrong(format_args!("the push of {appid} in WXAUTH_APPS is malformed"), defect);
-    match &app.push {
-        None => Vec::new(),
-        Some(Err(defect)) => vec![malformed(defect)],
-        Some(Ok(config)) => {
-            let key = match config.encoding_aes_key() {
-                Some(Ok(())) => None,
-                Some(Err(defect)) => Some(malformed(&defect)),
-                None => Some(warn(
-                    format_args!("the push of {appid} has no encoding_aes_key"),
-                    "the secure mode (安全模式) of WeChat's console needs it: without it every push of that mode is refused",
-                )),
-            };
-            token(appid, config).into_iter().chain(key).collect()
-        }
-    }
+        |defect: &ConfigDefect| wrong(format_args!("the push of {appid} in {variable} is malformed"), defect);
+    let config = match config {
+        Ok(config) => config,
+        Err(defect) => return vec![malformed(defect)],
+    };
+    let key = match config.encoding_aes_key() {
+        Some(Ok(())) => None,
+        Some(Err(defect)) => Some(malformed(&defect)),
+        None => Some(warn(
+            format_args!("the push of {appid} has no encoding_aes_key"),
+            "the secure mode (安全模式) of WeChat's console needs it: without it every push of that mode is refused",
+        )),
+    };
+    token(appid, config).into_iter().chain(key).collect()
 }
 
 fn token(appid: &str, config: &Config) -> Option<Finding> {
@@ -99,16 +98,23 @@ fn token(appid: &str, config: &Config) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Level;
-    use shared::{secrets::FromSecret as _, wechat::app::Apps};
+    use crate::{doctor::finding::Level, secrets::push_part};
+    use shared::{
+        secrets::FromSecret as _,
+        wechat::{app::Apps, push::PushApps},
+    };
 
     const APPID: &str = "wx0123456789abcdef";
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 
     fn lines(appid: &str, app: &serde_json::Value) -> Vec<(Level, String)> {
-        let apps = Apps::from_secret(&serde_json::json!({ "apps": { appid: app } }).to_string()).unwrap();
-        findings(apps.find(None).unwrap()).into_iter().map(|line| (line.level, line.text)).collect()
+        let text = serde_json::json!({ "apps": { appid: app } }).to_string();
+        let (apps, push_apps) = (Apps::from_secret(&text).unwrap(), push_part(&text).unwrap());
+        let push_apps = PushApps::from_secret(&push_apps).unwrap();
+        let of_push = push_apps.all().flat_map(|(appid, config)| push("WXAUTH_PUSH", appid, config));
+        let lines = findings(apps.find(None).unwrap()).into_iter().chain(of_push);
+        lines.map(|line| (line.level, line.text)).collect()
     }
 
     #[test]

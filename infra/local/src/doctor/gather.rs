@@ -52,6 +52,7 @@ pub(super) enum SecretText {
 #[derive(Default)]
 pub(super) struct SecretTexts {
     pub(super) apps: Option<SecretText>,
+    pub(super) push: Option<SecretText>,
     pub(super) keyring: Option<SecretText>,
     pub(super) signing_keys: Option<SecretText>,
     pub(super) jwks: Option<SecretText>,
@@ -60,14 +61,15 @@ pub(super) struct SecretTexts {
 
 pub(super) async fn secrets(vars: &Vars, env: &Env) -> SecretTexts {
     let read = |name| Box::pin(async move { secret(vars.get(name)?, env).await });
-    let (apps, keyring, signing_keys, jwks, proxy) = tokio::join!(
+    let (apps, push, keyring, signing_keys, jwks, proxy) = tokio::join!(
         read("WXAUTH_APPS"),
+        read("WXAUTH_PUSH"),
         read("WXAUTH_KEYRING"),
         read("WXAUTH_SIGNING_KEYS"),
         read("WXAUTH_JWKS"),
         read("WXAUTH_PROXY")
     );
-    SecretTexts { apps, keyring, signing_keys, jwks, proxy }
+    SecretTexts { apps, push, keyring, signing_keys, jwks, proxy }
 }
 
 /// One secret, or `None` if a variable that the client needs is missing: that has its own line.

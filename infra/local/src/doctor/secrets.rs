@@ -9,11 +9,17 @@ use shared::{
         jwks::{PrivateJwks, PublicJwks},
         keyring::Keyring,
     },
-    wechat::app::{App, Apps},
+    vars::Vars,
+    wechat::{
+        app::{App, Apps},
+        push::PushApps,
+    },
 };
 
+use crate::secrets::push_part;
+
 use super::{
-    finding::{Finding, ok, wrong},
+    finding::{Finding, ok, warn, wrong},
     gather::{Refusal, SecretText, SecretTexts},
 };
 
@@ -21,6 +27,7 @@ use super::{
 pub(super) fn findings(texts: &SecretTexts) -> Vec<Finding> {
     let lines = [
         texts.apps.as_ref().map(|text| secret::<Apps>("WXAUTH_APPS", text)),
+        texts.push.as_ref().map(push),
         texts.keyring.as_ref().map(|text| secret::<Keyring>("WXAUTH_KEYRING", text)),
         texts.signing_keys.as_ref().map(|text| secret::<AccessSigner>("WXAUTH_SIGNING_KEYS", text)),
         texts.jwks.as_ref().map(|text| secret::<PublicJwks>("WXAUTH_JWKS", text)),
@@ -37,6 +44,41 @@ pub(super) fn apps(texts: &SecretTexts) -> Vec<App> {
         _ => None,
     };
     apps.map(|apps| apps.all().cloned().collect()).unwrap_or_default()
+}
+
+/// An empty one is no mistake: not every owner wants pushes.
+fn push(text: &SecretText) -> Finding {
+    match text {
+        SecretText::Read(text) if PushApps::from_secret(text).is_ok_and(|apps| apps.all().next().is_none()) => warn(
+            "WXAUTH_PUSH is empty, so every push is refused",
+            "for message push, run the line of the stack's output FillPush",
+        ),
+        text => secret::<PushApps>("WXAUTH_PUSH", text),
+    }
+}
+
+/// What pushes are verified and decrypted with, and the variable that it was found by: on the laptop, the file of mini programs
+/// holds it.
+pub(super) fn push_apps(texts: &SecretTexts) -> (&'static str, PushApps) {
+    let (variable, part) = match (&texts.push, &texts.apps) {
+        (Some(SecretText::Read(text)), _) => ("WXAUTH_PUSH", Some(text.clone())),
+        (None, Some(SecretText::Read(text))) => ("WXAUTH_APPS", push_part(text)),
+        _ => ("WXAUTH_PUSH", None),
+    };
+    (variable, part.and_then(|text| PushApps::from_secret(&text).ok()).unwrap_or_default())
+}
+
+/// Whether what pushes need lies in the secret of the mini programs, where it once was and `push` no longer looks.
+pub(super) fn misplaced_push(texts: &SecretTexts, vars: &Vars) -> Option<Finding> {
+    let Some(SecretText::Read(text)) = &texts.apps else { return None };
+    let is_of_the_laptop = vars.get("WXAUTH_APPS").is_some_and(|source| source.starts_with("file:"));
+    let is_there = PushApps::from_secret(&push_part(text)?).is_ok_and(|apps| apps.all().next().is_some());
+    (is_there && !(is_of_the_laptop && texts.push.is_none())).then(|| {
+        warn(
+            "WXAUTH_APPS holds a push, which nobody reads there",
+            "move it to the secret that WXAUTH_PUSH names, and remove it here",
+        )
+    })
 }
 
 fn secret<T: FromSecret>(name: &str, text: &SecretText) -> Finding {
@@ -158,6 +200,30 @@ mod tests {
         }
         let keyring = line(&SecretTexts { keyring: Some(read(r#"{"keys":{}}"#)), ..SecretTexts::default() });
         assert!(keyring.text.starts_with("WXAUTH_KEYRING is not filled yet: rotation fills it"), "{keyring}");
+    }
+
+    #[test]
+    fn what_pushes_need_is_found_where_push_looks_and_missed_where_it_does_not() {
+        let (apps, push) =
+            (r#"{"apps":{"wx1":{"secret":"MARKER","push":{"token":"MARKER"}}}}"#, r#"{"apps":{"wx1":{"token":"t"}}}"#);
+        let vars = |source: &str| Vars::from_iter([("WXAUTH_APPS", source)]);
+        let texts = |apps: &str, push: Option<&str>| SecretTexts {
+            apps: Some(read(apps)),
+            push: push.map(read),
+            ..SecretTexts::default()
+        };
+        // The laptop's file has both parts.
+        assert_eq!(misplaced_push(&texts(apps, None), &vars("file:apps.json")), None);
+        assert_eq!(push_apps(&texts(apps, None)).1.usable().count(), 1);
+        for (source, push) in [("arn:aws", None), ("arn:aws", Some(push)), ("file:apps.json", Some(push))] {
+            let finding = misplaced_push(&texts(apps, push), &vars(source)).unwrap();
+            assert!(finding.level == Level::Warn && finding.text.contains("WXAUTH_PUSH"), "{finding}");
+            assert!(!finding.text.contains("MARKER"), "{finding}");
+        }
+        assert_eq!(misplaced_push(&texts(r#"{"apps":{"wx1":{"secret":"s"}}}"#, Some(push)), &vars("arn:aws")), None);
+        let line = |text: &str| line(&SecretTexts { push: Some(read(text)), ..SecretTexts::default() });
+        assert_eq!(line(push), ok("WXAUTH_PUSH is filled"));
+        assert!(line(r#"{"apps":{}}"#).level == Level::Warn && line("MARKER").text.contains("is malformed"));
     }
 
     #[test]

@@ -62,8 +62,10 @@ fn defect(name: &str, vars: &Vars) -> Option<ConfigError> {
         "WXAUTH_SIGNING_ALGORITHM" => config::signing_algorithm(&vars).err(),
         "WXAUTH_LOGIN_REFUSALS" => config::login_refusals(&vars).err(),
         "WXAUTH_PHONE_DATA_CHECK" => config::phone_data_check(&vars).err(),
-        "WXAUTH_PROXY" if vars.get(name).is_none() => None,
-        "WXAUTH_APPS" | "WXAUTH_KEYRING" | "WXAUTH_SIGNING_KEYS" | "WXAUTH_JWKS" | "WXAUTH_PROXY" => {
+        "WXAUTH_PUSH_TARGET" => config::push_target(&vars).err(),
+        // On the laptop, the file of mini programs holds what pushes need.
+        "WXAUTH_PROXY" | "WXAUTH_PUSH" if vars.get(name).is_none() => None,
+        "WXAUTH_APPS" | "WXAUTH_KEYRING" | "WXAUTH_SIGNING_KEYS" | "WXAUTH_JWKS" | "WXAUTH_PROXY" | "WXAUTH_PUSH" => {
             secret(name, &vars)
         }
         _ => AccessTokenConfig::from_vars(&vars).err().or_else(|| RefreshPolicy::numbers(&vars).err()),
@@ -104,7 +106,8 @@ fn aws(vars: &Vars) -> Vec<Finding> {
     if ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].iter().any(|name| vars.get(name).is_none()) {
         findings.push(wrong("AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is not set", CREDENTIALS));
     }
-    for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETS_MANAGER"] {
+    let services = ["_DYNAMODB", "_LAMBDA", "_SECRETS_MANAGER"].map(|service| format!("AWS_ENDPOINT_URL{service}"));
+    for name in services.iter().map(String::as_str).chain(["AWS_ENDPOINT_URL"]) {
         let scheme = vars.get(name).map(|url| Url::parse(url).map(|url| url.scheme().to_owned()));
         if !matches!(scheme.as_ref().map(|scheme| scheme.as_deref()), None | Some(Ok("http" | "https"))) {
             let expected = "the URL of an endpoint, such as http://127.0.0.1:8000";
@@ -174,6 +177,8 @@ mod tests {
             ("WXAUTH_SIGNING_ALGORITHM", "MARKER"),
             ("WXAUTH_JWKS", "file:"),
             ("WXAUTH_PROXY", "file:"),
+            ("WXAUTH_PUSH", "file:"),
+            ("WXAUTH_PUSH_TARGET", "https://MARKER"),
             ("SSL_CERT_FILE", "/nowhere/MARKER"),
             ("AWS_ENDPOINT_URL", "MARKER"),
         ];

@@ -14,7 +14,7 @@ use crate::{
     },
     store::{
         StoreError,
-        grants::{BeginExchange, EraseIdempotencyRecord, GiveUpExchange, KeepIdempotencyRecord},
+        grants::{BeginExchange, BindSignature, EraseIdempotencyRecord, GiveUpExchange, KeepIdempotencyRecord},
     },
 };
 
@@ -48,13 +48,27 @@ impl KeepIdempotencyRecord for DynamoTable {
     }
 }
 
-#[async_trait]
-impl BeginExchange for DynamoTable {
-    async fn begin_exchange(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError> {
+impl DynamoTable {
+    /// Puts a mark where there is none that is valid, but itself.
+    async fn put_mark(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError> {
         // The SDK may repeat the write, and must not take its own mark for another's.
         let condition = "attribute_not_exists(pk) OR #until <= :now OR #sealed = :mark";
         let values = vec![(":now", number(now)), (":mark", bytes(mark.sealed.clone()))];
         Ok(matches!(self.put(item(mark), condition, values).await?, WriteResult::Applied(_)))
+    }
+}
+
+#[async_trait]
+impl BeginExchange for DynamoTable {
+    async fn begin_exchange(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError> {
+        self.put_mark(mark, now).await
+    }
+}
+
+#[async_trait]
+impl BindSignature for DynamoTable {
+    async fn bind_signature(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError> {
+        self.put_mark(mark, now).await
     }
 }
 

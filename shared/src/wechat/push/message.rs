@@ -1,16 +1,21 @@
-//! What a pushed message says, in JSON or XML, and what that means for what is stored here.
+//! What a pushed message says, in JSON or XML, what that means for what is stored here, and what WeChat wants to hear.
+
+use std::{borrow::Cow, collections::BTreeMap};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Number, Value as Json, value::RawValue};
 
 use crate::{ids::OpenId, json};
 
 /// Messages of other kinds nest deeper than those that we act on.
 const DEEPEST: usize = 32;
 
-/// A message that was read whole.
+/// JavaScript and many others read every number as a double, in which whole numbers are exact up to here.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// What a message means for what is stored here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Push {
+pub enum Concern {
     /// One of the events that concern what is stored.
     User {
         /// The user that it is about.
@@ -20,6 +25,8 @@ pub enum Push {
     },
     /// A message of another kind, or about the user of a plugin. Nothing about it is stored here.
     Other,
+    /// WeChat has cleaned a profile and does not say whose. Nothing is stored of it, so it does no harm if the owner takes it.
+    Nobody,
     /// A message of another kind in the clear, beside an `Encrypt` that is not read here, and it does not name this mini
     /// program: to one with a key it may be another message.
     OtherBesideEncrypt,
@@ -39,6 +46,34 @@ pub enum Event {
     UserAuthorizationCancellation,
 }
 
+/// How a message is written, and so its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One object.
+    Json,
+    /// One element, `xml`.
+    Xml,
+}
+
+/// What WeChat wants to hear of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// `success`; of a customer's message, also that the web console takes it over.
+    Success,
+    /// An `ErrCode`: the message is about money.
+    ErrCode,
+    /// `result_code` and `evidence`: Apple asks whether it may pay a user back.
+    RefundVerdict,
+}
+
+impl AnswerForm {
+    /// Whether money is lost or delivered twice where the message is lost or taken twice.
+    #[must_use]
+    pub const fn is_about_money(self) -> bool {
+        !matches!(self, Self::Success)
+    }
+}
+
 /// Why a message is not understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum MessageDefect {
@@ -48,82 +83,129 @@ pub(super) enum MessageDefect {
     NoUser,
 }
 
-/// The members of a message.
-pub(super) struct Members(Vec<(String, Value)>);
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Value {
-    /// A text or a number.
-    Text(String),
-    /// Anything else, as it is written.
-    Nested(String),
+/// A message that was read whole, as JSON whatever form it came in.
+#[derive(Debug)]
+pub struct Message {
+    members: Map<String, Json>,
+    format: Format,
 }
 
 /// Members that say nothing here and that WeChat may write anew when it repeats a message: the count of its tries, and what is
 /// encrypted of a message that is read in the clear.
 const VARYING: [&str; 2] = ["RetryTimes", "Encrypt"];
 
-impl Members {
+/// The members that tell messages of one event apart, however often they are repeated; of the others, all members do. What is
+/// chosen by others than WeChat is told apart by what they cannot choose: the user, and the environment of the payment.
+const NAMED_BY: &[(&str, &[&str])] = &[
+    ("xpay_goods_deliver_notify", &["OutTradeNo", "OpenId", "Env"]),
+    ("xpay_coin_pay_notify", &["OutTradeNo", "OpenId", "Env"]),
+    ("xpay_refund_notify", &["WxRefundId", "OpenId"]),
+    ("xpay_complaint_notify", &["RequestId", "OpenId"]),
+    ("xpay_wxpay_callback_notify", &["BusinessCode", "BusinessState", "MerchantCode", "EventType"]),
+    ("wxa_media_check", &["trace_id", "FromUserName"]),
+];
+
+/// Apple's question about a refund, which by its table of members has no `Event`.
+const REFUND_QUERY: &str = "xpay_subscribe_ios_refund_query_notify";
+
+impl Message {
     pub(super) fn read(body: &[u8]) -> Result<Self, MessageDefect> {
-        let members = match body.trim_ascii_start().first() {
-            Some(b'<') => std::str::from_utf8(body).ok().and_then(Self::from_xml),
-            _ => Self::from_json(body),
+        let (format, members) = match body.trim_ascii_start().first() {
+            Some(b'<') => (Format::Xml, std::str::from_utf8(body).ok().and_then(from_xml)),
+            _ => (Format::Json, from_json(body)),
         };
-        members.ok_or(MessageDefect::Unreadable)
+        Ok(Self { members: members.ok_or(MessageDefect::Unreadable)?, format })
     }
 
-    fn from_json(body: &[u8]) -> Option<Self> {
-        let members: Map<String, Json> = json::nested(body, DEEPEST).ok()?;
-        let text = |value: Json| match value {
-            Json::String(text) => Value::Text(text.trim().to_owned()),
-            Json::Number(number) => Value::Text(number.to_string()),
-            nested => Value::Nested(nested.to_string()),
-        };
-        let given = members.into_iter().filter(|(_, value)| !value.is_null());
-        // Samples in WeChat's documents have names with a blank before them.
-        Some(Self(given.map(|(name, value)| (name.trim().to_owned(), text(value))).collect()))
+    /// How it is written.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
     }
 
-    fn from_xml(body: &str) -> Option<Self> {
-        let document = roxmltree::Document::parse(body).ok()?;
-        let children = document.root_element().children().filter(roxmltree::Node::is_element);
-        let text = |node: roxmltree::Node<'_, '_>| {
-            if node.children().any(|child| child.is_element()) {
-                return Value::Nested(document.input_text()[node.range()].to_owned());
-            }
-            let parts = node.children().filter(roxmltree::Node::is_text).filter_map(|part| part.text());
-            Value::Text(parts.collect::<String>().trim().to_owned())
-        };
-        Some(Self(children.map(|child| (child.tag_name().name().to_owned(), text(child))).collect()))
+    /// What the owner's function gets to read. What was a number in XML is a text, and elements of one name are an array; what is
+    /// encrypted of a message that was read in the clear is left out.
+    #[must_use]
+    pub fn said_to_owner(&self) -> Json {
+        let said = self.members.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("Encrypt"));
+        Json::Object(said.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    /// The members that are said, and what they say: a text or a number, or else the whole as JSON.
+    fn said(&self) -> impl Iterator<Item = (&str, Result<Cow<'_, str>, &Json>)> {
+        let given = self.members.iter().filter(|(_, value)| !value.is_null());
+        given.map(|(name, value)| (name.as_str(), text(value).ok_or(value)))
     }
 
     /// A member that is not empty. WeChat spells some names in several ways (`OpenID`, `openid`), so case does not count.
-    pub(super) fn get(&self, name: &str) -> Result<Option<&str>, MessageDefect> {
-        let mut given = self.0.iter().filter(|(given, _)| given.eq_ignore_ascii_case(name));
+    pub(super) fn get(&self, name: &str) -> Result<Option<Cow<'_, str>>, MessageDefect> {
+        let mut given = self.said().filter(|(given, _)| given.eq_ignore_ascii_case(name));
         match (given.next(), given.next()) {
             (None, _) => Ok(None),
-            (Some((_, Value::Text(text))), None) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+            (Some((_, Ok(text))), None) => Ok(Some(text).filter(|text| !text.is_empty())),
             _ => Err(MessageDefect::Unreadable),
         }
     }
 
     /// Whether there is a member of this name, whatever is in it.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
+        self.said().any(|(given, _)| given.eq_ignore_ascii_case(name))
+    }
+
+    /// What it says, but for what WeChat writes anew in each repetition: name, kind and text of each member, in order.
+    fn parts(&self) -> impl Iterator<Item = String> {
+        let is_said = |name: &str| !VARYING.iter().any(|varying| name.eq_ignore_ascii_case(varying));
+        self.said().filter(move |(name, _)| is_said(name)).flat_map(|(name, value)| {
+            let (kind, text) = match value {
+                Ok(text) => ("text", text.into_owned()),
+                Err(nested) => ("nested", nested.to_string()),
+            };
+            [name.to_owned(), kind.to_owned(), text]
+        })
     }
 
     /// A hash of all that the message says. A repetition by WeChat has the same, although it may be written otherwise.
     pub(super) fn hash(&self) -> [u8; 32] {
-        let is_said = |name: &str| !VARYING.iter().any(|varying| name.eq_ignore_ascii_case(varying));
-        let mut members: Vec<_> = self.0.iter().filter(|(name, _)| is_said(name)).collect();
-        members.sort();
-        hash_of(members.into_iter().flat_map(|(name, value)| {
-            let (kind, text) = match value {
-                Value::Text(text) => ("text", text),
-                Value::Nested(text) => ("nested", text),
-            };
-            [name.as_bytes(), kind.as_bytes(), text.as_bytes()]
-        }))
+        hash_of(self.parts())
+    }
+
+    /// What tells it from every other message to its mini program, and is the same in each of its repetitions.
+    #[must_use]
+    pub fn identity(&self) -> [u8; 32] {
+        match self.named() {
+            Some(parts) => hash_of(parts),
+            None => hash_of(std::iter::once("whole".to_owned()).chain(self.parts())),
+        }
+    }
+
+    /// The names of a message that has some: what kind of names they are comes first.
+    fn named(&self) -> Option<Vec<String>> {
+        let event = self.event().ok()?.unwrap_or_default();
+        if self.answer_form() == AnswerForm::RefundVerdict {
+            return self.names("refund", "", &["pay_order_id", "refund_time"]);
+        }
+        if let Some((_, names)) = NAMED_BY.iter().find(|(known, _)| *known == event) {
+            return self.names("event", &event, names);
+        }
+        if is_of_a_game(&event) {
+            let payload = self.members.get("MiniGame")?.get("Payload")?.as_str()?;
+            let payload = Self { members: from_json(payload.as_bytes())?, format: Format::Json };
+            return payload.names("game", &event, &["OutTradeNo", "OpenId", "Env"]);
+        }
+        self.names("message", &event, &["MsgId", "FromUserName"])
+    }
+
+    /// What these members say, the first of which must say something.
+    fn names(&self, kind: &str, event: &str, members: &[&str]) -> Option<Vec<String>> {
+        let mut names = vec![kind.to_owned(), event.to_owned()];
+        for (at, member) in members.iter().enumerate() {
+            let name = self.get(member).ok()?;
+            if at == 0 && name.is_none() {
+                return None;
+            }
+            names.push(name.unwrap_or_default().into_owned());
+        }
+        Some(names)
     }
 
     /// Whether this says what kind of message it is: an envelope with `Encrypt` does not.
@@ -131,35 +213,65 @@ impl Members {
         self.event().is_ok()
     }
 
+    /// Whether it is an event, and none that a user wrote.
+    pub(super) fn is_event(&self) -> bool {
+        self.event().is_ok_and(|event| event.is_some())
+    }
+
     /// The name of the event; a message of another kind has none. What says no kind was not read whole: the message may stand
     /// deeper in it.
-    fn event(&self) -> Result<Option<&str>, MessageDefect> {
+    fn event(&self) -> Result<Option<Cow<'_, str>>, MessageDefect> {
         let event = self.get("Event")?;
         match self.get("MsgType")? {
             Some(kind) if event.is_some() || !kind.eq_ignore_ascii_case("event") => Ok(event),
             // By its table of members, Apple's question about a refund is the one message without a kind.
             None if self.get("channel_bill")?.is_some() && self.get("bundleid")?.is_some() => Ok(event),
+            None if self.is_check() => Ok(None),
             _ => Err(MessageDefect::Unreadable),
         }
     }
 
-    pub(super) fn push(&self) -> Result<Push, MessageDefect> {
+    /// Whether it is nothing but WeChat's question whether anybody is here.
+    fn is_check(&self) -> bool {
+        let mut said = self.said().filter(|(name, _)| !name.eq_ignore_ascii_case("Encrypt"));
+        matches!((said.next(), said.next()), (Some(("action", Ok(text))), None) if text == "CheckContainerPath")
+    }
+
+    /// What WeChat wants to hear of it.
+    #[must_use]
+    pub fn answer_form(&self) -> AnswerForm {
+        let event = self.event().ok().flatten().unwrap_or_default();
+        let has_no_kind = !self.has("MsgType") && self.has("channel_bill") && self.has("bundleid");
+        if event.eq_ignore_ascii_case(REFUND_QUERY) || has_no_kind {
+            AnswerForm::RefundVerdict
+        } else if begins(&event, "xpay_") || is_of_a_game(&event) {
+            AnswerForm::ErrCode
+        } else {
+            AnswerForm::Success
+        }
+    }
+
+    pub(super) fn concern(&self) -> Result<Concern, MessageDefect> {
+        let event = self.event()?;
         let Some(name @ ("user_info_modified" | "user_authorization_revoke" | "user_authorization_cancellation")) =
-            self.event()?
+            event.as_deref()
         else {
-            return Ok(Push::Other);
+            return Ok(Concern::Other);
         };
         let Some(openid) = self.get("OpenID")? else {
-            let is_of_a_plugin = self.get("OpenPID")?.is_some();
-            return if is_of_a_plugin { Ok(Push::Other) } else { Err(MessageDefect::NoUser) };
+            return match name {
+                _ if self.get("OpenPID")?.is_some() => Ok(Concern::Other),
+                "user_info_modified" => Ok(Concern::Nobody),
+                _ => Err(MessageDefect::NoUser),
+            };
         };
-        let openid = OpenId::parse(openid).map_err(|_| MessageDefect::NoUser)?;
+        let openid = OpenId::parse(&openid).map_err(|_| MessageDefect::NoUser)?;
         let event = match name {
             "user_info_modified" => Event::UserInfoModified,
             "user_authorization_revoke" => Event::UserAuthorizationRevoke { phone: self.revoked()?.contains(&8) },
             _ => Event::UserAuthorizationCancellation,
         };
-        Ok(Push::User { openid, event })
+        Ok(Concern::User { openid, event })
     }
 
     /// What was revoked. `RevokeInfo` may hold several numbers, separated by commas.
@@ -169,10 +281,103 @@ impl Members {
     }
 }
 
+fn begins(text: &str, with: &str) -> bool {
+    text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
+}
+
+fn is_of_a_game(event: &str) -> bool {
+    begins(event, "minigame_")
+}
+
+/// A text without the blanks around it, or a number as it is written.
+fn text(value: &Json) -> Option<Cow<'_, str>> {
+    match value {
+        Json::String(text) => Some(text.trim().into()),
+        Json::Number(number) => Some(number.to_string().into()),
+        _ => None,
+    }
+}
+
+/// The members of an object. `None` also for two names that only blanks tell apart.
+fn from_json(body: &[u8]) -> Option<Map<String, Json>> {
+    let given: BTreeMap<String, Box<RawValue>> = json::nested(body, DEEPEST).ok()?;
+    let mut members = Map::new();
+    for (name, value) in given {
+        // Samples in WeChat's documents have names with a blank before them.
+        if members.insert(name.trim().to_owned(), exact(&value)?).is_some() {
+            return None;
+        }
+    }
+    Some(members)
+}
+
+/// The value in which a number that a double would change is a text. It was checked before not to nest too deep.
+fn exact(value: &RawValue) -> Option<Json> {
+    let text = value.get();
+    match text.as_bytes().first()? {
+        b'{' => {
+            let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+            members
+                .into_iter()
+                .map(|(name, value)| Some((name, exact(value)?)))
+                .collect::<Option<_>>()
+                .map(Json::Object)
+        }
+        b'[' => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+            items.into_iter().map(exact).collect::<Option<_>>().map(Json::Array)
+        }
+        b'-' | b'0'..=b'9' => Some(number(text)),
+        _ => serde_json::from_str(text).ok(),
+    }
+}
+
+/// A number that everybody reads alike, or else the text of it.
+fn number(text: &str) -> Json {
+    let number = serde_json::from_str::<Number>(text).ok();
+    let is_exact = |number: &Number| number.as_f64().is_some_and(|double| double.abs() < EXACT);
+    let number = number.filter(|number| is_exact(number) && number.to_string().as_str() == text);
+    number.map_or_else(|| text.into(), Json::Number)
+}
+
+/// The elements in the root. A DTD is refused, so no entity grows.
+fn from_xml(body: &str) -> Option<Map<String, Json>> {
+    let document = roxmltree::Document::parse(body).ok()?;
+    match element(document.root_element(), DEEPEST)? {
+        Json::Object(members) => Some(members),
+        // Nothing but text, or nothing.
+        _ => Some(Map::new()),
+    }
+}
+
+/// An element that holds elements as an object, in which those of one name are an array; any other as its text. `None` if it
+/// nests too deep, or holds text beside elements: nothing of a message may be left out.
+fn element(node: roxmltree::Node<'_, '_>, deeper: usize) -> Option<Json> {
+    let texts = node.children().filter(roxmltree::Node::is_text).filter_map(|part| part.text());
+    let own: String = texts.collect();
+    let mut members = Map::new();
+    for child in node.children().filter(roxmltree::Node::is_element) {
+        let value = element(child, deeper.checked_sub(1)?)?;
+        match members.entry(child.tag_name().name()) {
+            serde_json::map::Entry::Vacant(place) => drop(place.insert(value)),
+            serde_json::map::Entry::Occupied(mut place) => match place.get_mut() {
+                Json::Array(items) => items.push(value),
+                one => *one = Json::Array(vec![one.take(), value]),
+            },
+        }
+    }
+    match (members.is_empty(), own.trim().is_empty()) {
+        (true, _) => Some(Json::String(own)),
+        (false, true) => Some(Json::Object(members)),
+        (false, false) => None,
+    }
+}
+
 /// SHA-256 of these parts. The length before each keeps two lists from giving the same bytes.
-pub(super) fn hash_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+pub(super) fn hash_of<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> [u8; 32] {
     let mut digest = Context::new(&SHA256);
     for part in parts {
+        let part = part.as_ref();
         digest.update(&(part.len() as u64).to_be_bytes());
         digest.update(part);
     }
@@ -182,168 +387,4 @@ pub(super) fn hash_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32]
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn push(text: &str) -> Result<Push, MessageDefect> {
-        Members::read(text.as_bytes())?.push()
-    }
-
-    fn cancelled(openid: &str) -> Push {
-        Push::User { openid: OpenId::parse(openid).unwrap(), event: Event::UserAuthorizationCancellation }
-    }
-
-    #[test]
-    fn a_name_with_a_blank_before_it_and_several_numbers_are_read() {
-        let Ok(Push::User { openid, event }) =
-            push(r#"{" MsgType":"event"," OpenID":"oA"," Event":"user_authorization_revoke"," RevokeInfo":"6, 8"}"#)
-        else {
-            panic!("it is not read")
-        };
-
-        assert_eq!(openid.expose(), "oA");
-        assert_eq!(event, Event::UserAuthorizationRevoke { phone: true });
-    }
-
-    #[test]
-    fn a_user_is_found_by_each_spelling_in_both_formats() {
-        for name in ["OpenID", "OpenId", "openid"] {
-            let json = format!(r#"{{"MsgType":"event","Event":"user_authorization_cancellation","{name}":" oA\n"}}"#);
-            let xml = format!(
-                "<xml><MsgType>event</MsgType><Event>user_authorization_cancellation</Event><{name}>\n<![CDATA[o]]><!-- -->A</{name}></xml>"
-            );
-            assert_eq!([push(&json), push(&xml)], [Ok(cancelled("oA")), Ok(cancelled("oA"))], "{name}");
-        }
-    }
-
-    #[test]
-    fn an_event_of_ours_without_a_usable_user_is_not_understood() {
-        for event in ["user_info_modified", "user_authorization_revoke", "user_authorization_cancellation"] {
-            for user in ["", r#","OpenID":null"#, r#","OpenID":"""#, r#","OpenID":" ""#, r#","OpenID":"o A""#] {
-                let defect = push(&format!(r#"{{"MsgType":"event","Event":"{event}","RevokeInfo":"8"{user}}}"#));
-                assert_eq!(defect, Err(MessageDefect::NoUser), "{event} {user}");
-            }
-            for user in [r#","OpenID":["oA"]"#, r#","OpenID":{"a":1}"#, r#","OpenID":"oA","openid":"oB""#] {
-                let defect = push(&format!(r#"{{"MsgType":"event","Event":"{event}","RevokeInfo":"8"{user}}}"#));
-                assert_eq!(defect, Err(MessageDefect::Unreadable), "{event} {user}");
-            }
-            let of_a_plugin =
-                format!(r#"{{"MsgType":"event","Event":"{event}","OpenPID":"pA","PluginID":"wx1","OpenID":""}}"#);
-            assert_eq!(push(&of_a_plugin), Ok(Push::Other), "{event}");
-        }
-    }
-
-    #[test]
-    fn a_message_has_the_hash_of_its_repetition_and_of_no_other() {
-        let hash = |text: &str| Members::read(text.as_bytes()).map(|members| members.hash()).unwrap();
-        let same = hash(r#"{"MsgType":"event","Event":"e","a":{"b":[1]},"RetryTimes":0}"#);
-        for repeated in [
-            r#"{ "Event" : "e", "MsgType": " event", "a": {"b": [1]}, "retrytimes": "1", "Encrypt": "x" }"#,
-            r#"{"MsgType":"event","Event":"e","a":{"b":[1]},"none":null}"#,
-        ] {
-            assert_eq!(hash(repeated), same, "{repeated}");
-        }
-        for other in [
-            "{}",
-            r#"{"MsgType":"event","Event":"f","a":{"b":[1]}}"#,
-            r#"{"MsgType":"event","Event":"e","a":{"b":[2]}}"#,
-            r#"{"MsgType":"event","Event":"e","a":"{\"b\":[1]}"}"#,
-            r#"{"MsgType":"event","Event":"e","a":{"b":[1]},"more":""}"#,
-            r#"{"MsgType":"event","Event":"e","A":{"b":[1]}}"#,
-            r#"{"Event":"event","MsgType":"e","a":{"b":[1]}}"#,
-        ] {
-            assert_ne!(hash(other), same, "{other}");
-        }
-        let xml = |team: &str| hash(&format!("<xml><a><![CDATA[1]]></a><Team><Id>{team}</Id></Team></xml>"));
-        assert_eq!([xml("1"), xml("1")], [hash("<xml>\n<Team><Id>1</Id></Team>\n<a>1</a></xml>"); 2]);
-        assert_ne!(xml("1"), xml("2"));
-    }
-
-    #[test]
-    fn a_revocation_says_what_was_revoked() {
-        let revoked = |info: &str| {
-            let event = r#""MsgType":"event","Event":"user_authorization_revoke""#;
-            match push(&format!(r#"{{{event},"OpenID":"oA"{info}}}"#)) {
-                Ok(Push::User { event: Event::UserAuthorizationRevoke { phone }, .. }) => Some(phone),
-                Ok(push) => panic!("{push:?}"),
-                Err(_) => None,
-            }
-        };
-        for (info, expected) in [
-            (r#","RevokeInfo":"8""#, Some(true)),
-            (r#","RevokeInfo":8"#, Some(true)),
-            (r#","RevokeInfo":"1, 8,12""#, Some(true)),
-            (r#","RevokeInfo":"18,80,88""#, Some(false)),
-            (r#","RevokeInfo":"phone""#, None),
-            (r#","RevokeInfo":[8]"#, None),
-            (r#","RevokeInfo":"""#, None),
-            ("", None),
-        ] {
-            assert_eq!(revoked(info), expected, "{info}");
-        }
-    }
-
-    #[test]
-    fn an_envelope_without_content_is_no_message() {
-        for empty in [
-            "{}",
-            r#"{"ToUserName":"gh_1"}"#,
-            r#"{"ToUserName":"gh_1","Encrypt":"x","CreateTime":1}"#,
-            "<xml></xml>",
-            "<xml><ToUserName>gh_1</ToUserName><Encrypt>x</Encrypt></xml>",
-            "",
-            "success",
-        ] {
-            assert_eq!(push(empty), Err(MessageDefect::Unreadable), "{empty}");
-        }
-    }
-
-    /// The whole message may stand where it is not looked for.
-    #[test]
-    fn what_does_not_say_of_what_kind_it_is_is_no_message() {
-        let json = r#"{"MsgType":"event","Event":"user_authorization_cancellation","OpenID":"oA"}"#;
-        let xml = "<MsgType>event</MsgType><Event>user_authorization_cancellation</Event><OpenID>oA</OpenID>";
-        let mut unsaid = vec![
-            format!(r#"{{"xml":{json}}}"#),
-            format!(r#"{{"ToUserName":"gh_1","xml":{json}}}"#),
-            format!(r#"{{"Message":{}}}"#, serde_json::json!(json)),
-            format!("<root><xml>{xml}</xml></root>"),
-            format!("<xml><ToUserName>gh_1</ToUserName><xml>{xml}</xml></xml>"),
-            format!("<xml><![CDATA[<xml>{xml}</xml>]]></xml>"),
-            r#"{"errcode":0,"errmsg":"ok"}"#.to_owned(),
-            r#"{"Event":"user_authorization_cancellation","OpenID":"oA"}"#.to_owned(),
-            r#"{"channel_bill":"1"}"#.to_owned(),
-            r#"{"channel_bill":"1","bundleid":""}"#.to_owned(),
-            "<xml><MsgType>event</MsgType><Event/></xml>".to_owned(),
-            "<xml><MsgType/><Event>other</Event></xml>".to_owned(),
-        ];
-        for nothing in ["", r#","{}":null"#, r#","{}":"""#, r#","{}":" ""#, r#","{}":{"a":"b"}"#, r#","{}":["c"]"#] {
-            for (given, lacks) in [(r#""MsgType":"event""#, "Event"), (r#""Event":"other""#, "MsgType")] {
-                let nothing = nothing.replacen("{}", lacks, 1);
-                unsaid.push(format!(r#"{{"ToUserName":"gh_1","OpenID":"oA",{given}{nothing}}}"#));
-            }
-        }
-        for unsaid in unsaid {
-            assert_eq!(push(&unsaid), Err(MessageDefect::Unreadable), "{unsaid}");
-        }
-    }
-
-    #[test]
-    fn every_other_kind_of_message_that_wechat_sends_is_one() {
-        for other in [
-            r#"{"ToUserName":"gh_1","MsgType":"text","Content":"<xml></xml>","MsgId":1234567890123456}"#,
-            r#"{"MsgType":"image","PicUrl":"https://example.com/p","MediaId":"m","MsgId":"1"}"#,
-            r#"{"MsgType":"miniprogrampage","AppId":"wx1","ThumbUrl":""}"#,
-            r#"{"MsgType":"event","Event":"debug_demo","debug_str":"hello world"}"#,
-            r#"{"MsgType":"event","Event":"xpay_goods_deliver_notify","OpenId":"oA","GoodsInfo":{"Quantity":1}}"#,
-            r#"{"MsgType":"event","Event":"subscribe_msg_popup_event","List":[{"TemplateId":"t"}]}"#,
-            r#"{"channel_bill":"1","bundleid":"2","provide_status":"1"}"#,
-            r#"{"MsgType":"event","Event":"xpay_subscribe_ios_refund_query_notify","channel_bill":"1","bundleid":"2"}"#,
-            "<xml><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[hi]]></Content></xml>",
-            "<xml><channel_bill><![CDATA[1]]></channel_bill><bundleid><![CDATA[2]]></bundleid></xml>",
-            "<xml><MsgType>event</MsgType><Event>wxa_media_check</Event><result><label>1</label></result></xml>",
-        ] {
-            assert_eq!(push(other), Ok(Push::Other), "{other}");
-        }
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use shared::{
         keyring::Keyring,
     },
     vars::Vars,
-    wechat::app::Apps,
+    wechat::{app::Apps, push::PushApps},
 };
 use tokio::sync::OnceCell;
 
@@ -27,6 +27,7 @@ use crate::{
 /// Read once: making them costs more than a world.
 pub(super) struct Secrets {
     pub(super) apps: Arc<Secret<Apps>>,
+    push: Arc<Secret<PushApps>>,
     pub(super) keyring: Arc<Secret<Keyring>>,
     signer: Arc<Secret<AccessSigner>>,
     verifier: Arc<Secret<AccessVerifier>>,
@@ -41,16 +42,15 @@ impl Secrets {
         let (private, public) = (json!(keys), json!(keys.public()));
         SECRETS
             .get_or_init(async || Self {
-                apps: secrets::secret(
-                    json!({ "apps": {
-                    APPID: { "secret": APP_SECRET, "push": { "token": push::TOKEN } },
-                    push::SECURE_APPID: {
-                        "secret": APP_SECRET,
-                        "push": { "token": push::SECURE_TOKEN, "encoding_aes_key": push::AES_KEY },
-                    },
-                } })
-                    .to_string(),
-                )
+                apps: secrets::secret(text(json!({ "apps": {
+                    APPID: { "secret": APP_SECRET },
+                    push::SECURE_APPID: { "secret": APP_SECRET },
+                } })))
+                .await,
+                push: secrets::secret(text(json!({ "apps": {
+                    APPID: { "token": push::TOKEN },
+                    push::SECURE_APPID: { "token": push::SECURE_TOKEN, "encoding_aes_key": push::AES_KEY },
+                } })))
                 .await,
                 keyring: secrets::secret(secrets::ring(1)).await,
                 signer: secrets::secret(text(private)).await,
@@ -104,6 +104,16 @@ impl Parts<'_> {
         authorizer::Deps { authenticator: self.authenticator() }
     }
 
+    fn push(&self) -> ::push::Deps {
+        ::push::Deps {
+            table: Arc::new(self.table.clone()),
+            apps: self.secrets.push.clone(),
+            target: Some(Arc::new(push::Owner)),
+            clock: Arc::new(self.clock.clone()),
+            entropy: Arc::new(SeededEntropy::new(1)),
+        }
+    }
+
     pub(super) async fn functions(&self) -> Vec<Function> {
         let (table, clock) = (Arc::new(self.table.clone()), Arc::new(self.clock.clone()));
         let entropy = Arc::new(SeededEntropy::new(0));
@@ -138,7 +148,6 @@ impl Parts<'_> {
             keyring: keyring.clone(),
             clock: clock.clone(),
         };
-        let push = ::push::Deps { table: table.clone(), apps: apps.clone(), clock: clock.clone() };
         let keys = keys::Deps { jwks: jwks.clone(), access_tokens: access_tokens.clone() };
         let refresh = refresh::Deps {
             table,
@@ -157,7 +166,7 @@ impl Parts<'_> {
             function("phone", phone::ROUTES, phone::router(phone)),
             function("userinfo", userinfo::ROUTES, userinfo::router(userinfo)),
             function("session", session::ROUTES, session::router(session)),
-            function("push", ::push::ROUTES, ::push::router(push)),
+            function("push", ::push::ROUTES, ::push::router(self.push())),
             function("keys", keys::ROUTES, keys::router(keys)),
         ]
     }

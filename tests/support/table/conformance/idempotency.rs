@@ -10,6 +10,7 @@ use shared::{
 every! {
     a_record_is_kept_until_another_takes_its_place_or_it_is_erased,
     a_code_is_exchanged_by_one_request_until_its_time_is_over,
+    a_signature_is_bound_to_the_message_that_it_first_came_with,
     one_holder_at_a_time_has_the_lease,
     a_lease_that_ran_out_is_anybodys_and_no_more_the_holders,
     a_token_is_stored_by_the_holder_only_and_ends_the_lease,
@@ -60,6 +61,15 @@ async fn a_code_is_exchanged_by_one_request_until_its_time_is_over(case: Case) -
 
     case.table.erase_idempotency_record(&code, NOW).await?;
     same!(case.table.begin_exchange(&two, NOW).await?, false);
+    Ok(())
+}
+
+async fn a_signature_is_bound_to_the_message_that_it_first_came_with(case: Case) -> Verdict {
+    let mark = |byte: u8, expires_at| IdempotencyRecord { code: case.hash("s"), sealed: vec![byte; 32], expires_at };
+    same!(case.table.bind_signature(&mark(1, NOW + 10), NOW).await?, true);
+    same!(case.table.bind_signature(&mark(1, NOW + 10), NOW + 9).await?, true);
+    same!(case.table.bind_signature(&mark(2, NOW + 19), NOW + 9).await?, false);
+    same!(case.table.bind_signature(&mark(2, NOW + 20), NOW + 10).await?, true);
     Ok(())
 }
 

@@ -10,8 +10,8 @@ use shared::{
     store::{
         StoreError,
         grants::{
-            BeginExchange, EraseIdempotencyRecord, GiveUpExchange, KeepIdempotencyRecord, KeepPlatformToken,
-            LeaseHolder, StoredPlatformToken,
+            BeginExchange, BindSignature, EraseIdempotencyRecord, GiveUpExchange, KeepIdempotencyRecord,
+            KeepPlatformToken, LeaseHolder, StoredPlatformToken,
         },
     },
 };
@@ -70,6 +70,14 @@ impl BeginExchange for MemoryTable {
             may
         };
         self.send(begin).await
+    }
+}
+
+#[async_trait]
+impl BindSignature for MemoryTable {
+    /// One mark is put as the other is.
+    async fn bind_signature(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError> {
+        self.begin_exchange(mark, now).await
     }
 }
 

@@ -1,0 +1,254 @@
+//! What the owner's function answers to a message, and how WeChat is told.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::message::{AnswerForm, Format, Message};
+
+/// WeChat's limit is not known. Whatever is to be said fits into this.
+const LONGEST: usize = 16 * 1024;
+
+/// What WeChat is told of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// `success`.
+    Success,
+    /// An object of WeChat's own form.
+    Object(Map<String, Json>),
+}
+
+/// Why what the owner's function answered is none of the answers that WeChat understands. Never holds any of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerDefect {
+    /// It is of another form than WeChat wants for this message.
+    #[error("it is not what WeChat wants to hear of this message")]
+    Form,
+    /// It is an `ErrCode` other than 0, of a message for which WeChat knows none.
+    #[error("it is an ErrCode other than 0")]
+    Refused,
+    /// It is too long.
+    #[error("it is longer than 16 KiB")]
+    TooLong,
+}
+
+impl Answer {
+    /// Reads what the owner's function gave, or what was kept of it. Nothing, `null`, an empty text and `success` mean that the
+    /// message is taken, where WeChat wants to hear no more.
+    pub fn read(given: &[u8], message: &Message, now: u64) -> Result<Self, AnswerDefect> {
+        if given.len() > LONGEST {
+            return Err(AnswerDefect::TooLong);
+        }
+        let given: Json = match given.trim_ascii() {
+            b"" => Json::Null,
+            given => serde_json::from_slice(given).map_err(|_| AnswerDefect::Form)?,
+        };
+        let is_taken = match &given {
+            Json::Null => true,
+            Json::String(text) => matches!(text.trim(), "" | "success"),
+            _ => false,
+        };
+        let code = given.get("ErrCode").map(|code| whole(code).ok_or(AnswerDefect::Form)).transpose()?;
+        match message.answer_form() {
+            AnswerForm::ErrCode if is_taken => Ok(Self::of(json!({ "ErrCode": 0, "ErrMsg": "success" }))),
+            AnswerForm::ErrCode => {
+                let code = code.ok_or(AnswerDefect::Form)?;
+                let otherwise = if code == 0 { "success" } else { "failed" };
+                Ok(Self::of(json!({ "ErrCode": code, "ErrMsg": given["ErrMsg"].as_str().unwrap_or(otherwise) })))
+            }
+            AnswerForm::Success if is_taken || code == Some(0) => Ok(Self::Success),
+            _ if code.is_some_and(|code| code != 0) => Err(AnswerDefect::Refused),
+            AnswerForm::Success => transfer(&given, message, now).ok_or(AnswerDefect::Form),
+            AnswerForm::RefundVerdict => refund_verdict(&given).ok_or(AnswerDefect::Form),
+        }
+    }
+
+    /// Whether the message is done. Any other `ErrCode` than 0 has WeChat send it again.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !matches!(self, Self::Object(members) if members.get("ErrCode").is_some_and(|code| *code != 0))
+    }
+
+    /// As it is kept for repetitions of the message: [`read`](Self::read) gives the same.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Success => b"null".to_vec(),
+            Self::Object(members) => Json::Object(members.clone()).to_string().into_bytes(),
+        }
+    }
+
+    /// As WeChat reads it in this format; `None` for `success`, which has no format and is never encrypted.
+    #[must_use]
+    pub fn text(&self, format: Format) -> Option<String> {
+        let Self::Object(members) = self else { return None };
+        Some(written(members, format))
+    }
+
+    fn of(object: Json) -> Self {
+        match object {
+            Json::Object(members) => Self::Object(members),
+            _ => Self::Success,
+        }
+    }
+}
+
+/// That WeChat's web console takes a customer's message over. What the message says itself need not be said again.
+fn transfer(given: &Json, message: &Message, now: u64) -> Option<Answer> {
+    (given["MsgType"] == "transfer_customer_service" && !message.is_event()).then_some(())?;
+    let member = |name: &str, other: &str| match &given[name] {
+        Json::String(text) => Some(text.clone()),
+        Json::Null => message.get(other).ok().flatten().map(std::borrow::Cow::into_owned),
+        _ => None,
+    };
+    let at = if given["CreateTime"].is_null() { Some(now.into()) } else { whole(&given["CreateTime"]).map(Json::from) };
+    Some(Answer::of(json!({
+        "ToUserName": member("ToUserName", "FromUserName")?,
+        "FromUserName": member("FromUserName", "ToUserName")?,
+        "CreateTime": at?,
+        "MsgType": "transfer_customer_service",
+    })))
+}
+
+/// Whether Apple may pay the user back. The evidence is wanted either way.
+fn refund_verdict(given: &Json) -> Option<Answer> {
+    let code = whole(&given["result_code"]).filter(|code| matches!(code, 0 | 1))?;
+    let evidence = given["evidence"].as_str().filter(|evidence| !evidence.is_empty())?;
+    let info = if given["result_info"].is_null() { "" } else { given["result_info"].as_str()? };
+    Some(Answer::of(json!({ "result_code": code, "result_info": info, "evidence": evidence })))
+}
+
+/// A whole number, or a text of one.
+fn whole(value: &Json) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+/// The members in this format. In XML, texts are CDATA, in which no text can end it, and numbers are as they are.
+pub(super) fn written(members: &Map<String, Json>, format: Format) -> String {
+    if format == Format::Json {
+        return Json::Object(members.clone()).to_string();
+    }
+    let elements = members.iter().map(|(name, value)| match value {
+        Json::String(text) => {
+            // XML has neither these nor other control characters than three.
+            let is_none = |letter: char| {
+                matches!(letter, '\u{fffe}' | '\u{ffff}') || (letter < ' ' && !"\t\n\r".contains(letter))
+            };
+            let text = text.replace(is_none, "").replace("]]>", "]]]]><![CDATA[>");
+            format!("<{name}><![CDATA[{text}]]></{name}>")
+        }
+        other => format!("<{name}>{other}</{name}>"),
+    });
+    format!("<xml>{}</xml>", elements.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Message {
+        Message::read(text.as_bytes()).unwrap()
+    }
+
+    fn delivery() -> Message {
+        message(r#"{"MsgType":"event","Event":"xpay_goods_deliver_notify","OutTradeNo":"1"}"#)
+    }
+
+    fn refund() -> Message {
+        message(r#"{"channel_bill":"1","bundleid":"2"}"#)
+    }
+
+    fn event() -> Message {
+        message(r#"{"MsgType":"event","Event":"wxa_media_check"}"#)
+    }
+
+    fn text() -> Message {
+        message(r#"{"ToUserName":"gh_1","FromUserName":"oA","MsgType":"text","Content":"hi","MsgId":1}"#)
+    }
+
+    fn told(given: &str, message: &Message) -> Result<String, AnswerDefect> {
+        let answer = Answer::read(given.as_bytes(), message, 1_700_000_000)?;
+        let kept = Answer::read(&answer.to_bytes(), message, 1_800_000_000)?;
+        assert_eq!(kept, answer, "{given}");
+        Ok(answer.text(Format::Json).unwrap_or_else(|| "success".to_owned()))
+    }
+
+    #[test]
+    fn a_function_that_ends_without_a_word_has_taken_the_message() {
+        for nothing in ["", "null", " \n", "\"\"", "\"success\"", "\" success\\n\""] {
+            assert_eq!(told(nothing, &event()).unwrap(), "success", "{nothing}");
+            assert_eq!(told(nothing, &text()).unwrap(), "success", "{nothing}");
+            assert_eq!(told(nothing, &delivery()).unwrap(), r#"{"ErrCode":0,"ErrMsg":"success"}"#, "{nothing}");
+            assert_eq!(told(nothing, &refund()), Err(AnswerDefect::Form), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn an_err_code_is_handed_on_where_wechat_knows_one() {
+        assert_eq!(told(r#"{"ErrCode":0}"#, &delivery()).unwrap(), r#"{"ErrCode":0,"ErrMsg":"success"}"#);
+        assert_eq!(told(r#"{"ErrCode":"0","ErrMsg":"ok"}"#, &delivery()).unwrap(), r#"{"ErrCode":0,"ErrMsg":"ok"}"#);
+        assert_eq!(told(r#"{"ErrCode":7}"#, &delivery()).unwrap(), r#"{"ErrCode":7,"ErrMsg":"failed"}"#);
+        let failed = Answer::read(br#"{"ErrCode":7}"#, &delivery(), 0).unwrap();
+        assert!(!failed.is_final() && Answer::read(b"", &delivery(), 0).unwrap().is_final());
+        assert_eq!(told(r#"{"ErrCode":0}"#, &event()).unwrap(), "success");
+        for message in [event(), text(), refund()] {
+            assert_eq!(told(r#"{"ErrCode":7}"#, &message), Err(AnswerDefect::Refused));
+        }
+    }
+
+    #[test]
+    fn a_refund_needs_a_verdict_and_its_evidence() {
+        let good = r#"{"evidence":"已发货","result_code":1,"result_info":"拒绝退款"}"#;
+        assert_eq!(told(good, &refund()).unwrap(), good);
+        let brief = told(r#"{"result_code":"0","evidence":"e","more":[1]}"#, &refund()).unwrap();
+        assert_eq!(brief, r#"{"evidence":"e","result_code":0,"result_info":""}"#);
+        for bad in [
+            r#"{"result_code":2,"evidence":"e"}"#,
+            r#"{"result_code":1}"#,
+            r#"{"result_code":1,"evidence":""}"#,
+            r#"{"result_code":1,"evidence":["e"]}"#,
+            r#"{"result_code":1,"evidence":"e","result_info":1}"#,
+            r#"{"result_code":1.5,"evidence":"e"}"#,
+            r#"{"ErrCode":0}"#,
+        ] {
+            assert_eq!(told(bad, &refund()), Err(AnswerDefect::Form), "{bad}");
+        }
+        assert_eq!(told(good, &delivery()), Err(AnswerDefect::Form));
+    }
+
+    #[test]
+    fn a_customers_message_can_be_given_to_the_console_and_an_event_cannot() {
+        let brief = r#"{"MsgType":"transfer_customer_service"}"#;
+        let whole = r#"{"CreateTime":1700000000,"FromUserName":"gh_1","MsgType":"transfer_customer_service","ToUserName":"oA"}"#;
+        assert_eq!(told(brief, &text()).unwrap(), whole);
+        assert_eq!(told(whole, &text()).unwrap(), whole);
+        for message in [event(), delivery(), refund()] {
+            assert_eq!(told(brief, &message), Err(AnswerDefect::Form));
+        }
+    }
+
+    #[test]
+    fn what_is_none_of_these_is_not_handed_on() {
+        for garbage in ["1", "true", "[]", "{}", "\"ok\"", "{", "<xml/>", "\u{0}", r#"{"statusCode":200,"body":""}"#] {
+            for message in [event(), text(), delivery(), refund()] {
+                assert_eq!(told(garbage, &message), Err(AnswerDefect::Form), "{garbage}");
+            }
+        }
+        let long = format!(r#"{{"ErrCode":0,"ErrMsg":"{}"}}"#, "x".repeat(LONGEST));
+        assert_eq!(told(&long, &delivery()), Err(AnswerDefect::TooLong));
+    }
+
+    #[test]
+    fn in_xml_no_text_leaves_its_element() {
+        let hostile = r#"{"result_code":0,"result_info":"]]><a>&\u0000\u000b","evidence":"]]]]>x"}"#;
+        let answer = Answer::read(hostile.as_bytes(), &refund(), 0).unwrap();
+        let xml = answer.text(Format::Xml).unwrap();
+        let document = roxmltree::Document::parse(&xml).unwrap();
+        let texts = |name: &str| {
+            let node = document.root_element().children().find(|node| node.has_tag_name(name)).unwrap();
+            node.children().filter_map(|part| part.text()).collect::<String>()
+        };
+        assert_eq!((texts("result_info"), texts("evidence")), ("]]><a>&".to_owned(), "]]]]>x".to_owned()));
+        assert_eq!(texts("result_code"), "0");
+        let code = Answer::read(b"", &delivery(), 0).unwrap().text(Format::Xml).unwrap();
+        assert_eq!(code, "<xml><ErrCode>0</ErrCode><ErrMsg><![CDATA[success]]></ErrMsg></xml>");
+    }
+}
