@@ -78,7 +78,6 @@ const PACKAGE: &[Asset] = &[
     ("index.js", include_str!("../../../shared/miniprogram/index.js")),
     ("lib/guard.js", include_str!("../../../shared/miniprogram/lib/guard.js")),
     ("lib/session.js", include_str!("../../../shared/miniprogram/lib/session.js")),
-    ("lib/store.js", include_str!("../../../shared/miniprogram/lib/store.js")),
     ("lib/wire.js", include_str!("../../../shared/miniprogram/lib/wire.js")),
 ];
 
