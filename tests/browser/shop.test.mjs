@@ -39,7 +39,7 @@ test("signed, paid, delivered, refunded", async (t) => {
   await press(page, "shop.refund");
   await order(first, "refunded");
   await press(page, "shop.complaint");
-  await first.shows("[data-order]", "complained");
+  await first.shows("[data-order]", "refunded, complaint");
   await shot("23-refunded");
 });
 

@@ -216,7 +216,7 @@ function outcomeOf({ answer, lost, line, kind }) {
 }
 
 /** In a sentence: what the server found, and in its own words what it answered. */
-function meaningOf({ answer, lost, line }) {
+function meaningOf({ phone, answer, lost, line }) {
   const body = answer?.body ?? {};
   const code = body.code ?? line?.code;
   const verdict = line?.verdict;
@@ -230,6 +230,9 @@ function meaningOf({ answer, lost, line }) {
     errcode !== undefined && el("code", {}, `WeChat ${errcode}`),
     isText(`verdict.${verdict}`) && el("span", { t: `verdict.${verdict}`, values: { behind: line.behind ?? 0 } }),
     !verdict && title && el("span", {}, title),
+    body.refused && el("code", { class: "code" }, body.refused),
+    isText(`sign.${body.refused}`) && el("span", { t: `sign.${body.refused}` }),
+    phone === "shop" && body.signature && el("span", { t: "sign.signed" }),
     isText(`pay.${body.errCode}`) && el("span", { t: `pay.${body.errCode}` }),
     line?.owner && el("code", {}, line.message.OutTradeNo ?? line.message.MchOrderId ?? ""),
     body.new_user === true && el("span", { t: "feed.newUser" }),

@@ -109,7 +109,7 @@ export function shopScreen(page, { auth }) {
       "li",
       { "data-order": state },
       el("code", {}, short(number, 8, 4)),
-      el("em", { t: complaint ? "order.complaint" : `order.${state}` }),
+      el("em", {}, el("span", { t: `order.${state}` }), complaint && el("span", { t: "order.complaint" })),
     );
   return [
     el(

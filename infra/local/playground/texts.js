@@ -16,8 +16,8 @@ const TABLE = [
   ["who.phone2", "Phone 2", "手机 2"],
   ["who.thief", "Thief", "盗用者"],
   ["who.wechat", "WeChat", "微信"],
-  ["who.shop", "Shop's server", "商店后端"],
-  ["who.function", "Shop's function", "商店的函数"],
+  ["who.shop", "Shop", "商店后端"],
+  ["who.function", "Function", "商店函数"],
   ["who.elsewhere", "Elsewhere", "别处"],
   ["holder", "User", "微信用户"],
   ["restart", "Close and reopen the mini program", "关闭并重新打开小程序"],
@@ -56,9 +56,11 @@ const TABLE = [
   ["order.paid", "paid, not delivered yet", "已支付，待发货"],
   ["order.delivered", "delivered", "已发货"],
   ["order.refunded", "refunded", "已退款"],
-  ["order.complaint", "the user has complained", "用户已投诉"],
+  ["order.complaint", ", complaint", "，有投诉"],
   ["pay.title", "Pay with WeChat", "微信支付"],
   ["pay.content", "VIP, one month: ¥{price}", "VIP 会员一个月：¥{price}"],
+  ["pay.yes", "Pay", "支付"],
+  ["pay.no", "Cancel", "取消"],
   ["pay.-2", "You have cancelled the payment.", "已取消支付"],
   ["pay.-15002", "This order number was used before.", "订单号已被使用"],
   [
@@ -68,6 +70,13 @@ const TABLE = [
   ],
   ["pay.-15006", "The signature is not by the AppKey of this env.", "支付签名与该环境的 AppKey 不符。"],
   ["pay.-15007", "WeChat has no session_key of this user any more.", "微信已没有该用户的 session_key。"],
+
+  [
+    "sign.signed",
+    "Both signatures; the keys that made them stay on the server.",
+    "两个签名都有了；签名用的密钥不会离开服务端。",
+  ],
+  ["sign.stale", "WeChat has another session_key by now: the client has to log in.", "微信已更换 session_key：需要重新登录。"],
 
   ["me.waiting", "Only for those who are logged in.", "登录后才能查看。"],
   ["me.session", "Session", "会话"],
@@ -149,7 +158,7 @@ const TABLE = [
   ["wechat.cancel", "The user closes the account", "用户注销"],
 
   ["panel.shop", "The shop", "商店"],
-  ["shop.function", "Its function, which gets what WeChat pushes,", "接收微信推送的函数"],
+  ["shop.function", "Its function for WeChat's pushes", "接收微信推送的函数"],
   ["shop.function.takes", "takes messages", "正常处理"],
   ["shop.function.fails", "ends with an error", "抛出错误"],
   ["shop.function.absent", "does not exist", "不存在"],

@@ -56,7 +56,7 @@ export function createWx({ phone, user, screen, record }) {
         const given = { mode, signData, paySig, signature };
         const entry = record({ method: "wx", url: "requestVirtualPayment", body: given });
         const answered = (body) => entry.answered({ status: body.errCode ?? "ok", headers: {}, body });
-        const { confirm } = await screen.sheet(...paySheet(JSON.parse(signData)));
+        const { confirm } = await screen.ask("sheet", paySheet(JSON.parse(signData)), "pay.no", "pay.yes");
         const { push, ...outcome } = confirm
           ? await control("purchase", { user, ...given, send: false })
           : { errMsg: "requestVirtualPayment:fail cancel", errCode: -2 };
