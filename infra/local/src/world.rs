@@ -35,6 +35,8 @@ pub struct World {
     pub dynamodb_url: String,
     /// Absent if the settings name another WeChat.
     pub simulator: Option<Simulator>,
+    /// Whether the shop of the page gets what WeChat pushes.
+    pub plays_owner: bool,
     /// The environment that the functions were built from.
     pub env: Env,
     tasks: Tasks,
@@ -82,7 +84,7 @@ impl World {
         tasks.spawn(async move { drop(serve.await) });
 
         let Urls { api: url, wechat: wechat_url, dynamodb: dynamodb_url, .. } = urls;
-        Ok(Self { url, wechat_url, dynamodb_url, simulator: wechat.simulator, env, tasks })
+        Ok(Self { url, wechat_url, dynamodb_url, simulator: wechat.simulator, plays_owner, env, tasks })
     }
 
     /// Stops all servers and waits until they have ended.
