@@ -94,7 +94,7 @@ async fn a_key_that_is_replaced_after_signing_is_refused_and_one_login_mends_it(
     let laptop = start(None).await;
     let alice = laptop.login("alice").await;
     // Somebody logs in elsewhere, so WeChat's key is another one.
-    laptop.sim("login", json!({ "user": "alice" }));
+    let _ = laptop.sim("login", json!({ "user": "alice" }));
 
     assert_eq!(purchase(&laptop, &alice, "ORDER-00001").await["errCode"], -15005);
     let (_, refused) = signed(&laptop.world.env, &alice.openid, "ORDER-00001", true).await;
