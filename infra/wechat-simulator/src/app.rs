@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 #[derive(Clone, Deserialize)]
 pub struct App {
@@ -13,7 +14,8 @@ pub struct App {
     pub secret: String,
     /// Absent where no message push is configured.
     pub push: Option<Push>,
-    /// Absent where virtual payment is not set up.
+    /// Absent where virtual payment is not set up, or not rightly: that ends no login.
+    #[serde(default, deserialize_with = "if_well_formed")]
     pub app_keys: Option<AppKeys>,
 }
 
@@ -35,6 +37,10 @@ pub struct Push {
     /// 43 characters; absent where pushes are not encrypted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding_aes_key: Option<String>,
+}
+
+fn if_well_formed<'de, D: Deserializer<'de>>(stored: D) -> Result<Option<AppKeys>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(stored)?).ok())
 }
 
 impl App {
@@ -107,5 +113,24 @@ impl fmt::Debug for AppKeys {
 impl fmt::Debug for Push {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_in_the_app_keys_ends_nothing_else() {
+        for (stored, production) in [
+            ("null", None),
+            (r#""key""#, None),
+            (r#"{"production":" k\n"}"#, Some("k")),
+            (r#"{"production":" "}"#, None),
+        ] {
+            let file = format!(r#"{{"apps":{{"wx1":{{"secret":"s","app_keys":{stored}}}}}}}"#);
+            let apps = App::read_all(file.as_bytes()).unwrap();
+            assert_eq!((apps[0].secret.as_str(), apps[0].app_key(0)), ("s", production), "{stored}");
+        }
     }
 }
