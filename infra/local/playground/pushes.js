@@ -4,16 +4,9 @@ import { span } from "./dom.js";
 import { recordNote, recordRequest } from "./feed.js";
 import { control } from "./laptop.js";
 
-/** Has WeChat push this event, and gives the message's id. */
+/** Has WeChat push this event. */
 export async function push(event, given = {}) {
-  const message = await control("push", { event, ...given });
-  await carry(message);
-  return message.id;
-}
-
-/** The same message once more, as WeChat sends it where an acknowledgement got lost. */
-export async function pushAgain(id) {
-  await carry(await control("repeat", { id }));
+  await carry(await control("push", { event, ...given }));
 }
 
 /** One try. WeChat reads the answer, and says when the next one is. */
@@ -26,7 +19,8 @@ export async function carry({ id, query, content_type, body }) {
   const { again_in: seconds } = await control("answer", { id, status: answer.status, body: text });
   if (seconds === undefined) return;
   recordNote("note.again", { span: span(seconds) });
-  setTimeout(() => pushAgain(id).catch(() => {}), seconds * 1000);
+  const again = async () => carry(await control("repeat", { id }));
+  setTimeout(() => again().catch(() => {}), seconds * 1000);
 }
 
 function json(text) {

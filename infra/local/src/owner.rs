@@ -70,19 +70,20 @@ impl Owner {
         }
     }
 
-    /// The function with this event, and for the page what became of it.
-    pub(crate) fn told(&self, event: &[u8]) -> (Response, Value) {
+    /// What the function answers to this event, and for the page what it was told, if there is a function.
+    pub(crate) fn told(&self, event: &[u8]) -> (Response, Option<Value>) {
         let (status, answer) = match self.conduct() {
             Conduct::Takes => (StatusCode::OK, "taken"),
             Conduct::Fails => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
-            Conduct::Absent => return (StatusCode::NOT_FOUND.into_response(), json!(null)),
+            Conduct::Absent => return (StatusCode::NOT_FOUND.into_response(), None),
         };
-        // Apple's question wants a verdict; nothing says that all else is taken.
+        // Apple's question wants a verdict. To all else, no answer means that it is taken.
         let event: Value = serde_json::from_slice(event).unwrap_or_default();
         let verdict = json!({ "result_code": 1, "result_info": "", "evidence": "delivered" });
         let is_question = event["message"].get("channel_bill").is_some();
         let body = if is_question { verdict.to_string() } else { String::new() };
-        ((status, body).into_response(), json!({ "owner": answer, "message": event["message"] }))
+        let line = json!({ "owner": answer, "message": event["message"] });
+        ((status, body).into_response(), Some(line))
     }
 
     /// Sets what the function does from now on. `None` if this is none of it.

@@ -197,7 +197,7 @@ impl Page {
     /// What the owner's function was told is for the page alone: the log of the functions holds no message.
     fn told(&self, event: &[u8]) -> Response {
         let (response, line) = self.owner.told(event);
-        if !line.is_null() {
+        if let Some(line) = line {
             self.playground.lines.push(&line.to_string());
         }
         response
