@@ -153,6 +153,15 @@ export interface Answer<Data = any> {
   header: Record<string, string>;
 }
 
+/** What `wx.requestVirtualPayment` takes. */
+export interface SignedPayment {
+  mode: "short_series_goods" | "short_series_coin";
+  /** The text that was signed: another blank in it, and WeChat refuses the signatures */
+  signData: string;
+  paySig: string;
+  signature: string;
+}
+
 export interface Events {
   /** Logged in, silently or not */
   login: Login;
@@ -202,6 +211,17 @@ export interface Auth {
 
   /** Before the phone button is shown: a session, and a session key that WeChat still accepts. */
   preparePhone(): Promise<Session>;
+  /**
+   * Before a button that pays is shown: a session, and a session key that the server and WeChat agree on, so that the server's
+   * signature will be good. A login that this takes happens now, and none while a payment of `pay` is open.
+   */
+  prepareSignature(): Promise<Session>;
+  /**
+   * `wx.requestVirtualPayment`, with what your server signed, as it came. One payment at a time: a second call gets the first
+   * one's outcome. No login begins before it ends. Rejects with the platform's own error, whose `errCode` or `errno` tells more.
+   */
+  pay(signed: SignedPayment): Promise<any>;
+
   /**
    * The number of a `getPhoneNumber` event. Never calls `wx.login` before it has sent; where a login is needed it follows, and
    * the promise rejects with the action `relogin_then_retap`: ask the user to tap again.

@@ -15,16 +15,18 @@ const pick = ({ rawData, signature, encryptedData, iv }) => ({ rawData, signatur
 function createAuth({ appid, baseUrl, modal, origins = [], timeout = 15000, wx: platform = wx, storage = platform }) {
   const base = baseUrl.replace(/\/+$/, "");
   const trusted = [base, ...origins].map(originOf);
-  const { call, insist, send } = createWire(platform);
-  const session = createSession({ appid, base, call, insist, storage, timeout });
-  const { current, on, read, refresh, renew, silent } = session;
-
-  const agree = async () =>
-    typeof modal === "function" ? modal() : (await call("showModal", { ...MODAL, ...modal }).catch(() => ({}))).confirm;
+  const wire = createWire(platform);
+  const { call, insist, send } = wire;
+  const session = createSession({ appid, base, storage, timeout, ...wire });
+  const { current, on, once, read, refresh, renew, silent } = session;
 
   const showLoginModal = () =>
-    session.once("modal", async () => {
-      if (await agree()) return session.login();
+    once("modal", async () => {
+      const { confirm } =
+        typeof modal === "function"
+          ? { confirm: await modal() }
+          : await call("showModal", { ...MODAL, ...modal }).catch(() => ({}));
+      if (confirm) return session.login();
       throw failure("user_refused", "stop");
     });
 
@@ -80,6 +82,8 @@ function createAuth({ appid, baseUrl, modal, origins = [], timeout = 15000, wx: 
       throw Object.assign(new Error(error.title), error, { action: "relogin_then_retap" });
     });
 
+  const recheck = () => call("checkSession").catch(() => silent()).then(current);
+
   const auth = {
     get openid() {
       return read().openid;
@@ -102,11 +106,10 @@ function createAuth({ appid, baseUrl, modal, origins = [], timeout = 15000, wx: 
     uploadFile: pass("uploadFile"),
     connectSocket: (options) =>
       deliver((full) => platform.connectSocket({ complete() {}, ...full, url: full.url.replace(/^http/i, "ws") }), options, renew),
-    async preparePhone() {
-      await auth.ensure();
-      await call("checkSession").catch(() => silent());
-      return current();
-    },
+    preparePhone: () => auth.ensure().then(recheck),
+    /** The server asks about the key that it signs with; the phone, where WeChat did not answer the server. */
+    prepareSignature: () => auth.checkSession().then(recheck),
+    pay: (signed) => once("payment", () => call("requestVirtualPayment", signed)),
     async phone({ detail: { code, encryptedData, iv, errno, errMsg } }) {
       if (code || encryptedData) return decrypt("phone", code ? { code } : { encryptedData, iv });
       const reason = errno === 1400001 ? "phone_quota" : /deny|cancel/.test(errMsg) ? "user_denied" : "phone_failed";

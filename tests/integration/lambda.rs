@@ -85,6 +85,8 @@ async fn the_first_code_of_another_form_is_a_warning_without_its_text() {
 async fn an_event_in_which_a_member_is_given_twice_does_nothing_and_every_error_has_a_type() {
     let (laptop, secrets) = (Laptop::start().await, Folder::new());
     local::secrets::SecretFiles::in_folder(&secrets.0, shared::token::jwks::KeyKind::Ec).unwrap();
+    // A mini program that sells nothing.
+    std::fs::write(secrets.0.join("apps.json"), format!(r#"{{"apps":{{"{APPID}":{{"secret":"s"}}}}}}"#)).unwrap();
     let alice = laptop.login("alice").await;
     let user = format!(r#""appid":"{APPID}","openid":"{}""#, alice.openid);
     let before = laptop.items().await;

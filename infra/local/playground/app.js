@@ -1,9 +1,10 @@
 // The mini program on a phone: two pages over the client package, as one would write them for WeChat.
 
-import { t, currentLanguage } from "./dom.js";
+import { t, currentLanguage, isText } from "./dom.js";
 import { recordEvent, recordRequest } from "./feed.js";
 import { control, serverNow } from "./laptop.js";
-import { homeScreen, meScreen, phoneSheet } from "./screens.js";
+import { homeScreen, meScreen, phoneSheet, shopScreen } from "./screens.js";
+import { SHOP, markOrder, onOrders } from "./shop.js";
 import { createWx } from "./wx.js";
 
 const { createAuth } = requireFile("index.js");
@@ -13,7 +14,7 @@ export function openApp({ phone, user, screen }) {
   const record = (request) => recordRequest(phone, request);
   const { wx, kill } = createWx({ phone, user, screen, record });
   const modal = { title: "guard.title", content: "guard.content", confirmText: "guard.yes", cancelText: "guard.no" };
-  const auth = createAuth({ baseUrl: location.origin, wx, modal });
+  const auth = createAuth({ baseUrl: location.origin, origins: [SHOP], wx, modal });
   const app = { auth, user, phone, screen };
 
   for (const name of ["login", "refresh", "logout", "kicked", "error"]) {
@@ -27,11 +28,13 @@ export function openApp({ phone, user, screen }) {
 
   const pages = {
     "/pages/home": runPage(homePage(app)),
+    "/pages/shop": runPage(auth.guardPage(shopPage(app), { redirect: "/pages/home" })),
     "/pages/me": runPage(auth.guardPage(mePage(app), { redirect: "/pages/home" })),
   };
-  const screens = { "/pages/home": homeScreen, "/pages/me": meScreen };
+  const screens = { "/pages/home": homeScreen, "/pages/shop": shopScreen, "/pages/me": meScreen };
   let open;
   const repaint = () => pages[open]?.setData({});
+  onOrders(repaint);
   return {
     auth,
     user,
@@ -132,6 +135,34 @@ function homePage({ auth, user, screen }) {
   };
 }
 
+/** A purchase as the documents of the package have it. */
+function shopPage({ auth, screen }) {
+  const attempt = attempts(screen);
+  const buy = async (retry = true) => {
+    const { data } = await auth.request({ url: `${SHOP}/orders`, method: "POST", data: { product: "vip_month" } });
+    try {
+      await auth.pay(data);
+    } catch (error) {
+      if (!retry || ![-15005, -15007].includes(error.errCode)) throw error;
+      await auth.login();
+      return buy(false);
+    }
+    return markOrder(JSON.parse(data.signData).outTradeNo, { state: "paid" });
+  };
+  return {
+    data: { busy: {} },
+
+    // The tap comes later: the key that will sign for it is checked now.
+    onShow() {
+      auth.prepareSignature().catch(() => {});
+    },
+
+    buy() {
+      return attempt(this, "buy", () => buy());
+    },
+  };
+}
+
 function mePage({ auth, screen }) {
   const attempt = attempts(screen);
   return {
@@ -196,6 +227,7 @@ function toldOf(error) {
   if (error.action === "relogin_then_retap") return t("toast.retap");
   if (error.code === "network") return t("toast.network");
   if (error.code === "user_denied") return t("toast.denied");
+  if (isText(`pay.${error.errCode}`)) return t(`pay.${error.errCode}`);
   const { title, title_zh: titleZh } = error.data ?? {};
   return (currentLanguage() === "zh" ? titleZh : title) ?? error.title ?? error.message;
 }

@@ -35,8 +35,9 @@ export function mountFeed(root) {
 
 /** Begins a request's row; the answer, or that there is none, follows. */
 export function recordRequest(phone, { method, url, headers, body }) {
-  const { pathname, search } = new URL(url, location.href);
-  const path = pathname + search;
+  const { origin, pathname, search } = new URL(url, location.href);
+  // What is no address is the name of a call of the platform.
+  const path = method === "wx" ? url : (origin === location.origin ? "" : origin) + pathname + search;
   const request = { headers, body: json(body) };
   const entry = add({ kind: "request", phone, method, path, request, began: performance.now() });
   const finish = (change) => {
@@ -79,6 +80,7 @@ function forget() {
 /** Joins log lines to requests by `x-request-id`. What is nobody's came from elsewhere: a terminal, say. */
 function claim(lines) {
   for (const line of lines) {
+    if (line.owner) add({ kind: "told", phone: "function", method: "", path: line.message.Event ?? line.message.MsgType, line });
     if (line.request_id) unclaimed.set(line.request_id, { line, looks: 0 });
   }
   for (const entry of entries) {
@@ -152,7 +154,7 @@ function paint() {
 
 /** Entries with the same one are told together. */
 function signature({ kind, phone, method, path, name, answer, lost, line, key }) {
-  const outcome = [answer?.status, answer?.body?.code, lost, line?.verdict, line?.["wechat.errcode"], Boolean(line)];
+  const outcome = [answer?.status, answer?.body?.code, lost, line?.owner, line?.verdict, line?.["wechat.errcode"], Boolean(line)];
   return [kind, phone, method, path, name, key, ...outcome].join("|");
 }
 
@@ -205,13 +207,16 @@ function badge({ phone }) {
 
 function outcomeOf({ answer, lost, line, kind }) {
   if (lost) return { outcome: t(`lost.${lost}.short`), tone: "is-lost" };
+  if (kind === "told") return { outcome: t(`told.${line.owner}`), tone: line.owner === "taken" ? "is-good" : "is-failed" };
   const status = kind === "elsewhere" ? line.status : answer?.status;
+  if (status === "ok") return { outcome: status, tone: "is-good" };
+  if (status < 0) return { outcome: status, tone: status === -2 ? "is-lost" : "is-refused" };
   if (!status) return { outcome: "…", tone: "is-pending" };
   return { outcome: status, tone: status < 300 ? "is-good" : status < 500 ? "is-refused" : "is-failed" };
 }
 
 /** In a sentence: what the server found, and in its own words what it answered. */
-function meaningOf({ answer, lost, line }) {
+function meaningOf({ phone, answer, lost, line }) {
   const body = answer?.body ?? {};
   const code = body.code ?? line?.code;
   const verdict = line?.verdict;
@@ -225,6 +230,11 @@ function meaningOf({ answer, lost, line }) {
     errcode !== undefined && el("code", {}, `WeChat ${errcode}`),
     isText(`verdict.${verdict}`) && el("span", { t: `verdict.${verdict}`, values: { behind: line.behind ?? 0 } }),
     !verdict && title && el("span", {}, title),
+    body.refused && el("code", { class: "code" }, body.refused),
+    isText(`sign.${body.refused}`) && el("span", { t: `sign.${body.refused}` }),
+    phone === "shop" && body.signature && el("span", { t: "sign.signed" }),
+    isText(`pay.${body.errCode}`) && el("span", { t: `pay.${body.errCode}` }),
+    line?.owner && el("code", {}, line.message.OutTradeNo ?? line.message.MchOrderId ?? ""),
     body.new_user === true && el("span", { t: "feed.newUser" }),
   ].filter(Boolean);
 }
@@ -239,7 +249,7 @@ function insideOf(entry) {
     { class: "inside" },
     request && part("feed.request", { headers: request.headers, body: request.body }),
     answer && part("feed.answer", { headers: telling(answer.headers), body: answer.body }),
-    part("feed.line", line),
+    line?.owner ? part("feed.told", line.message) : part("feed.line", line),
     ...tokens.map(({ key, kind, parts }) => part(key, parts, { kind: `tokens.${kind}` })),
   );
 }

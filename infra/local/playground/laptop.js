@@ -14,6 +14,11 @@ export async function script(fault) {
   if (fault) await control("script", { api: "*", fault });
 }
 
+/** What the shop's function does with a message from now on. */
+export async function setConduct(conduct) {
+  await send("POST", "owner/conduct", { conduct });
+}
+
 export async function advance(seconds) {
   const { ahead } = await send("POST", "clock", { advance: seconds });
   laptop.ahead = ahead;
@@ -28,7 +33,7 @@ async function send(method, route, body) {
 }
 
 /** What is known of the laptop. */
-export const laptop = { ahead: 0, simulator: true, reachable: true, offset: 0, last: undefined };
+export const laptop = { ahead: 0, simulator: true, owner: true, reachable: true, offset: 0, last: undefined };
 
 /** The server's time in seconds. */
 export function serverNow() {
@@ -53,11 +58,11 @@ export async function pull() {
 async function ask() {
   try {
     const answer = await fetch(`/playground/log?after=${laptop.last ?? 0}`);
-    const { last, now, ahead, simulator, lines } = await answer.json();
+    const { last, now, ahead, simulator, owner, lines } = await answer.json();
     // Lines from before this page was opened are not its story.
     const fresh = laptop.last === undefined ? [] : lines;
     const offset = now - Math.floor(Date.now() / 1000);
-    Object.assign(laptop, { last, ahead, simulator, reachable: true, offset });
+    Object.assign(laptop, { last, ahead, simulator, owner, reachable: true, offset });
     for (const listener of listeners) listener(fresh);
   } catch {
     laptop.reachable = false;

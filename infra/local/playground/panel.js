@@ -2,8 +2,10 @@
 
 import { button, clockTime, el, refill, span, t } from "./dom.js";
 import { recordNote, recordRequest } from "./feed.js";
-import { advance, control, laptop, onLog, script, serverNow } from "./laptop.js";
+import { advance, laptop, onLog, script, serverNow, setConduct } from "./laptop.js";
 import { network } from "./network.js";
+import { push } from "./pushes.js";
+import { lastPaid } from "./shop.js";
 import { heldTokens, loginElsewhere } from "./wx.js";
 
 /** Past the life of an access token, and of a session. */
@@ -27,7 +29,7 @@ const FAULTS = {
   40125: { kind: "errcode", errcode: 40125 },
 };
 
-const state = { fault: "works", losing: "any", stolen: null, step: 0, hint: "" };
+const state = { fault: "works", conduct: "takes", losing: "any", stolen: null, step: 0, hint: "" };
 let root;
 let phones;
 let clock;
@@ -42,7 +44,7 @@ export function mountPanel(element, given) {
 
 export function paintPanel() {
   const hint = state.hint && el("p", { class: "hint", role: "alert", t: state.hint });
-  refill(root, el("h2", { t: "switches", class: "unseen" }), time(), net(), wechat(), thief(), hint);
+  refill(root, el("h2", { t: "switches", class: "unseen" }), time(), net(), wechat(), thief(), shop(), hint);
   tellTime();
 }
 
@@ -120,20 +122,39 @@ function wechat() {
     await loginElsewhere(user);
     recordNote("note.replaced", { user });
   });
-  const revoke = act("wechat.revoke", () => push("user_authorization_revoke", { RevokeInfo: "8" }));
-  const close = act("wechat.cancel", () => push("user_authorization_cancellation"));
+  const revoke = act("wechat.revoke", () => pushOf("user_authorization_revoke", { RevokeInfo: "8" }));
+  const close = act("wechat.cancel", () => pushOf("user_authorization_cancellation"));
   return card("wechat", fault, elsewhere, revoke, close);
 }
 
-/** What WeChat sends when the user does something there; the page carries it over, as the simulator calls nobody. */
-async function push(event, given = {}) {
-  const { user } = phones.get("phone1");
-  const { query, content_type, body } = await control("push", { user, event, ...given });
-  const headers = { "content-type": content_type };
-  const entry = recordRequest("wechat", { method: "POST", url: "/v1/push", headers, body });
-  const answer = await fetch(`/v1/push?${query}`, { method: "POST", headers, body });
-  const told = answer.ok ? await answer.text() : await answer.json();
-  entry.answered({ status: answer.status, headers: Object.fromEntries(answer.headers), body: told });
+/** What WeChat sends when the user of phone 1 does something there. */
+function pushOf(event, given) {
+  return push(event, { user: phones.get("phone1").user, ...given });
+}
+
+/** What the shop's function does, and what WeChat says of an order later. */
+function shop() {
+  if (!laptop.simulator) return false;
+  const conduct = laptop.owner
+    ? choice("shop.function", ["takes", "fails", "absent"], state.conduct, async (name) => {
+        state.conduct = name;
+        await setConduct(name);
+        recordNote("note.function", { conduct: `shop.function.${name}` });
+      })
+    : el("p", { t: "shop.elsewhere" });
+  const about = (key, event) =>
+    act(key, () => {
+      const order = lastPaid();
+      if (!order) throw new Error("shop.nothing");
+      return push(event, { outTradeNo: order.number });
+    });
+  return card(
+    "shop",
+    conduct,
+    about("shop.again", "xpay_goods_deliver_notify"),
+    about("shop.refund", "xpay_refund_notify"),
+    about("shop.complaint", "xpay_complaint_notify"),
+  );
 }
 
 /** Objects put numbers first; here what works is first, and what fails follows in the order that it was written. */

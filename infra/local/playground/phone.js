@@ -8,6 +8,7 @@ import { recordNote } from "./feed.js";
 
 const TABS = [
   { url: "/pages/home", key: "tab.home", drawing: "M4 11.5 12 4.5l8 7M6.5 10v9h11v-9" },
+  { url: "/pages/shop", key: "tab.shop", drawing: "M5 8.5h14l-1 11H6zM9 11V7a3 3 0 0 1 6 0v4" },
   {
     url: "/pages/me",
     key: "tab.me",

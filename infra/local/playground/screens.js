@@ -1,6 +1,7 @@
 // What the two pages of the mini program look like.
 
 import { button, dateTime, day, el } from "./dom.js";
+import { ordersOf } from "./shop.js";
 import { readAccess, readRefresh, short } from "./tokens.js";
 import { heldTokens } from "./wx.js";
 
@@ -97,6 +98,38 @@ export function meScreen(page, { auth }) {
       action(page, "delete", "me.delete", () => page.deleteUser(), { class: "danger" }),
     ),
     !auth.loggedIn && el("p", { class: "waiting", t: "home.nobody" }),
+  ];
+}
+
+export function shopScreen(page, { auth }) {
+  if (!page.data.authed) return [el("p", { class: "waiting", t: "me.waiting" })];
+  const orders = ordersOf(auth.openid);
+  const line = ({ number, state, complaint }) =>
+    el(
+      "li",
+      { "data-order": state },
+      el("code", {}, short(number, 8, 4)),
+      el("em", {}, el("span", { t: `order.${state}` }), complaint && el("span", { t: "order.complaint" })),
+    );
+  return [
+    el(
+      "section",
+      { class: "group" },
+      el(
+        "div",
+        { class: "hero" },
+        el("span", { class: "avatar", "aria-hidden": "true" }, "V"),
+        el("div", {}, el("strong", { t: "shop.item" }), el("small", { t: "shop.price" })),
+      ),
+      action(page, "buy", "shop.buy", () => page.buy(), { class: "primary" }),
+    ),
+    orders.length > 0 &&
+      el(
+        "section",
+        { class: "group", "data-result": "orders" },
+        el("h3", { t: "shop.orders" }),
+        el("ul", { class: "devices" }, ...orders.map(line)),
+      ),
   ];
 }
 

@@ -3,12 +3,17 @@
 // Only what the package and the demo app use is here. Callbacks come as in WeChat: never before the call has returned,
 // `success` for every answer with a status, `fail` without one, and storage is kept apart by phone and user.
 
+import { el } from "./dom.js";
 import { control } from "./laptop.js";
 import { network } from "./network.js";
+import { carry } from "./pushes.js";
+import { SHOP, shopServer } from "./shop.js";
 
 /** How long a phone waits that has sent a request into nothing: shorter than in life, nobody likes to wait. */
 const LOST_AFTER = 700;
 const SLOW = 1500;
+/** WeChat's push was seen 5 to 12 s after a payment; here sooner, too, and after what the phone is told. */
+const PUSHED_AFTER = 400;
 
 /** Who logged in where: `wx.checkSession` is about the newest code of the user, on whatever phone. */
 const newestLogin = new Map();
@@ -43,6 +48,23 @@ export function createWx({ phone, user, screen, record }) {
       const abort = new AbortController();
       settle(options, () => send(options, abort.signal, record));
       return { abort: () => abort.abort() };
+    },
+
+    /** What was signed is shown to the user, then to WeChat, which pushes the delivery if it is content. */
+    requestVirtualPayment({ mode, signData, paySig, signature, ...options }) {
+      return settle(options, async () => {
+        const given = { mode, signData, paySig, signature };
+        const entry = record({ method: "wx", url: "requestVirtualPayment", body: given });
+        const answered = (body) => entry.answered({ status: body.errCode ?? "ok", headers: {}, body });
+        const { confirm } = await screen.ask("sheet", paySheet(JSON.parse(signData)), "pay.no", "pay.yes");
+        const { push, ...outcome } = confirm
+          ? await control("purchase", { user, ...given, send: false })
+          : { errMsg: "requestVirtualPayment:fail cancel", errCode: -2 };
+        answered(outcome);
+        if (outcome.errCode) throw Object.assign(new Error(outcome.errMsg), outcome);
+        if (push) setTimeout(() => carry(push).catch(() => {}), PUSHED_AFTER);
+        return outcome;
+      });
     },
 
     getStorageSync(key) {
@@ -88,6 +110,11 @@ export async function loginElsewhere(user) {
   newestLogin.set(user, Symbol("elsewhere"));
 }
 
+/** What WeChat shows of a purchase before it is paid. */
+function paySheet({ goodsPrice }) {
+  return [el("h3", { t: "pay.title" }), el("p", { t: "pay.content", values: { price: (goodsPrice / 100).toFixed(2) } })];
+}
+
 /** Calls back as `wx` does, and gives a promise to those who brought no callback. */
 function settler(running) {
   return (options, act) => {
@@ -99,7 +126,7 @@ function settler(running) {
         return result;
       },
       (error) => {
-        const failure = { errMsg: error.message, errno: error.errno ?? 5 };
+        const failure = { errMsg: error.message, errno: error.errno ?? 5, errCode: error.errCode };
         if (running.alive) for (const tell of [fail, complete]) tell?.(failure);
         if (!fail && !complete && !success) throw failure;
         return undefined;
@@ -130,7 +157,8 @@ async function send(options, signal, record) {
   let text;
   try {
     const either = AbortSignal.any([signal, AbortSignal.timeout(timeout)]);
-    answer = await fetch(url, { method, headers, body, signal: either });
+    const server = url.startsWith(SHOP) ? shopServer : fetch;
+    answer = await server(url, { method, headers, body, signal: either });
     text = await answer.text();
   } catch (error) {
     entry.lost("unreachable");

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod error;
 pub mod front;
 pub mod mounts;
+mod owner;
 pub mod playground;
 mod push_target;
 pub mod secrets;

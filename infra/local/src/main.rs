@@ -183,4 +183,7 @@ fn print_ready(world: &World, ahead: Secs) {
            -d \"{{$(echo \"$PHONE\" | grep -oE '\"code\":\"[^\"]*\"')}}\"; echo\n"
     );
     println!("Phones to play with, and switches that make things fail: {api}/ in a browser\n");
+    if world.plays_owner {
+        println!("What WeChat pushes goes to the shop on that page; --push-target names a server of yours.\n");
+    }
 }

@@ -31,7 +31,10 @@ use shared::{
 };
 use wechat_simulator::{ControlError, Simulator};
 
-use crate::data_folder;
+use crate::{
+    data_folder,
+    owner::{self, Owner},
+};
 
 /// How many log lines the page can read: enough for several runs of the button that sends the most requests.
 const MAX_LINES: usize = 500;
@@ -67,7 +70,9 @@ const ASSETS: &[Asset] = &[
     ("network.js", include_str!("../playground/network.js")),
     ("panel.js", include_str!("../playground/panel.js")),
     ("phone.js", include_str!("../playground/phone.js")),
+    ("pushes.js", include_str!("../playground/pushes.js")),
     ("screens.js", include_str!("../playground/screens.js")),
+    ("shop.js", include_str!("../playground/shop.js")),
     ("texts.js", include_str!("../playground/texts.js")),
     ("tokens.js", include_str!("../playground/tokens.js")),
     ("wx.js", include_str!("../playground/wx.js")),
@@ -78,7 +83,6 @@ const PACKAGE: &[Asset] = &[
     ("index.js", include_str!("../../../shared/miniprogram/index.js")),
     ("lib/guard.js", include_str!("../../../shared/miniprogram/lib/guard.js")),
     ("lib/session.js", include_str!("../../../shared/miniprogram/lib/session.js")),
-    ("lib/store.js", include_str!("../../../shared/miniprogram/lib/store.js")),
     ("lib/wire.js", include_str!("../../../shared/miniprogram/lib/wire.js")),
 ];
 
@@ -119,8 +123,8 @@ impl Playground {
     }
 
     /// The front, and the page at its own routes. Without a simulator, the buttons of the page report that it is missing.
-    pub fn in_front_of(self, front: Router, simulator: Option<Simulator>) -> Router {
-        let page = Page { playground: Arc::new(self), simulator };
+    pub(crate) fn in_front_of(self, front: Router, simulator: Option<Simulator>, owner: Owner) -> Router {
+        let page = Page { playground: Arc::new(self), simulator, owner: Arc::new(owner) };
         front.layer(middleware::from_fn_with_state(page, respond))
     }
 }
@@ -129,6 +133,7 @@ impl Playground {
 struct Page {
     playground: Arc<Playground>,
     simulator: Option<Simulator>,
+    owner: Arc<Owner>,
 }
 
 async fn respond(State(page): State<Page>, request: Request, next: Next) -> Response {
@@ -142,6 +147,12 @@ async fn respond(State(page): State<Page>, request: Request, next: Next) -> Resp
         (Method::GET, "log") => page.log(request.uri()),
         (Method::GET, "miniprogram.js") => document("text/javascript; charset=utf-8", package()),
         (Method::POST, "clock") => page.clock(&body(request).await),
+        (Method::POST, _) if path == owner::SIGN => page.owner.sign(&body(request).await).await,
+        (Method::POST, _) if path == owner::FUNCTION => page.told(&body(request).await),
+        (Method::POST, "owner/conduct") => match page.owner.set_conduct(&body(request).await) {
+            Some(()) => json_response(StatusCode::OK, &json!({})),
+            None => error_response(StatusCode::BAD_REQUEST, r#"{"conduct": "takes", "fails" or "absent"}"#),
+        },
         (Method::DELETE, "sim/script") => page.clear_script(),
         (Method::POST, rest) if rest.starts_with("sim/") => page.control(&rest["sim/".len()..], &body(request).await),
         (Method::GET, name) => match ASSETS.iter().find(|asset| asset.0 == name) {
@@ -160,6 +171,7 @@ impl Page {
         let clock = &self.playground.clock;
         let head = json!({
             "last": last, "now": clock.now(), "ahead": clock.ahead(), "simulator": self.simulator.is_some(),
+            "owner": self.owner.is_played,
         });
         // The lines are JSON already, so they are inserted as text.
         let head = head.to_string();
@@ -180,6 +192,15 @@ impl Page {
             },
             _ => error_response(StatusCode::BAD_REQUEST, r#"{"advance": seconds}, at most 40 days"#),
         }
+    }
+
+    /// What the owner's function was told is for the page alone: the log of the functions holds no message.
+    fn told(&self, event: &[u8]) -> Response {
+        let (response, line) = self.owner.told(event);
+        if let Some(line) = line {
+            self.playground.lines.push(&line.to_string());
+        }
+        response
     }
 
     fn clear_script(&self) -> Response {

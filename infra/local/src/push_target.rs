@@ -34,11 +34,12 @@ pub(crate) fn router(url: Url, vars: &Vars) -> Result<Router, ConfigError> {
     Ok(Router::new().route(route, post(invoke)).with_state(Target { http, url }))
 }
 
-/// A function's output is JSON; what a server answers in words is a text of JSON. Any status but success is a failed function.
+/// A function's output is JSON; what a server answers in words is a text of JSON. Any status but success is a failed function, and 404 none.
 async fn invoke(State(Target { http, url }): State<Target>, event: Bytes) -> Response {
     let posted = http.post(url).header("content-type", "application/json").body(event).send().await;
-    let Ok(answer) = posted else {
-        // Nobody listens there, or has hung up: the same as no function.
+    let answer = posted.ok().filter(|answer| answer.status() != StatusCode::NOT_FOUND);
+    let Some(answer) = answer else {
+        // Nobody listens there, or has hung up, or knows no such path: the same as no function.
         return (StatusCode::NOT_FOUND, [("x-amzn-errortype", "ResourceNotFoundException")]).into_response();
     };
     let is_good = answer.status().is_success();

@@ -37,8 +37,9 @@ impl SecretFiles {
             jwks: folder.join("jwks.json"),
         };
         data_folder::open(folder)?;
-        let App { appid, secret, push } = App::demo();
-        write_new(&files.apps, || Ok(json!({ "apps": { appid: { "secret": secret, "push": push } } }).to_string()))?;
+        let App { appid, secret, push, app_keys } = App::demo();
+        let app = json!({ "secret": secret, "push": push, "app_keys": app_keys });
+        write_new(&files.apps, || Ok(json!({ "apps": { appid: app } }).to_string()))?;
         let now = SystemClock.now();
         write_new(&files.keyring, || new_keyring(now))?;
         write_new(&files.signing_keys, || new_signing_keys(signing, now))?;

@@ -80,6 +80,12 @@ impl Settings {
         self.apps = self.apps.take().or(apps);
     }
 
+    /// Whether the page is served, and messages go to its function unless the variables name another.
+    pub(crate) fn plays_owner(&self) -> bool {
+        let is_named = self.vars.iter().any(|(name, _)| name == "WXAUTH_PUSH_TARGET");
+        self.playground.is_some() && self.listen.ip().is_loopback() && self.push_target.is_none() && !is_named
+    }
+
     /// The file of mini programs, if they are in one.
     pub(crate) fn apps_file<'a>(&'a self, files: &'a SecretFiles) -> Option<&'a Path> {
         let is_elsewhere = self.vars.iter().any(|(name, _)| name == "WXAUTH_APPS");

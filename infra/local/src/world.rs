@@ -16,7 +16,9 @@ use crate::{
     data_folder,
     error::StartError,
     front::Front,
-    mounts, push_target,
+    mounts,
+    owner::{self, Owner},
+    push_target,
     secrets::SecretFiles,
     settings::{Data, Settings, Urls},
     tasks::Tasks,
@@ -33,6 +35,8 @@ pub struct World {
     pub dynamodb_url: String,
     /// Absent if the settings name another WeChat.
     pub simulator: Option<Simulator>,
+    /// Whether the shop of the page gets what WeChat pushes.
+    pub plays_owner: bool,
     /// The environment that the functions were built from.
     pub env: Env,
     tasks: Tasks,
@@ -49,6 +53,10 @@ impl World {
         let api = Listener::bind(settings.listen).await?;
         let dynamodb_url = start_dynamodb(&settings, &mut tasks).await?;
         let wechat = Wechat::start(&settings, &secrets, &mut tasks).await?;
+        let plays_owner = settings.plays_owner();
+        if plays_owner {
+            settings.push_target = format!("{}{}", api.url, owner::FUNCTION).parse().ok();
+        }
         let lambda = start_push_target(&settings, &mut tasks).await?;
         let urls = Urls { api: api.url.clone(), wechat: wechat.url, dynamodb: dynamodb_url, lambda };
 
@@ -64,13 +72,19 @@ impl World {
         if let Some(playground) = settings.playground
             && settings.listen.ip().is_loopback()
         {
-            router = playground.in_front_of(router, wechat.simulator.clone());
+            router =
+                playground.in_front_of(router, wechat.simulator.clone(), Owner::from_env(&env, plays_owner).await?);
+        }
+        if let Some(simulator) = wechat.simulator.clone()
+            && let Ok(url) = format!("{}{}", api.url, push::PUSH.path).parse()
+        {
+            tasks.spawn(simulator.push_to(url, tasks.stopped()));
         }
         let serve = axum::serve(api.socket, router).with_graceful_shutdown(tasks.stopped());
         tasks.spawn(async move { drop(serve.await) });
 
         let Urls { api: url, wechat: wechat_url, dynamodb: dynamodb_url, .. } = urls;
-        Ok(Self { url, wechat_url, dynamodb_url, simulator: wechat.simulator, env, tasks })
+        Ok(Self { url, wechat_url, dynamodb_url, simulator: wechat.simulator, plays_owner, env, tasks })
     }
 
     /// Stops all servers and waits until they have ended.

@@ -14,7 +14,7 @@ use crate::opendata::{self, PhoneInfo, Profile, UserInfo, Watermark};
 use crate::script::{Entry, Fault};
 use crate::state::{KeyRule, State};
 use crate::users::User;
-use crate::{push, signature};
+use crate::{purchase, push, signature};
 
 type ControlResult = Result<Value, ControlError>;
 
@@ -27,7 +27,11 @@ pub(crate) fn control(state: &mut State, route: &str, request: Value, now: u64) 
         "encrypt" => encrypt(state, &read(request)?),
         "user" => change_user(state, read(request)?),
         "settings" => change_settings(state, &read(request)?),
-        "push" => push::compose(state, &read(request)?, now),
+        "purchase" => purchase::purchase(state, &read(request)?, now),
+        "goods" => purchase::publish(state, &read(request)?),
+        "push" => push::compose(state, read(request)?, now),
+        "repeat" => push::repeat(state, &read(request)?, now),
+        "answer" => push::answered(state, &read(request)?),
         "script" => script(state, read(request)?),
         "secret" => change_secret(state, read(request)?),
         _ => Err(ControlError::UnknownRoute),

@@ -18,4 +18,10 @@ pub enum ControlError {
     /// The app's `EncodingAESKey` is missing, or does not decode to 32 bytes.
     #[error("the app has no encoding_aes_key of 43 characters")]
     UnusableAesKey,
+    #[error(
+        "the app has no AppKey for this env: {{\"app_keys\": {{\"production\": \"...\", \"sandbox\": \"...\"}}}} beside its secret"
+    )]
+    NoAppKey,
+    #[error("no such message: its id is given by /sim/push and /sim/purchase, and forgotten after a thousand more")]
+    UnknownMessage,
 }

@@ -12,17 +12,20 @@
 //! main                      the command line
 //! lib                       Simulator
 //! connection  routes        from a TCP connection to a response
+//! sender                    sends what WeChat pushes, until it is acknowledged
 //! control  fault            what a control request does; what a scripted fault does to a response
-//! push  dispatch            the messages that WeChat pushes; from a call to its API
+//! purchase  push            a payment of the client; the messages that WeChat pushes
+//! answer  event  dispatch   whether an answer acknowledges one; what they say; from a call to its API
 //! code2session  phone_number  platform_token  session_check  response     the APIs, and the form of what they say
 //! state  opendata           everything that is remembered; the encrypted payloads
-//! codes  script  tokens  users
+//! codes  messages  orders  script  tokens  users
 //! api  app  call  error  identity  msg_crypt  random
 //! signature
 //! ```
 
 #![expect(missing_docs, reason = "the crate is not published; items whose names say it all have no sentence")]
 
+mod answer;
 mod api;
 mod app;
 mod call;
@@ -33,17 +36,22 @@ mod control;
 mod data_check;
 mod dispatch;
 mod error;
+mod event;
 mod fault;
 mod identity;
+mod messages;
 mod msg_crypt;
 mod opendata;
+mod orders;
 mod phone_number;
 mod platform_token;
+mod purchase;
 mod push;
 mod random;
 mod response;
 mod routes;
 mod script;
+mod sender;
 mod session_check;
 mod signature;
 mod state;
@@ -57,7 +65,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-pub use app::{App, Push};
+pub use app::{App, AppKeys, Push};
 pub use error::ControlError;
 
 use api::Api;
@@ -83,6 +91,11 @@ impl Simulator {
     /// Serves HTTP/1.1 until `shutdown` resolves, then drops every connection, the silent ones included.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
         connection::accept(listener, routes::router(self.0), shutdown).await;
+    }
+
+    /// Sends each message that is to be sent to this http address, and again until it is acknowledged, until `shutdown` resolves.
+    pub async fn push_to(self, url: axum::http::Uri, shutdown: impl Future<Output = ()> + Send) {
+        sender::run(self.0, url, shutdown).await;
     }
 
     /// What `POST /sim/{route}` does, in process: `control("phone", json!({"user": "ada"}))`.
@@ -143,8 +156,9 @@ mod tests {
         let shown = format!("{app:?} {:?}", Simulator::new(vec![app.clone()]));
 
         assert!(shown.contains(&app.appid));
-        let push = app.push.unwrap();
-        for secret in [app.secret, push.token, push.encoding_aes_key.unwrap()] {
+        let (push, keys) = (app.push.unwrap(), app.app_keys.unwrap());
+        let keys = [keys.production.unwrap(), keys.sandbox.unwrap()];
+        for secret in [app.secret, push.token, push.encoding_aes_key.unwrap()].into_iter().chain(keys) {
             assert!(!shown.contains(&secret));
         }
     }

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use axum::http::Uri;
 use clap::Parser;
 use tokio::net::TcpListener;
 use wechat_simulator::{App, Simulator};
@@ -18,9 +19,12 @@ struct Flags {
     #[arg(long, default_value = "127.0.0.1:9001")]
     listen: SocketAddr,
     /// JSON file `{"apps":{"wx...":{"secret":"..."}}}` instead of the demo app; an app that is pushed to has
-    /// `"push":{"token":"...","encoding_aes_key":"..."}` too
+    /// `"push":{"token":"...","encoding_aes_key":"..."}` too, and one that sells `"app_keys":{"production":"...","sandbox":"..."}`
     #[arg(long)]
     apps: Option<PathBuf>,
+    /// Where the messages that follow a purchase are sent, and repeated until they are acknowledged
+    #[arg(long, value_name = "URL")]
+    push_url: Option<Uri>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -36,7 +40,11 @@ async fn main() -> io::Result<()> {
     for app in &apps {
         writeln!(out, "  {}", app.appid)?;
     }
-    Simulator::new(apps).serve(listener, std::future::pending()).await;
+    let simulator = Simulator::new(apps);
+    if let Some(url) = flags.push_url {
+        tokio::spawn(simulator.clone().push_to(url, std::future::pending()));
+    }
+    simulator.serve(listener, std::future::pending()).await;
     Ok(())
 }
 

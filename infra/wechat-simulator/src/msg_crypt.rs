@@ -4,7 +4,7 @@
 
 use aes::Aes256;
 use aes::cipher::block_padding::NoPadding;
-use aes::cipher::{BlockModeEncrypt as _, KeyIvInit as _};
+use aes::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD};
@@ -24,6 +24,20 @@ pub(crate) fn encrypt(encoding_aes_key: &str, random: [u8; 16], message: &str, a
     text.resize(text.len() + padding, u8::try_from(padding).ok()?);
     let cipher = cbc::Encryptor::<Aes256>::new_from_slices(&key, key.get(..16)?).ok()?;
     Some(STANDARD.encode(cipher.encrypt_padded_vec::<NoPadding>(&text)))
+}
+
+/// The message of an answer that the server of this mini program encrypted.
+pub(crate) fn decrypt(encoding_aes_key: &str, encrypted: &str, appid: &str) -> Option<String> {
+    let key = ENCODING_AES_KEY.decode(encoding_aes_key).ok()?;
+    let cipher = cbc::Decryptor::<Aes256>::new_from_slices(&key, key.get(..16)?).ok()?;
+    let text = cipher.decrypt_padded_vec::<NoPadding>(&STANDARD.decode(encrypted).ok()?).ok()?;
+    let padding = usize::from(*text.last()?);
+    let text =
+        text.get(20..text.len().checked_sub(padding).filter(|_| (1..=BLOCK).contains(&padding))?).zip(text.get(16..20));
+    let (text, length) = text?;
+    let length = usize::try_from(u32::from_be_bytes(length.try_into().ok()?)).ok()?;
+    let (message, to) = text.split_at_checked(length)?;
+    (to == appid.as_bytes()).then(|| String::from_utf8(message.to_vec()).ok())?
 }
 
 #[cfg(test)]
@@ -47,6 +61,9 @@ mod tests {
             let signature = signature::of_push([text("token"), query("timestamp"), query("nonce"), &encrypted]);
             assert!(text("body").contains(&encrypted), "{}", vector["id"]);
             assert_eq!(signature, query("msg_signature"), "{}", vector["id"]);
+            let opened = decrypt(text("encoding_aes_key"), &encrypted, text("appid"));
+            assert_eq!(opened.as_deref(), Some(text("message")), "{}", vector["id"]);
+            assert_eq!(decrypt(text("encoding_aes_key"), &encrypted, "wx1"), None);
             checked += 1;
         }
 

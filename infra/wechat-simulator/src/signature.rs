@@ -1,4 +1,4 @@
-//! The two signatures that a `session_key` makes, and the one of a push: all in lower-case hex.
+//! The two signatures that a `session_key` makes, the one that an AppKey makes, and the one of a push: all in lower-case hex.
 //!
 //! The first two take the key as its base64 text, not as the 16 bytes behind it, as the official samples in the tests
 //! below show.
@@ -19,6 +19,11 @@ pub(crate) fn of_raw_data(raw_data: &str, session_key: &str) -> String {
 pub(crate) fn of_session(session_key: &str, message: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, session_key.as_bytes());
     lower_hex(hmac::sign(&key, message).as_ref())
+}
+
+/// The payment signature, `paySig`: HMAC-SHA256 over `requestVirtualPayment`, or the name of an event, and the data after it.
+pub(crate) fn of_payment(app_key: &str, name: &str, data: &str) -> String {
+    of_session(app_key, format!("{name}&{data}").as_bytes())
 }
 
 /// `signature` and `msg_signature` of a push: SHA-1 over the texts, put in order. Its key, the Token, is one of them.

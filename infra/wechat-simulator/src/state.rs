@@ -13,6 +13,8 @@ use crate::call::Refusal;
 use crate::codes::Codes;
 use crate::data_check::PhoneData;
 use crate::error::ControlError;
+use crate::messages::Messages;
+use crate::orders::Orders;
 use crate::random::Random;
 use crate::script::Script;
 use crate::tokens::Tokens;
@@ -67,6 +69,8 @@ pub(crate) struct State {
     pub(crate) login_codes: Codes,
     pub(crate) phone_codes: Codes,
     pub(crate) phone_data: PhoneData,
+    pub(crate) orders: Orders,
+    pub(crate) messages: Messages,
     pub(crate) tokens: Tokens,
     pub(crate) settings: Settings,
     pub(crate) script: Script,
@@ -83,6 +87,8 @@ impl State {
             login_codes: Codes::default(),
             phone_codes: Codes::default(),
             phone_data: PhoneData::default(),
+            orders: Orders::default(),
+            messages: Messages::default(),
             tokens: Tokens::default(),
             settings: Settings {
                 session_key: KeyRule::Replace,
@@ -117,6 +123,8 @@ impl State {
             secrets.push(("AppSecret", app.secret.clone()));
             let push = app.push.iter().flat_map(|push| [Some(&push.token), push.encoding_aes_key.as_ref()]);
             secrets.extend(push.flatten().map(|text| ("push secret", text.clone())));
+            let keys = app.app_keys.iter().flat_map(|keys| [keys.production.as_ref(), keys.sandbox.as_ref()]);
+            secrets.extend(keys.flatten().map(|text| ("AppKey", text.clone())));
         }
         secrets.extend(self.login_codes.texts().map(|text| ("login code", text.clone())));
         secrets.extend(self.phone_codes.texts().map(|text| ("phone code", text.clone())));

@@ -1,14 +1,50 @@
 "use strict";
 
-const { createStore, life } = require("./store");
 const { failure, unless } = require("./wire");
 
 const MARGIN = 60000;
 
+function quietly(run) {
+  try {
+    run();
+  } catch (error) {} // a storage that fails is done without
+}
+
+/** The storage is the truth, as other instances write to it; memory serves where it fails. */
+function createStore(storage, key) {
+  let held = {};
+  let broken = false;
+
+  function read() {
+    if (!broken) quietly(() => (held = JSON.parse(storage.getStorageSync(key)) || held));
+    return held;
+  }
+
+  function save(next) {
+    held = next;
+    broken = true;
+    quietly(() => {
+      storage.setStorageSync(key, JSON.stringify(next));
+      broken = false;
+    });
+    // An outdated refresh token would look like a stolen one at the next start.
+    if (broken) quietly(() => storage.removeStorageSync(key));
+    return next;
+  }
+
+  return { read, save };
+}
+
+/** Milliseconds left by elapsed time; after a clock that went backwards nobody knows, so it is time to refresh. */
+function life({ expires_in, at }) {
+  const elapsed = Date.now() - at;
+  return elapsed < 0 ? 1 : expires_in * 1000 - elapsed;
+}
+
 const view = ({ openid, device, access_token }) => ({ openid, device, access_token });
 
 // A code from a log is useless without it for two minutes: guessing is all that it has to withstand.
-const nonce = () => Array.from({ length: 32 }, () => Math.floor(36 * Math.random()).toString(36)).join("");
+const nonce = () => [1, 2, 3].map(() => Math.random().toString(36).slice(2)).join("");
 
 /** The tokens, and how they are got: one login and one refresh at a time. */
 function createSession({ appid, base, call, insist, storage, timeout }) {
@@ -49,9 +85,9 @@ function createSession({ appid, base, call, insist, storage, timeout }) {
 
   async function fetchTokens(path, data, limit, header = {}) {
     const at = Date.now();
-    const request = { url: `${base}/v1/${path}`, method: "POST", data, header, timeout: limit };
-    const answer = await insist(request).then(unless());
-    if (Object(answer.data).refresh_token) return { ...answer.data, at };
+    const answer = await insist({ url: `${base}/v1/${path}`, method: "POST", data, header, timeout: limit });
+    const tokens = Object(unless()(answer).data);
+    if (tokens.refresh_token) return { ...tokens, at };
     throw failure("network", "retry");
   }
 
@@ -85,7 +121,8 @@ function createSession({ appid, base, call, insist, storage, timeout }) {
   const enter = (userInfo) =>
     once("login", () => {
       const attempt = () => exchange(userInfo).catch(report);
-      return attempt().catch((error) => {
+      // After a payment, because a login may replace the key that signed it.
+      return Promise.resolve(flights.payment).then(attempt, attempt).catch((error) => {
         if (error.action !== "relogin" || tired()) throw error;
         return attempt();
       });

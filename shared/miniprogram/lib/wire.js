@@ -1,13 +1,14 @@
 "use strict";
 
-const ACTION = /^(fix|refresh|relogin|relogin_then_retap|retry|stop)$/;
+const ACTION = /^(fix|refresh|relogin(_then_retap)?|retry|stop)$/;
 
 const failure = (code, action, title = code.replace(/_/g, " "), more) =>
   Object.assign(new Error(title), { statusCode: 0, code, action, title, errMsg: `wxauth:fail ${title}` }, more);
 
 /** The error that an answer is; without an action if it is none, without a `code` if wxauth did not give it. */
 function refusal({ statusCode, data }) {
-  if (statusCode >= 200 && statusCode < 300) return {};
+  const kind = (statusCode / 100) | 0;
+  if (kind === 2) return {};
   let body = data;
   try {
     body = JSON.parse(data);
@@ -17,7 +18,7 @@ function refusal({ statusCode, data }) {
   if (code && ACTION.test(action)) return failure(code, action, title, more);
   // From a gateway or a proxy, so it is never a verdict on a session.
   const renewable = statusCode === 401 || (statusCode === 403 && !code);
-  const passing = statusCode === 429 || !(statusCode >= 400 && statusCode < 500);
+  const passing = statusCode === 429 || kind !== 4;
   return failure(undefined, renewable ? "refresh" : passing ? "retry" : "fix", title, more);
 }
 
@@ -31,8 +32,7 @@ const unless = (isFatal = ({ action }) => action) => (answer) => {
 function createWire(platform) {
   const call = (name, options) =>
     new Promise((success, fail) => {
-      const task = platform[name]({ ...options, success, fail });
-      if (task && task.catch) task.catch(fail); // Taro answers by a promise as well
+      Promise.resolve(platform[name]({ ...options, success, fail })).catch(fail); // Taro answers by a promise as well
     });
 
   const send = (name, options) =>

@@ -91,13 +91,13 @@ function fakeWx() {
     made: (name, path) => calls.filter((call) => call.name === name && (!path || (call.url || "").endsWith(path))),
     held: () => JSON.parse(storage.values().next().value || "{}"),
   };
-  for (const name of ["request", "uploadFile", "showModal", "checkSession", "navigateBack", "redirectTo", "switchTab"]) {
-    wx[name] = platformCall(name);
-  }
+  const others = ["request", "uploadFile", "showModal", "checkSession", "requestVirtualPayment"];
+  for (const name of [...others, "navigateBack", "redirectTo", "switchTab"]) wx[name] = platformCall(name);
   wx.on("POST /v1/login", () => loginAnswer());
   wx.on("POST /v1/refresh", () => ok(tokens()));
   wx.on("showModal", { confirm: true });
   wx.on("checkSession", { errMsg: "checkSession:ok" });
+  wx.on("requestVirtualPayment", { errMsg: "requestVirtualPayment:ok" });
   for (const name of ["navigateBack", "redirectTo", "switchTab"]) wx.on(name, { errMsg: `${name}:ok` });
   return wx;
 }

@@ -52,10 +52,16 @@ impl Reply {
 
 impl Wire {
     pub(crate) async fn start() -> Self {
-        let app = App::demo();
+        Self::with_app(App::demo()).await
+    }
+
+    pub(crate) async fn with_app(app: App) -> Self {
         let clock = Arc::new(AtomicU64::new(1_700_000_000));
         let read = Arc::clone(&clock);
-        let apps = vec![app.clone(), App { appid: SECOND_APP.to_owned(), secret: "other".to_owned(), push: None }];
+        let apps = vec![
+            app.clone(),
+            App { appid: SECOND_APP.to_owned(), secret: "other".to_owned(), push: None, app_keys: None },
+        ];
         let simulator = Simulator::with_clock(apps, Arc::new(move || read.load(Ordering::SeqCst)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

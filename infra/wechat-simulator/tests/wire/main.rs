@@ -9,5 +9,7 @@ mod faults;
 mod phone_data;
 mod phone_numbers;
 mod platform_tokens;
+mod purchases;
 mod pushes;
+mod repeats;
 mod session_keys;

@@ -1,6 +1,7 @@
 //! Messages that are handed to the owner's function, and what comes back.
 
 mod answers;
+mod purchases;
 mod repeats;
 mod trouble;
 
