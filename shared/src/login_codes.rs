@@ -212,7 +212,7 @@ impl LoginCodes {
         if self.apps.level(&sender.appid, now) < MOST {
             self.apps.add(sender.appid.clone(), now);
         }
-        if let Some(user) = sender.user {
+        if let Some(user) = sender.user.filter(|user| self.users.level(user, now) < USER_MAY_OWE) {
             self.users.add(user, now);
         }
     }

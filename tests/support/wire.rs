@@ -101,15 +101,11 @@ pub struct Wire {
     pub urls: Vec<String>,
     held: Arc<AtomicBool>,
     delays: Arc<Mutex<Option<Delays>>>,
-    copies: Arc<Mutex<Option<Copies>>>,
     arrivals: mpsc::UnboundedReceiver<Waiting>,
 }
 
 /// How long requests and responses take at most, in milliseconds, and what decides how long each does.
 struct Delays(u64, Seeded);
-
-/// Of how many requests one arrives once more, how long after its response at most, in milliseconds, and what decides.
-struct Copies(u64, u64, Seeded);
 
 #[derive(Clone)]
 struct Relay {
@@ -117,7 +113,6 @@ struct Relay {
     client: reqwest::Client,
     held: Arc<AtomicBool>,
     delays: Arc<Mutex<Option<Delays>>>,
-    copies: Arc<Mutex<Option<Copies>>>,
     arrived: mpsc::UnboundedSender<Waiting>,
 }
 
@@ -131,21 +126,6 @@ impl Relay {
             tokio::time::sleep(Duration::from_millis(delay)).await;
         }
     }
-
-    /// Lets the request arrive once more, now and then.
-    fn copy(&self, request: reqwest::Request) {
-        let after = {
-            let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
-            copies.as_mut().and_then(|Copies(of, most, random)| random.one_in(*of).then(|| random.below(*most + 1)))
-        };
-        if let Some(after) = after {
-            let copy = Duplicate { client: self.client.clone(), request };
-            drop(tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(after)).await;
-                copy.arrive().await;
-            }));
-        }
-    }
 }
 
 /// Another process, with a relay between it and the table.
@@ -156,10 +136,6 @@ pub async fn beside(laptop: &mut Laptop) -> (Laptop, Wire) {
     let beside = laptop.beside().await;
     laptop.world.dynamodb_url = table;
     (beside, wire)
-}
-
-fn copied(request: &reqwest::Request) -> reqwest::Request {
-    request.try_clone().expect("a body in memory")
 }
 
 async fn relayed(
@@ -182,7 +158,8 @@ async fn relayed(
     let mut said = Word::Pass;
     if relay.held.load(Ordering::SeqCst) {
         let (word, given) = oneshot::channel();
-        let duplicate = Duplicate { client: relay.client.clone(), request: copied(&request) };
+        let copy = request.try_clone().expect("a body in memory");
+        let duplicate = Duplicate { client: relay.client.clone(), request: copy };
         drop(relay.arrived.send(Waiting { operation, body: asked, duplicate, word, done: when_done }));
         said = given.await.unwrap_or(Word::Pass);
         if said == Word::Fail {
@@ -190,9 +167,7 @@ async fn relayed(
             return (StatusCode::BAD_REQUEST, refusal.to_string()).into_response();
         }
     }
-    let copy = copied(&request);
     let answer = relay.client.execute(request).await.expect("an answer");
-    relay.copy(copy);
     let (status, content_type) = (answer.status(), answer.headers()[header::CONTENT_TYPE].clone());
     let answer = (status, [(header::CONTENT_TYPE, content_type)], answer.bytes().await.expect("a body"));
     drop(done);
@@ -207,28 +182,21 @@ impl Wire {
     /// A relay to each of these addresses.
     pub async fn to(origins: &[&str]) -> Self {
         let (arrived, arrivals) = mpsc::unbounded_channel();
-        let (held, mut urls) = (Arc::new(AtomicBool::new(false)), Vec::new());
-        let (delays, copies) = (Arc::default(), Arc::default());
+        let (held, delays, mut urls) = (Arc::new(AtomicBool::new(false)), Arc::default(), Vec::new());
         for origin in origins {
             let (to, held, arrived) = ((*origin).to_owned(), Arc::clone(&held), arrived.clone());
-            let (delays, copies) = (Arc::clone(&delays), Arc::clone(&copies));
-            let relay = Relay { to, client: crate::client(), held, delays, copies, arrived };
+            let relay = Relay { to, client: crate::client(), held, delays: Arc::clone(&delays), arrived };
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             urls.push(format!("http://{}", listener.local_addr().expect("an address")));
             let router = Router::new().fallback(relayed).with_state(relay);
             drop(tokio::spawn(async move { axum::serve(listener, router).await }));
         }
-        Self { urls, held, delays, copies, arrivals }
+        Self { urls, held, delays, arrivals }
     }
 
     /// From now on each request, and each response, takes up to so many milliseconds, by chance.
     pub fn delay(&self, most: u64, random: Seeded) {
         *self.delays.lock().unwrap_or_else(PoisonError::into_inner) = Some(Delays(most, random));
-    }
-
-    /// From now on one in so many requests arrives once more, up to so many milliseconds after its response.
-    pub fn copy(&self, one_in: u64, most: u64, random: Seeded) {
-        *self.copies.lock().unwrap_or_else(PoisonError::into_inner) = Some(Copies(one_in, most, random));
     }
 
     /// Holds each request from now on, for [`Self::arrival`].

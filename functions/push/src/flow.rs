@@ -13,8 +13,8 @@ use shared::{
     session::idempotency::{CodeHash, IdempotencyRecord},
     store::StoreError,
     wechat::push::{
-        self, Answer, AnswerDefect, AnswerForm, Concern, Config, Event, Push, PushApps, PushDefect, PushQuery, Reply,
-        Sealing,
+        self, Answer, AnswerDefect, AnswerForm, Body, Concern, Config, Event, Push, PushApps, PushDefect, PushQuery,
+        Reply, Sealing,
     },
 };
 
@@ -127,7 +127,7 @@ pub async fn verify(deps: &Deps, query: &PushQuery) -> Result<String, PushError>
     for (_, config) in apps.usable() {
         match config.echo(query, now) {
             Ok(echostr) => {
-                bind(deps, &apps, query, echostr.as_bytes(), now).await?;
+                bind(deps, &apps, query, Body::read(echostr.as_bytes()).hash(), now).await?;
                 return Ok(echostr.to_owned());
             }
             Err(defect) => refusal = refusal.max(defect),
@@ -138,19 +138,30 @@ pub async fn verify(deps: &Deps, query: &PushQuery) -> Result<String, PushError>
 
 /// Binds a signature that covers no message to the one that it first came with. Otherwise whoever saw one request could send
 /// others with it. WeChat may repeat the message, to any process.
-async fn bind(deps: &Deps, apps: &PushApps, query: &PushQuery, message: &[u8], now: Secs) -> Result<(), PushError> {
-    let signature = apps.usable().find_map(|(_, config)| config.signature_of_any_message(query, now));
-    let Some(signature) = signature else { return Ok(()) };
-    let until = query.usable_until(now);
-    let mark = IdempotencyRecord::of_push_signature(signature, push::message_hash(message), until);
+async fn bind(deps: &Deps, apps: &PushApps, query: &PushQuery, message: [u8; 32], now: Secs) -> Result<(), PushError> {
+    match apps.usable().find_map(|(_, config)| config.signature_of_any_message(query, now)) {
+        Some(signature) => bind_signature(deps, signature, query, message, now).await,
+        None => Ok(()),
+    }
+}
+
+async fn bind_signature(
+    deps: &Deps,
+    signature: &str,
+    query: &PushQuery,
+    message: [u8; 32],
+    now: Secs,
+) -> Result<(), PushError> {
+    let mark = IdempotencyRecord::of_push_signature(signature, query.bound_to(message), query.usable_until(now));
     if deps.table.bind_signature(&mark, now).await? { Ok(()) } else { Err(PushDefect::SignatureReused.into()) }
 }
 
 /// Deletes what the message says was revoked, and nothing else; then hands the message to the owner's function, if there is one.
 pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8], deadline: Deadline) -> Result<Reply, PushError> {
     let (apps, now) = (deps.apps.get().await?, deps.clock.now());
-    bind(deps, &apps, query, body, now).await?;
-    let Reading { appid, config, push, has_rivals } = reading(&apps, query, body, now)?;
+    let body = Body::read(body);
+    bind(deps, &apps, query, body.hash(), now).await?;
+    let Reading { appid, config, push, has_rivals } = reading(&apps, query, &body, now)?;
     if push.concern == Concern::Nobody && deps.target.is_none() {
         return Err(PushDefect::NoUser.into());
     }
@@ -159,6 +170,11 @@ pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8], deadline: Deadlin
         return Err(PushDefect::OtherApp.into());
     }
     if let Concern::User { openid, event } = &push.concern {
+        let deletes = *event != Event::UserInfoModified;
+        if let Some(signature) = query.covering_signature().filter(|_| deletes && push.is_encrypted) {
+            // With time and nonce divided anew, the signature of an old message would be a fresh one.
+            bind_signature(deps, signature, query, body.hash(), now).await?;
+        }
         obey(deps, &UserRef { appid: appid.clone(), openid: openid.clone() }, *event).await?;
     }
     let answer = match &deps.target {
@@ -251,7 +267,7 @@ impl Errand<'_> {
             }
             let record = deps.table.get_idempotency_record(message).await?.filter(|record| record.is_valid(now));
             let answer = record.as_ref().and_then(IdempotencyRecord::push_answer);
-            if let Some(answer) = answer.and_then(|answer| Answer::read(answer, &self.push.message, now).ok()) {
+            if let Some(answer) = answer.and_then(Answer::kept) {
                 return Ok(Turn::Answered(answer));
             }
             if patience.left() < POLL_DELAY {
@@ -280,7 +296,7 @@ struct Reading<'a> {
 }
 
 /// The push as it is read. Of several mini programs that share a token, the one that understands the message answers.
-fn reading<'a>(apps: &'a PushApps, query: &PushQuery, body: &[u8], now: Secs) -> Result<Reading<'a>, PushDefect> {
+fn reading<'a>(apps: &'a PushApps, query: &PushQuery, body: &Body, now: Secs) -> Result<Reading<'a>, PushDefect> {
     let readings = apps.usable().map(|(appid, config)| (appid, config, config.read(appid, query, body, now)));
     let mut readings: Vec<_> = readings.collect();
     readings.sort_by_key(|(.., reading)| precedence(reading));

@@ -187,16 +187,16 @@ impl Config {
     }
 
     /// The message, if it is from WeChat and for this mini program.
-    pub fn read(&self, appid: &AppId, query: &PushQuery, body: &[u8], now: Secs) -> Result<Push, PushDefect> {
-        let outer = Message::read(body);
+    pub fn read(&self, appid: &AppId, query: &PushQuery, body: &Body, now: Secs) -> Result<Push, PushDefect> {
+        let outer = &body.message;
         // Without a key the message is read in the clear, which no signature covers: `msg_signature` says nothing of it.
         let encrypted = outer.as_ref().ok().filter(|_| self.aes_key.is_some());
         let encrypted = encrypted.and_then(|outer| outer.get("Encrypt").ok()?.map(std::borrow::Cow::into_owned));
         let covered = self.signs(query, encrypted.as_deref())?;
         query.is_within(if covered { FRESH_ABOUT_MONEY } else { FRESH }, now)?;
-        let outer = outer?;
+        let outer = outer.as_ref().map_err(|defect| *defect)?;
         let Some(aes_key) = &self.aes_key else {
-            return in_the_clear(outer, appid);
+            return in_the_clear(outer.clone(), appid);
         };
         let Some(encrypted) = encrypted else {
             return Err(if outer.has("Encrypt") { PushDefect::NotOpened } else { PushDefect::InTheClear });
@@ -264,6 +264,29 @@ impl Config {
     }
 }
 
+/// What came as a body, read once, whoever it is for.
+#[derive(Debug)]
+pub struct Body {
+    message: Result<Message, MessageDefect>,
+    hash: [u8; 32],
+}
+
+impl Body {
+    /// Reads it, whoever sent it.
+    #[must_use]
+    pub fn read(body: &[u8]) -> Self {
+        let message = Message::read(body);
+        let hash = message.as_ref().map_or_else(|_| message::hash_of([body]), Message::hash);
+        Self { message, hash }
+    }
+
+    /// A hash of what it says. WeChat's repetitions of a message have the same.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+}
+
 /// A push that was read whole.
 #[derive(Debug)]
 pub struct Push {
@@ -274,7 +297,7 @@ pub struct Push {
     /// Whether it is certainly for this mini program, and not for another with the same token.
     pub is_named: bool,
     /// Whether it was encrypted, and so the answer has to be.
-    is_encrypted: bool,
+    pub is_encrypted: bool,
     /// How the body is written, and so the answer has to be.
     format: Format,
 }
@@ -317,11 +340,23 @@ fn in_the_clear(message: Message, appid: &AppId) -> Result<Push, PushDefect> {
 
 impl PushQuery {
     fn is_within(&self, span: Secs, now: Secs) -> Result<(), PushDefect> {
-        let is_fresh = self.timestamp.parse::<Secs>().is_ok_and(|at| at.abs_diff(now) <= span);
+        let is_fresh = time(&self.timestamp).is_some_and(|at| at.abs_diff(now) <= span);
         if is_fresh { Ok(()) } else { Err(PushDefect::Stale) }
     }
 
-    /// Until when somebody could present the signature, by its time or by a nonce that reads as one.
+    /// What a signature that came with this query is bound to: the query as it is divided, and what the body says.
+    #[must_use]
+    pub fn bound_to(&self, message: [u8; 32]) -> [u8; 32] {
+        message::hash_of([self.timestamp.as_bytes(), self.nonce.as_bytes(), &message])
+    }
+
+    /// The signature that covers an encrypted message.
+    #[must_use]
+    pub fn covering_signature(&self) -> Option<&str> {
+        self.msg_signature.as_deref()
+    }
+
+    /// Until when somebody could present the signature, by its time or by another that its texts give.
     #[must_use]
     pub fn usable_until(&self, now: Secs) -> Secs {
         self.latest(now) + FRESH
@@ -334,15 +369,23 @@ impl PushQuery {
     }
 
     fn latest(&self, now: Secs) -> Secs {
-        let times = [&self.timestamp, &self.nonce].into_iter().filter_map(|text| text.parse().ok());
+        // A signature is over the texts one after the other, so time and nonce can be divided anew.
+        let (time_first, nonce_first) = (self.timestamp.clone() + &self.nonce, self.nonce.clone() + &self.timestamp);
+        let texts = [time_first.get(..10), nonce_first.get(..10), ends(&time_first), ends(&nonce_first)];
+        let times = texts.into_iter().flatten().filter_map(time);
         times.filter(|at| *at <= now + LATEST_NONCE).max().unwrap_or(now)
     }
 }
 
-/// A hash of what a body says. WeChat's repetitions of a message have the same.
-#[must_use]
-pub fn message_hash(body: &[u8]) -> [u8; 32] {
-    Message::read(body).map_or_else(|_| message::hash_of([body]), |message| message.hash())
+/// Unix seconds as WeChat writes them: ten digits, for centuries to come.
+fn time(text: &str) -> Option<Secs> {
+    let is_time = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_time)
+}
+
+/// The last ten characters.
+fn ends(text: &str) -> Option<&str> {
+    text.get(text.len().checked_sub(10)?..)
 }
 
 #[cfg(test)]

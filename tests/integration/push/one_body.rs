@@ -56,6 +56,26 @@ async fn who_saw_the_query_of_any_push_deletes_nobody_with_it() {
     laptop.refresh(&bob.refresh).await.ok();
 }
 
+/// A signature is over time and nonce one after the other, and so also over another time and another nonce.
+#[tokio::test]
+async fn who_divides_time_and_nonce_of_a_seen_query_anew_deletes_nobody_with_it() {
+    let laptop = plain().await;
+    let bob = laptop.login("bob").await;
+    let time = BEGIN + 1;
+    let later = (BEGIN + 86_400).to_string();
+    let (nonce, both) = (&later[1..], format!("{time}{}", &later[1..]));
+    let signature = hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{both}token").as_bytes()).as_ref());
+    let query = |time: &str, nonce: &str| format!("signature={signature}&timestamp={time}&nonce={nonce}");
+    let seen = with_body(&json!({ "query": query(&time.to_string(), nonce) }), &text("hi"));
+    takes(&laptop, &seen).await;
+
+    laptop.clock.advance(86_400);
+
+    let anew = json!({ "query": query(&later, &both[..9]) });
+    is_refused(&laptop, &forged(&laptop, &anew)).await;
+    laptop.refresh(&bob.refresh).await.ok();
+}
+
 #[tokio::test]
 async fn every_process_knows_what_a_signature_came_with_and_wechat_may_repeat_it_to_any() {
     let folder = Folder::new();

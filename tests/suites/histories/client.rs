@@ -178,7 +178,7 @@ impl<'a> Client<'a> {
             (10, _) => self.own("end_sessions", Operation::EndSessions).await,
             (11, _) => self.own("delete", Operation::Delete).await,
             (12, _) => self.own("block", Operation::Block).await,
-            (13..17, _) => self.own("unblock", Operation::Unblock).await,
+            (13..17, _) => self.own("unblock", Operation::Unblock { at: self.laptop.clock.now() }).await,
             (17..29, Some(access)) => self.look(access).await,
             _ => self.refresh().await,
         }

@@ -11,12 +11,22 @@ mod order;
 pub mod pairs;
 mod register;
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
-use shared::{clock::Secs, session::refresh::RefreshPolicy};
+use shared::{
+    clock::{Clock as _, Secs},
+    session::refresh::RefreshPolicy,
+};
 
-use crate::{Laptop, seeded::Seeded, wire};
+use crate::{
+    Laptop,
+    seeded::Seeded,
+    wire::{self, Wire},
+};
 use client::Client;
 use order::Step;
 pub use register::{Operation, Seen, Told};
@@ -97,6 +107,22 @@ impl History {
     }
 }
 
+/// Lets requests to the table through, and some of them arrive once more.
+async fn copy(mut wire: Wire, mut random: Seeded) {
+    wire.hold();
+    loop {
+        let waiting = wire.arrival().await;
+        let late = random.one_in(COPIED).then(|| Duration::from_millis(random.below(LATE)));
+        tokio::spawn(async move {
+            let copy = waiting.pass_and_copy().await;
+            if let Some(late) = late {
+                tokio::time::sleep(late).await;
+                copy.arrive().await;
+            }
+        });
+    }
+}
+
 /// The result of many histories.
 #[derive(Clone, Debug, Default)]
 pub struct Judged {
@@ -118,7 +144,7 @@ impl Processes {
         let mut all = vec![Laptop::start().await];
         while all.len() < PROCESSES {
             let (beside, wire) = wire::beside(&mut all[0]).await;
-            wire.copy(COPIED, LATE, Seeded::new(seed + all.len() as u64));
+            tokio::spawn(copy(wire, Seeded::new(seed + all.len() as u64)));
             all.push(beside);
         }
         Self { all, random: Mutex::new(Seeded::new(seed)), devices: Mutex::new(0) }
@@ -146,7 +172,12 @@ impl Processes {
         join_all(clients.iter_mut().step_by(PROCESSES).map(Client::log_in)).await;
         let mut random = self.random();
         for _ in 0..ROUNDS {
-            self.all[0].clock.advance(STEPS[random.index(STEPS.len())]);
+            let clock = &self.all[0].clock;
+            clock.advance(STEPS[random.index(STEPS.len())]);
+            // Each code takes a millisecond, and a round may not take to the next second.
+            while clock.now_ms() % 1_000 > 900 {
+                clock.tick();
+            }
             join_all(clients.iter_mut().map(Client::act)).await;
         }
         devices.into_iter().map(client::Device::history).collect()

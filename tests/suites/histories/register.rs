@@ -28,7 +28,7 @@ pub enum Operation {
     /// The owner's `block`.
     Block,
     /// The owner's `unblock`.
-    Unblock,
+    Unblock { at: Secs },
     /// The session ends, whichever it is: a part of what has more effects than one.
     EndAny,
     /// The end of a family that was found reused: it is seen by its effect only.
@@ -100,6 +100,7 @@ pub(super) struct Register {
     /// How old the present token's parent was when it was replaced.
     parent_was: Secs,
     is_blocked: bool,
+    unblocked_at: Secs,
 }
 
 impl Register {
@@ -154,7 +155,14 @@ impl Register {
                 self.is_blocked = true;
                 told == Told::Done
             }
-            Operation::Unblock => told == Told::Unblocked(std::mem::take(&mut self.is_blocked)),
+            // Two in the same millisecond may both have done it: they cannot be told from one that the SDK sent again.
+            Operation::Unblock { at } if !self.is_blocked => {
+                told == Told::Unblocked(false) || told == Told::Unblocked(true) && self.unblocked_at == at
+            }
+            Operation::Unblock { at } => {
+                (self.is_blocked, self.unblocked_at) = (false, at);
+                told == Told::Unblocked(true)
+            }
             // They have parts.
             Operation::LogOutAll { .. } | Operation::DeleteUser { .. } | Operation::EndSessions | Operation::Delete => {
                 false

@@ -94,7 +94,7 @@ fn what_comes_after_an_end_that_was_acknowledged_is_noticed() {
 
 #[test]
 fn a_block_that_does_not_last_and_one_that_outlasts_its_end_are_noticed() {
-    let (block, unblock) = ((Operation::Block, Told::Done), (Operation::Unblock, Told::Unblocked(true)));
+    let (block, unblock) = ((Operation::Block, Told::Done), (Operation::Unblock { at: 1 }, Told::Unblocked(true)));
     let login = |told| (Operation::LogIn { at: 0 }, told);
 
     assert!(is_linearizable(&in_turn(&[block, login(Told::Blocked), unblock, login(Told::Token(0))])));

@@ -84,7 +84,7 @@ pub(super) enum MessageDefect {
 }
 
 /// A message that was read whole, as JSON whatever form it came in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Message {
     members: Map<String, Json>,
     format: Format,
@@ -99,9 +99,9 @@ const VARYING: [&str; 2] = ["RetryTimes", "Encrypt"];
 const NAMED_BY: &[(&str, &[&str])] = &[
     ("xpay_goods_deliver_notify", &["OutTradeNo", "OpenId", "Env"]),
     ("xpay_coin_pay_notify", &["OutTradeNo", "OpenId", "Env"]),
-    ("xpay_refund_notify", &["WxRefundId", "OpenId"]),
+    ("xpay_refund_notify", &["WxRefundId", "OpenId", "RetCode"]),
     ("xpay_complaint_notify", &["RequestId", "OpenId"]),
-    ("xpay_wxpay_callback_notify", &["BusinessCode", "BusinessState", "MerchantCode", "EventType"]),
+    ("xpay_wxpay_callback_notify", &["BusinessCode", "BusinessState", "MerchantCode", "EventType", "BusinessTime"]),
     ("wxa_media_check", &["trace_id", "FromUserName"]),
 ];
 
@@ -340,14 +340,26 @@ fn number(text: &str) -> Json {
     number.map_or_else(|| text.into(), Json::Number)
 }
 
-/// The elements in the root. A DTD is refused, so no entity grows.
+/// The elements in the root. A DTD is refused, so no entity grows; so are namespaces, which WeChat's messages do not have and whose
+/// resolution takes the square of their number.
 fn from_xml(body: &str) -> Option<Map<String, Json>> {
+    if has_namespaces(body) {
+        return None;
+    }
     let document = roxmltree::Document::parse(body).ok()?;
     match element(document.root_element(), DEEPEST)? {
         Json::Object(members) => Some(members),
         // Nothing but text, or nothing.
         _ => Some(Map::new()),
     }
+}
+
+/// Whether namespaces are declared. What stands in a CDATA section is somebody's text.
+fn has_namespaces(body: &str) -> bool {
+    let mut parts = body.split("<![CDATA[");
+    let before = parts.next().unwrap_or_default();
+    let after = parts.map(|part| part.split_once("]]>").map_or("", |(_, after)| after));
+    std::iter::once(before).chain(after).any(|part| part.contains("xmlns"))
 }
 
 /// An element that holds elements as an object, in which those of one name are an array; any other as its text. `None` if it

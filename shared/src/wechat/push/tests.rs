@@ -25,7 +25,8 @@ fn every_push_is_taken_or_not() {
             continue;
         };
         let appid = AppId::parse(vector["appid"].as_str().unwrap()).unwrap();
-        let push = config(vector).read(&appid, &query, vector["body"].as_str().unwrap().as_bytes(), SIGNED);
+        let push =
+            config(vector).read(&appid, &query, &Body::read(vector["body"].as_str().unwrap().as_bytes()), SIGNED);
 
         assert_eq!(push.is_ok(), vector["expect"] == "ok", "{}: {push:?}", vector["id"]);
         if let Ok(Push { concern, .. }) = push {
@@ -117,7 +118,8 @@ fn the_official_requests_say_what_the_page_says() {
             assert_eq!(config(vector).echo(&query, now), Ok(vector["echostr"].as_str().unwrap()));
             continue;
         }
-        let push = config(vector).read(&appid, &query, vector["body"].as_str().unwrap().as_bytes(), now).unwrap();
+        let push =
+            config(vector).read(&appid, &query, &Body::read(vector["body"].as_str().unwrap().as_bytes()), now).unwrap();
         assert_eq!(push.message.said_to_owner(), vector["event"], "{}", vector["id"]);
     }
     assert_eq!(seen, 3);
@@ -184,7 +186,7 @@ fn an_answer_has_the_form_of_its_vector() {
         let vector = file["vectors"].as_array().unwrap().iter().find(|vector| vector["id"] == id).unwrap();
         let text = |name: &str| vector[name].as_str().unwrap();
         let (config, appid, query, body) = secure(message, SIGNED, text("nonce"));
-        let push = config.read(&appid, &query, body.as_bytes(), SIGNED).unwrap();
+        let push = config.read(&appid, &query, &Body::read(body.as_bytes()), SIGNED).unwrap();
         let answer = Answer::read(b"", &push.message, SIGNED).unwrap();
         let random = u128::from_str_radix(text("random"), 16).unwrap().to_be_bytes();
         let reply =
@@ -209,7 +211,7 @@ fn what_is_encrypted_about_money_is_taken_for_a_day_and_all_else_for_ten_minutes
     let event = r#"{"MsgType":"event","Event":"user_authorization_cancellation","OpenID":"oA"}"#;
     for (message, span) in [(DELIVERY, FRESH_ABOUT_MONEY), (event, FRESH), (r#"{"MsgType":"text","MsgId":1}"#, FRESH)] {
         let (config, appid, query, body) = secure(message, SIGNED, "1");
-        let read = |at| config.read(&appid, &query, body.as_bytes(), at).map(drop);
+        let read = |at| config.read(&appid, &query, &Body::read(body.as_bytes()), at).map(drop);
         for at in [SIGNED - span, SIGNED + span] {
             assert_eq!(read(at), Ok(()), "{message}");
         }
@@ -227,6 +229,22 @@ fn what_is_encrypted_about_money_is_taken_for_a_day_and_all_else_for_ten_minutes
     let time = SIGNED.to_string();
     let query = json!({ "signature": signature::push(vec!["t", &time, "1"]), "timestamp": time, "nonce": "1" });
     let query = PushQuery::deserialize(query).unwrap();
-    let read = |at| plain.read(&AppId::parse("wx1").unwrap(), &query, DELIVERY.as_bytes(), at).map(drop);
+    let read = |at| plain.read(&AppId::parse("wx1").unwrap(), &query, &Body::read(DELIVERY.as_bytes()), at).map(drop);
     assert_eq!((read(SIGNED + FRESH), read(SIGNED + FRESH + 1)), (Ok(()), Err(PushDefect::Stale)));
+}
+
+#[test]
+fn a_signature_is_kept_as_long_as_its_texts_give_a_time_however_they_are_divided() {
+    let query = |timestamp: &str, nonce: &str| {
+        PushQuery::deserialize(json!({ "signature": "s", "timestamp": timestamp, "nonce": nonce })).unwrap()
+    };
+    let (seen, anew) = (query("1795782741", "795869141"), query("1795869141", "179578274"));
+    let signed = |query: &PushQuery| signature::push(vec!["t", &query.timestamp, &query.nonce]);
+
+    assert_eq!(signed(&seen), signed(&anew));
+    assert!(seen.usable_until(1_795_782_741) >= 1_795_869_141 + FRESH);
+    assert_ne!(seen.bound_to([1; 32]), anew.bound_to([1; 32]));
+    for no_time in ["+795782741", "01795782741", "179578274", "1795782741.0", ""] {
+        assert_eq!(query(no_time, "1").is_within(FRESH, 1_795_782_741), Err(PushDefect::Stale), "{no_time}");
+    }
 }

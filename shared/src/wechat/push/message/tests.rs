@@ -308,3 +308,27 @@ fn what_wechat_wants_to_hear_is_known_by_event_or_members() {
     let text = r#"{"MsgType":"text","Content":"xpay_goods_deliver_notify","channel_bill":"1","bundleid":"2"}"#;
     assert_eq!(form(text), AnswerForm::Success);
 }
+
+#[test]
+fn namespaces_are_refused_unless_somebody_writes_of_them() {
+    let message = |content: &str| format!("<xml><MsgType>text</MsgType>{content}</xml>");
+    let is_read = |text: &str| Message::read(text.as_bytes()).is_ok();
+
+    assert!(is_read(&message("<Content><![CDATA[<a xmlns='b'> <![CDATA[ xmlns]]></Content>")));
+    assert!(!is_read(&message("<a xmlns='b'/>")));
+    assert!(!is_read(&message("<Content><![CDATA[c]]></Content><a xmlns:b='b'/>")));
+    assert!(!is_read("<xml xmlns='a'><MsgType>text</MsgType></xml>"));
+}
+
+#[test]
+fn a_refund_that_fails_and_then_succeeds_is_two_messages() {
+    let refund = |code: u8| {
+        let text = format!(
+            r#"{{"MsgType":"event","Event":"xpay_refund_notify","OpenId":"oA","WxRefundId":"1","RetCode":{code}}}"#
+        );
+        Message::read(text.as_bytes()).unwrap().identity()
+    };
+
+    assert_eq!(refund(0), refund(0));
+    assert_ne!(refund(0), refund(1));
+}
