@@ -110,9 +110,10 @@ const REFUND_QUERY: &str = "xpay_subscribe_ios_refund_query_notify";
 
 impl Message {
     pub(super) fn read(body: &[u8]) -> Result<Self, MessageDefect> {
-        let (format, members) = match body.trim_ascii_start().first() {
-            Some(b'<') => (Format::Xml, std::str::from_utf8(body).ok().and_then(from_xml)),
-            _ => (Format::Json, from_json(body)),
+        let body = readable(body);
+        let (format, members) = match body.trim_ascii_start().as_bytes().first() {
+            Some(b'<') => (Format::Xml, from_xml(&body)),
+            _ => (Format::Json, from_json(body.as_bytes())),
         };
         Ok(Self { members: members.ok_or(MessageDefect::Unreadable)?, format })
     }
@@ -278,6 +279,15 @@ impl Message {
     fn revoked(&self) -> Result<Vec<u32>, MessageDefect> {
         let info = self.get("RevokeInfo")?.ok_or(MessageDefect::Unreadable)?;
         info.split(',').map(|kind| kind.trim().parse().map_err(|_| MessageDefect::Unreadable)).collect()
+    }
+}
+
+/// WeChat hands on control characters that users write, and cuts long texts within a character. Neither is allowed in XML or JSON.
+fn readable(body: &[u8]) -> Cow<'_, str> {
+    let is_allowed = |char: char| matches!(char, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    match String::from_utf8_lossy(body) {
+        text if text.chars().all(is_allowed) => text,
+        text => text.chars().filter(|char| is_allowed(*char)).collect(),
     }
 }
 

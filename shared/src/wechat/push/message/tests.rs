@@ -332,3 +332,13 @@ fn a_refund_that_fails_and_then_succeeds_is_two_messages() {
     assert_eq!(refund(0), refund(0));
     assert_ne!(refund(0), refund(1));
 }
+
+#[test]
+fn what_users_write_makes_no_message_unreadable() {
+    let xml = b"<xml><MsgType>text</MsgType><Content><![CDATA[a\x1db\xe6\xb8]]></Content></xml>";
+    let json = b"{\"MsgType\":\"text\",\"Content\":\"a\x14b\xe6\xb8\"}";
+    for body in [&xml[..], &json[..]] {
+        let message = Message::read(body).unwrap();
+        assert_eq!(message.get("Content").unwrap().unwrap(), "ab\u{fffd}");
+    }
+}
