@@ -39,6 +39,7 @@ const LAYERS: &[&[&str]] = &[
     &["wechat/error", "wechat/opendata", "wechat/push"],
     &["wechat/push/answer", "wechat/push/cipher"],
     &["wechat/ciphertext", "wechat/code", "wechat/phone_number", "wechat/push/message"],
+    &["wechat/push/xml"],
     &["wechat/signature"],
     &["secrets", "secrets/key_rotation", "tls"],
     &["problem", "request_log", "vars", "expiring"],

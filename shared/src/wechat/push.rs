@@ -9,6 +9,7 @@ mod answer;
 mod apps;
 mod cipher;
 mod message;
+mod xml;
 
 use serde::Deserialize;
 use serde_json::json;

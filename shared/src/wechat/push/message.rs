@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use aws_lc_rs::digest::{Context, SHA256};
 use serde_json::{Map, Number, Value as Json, value::RawValue};
 
+use super::xml;
 use crate::{ids::OpenId, json};
 
 /// Messages of other kinds nest deeper than those that we act on.
@@ -112,7 +113,7 @@ impl Message {
     pub(super) fn read(body: &[u8]) -> Result<Self, MessageDefect> {
         let body = readable(body);
         let (format, members) = match body.trim_ascii_start().as_bytes().first() {
-            Some(b'<') => (Format::Xml, from_xml(&body)),
+            Some(b'<') => (Format::Xml, xml::members(&body, DEEPEST)),
             _ => (Format::Json, from_json(body.as_bytes())),
         };
         Ok(Self { members: members.ok_or(MessageDefect::Unreadable)?, format })
@@ -348,51 +349,6 @@ fn number(text: &str) -> Json {
     let is_exact = |number: &Number| number.as_f64().is_some_and(|double| double.abs() < EXACT);
     let number = number.filter(|number| is_exact(number) && number.to_string().as_str() == text);
     number.map_or_else(|| text.into(), Json::Number)
-}
-
-/// The elements in the root. A DTD is refused, so no entity grows; so are namespaces, which WeChat's messages do not have and whose
-/// resolution takes the square of their number.
-fn from_xml(body: &str) -> Option<Map<String, Json>> {
-    if has_namespaces(body) {
-        return None;
-    }
-    let document = roxmltree::Document::parse(body).ok()?;
-    match element(document.root_element(), DEEPEST)? {
-        Json::Object(members) => Some(members),
-        // Nothing but text, or nothing.
-        _ => Some(Map::new()),
-    }
-}
-
-/// Whether namespaces are declared. What stands in a CDATA section is somebody's text.
-fn has_namespaces(body: &str) -> bool {
-    let mut parts = body.split("<![CDATA[");
-    let before = parts.next().unwrap_or_default();
-    let after = parts.map(|part| part.split_once("]]>").map_or("", |(_, after)| after));
-    std::iter::once(before).chain(after).any(|part| part.contains("xmlns"))
-}
-
-/// An element that holds elements as an object, in which those of one name are an array; any other as its text. `None` if it
-/// nests too deep, or holds text beside elements: nothing of a message may be left out.
-fn element(node: roxmltree::Node<'_, '_>, deeper: usize) -> Option<Json> {
-    let texts = node.children().filter(roxmltree::Node::is_text).filter_map(|part| part.text());
-    let own: String = texts.collect();
-    let mut members = Map::new();
-    for child in node.children().filter(roxmltree::Node::is_element) {
-        let value = element(child, deeper.checked_sub(1)?)?;
-        match members.entry(child.tag_name().name()) {
-            serde_json::map::Entry::Vacant(place) => drop(place.insert(value)),
-            serde_json::map::Entry::Occupied(mut place) => match place.get_mut() {
-                Json::Array(items) => items.push(value),
-                one => *one = Json::Array(vec![one.take(), value]),
-            },
-        }
-    }
-    match (members.is_empty(), own.trim().is_empty()) {
-        (true, _) => Some(Json::String(own)),
-        (false, true) => Some(Json::Object(members)),
-        (false, false) => None,
-    }
 }
 
 /// SHA-256 of these parts. The length before each keeps two lists from giving the same bytes.
