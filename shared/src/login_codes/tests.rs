@@ -121,6 +121,19 @@ fn a_user_who_logged_in_before_owes_for_nobody_else_and_is_one_of_all_when_they_
     assert_eq!(told(&codes, &known("oB", "a"), "two", 0, Ok(())), "good");
 }
 
+/// Whoever knows what a device sends can send it from anywhere.
+#[test]
+fn what_others_sent_as_a_user_from_elsewhere_is_forgiven_in_a_second() {
+    let codes = codes(REFUSES);
+    invent(&codes, &stranger("a"), FEW, 0);
+    for network in ["b", "c", "d"] {
+        invent(&codes, &known("oA", network), LIMIT, 0);
+    }
+
+    assert_eq!(told(&codes, &known("oA", "a"), "one", 0, Ok(())), "charged");
+    assert_eq!(told(&codes, &known("oA", "a"), "one", 1, Ok(())), "good");
+}
+
 #[test]
 fn there_is_a_bound_for_a_process_and_a_network_is_as_others_a_minute_after_a_flood() {
     let codes = codes(ADMITS);

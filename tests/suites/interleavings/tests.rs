@@ -110,7 +110,7 @@ fn thousands_of_thefts_are_noticed_within_a_day() {
 }
 
 #[test]
-fn a_theft_is_noticed_with_all_times_that_the_configuration_accepts() {
+fn a_theft_is_noticed_with_times_at_the_bounds_of_what_the_configuration_accepts() {
     for policy in accepted_policies().into_iter().step_by(SETTINGS) {
         let figures = hold(20, &Setup::theft_with(Network::LIGHTER, Thief::AtWill, policy));
         let noticed = figures.noticed_within(unnoticed_at_most(&policy));

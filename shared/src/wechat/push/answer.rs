@@ -242,6 +242,16 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_of_the_greatest_length_is_given_again() {
+        let bare = r#"{"result_code":0,"evidence":""}"#;
+        let longest = bare.replace(r#""""#, &format!("\"{}\"", "e".repeat(LONGEST - bare.len())));
+        assert_eq!(longest.len(), LONGEST);
+
+        // `told` reads what is kept, too, which has a member more.
+        assert!(told(&longest, &refund()).is_ok());
+    }
+
+    #[test]
     fn in_xml_no_text_leaves_its_element() {
         let hostile = r#"{"result_code":0,"result_info":"]]><a>&\u0000\u000b","evidence":"]]]]>x"}"#;
         let answer = Answer::read(hostile.as_bytes(), &refund(), 0).unwrap();
