@@ -8,6 +8,7 @@ use axum::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
 
 use crate::{
+    brake::Brake,
     clock::Clock,
     http::extract::{Bearer, Host},
     problem::{Code, Problem},
@@ -27,6 +28,8 @@ pub struct Authenticator {
     pub sessions: Arc<dyn ReadSession>,
     /// What access tokens must say.
     pub config: AccessTokenConfig,
+    /// Ends the sessions that were made before it.
+    pub brake: Brake,
     /// Tells whether a token or session has expired.
     pub clock: Arc<dyn Clock>,
 }
@@ -63,15 +66,17 @@ impl From<AuthError> for Problem {
 impl Authenticator {
     /// The subject of a token. Without an issuer any `iss` is accepted: only we hold the keys.
     pub async fn subject(&self, token: &AccessToken, issuer: Option<&str>) -> Result<Subject, AuthError> {
-        let verifier = self.verifier.get().await?;
-        Ok(verifier.verify(token, &self.config, issuer, self.clock.now())?)
+        let (verifier, not_before) = tokio::try_join!(self.verifier.get(), self.brake.not_before())?;
+        let subject = verifier.verify(token, &self.config, issuer, self.clock.now())?;
+        if subject.auth_time < not_before { Err(AuthError::SessionGone) } else { Ok(subject) }
     }
 
     /// The session that a token was issued for, while it lives.
     pub async fn session(&self, subject: &Subject) -> Result<Session, AuthError> {
+        let not_before = self.brake.not_before().await?;
         let session = self.sessions.read_session(&subject.session()).await?.ok_or(AuthError::SessionGone)?;
         let is_the_tokens = session.created_at == subject.auth_time;
-        let lives = session.is_alive(self.clock.now(), self.config.not_before);
+        let lives = session.is_alive(self.clock.now(), not_before);
         if is_the_tokens && lives { Ok(session) } else { Err(AuthError::SessionGone) }
     }
 }
@@ -125,9 +130,10 @@ mod tests {
     /// An authenticator at this time. It needs no key here, as only the session is asked for.
     async fn authenticator(sessions: &Arc<One>, not_before: Secs, now: Secs) -> Authenticator {
         let clock = Arc::new(At(now));
-        let config = AccessTokenConfig { issuer: None, audience: None, access: 900, unionid: false, not_before };
+        let config = AccessTokenConfig { issuer: None, audience: None, access: 900, unionid: false };
+        let brake = Brake { at_least: not_before, pulled: None };
         let verifier = Secret::open("WXAUTH_JWKS", Box::new(SecretFile("none".into())), clock.clone()).await.unwrap();
-        Authenticator { verifier, sessions: sessions.clone(), config, clock }
+        Authenticator { verifier, sessions: sessions.clone(), config, brake, clock }
     }
 
     #[tokio::test]

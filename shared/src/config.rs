@@ -25,15 +25,14 @@ impl AccessTokenConfig {
             audience: audience(vars)?,
             access: access(vars)?,
             unionid: vars.flag("WXAUTH_UNIONID_CLAIM")?,
-            not_before: not_before(vars)?,
         })
     }
 }
 
 impl RefreshPolicy {
-    /// Reads `WXAUTH_MIN_AGE_SECONDS`, `WXAUTH_GRACE_SECONDS`, `WXAUTH_ACCESS_SECONDS`, `WXAUTH_IDLE_SECONDS`,
-    /// `WXAUTH_ABSOLUTE_SECONDS` and `WXAUTH_NOT_BEFORE`. Times with which reuse would not be noticed, or a session would end
-    /// before its access token, are refused.
+    /// Reads `WXAUTH_MIN_AGE_SECONDS`, `WXAUTH_GRACE_SECONDS`, `WXAUTH_ACCESS_SECONDS`, `WXAUTH_IDLE_SECONDS` and
+    /// `WXAUTH_ABSOLUTE_SECONDS`. Times with which reuse would not be noticed, or a session would end before its access token,
+    /// are refused.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         Self::numbers(vars)?.checked()
     }
@@ -46,7 +45,6 @@ impl RefreshPolicy {
             access: access(vars)?,
             idle: vars.number("WXAUTH_IDLE_SECONDS", 7 * 86_400, 1, TEN_YEARS)?,
             absolute: vars.number("WXAUTH_ABSOLUTE_SECONDS", 30 * 86_400, 1, TEN_YEARS)?,
-            not_before: not_before(vars)?,
             ..Self::default()
         })
     }
@@ -87,7 +85,8 @@ fn audience(vars: &Vars) -> Result<Option<String>, ConfigError> {
     }
 }
 
-fn not_before(vars: &Vars) -> Result<Secs, ConfigError> {
+/// Reads `WXAUTH_NOT_BEFORE`, in Unix seconds; without it, 0.
+pub fn not_before(vars: &Vars) -> Result<Secs, ConfigError> {
     vars.number("WXAUTH_NOT_BEFORE", 0, 0, Secs::from(u32::MAX))
 }
 
@@ -147,12 +146,9 @@ mod tests {
             RefreshPolicy::from_vars(&Vars::default()).unwrap(),
         );
 
-        assert_eq!(
-            access,
-            AccessTokenConfig { issuer: None, audience: None, access: 900, unionid: false, not_before: 0 }
-        );
+        assert_eq!(access, AccessTokenConfig { issuer: None, audience: None, access: 900, unionid: false });
         assert_eq!((policy.min_age, policy.grace, policy.in_flight), (120, 60, 60));
-        assert_eq!((policy.idle, policy.absolute, policy.not_before), (604_800, 2_592_000, 0));
+        assert_eq!((policy.idle, policy.absolute, not_before(&Vars::default()).unwrap()), (604_800, 2_592_000, 0));
         assert_eq!(wechat_url(&Vars::default()).unwrap(), "https://api.weixin.qq.com");
     }
 
@@ -165,11 +161,12 @@ mod tests {
             ("WXAUTH_AUDIENCE", " "),
             ("WXAUTH_UNIONID_CLAIM", "MARKER"),
             ("WXAUTH_ISSUER", "http://MARKER.example.com"),
-            ("WXAUTH_NOT_BEFORE", "-1"),
         ] {
             let sentence = AccessTokenConfig::from_vars(&vars(name, value)).unwrap_err().to_string();
             assert!(sentence.starts_with(name) && !sentence.contains("MARKER"), "{sentence}");
         }
+        let sentence = not_before(&vars("WXAUTH_NOT_BEFORE", "-1")).unwrap_err().to_string();
+        assert!(sentence.starts_with("WXAUTH_NOT_BEFORE"), "{sentence}");
         for name in ["WXAUTH_IDLE_SECONDS", "WXAUTH_ABSOLUTE_SECONDS", "WXAUTH_GRACE_SECONDS", "WXAUTH_MIN_AGE_SECONDS"]
         {
             let sentence = RefreshPolicy::from_vars(&vars(name, "1.5")).unwrap_err().to_string();

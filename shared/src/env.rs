@@ -13,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 use url::Url;
 
 use crate::{
+    brake::Brake,
     clock::{Clock, SystemClock},
     config,
     entropy::{Entropy, OsEntropy},
@@ -202,6 +203,15 @@ impl Env {
             Some(_) => self.secret("WXAUTH_PROXY").await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The emergency brake: `WXAUTH_NOT_BEFORE`, and the secret that `WXAUTH_BRAKE` names, if it is set.
+    pub async fn brake(&self) -> Result<Brake, ConfigError> {
+        let pulled = match self.vars.get("WXAUTH_BRAKE") {
+            Some(_) => Some(self.secret("WXAUTH_BRAKE").await?),
+            None => None,
+        };
+        Ok(Brake { at_least: config::not_before(&self.vars)?, pulled })
     }
 
     /// The current private signing key.

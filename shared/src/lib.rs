@@ -27,6 +27,8 @@ pub mod session;
 pub mod token;
 pub mod wechat;
 
+pub mod brake;
+
 pub mod secrets;
 pub mod tls;
 

@@ -21,13 +21,6 @@ use crate::{
     vars::ConfigError,
 };
 
-/// A value younger than this is used as it is.
-const FRESH: Secs = 5 * 60;
-
-/// A value older than this is renewed before it is used, because a renewal in parallel with a very short request may never
-/// end.
-const OLD: Secs = 10 * 60;
-
 /// After a failed renewal the stale value is used for this long before the next try.
 const PAUSE: Secs = 30;
 
@@ -38,6 +31,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub trait FromSecret: Sized + Send + Sync + 'static {
     /// What the text should be, for the sentence about a wrong text.
     const EXPECTED_FORMAT: &'static str;
+
+    /// A value younger than this is used as it is.
+    const FRESH: Secs = 5 * 60;
+
+    /// A value of this age is renewed before it is used, because a renewal in parallel with a very short request may never
+    /// end.
+    const OLD: Secs = 10 * 60;
 
     /// Reads the text.
     fn from_secret(text: &str) -> Result<Self, SecretDefect>;
@@ -182,10 +182,10 @@ impl<T: FromSecret> Secret<T> {
             return self.renew().await;
         };
         let age = now.saturating_sub(cached.read_at);
-        if age < FRESH || now < cached.wait_until {
+        if age < T::FRESH || now < cached.wait_until {
             return Ok(cached.value);
         }
-        if age < OLD {
+        if age < T::OLD {
             let secret = Arc::clone(self);
             // Lambda freezes the process after the response. If the renewal has not ended by then, it goes on later or fails.
             tokio::spawn(async move { drop(secret.renew().await) });
@@ -199,7 +199,7 @@ impl<T: FromSecret> Secret<T> {
     #[must_use]
     pub fn at_hand(self: &Arc<Self>) -> Option<Arc<T>> {
         let (now, cached) = (self.clock.now(), self.cached());
-        let is_fresh = |cached: &Cached<T>| now.saturating_sub(cached.read_at) < FRESH || now < cached.wait_until;
+        let is_fresh = |cached: &Cached<T>| now.saturating_sub(cached.read_at) < T::FRESH || now < cached.wait_until;
         if !cached.as_ref().is_some_and(is_fresh) {
             let secret = Arc::clone(self);
             tokio::spawn(async move { drop(secret.renew().await) });
@@ -310,7 +310,7 @@ mod tests {
         source.says(Some("one"));
         let secret = open(&source, &clock).await.unwrap();
 
-        clock.0.store(FRESH - 1, SeqCst);
+        clock.0.store(Word::FRESH - 1, SeqCst);
 
         assert_eq!(word(&secret).await, "one");
         assert_eq!(source.reads.load(SeqCst), 1);
@@ -323,7 +323,7 @@ mod tests {
         let secret = open(&source, &clock).await.unwrap();
         source.says(Some("two"));
 
-        clock.0.store(FRESH, SeqCst);
+        clock.0.store(Word::FRESH, SeqCst);
 
         assert_eq!(word(&secret).await, "one");
         tokio::task::yield_now().await;
@@ -336,13 +336,13 @@ mod tests {
         source.says(Some("one"));
         let secret = open(&source, &clock).await.unwrap();
 
-        clock.0.store(OLD, SeqCst);
+        clock.0.store(Word::OLD, SeqCst);
         source.says(None);
         assert_eq!(word(&secret).await, "one");
         assert_eq!(word(&secret).await, "one");
         assert_eq!(source.reads.load(SeqCst), 2, "no second try within the pause");
 
-        clock.0.store(OLD + PAUSE, SeqCst);
+        clock.0.store(Word::OLD + PAUSE, SeqCst);
         source.says(Some("two"));
         assert_eq!(word(&secret).await, "two");
     }
@@ -358,7 +358,7 @@ mod tests {
 
         assert_eq!(at_hand().as_deref(), Some("one"));
         source.says(Some("two"));
-        clock.0.store(OLD, SeqCst);
+        clock.0.store(Word::OLD, SeqCst);
         assert_eq!(at_hand().as_deref(), Some("one"));
         tokio::task::yield_now().await;
         assert_eq!(at_hand().as_deref(), Some("two"));

@@ -26,6 +26,7 @@ pub const VARIABLES: &[&str] = &[
     "WXAUTH_KEYRING",
     "WXAUTH_SIGNING_KEYS",
     "WXAUTH_JWKS",
+    "WXAUTH_BRAKE",
     "WXAUTH_PROXY",
     "WXAUTH_PUSH",
     "WXAUTH_PUSH_TARGET",

@@ -207,7 +207,7 @@ def table_and_secrets_outlive_the_stack():
 
     kept = [name for name, it in deployed.resources.items() if it.get("DeletionPolicy") == "Retain"]
 
-    assert kept == ["Table", "AppsSecret", "PushSecret", "KeyringSecret", "SigningKeysSecret", "JwksSecret"]
+    assert kept == ["Table", "AppsSecret", "PushSecret", "KeyringSecret", "SigningKeysSecret", "JwksSecret", "BrakeSecret"]
     assert all(deployed.resources[name]["UpdateReplacePolicy"] == "Retain" for name in kept)
     table = deployed.resources["Table"]["Properties"]
     assert table["BillingMode"] == "PAY_PER_REQUEST"
@@ -231,6 +231,7 @@ def no_secret_is_a_parameter_or_stands_in_the_template():
         "KeyringSecret": '{"keys":{}}',
         "SigningKeysSecret": '{"keys":[]}',
         "JwksSecret": '{"keys":[]}',
+        "BrakeSecret": '{"not_before":0}',
     }
     assert "GenerateSecretString" not in json.dumps(template)
 

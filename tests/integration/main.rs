@@ -6,6 +6,7 @@ mod admin;
 mod apps;
 mod attempts;
 mod authorizer;
+mod brake;
 mod breaker;
 mod clients;
 mod config;

@@ -64,6 +64,7 @@ fn secrets(function: &str) -> BTreeSet<(String, String)> {
         ("env.signer()", &read_only, &["SigningKeysSecret"]),
         ("env.verifier()", &read_only, &["JwksSecret"]),
         ("env.jwks()", &read_only, &["JwksSecret"]),
+        ("env.brake()", &read_only, &["BrakeSecret"]),
         ("env.proxy()", &read_only, &["TrustedProxyArn"]),
         ("env.rotated_secrets()", &traits["RotateSecret"], &["KeyringSecret", "SigningKeysSecret"]),
         ("env.public_half()", &traits["WriteSecret"], &["JwksSecret"]),

@@ -41,6 +41,7 @@ const LAYERS: &[&[&str]] = &[
     &["wechat/ciphertext", "wechat/code", "wechat/phone_number", "wechat/push/message"],
     &["wechat/push/xml"],
     &["wechat/signature"],
+    &["brake"],
     &["secrets", "secrets/key_rotation", "tls"],
     &["problem", "request_log", "vars", "expiring"],
     &["ids", "secret_text", "json", "clock", "entropy"],

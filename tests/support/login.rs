@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 use shared::{
-    clock::Clock, entropy::Entropy, http::extract::Senders, login_codes::LoginCodes, session::refresh::RefreshPolicy,
-    token::access::AccessTokenConfig, vars::Vars, wechat::api::ExchangeCode,
+    brake::Brake, clock::Clock, entropy::Entropy, http::extract::Senders, login_codes::LoginCodes,
+    session::refresh::RefreshPolicy, token::access::AccessTokenConfig, vars::Vars, wechat::api::ExchangeCode,
 };
 
 use crate::{
@@ -32,6 +32,7 @@ pub(crate) async fn login_deps(
         access_tokens: AccessTokenConfig::from_vars(&Vars::from_iter([("WXAUTH_ISSUER", "https://a.example")]))
             .expect("variables"),
         policy: RefreshPolicy::default(),
+        brake: Brake::default(),
         clock,
         entropy,
     }

@@ -113,13 +113,13 @@ impl UserKey {
     }
 }
 
-async fn read(deps: &Deps, user: UserRef) -> Result<Option<ReadUser>, StoreError> {
+async fn read(deps: &Deps, user: UserRef) -> Result<Option<ReadUser>, AdminError> {
     let UserItems { user: item, sessions } = deps.table.list_user_items(&user).await?;
     let Some(item) = item.filter(|item| item.first_login.is_some() || item.blocked_at.is_some()) else {
         return Ok(None);
     };
-    let now = deps.clock.now();
-    let alive = sessions.iter().filter(|session| session.is_alive(now, deps.not_before));
+    let (now, not_before) = (deps.clock.now(), deps.brake.not_before().await?);
+    let alive = sessions.iter().filter(|session| session.is_alive(now, not_before));
     Ok(Some(ReadUser {
         openid: user.openid.expose().to_owned(),
         appid: user.appid,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared::{
+    brake::Brake,
     clock::{Clock, Secs},
     entropy::Entropy,
     env::Env,
@@ -38,8 +39,7 @@ pub struct Deps {
     pub apps: Arc<Secret<Apps>>,
     /// Opens and seals `session_key`s.
     pub keyring: Arc<Secret<Keyring>>,
-    /// Sessions that were created before are over.
-    pub not_before: Secs,
+    pub brake: Brake,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }
@@ -47,10 +47,10 @@ pub struct Deps {
 impl Deps {
     /// Reads the variables that this function needs.
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let (table, not_before) = (env.table()?, env.access_token_config()?.not_before);
-        let (apps, keyring) = tokio::try_join!(env.apps(), env.keyring())?;
+        let table = env.table()?;
+        let (apps, keyring, brake) = tokio::try_join!(env.apps(), env.keyring(), env.brake())?;
         let platform = env.platform_tokens(&table, &keyring)?;
-        Ok(Self { table, platform, apps, keyring, not_before, clock: env.clock(), entropy: env.entropy() })
+        Ok(Self { table, platform, apps, keyring, brake, clock: env.clock(), entropy: env.entropy() })
     }
 }
 

@@ -22,8 +22,8 @@ pub struct Deps {
 impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (sessions, config) = (env.table()?, env.access_token_config()?);
-        let verifier = env.verifier().await?;
-        Ok(Self { authenticator: Authenticator { verifier, sessions, config, clock: env.clock() } })
+        let (verifier, brake) = tokio::try_join!(env.verifier(), env.brake())?;
+        Ok(Self { authenticator: Authenticator { verifier, sessions, config, brake, clock: env.clock() } })
     }
 }
 

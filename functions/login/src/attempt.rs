@@ -28,6 +28,8 @@ pub(crate) struct Login<'a> {
     pub sender: Sender,
     pub tokens: TokenIssuer<'a>,
     pub code_hash: CodeHash,
+    /// The emergency brake, in Unix seconds: sessions created before are over.
+    pub not_before: Secs,
     pub arrived_ms: Millis,
     pub deadline: Deadline,
 }

@@ -29,7 +29,7 @@ pub enum LoginError {
     Ended,
     #[error("the appid is not configured, or is missing")]
     AppUnknown,
-    #[error("WXAUTH_NOT_BEFORE is in the future: every session would be over before it begins")]
+    #[error("the emergency brake is in the future: every session would be over before it begins")]
     BrakeInTheFuture,
     #[error(transparent)]
     Wechat(#[from] WechatError),

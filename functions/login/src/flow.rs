@@ -45,17 +45,18 @@ pub async fn login(
     deadline: Deadline,
 ) -> Result<LoginResponse, LoginError> {
     let arrived_ms = deps.clock.now_ms();
-    if deps.policy.not_before > arrived_ms / 1_000 {
+    let (apps, keyring, signer, not_before) =
+        tokio::try_join!(deps.apps.get(), deps.keyring.get(), deps.signer.get(), deps.brake.not_before())?;
+    if not_before > arrived_ms / 1_000 {
         return Err(LoginError::BrakeInTheFuture);
     }
-    let (apps, keyring, signer) = tokio::try_join!(deps.apps.get(), deps.keyring.get(), deps.signer.get())?;
     let app = apps.find(presented.request.appid.0.as_ref()).ok_or(LoginError::AppUnknown)?;
     let entropy = &*deps.entropy;
     let tokens = TokenIssuer { keyring: &keyring, signer: &signer, config: &deps.access_tokens, issuer, entropy };
     let code_hash = CodeHash::of_login(&app.appid, &presented.request.code);
     let user = presented.request.device.0.as_ref().and_then(|device| device.known_user(&app.appid, &keyring));
     let sender = Sender { appid: app.appid.clone(), network: presented.network.clone(), user };
-    let login = Login { deps, presented, app, sender, tokens, code_hash, arrived_ms, deadline };
+    let login = Login { deps, presented, app, sender, tokens, code_hash, not_before, arrived_ms, deadline };
 
     let before_writes = deadline.before(RESERVED_FOR_WRITES);
     let exchange = deps.wechat.exchange(app, &presented.request.code, &presented.network, before_writes);

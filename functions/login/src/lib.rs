@@ -14,6 +14,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use shared::{
+    brake::Brake,
     clock::{Clock, Deadline},
     entropy::Entropy,
     env::Env,
@@ -78,6 +79,7 @@ pub struct Deps {
     pub access_tokens: AccessTokenConfig,
     /// How long sessions live.
     pub policy: RefreshPolicy,
+    pub brake: Brake,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }
@@ -86,10 +88,11 @@ impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, wechat) = (env.table()?, env.wechat()?);
         let (access_tokens, policy) = (env.access_token_config()?, env.refresh_policy()?);
-        let (apps, keyring, signer, proxy) = tokio::try_join!(env.apps(), env.keyring(), env.signer(), env.proxy())?;
+        let (apps, keyring, signer, brake, proxy) =
+            tokio::try_join!(env.apps(), env.keyring(), env.signer(), env.brake(), env.proxy())?;
         let (codes, senders) = (env.login_codes()?, Senders { proxy, keyring: keyring.clone() });
         let (clock, entropy) = (env.clock(), env.entropy());
-        Ok(Self { wechat, table, apps, keyring, signer, codes, senders, access_tokens, policy, clock, entropy })
+        Ok(Self { wechat, table, apps, keyring, signer, codes, senders, access_tokens, policy, brake, clock, entropy })
     }
 }
 

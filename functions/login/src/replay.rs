@@ -63,7 +63,7 @@ async fn respond_again(
     deadline: Deadline,
 ) -> Result<Option<LoginResponse>, LoginError> {
     let deps = login.deps;
-    if session.generation != 0 || !session.is_alive(deps.clock.now(), deps.policy.not_before) {
+    if session.generation != 0 || !session.is_alive(deps.clock.now(), login.not_before) {
         return Err(LoginError::CodeUsed);
     }
     request_log::record(|fields| fields.user = login.tokens.keyring.pseudonym(user));

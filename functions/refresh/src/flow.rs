@@ -66,16 +66,17 @@ const LAST_MOMENT: Duration = Duration::from_millis(100);
 
 /// Exchanges a refresh token. It makes one call to the table, or two if it finds reuse.
 pub async fn refresh(deps: &Deps, text: &str, issuer: &str, deadline: Deadline) -> Result<TokenResponse, RefreshError> {
-    let (keyring, signer) = tokio::try_join!(deps.keyring.get(), deps.signer.get())?;
+    let (keyring, signer, not_before) =
+        tokio::try_join!(deps.keyring.get(), deps.signer.get(), deps.brake.not_before())?;
     let presented = RefreshToken::parse(text, &keyring)?;
     let at = presented.session();
     request_log::record(|fields| fields.user = keyring.pseudonym(&at.user));
     let now = deps.clock.now();
 
-    let write = deps.policy.write(&presented, keyring.current(), now);
+    let write = deps.policy.write(&presented, keyring.current(), now, not_before);
     let result = deps.table.refresh_session(&write).await?;
 
-    let verdict = judge(&presented, &result, &deps.policy, now);
+    let verdict = judge(&presented, &write, &result, &deps.policy);
     request_log::record(|fields| fields.verdict = Some(verdict.as_str()));
     let (session, token) = match (verdict, result) {
         (Verdict::Rotated | Verdict::Replay, WriteResult::Applied(session) | WriteResult::Refused(Some(session))) => {

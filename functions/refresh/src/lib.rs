@@ -10,6 +10,7 @@ use axum::{
 };
 use serde::Deserialize;
 use shared::{
+    brake::Brake,
     clock::{Clock, Deadline},
     entropy::Entropy,
     env::Env,
@@ -54,6 +55,7 @@ pub struct Deps {
     pub signer: Arc<Secret<AccessSigner>>,
     pub access_tokens: AccessTokenConfig,
     pub policy: RefreshPolicy,
+    pub brake: Brake,
     pub senders: Senders,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
@@ -62,9 +64,9 @@ pub struct Deps {
 impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, access_tokens, policy) = (env.table()?, env.access_token_config()?, env.refresh_policy()?);
-        let (keyring, signer, proxy) = tokio::try_join!(env.keyring(), env.signer(), env.proxy())?;
+        let (keyring, signer, brake, proxy) = tokio::try_join!(env.keyring(), env.signer(), env.brake(), env.proxy())?;
         let (clock, entropy, senders) = (env.clock(), env.entropy(), Senders { proxy, keyring: keyring.clone() });
-        Ok(Self { table, keyring, signer, access_tokens, policy, senders, clock, entropy })
+        Ok(Self { table, keyring, signer, access_tokens, policy, brake, senders, clock, entropy })
     }
 }
 

@@ -69,8 +69,8 @@ async fn ask_wechat(deps: &Deps, subject: &Subject, deadline: Deadline) -> Resul
 pub async fn list(deps: &Deps, subject: &Subject) -> Result<Vec<Session>, AuthError> {
     session(deps, subject).await?;
     let mut sessions = deps.table.list_user_items(&subject.session().user).await?.sessions;
-    let now = deps.clock.now();
-    sessions.retain(|session| session.is_alive(now, deps.authenticator.config.not_before));
+    let (now, not_before) = (deps.clock.now(), deps.authenticator.brake.not_before().await?);
+    sessions.retain(|session| session.is_alive(now, not_before));
     sessions.sort_by_key(|session| std::cmp::Reverse((session.told_last_seen_at(now), session.created_at)));
     Ok(sessions)
 }

@@ -60,9 +60,10 @@ pub struct Deps {
 impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, config) = (env.table()?, env.access_token_config()?);
-        let (apps, keyring, verifier) = tokio::try_join!(env.apps(), env.keyring(), env.verifier())?;
+        let (apps, keyring, verifier, brake) =
+            tokio::try_join!(env.apps(), env.keyring(), env.verifier(), env.brake())?;
         let platform = env.platform_tokens(&table, &keyring)?;
-        let authenticator = Authenticator { verifier, sessions: table.clone(), config, clock: env.clock() };
+        let authenticator = Authenticator { verifier, sessions: table.clone(), config, brake, clock: env.clock() };
         Ok(Self { authenticator, table, platform, checks: Arc::default(), apps, keyring, clock: env.clock() })
     }
 }

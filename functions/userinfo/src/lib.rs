@@ -48,8 +48,8 @@ pub struct Deps {
 impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, config) = (env.table()?, env.access_token_config()?);
-        let (keyring, verifier) = tokio::try_join!(env.keyring(), env.verifier())?;
-        let authenticator = Authenticator { verifier, sessions: table.clone(), config, clock: env.clock() };
+        let (keyring, verifier, brake) = tokio::try_join!(env.keyring(), env.verifier(), env.brake())?;
+        let authenticator = Authenticator { verifier, sessions: table.clone(), config, brake, clock: env.clock() };
         Ok(Self { authenticator, table, keyring, clock: env.clock() })
     }
 }

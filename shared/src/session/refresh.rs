@@ -27,28 +27,19 @@ pub struct RefreshPolicy {
     pub idle: Secs,
     /// A session is over this long after its login.
     pub absolute: Secs,
-    /// The emergency brake, in Unix seconds: sessions created before are over.
-    pub not_before: Secs,
 }
 
 impl Default for RefreshPolicy {
     fn default() -> Self {
-        Self {
-            min_age: 120,
-            grace: 60,
-            in_flight: 60,
-            access: 900,
-            idle: 7 * 86_400,
-            absolute: 30 * 86_400,
-            not_before: 0,
-        }
+        Self { min_age: 120, grace: 60, in_flight: 60, access: 900, idle: 7 * 86_400, absolute: 30 * 86_400 }
     }
 }
 
 impl RefreshPolicy {
-    /// The write that a token asks for; its successor is made under this key.
+    /// The write that a token asks for; its successor is made under this key, and its session was not made before the
+    /// emergency brake.
     #[must_use]
-    pub fn write(&self, presented: &RefreshToken, key_id: KeyId, now: Secs) -> RefreshWrite {
+    pub fn write(&self, presented: &RefreshToken, key_id: KeyId, now: Secs, not_before: Secs) -> RefreshWrite {
         RefreshWrite {
             at: presented.session(),
             family: presented.family,
@@ -57,7 +48,7 @@ impl RefreshPolicy {
             now,
             rotated_until: now.saturating_sub(self.min_age),
             idle: now + self.idle,
-            not_before: self.not_before,
+            not_before,
         }
     }
 }
@@ -79,7 +70,7 @@ pub struct RefreshWrite {
     pub rotated_until: Secs,
     /// The new idle expiry.
     pub idle: Secs,
-    /// The emergency brake.
+    /// The emergency brake, in Unix seconds: sessions created before are over.
     pub not_before: Secs,
 }
 
@@ -118,16 +109,22 @@ impl Verdict {
     }
 }
 
-/// Judges a refresh by the token and by what the write of [`RefreshPolicy::write`] did.
+/// Judges a refresh by the token, by the write that it asked for ([`RefreshPolicy::write`]) and by what that did.
 #[must_use]
-pub fn judge(presented: &RefreshToken, result: &WriteResult<Session>, policy: &RefreshPolicy, now: Secs) -> Verdict {
+pub fn judge(
+    presented: &RefreshToken,
+    write: &RefreshWrite,
+    result: &WriteResult<Session>,
+    policy: &RefreshPolicy,
+) -> Verdict {
+    let now = write.now;
     let session = match result {
         WriteResult::Applied(_) => return Verdict::Rotated,
         WriteResult::Refused(None) => return Verdict::Gone,
         WriteResult::Refused(Some(session)) => session,
     };
     // This comes before generations are compared: nothing is revoked of a session that is over or not the token's.
-    if session.family != presented.family || !session.is_alive(now, policy.not_before) {
+    if session.family != presented.family || !session.is_alive(now, write.not_before) {
         return Verdict::Gone;
     }
     let Some(behind) = session.generation.checked_sub(presented.generation) else {
@@ -184,15 +181,20 @@ mod tests {
         }
     }
 
+    fn judged(presented: &RefreshToken, result: &WriteResult<Session>, not_before: Secs) -> Verdict {
+        let policy = RefreshPolicy::default();
+        judge(presented, &policy.write(presented, KeyId(1), NOW, not_before), result, &policy)
+    }
+
     fn verdict(generation: u32, refused: Session) -> Verdict {
-        judge(&token(generation), &WriteResult::Refused(Some(refused)), &RefreshPolicy::default(), NOW)
+        judged(&token(generation), &WriteResult::Refused(Some(refused)), 0)
     }
 
     #[test]
     fn a_write_asks_for_a_token_that_is_old_enough_and_gives_the_session_its_idle_time_again() {
-        let policy = RefreshPolicy { min_age: 120, idle: 700, not_before: 5, ..RefreshPolicy::default() };
+        let policy = RefreshPolicy { min_age: 120, idle: 700, ..RefreshPolicy::default() };
 
-        let write = policy.write(&token(3), KeyId(2), NOW);
+        let write = policy.write(&token(3), KeyId(2), NOW, 5);
 
         assert_eq!((write.at, write.family, write.generation), (token(3).session(), Family([1; 16]), 3));
         assert_eq!((write.rotated_until, write.now, write.idle), (NOW - 120, NOW, NOW + 700));
@@ -202,12 +204,12 @@ mod tests {
     #[test]
     fn a_write_that_was_applied_is_a_rotation() {
         let result = WriteResult::Applied(session(1, 0, 500));
-        assert_eq!(judge(&token(0), &result, &RefreshPolicy::default(), NOW), Verdict::Rotated);
+        assert_eq!(judged(&token(0), &result, 0), Verdict::Rotated);
     }
 
     #[test]
     fn a_session_that_is_not_there_or_not_the_tokens_is_gone() {
-        assert_eq!(judge(&token(0), &WriteResult::Refused(None), &RefreshPolicy::default(), NOW), Verdict::Gone);
+        assert_eq!(judged(&token(0), &WriteResult::Refused(None), 0), Verdict::Gone);
         assert_eq!(verdict(0, Session { family: Family([9; 16]), ..session(5, 900, 900) }), Verdict::Gone);
     }
 
@@ -216,9 +218,8 @@ mod tests {
         for generation in [0, 1, 2, 9] {
             assert_eq!(verdict(generation, Session { idle: NOW, ..session(2, 900, 900) }), Verdict::Gone);
             assert_eq!(verdict(generation, Session { absolute: NOW, ..session(2, 900, 900) }), Verdict::Gone);
-            let policy = RefreshPolicy { not_before: NOW - 9_999, ..RefreshPolicy::default() };
             let result = WriteResult::Refused(Some(session(2, 900, 900)));
-            assert_eq!(judge(&token(generation), &result, &policy, NOW), Verdict::Gone);
+            assert_eq!(judged(&token(generation), &result, NOW - 9_999), Verdict::Gone);
         }
     }
 
@@ -282,7 +283,9 @@ mod tests {
         ) {
             let refused = Session { generation, rotated_at, rotated_before, idle, absolute: idle, ..session(0, 0, 0) };
             let policy = RefreshPolicy { grace, ..RefreshPolicy::default() };
-            let verdict = judge(&token(presented), &WriteResult::Refused(Some(refused)), &policy, now);
+            let (token, result) = (token(presented), WriteResult::Refused(Some(refused)));
+            let write = RefreshWrite { now, ..policy.write(&token, KeyId(1), 0, 0) };
+            let verdict = judge(&token, &write, &result, &policy);
             prop_assert_ne!(verdict, Verdict::Rotated);
         }
     }

@@ -83,8 +83,6 @@ pub struct AccessTokenConfig {
     pub access: Secs,
     /// `WXAUTH_UNIONID_CLAIM`: whether the unionid is a claim.
     pub unionid: bool,
-    /// `WXAUTH_NOT_BEFORE`, in Unix seconds: sessions created before are over (the emergency brake).
-    pub not_before: Secs,
 }
 
 impl AccessTokenConfig {
@@ -199,8 +197,8 @@ impl AccessVerifier {
         Self(keys)
     }
 
-    /// The subject of a token, after these are checked: signature, `typ`, `iss` if one is expected, `aud`, `exp` (with a
-    /// leeway of 30 s) and the emergency brake.
+    /// The subject of a token, after these are checked: signature, `typ`, `iss` if one is expected, `aud` and `exp`
+    /// (with a leeway of 30 s).
     pub fn verify(
         &self,
         token: &AccessToken,
@@ -217,10 +215,7 @@ impl AccessVerifier {
         let claims = jsonwebtoken::decode::<JwtClaims>(token.expose(), key, &signature_only(*algorithm))
             .map_err(|_| AccessDefect::Invalid)?
             .claims;
-        if issuer.is_some_and(|issuer| issuer != claims.iss)
-            || claims.aud != config.audience_for(&claims.client_id)
-            || claims.auth_time < config.not_before
-        {
+        if issuer.is_some_and(|issuer| issuer != claims.iss) || claims.aud != config.audience_for(&claims.client_id) {
             return Err(AccessDefect::Invalid);
         }
         if now >= claims.exp.saturating_add(LEEWAY) {
@@ -289,7 +284,7 @@ mod tests {
     }
 
     fn config() -> AccessTokenConfig {
-        AccessTokenConfig { issuer: None, audience: None, access: 900, unionid: false, not_before: 0 }
+        AccessTokenConfig { issuer: None, audience: None, access: 900, unionid: false }
     }
 
     fn sign(keys: &Keys, config: &AccessTokenConfig) -> AccessToken {
@@ -358,13 +353,10 @@ mod tests {
         let refused = |keys: &Keys, config: &AccessTokenConfig, issuer: Option<&str>| {
             keys.verifier.verify(&token, config, issuer, NOW).map(drop) == Err(AccessDefect::Invalid)
         };
-        let not_before = |not_before| AccessTokenConfig { not_before, ..config() };
 
         assert!(refused(&other, &config(), Some(ISSUER)));
         assert!(refused(&ours, &config(), Some("https://other.example.com")));
         assert!(refused(&ours, &AccessTokenConfig { audience: Some("other".to_owned()), ..config() }, Some(ISSUER)));
-        assert!(refused(&ours, &not_before(NOW - 49), Some(ISSUER)));
-        assert!(!refused(&ours, &not_before(NOW - 50), Some(ISSUER)));
         assert!(!refused(&ours, &config(), None), "where the verifier cannot know the issuer");
     }
 

@@ -100,9 +100,9 @@ impl Machine {
     /// A refresh, of which the server saw this item: written, judged, and answered or about to be.
     fn refresh(&self, state: &mut State, sent: Sent, (token, key): (Token, u32), seen: Option<Item>) {
         let (policy, presented) = (&self.setup.policy, self.presented(token));
-        let write = policy.write(&presented, KeyId(key), NOW);
+        let write = policy.write(&presented, KeyId(key), NOW, 0);
         let result = self.setup.table.refreshed(seen.map(|item| self.session(item)), &write);
-        let verdict = judge(&presented, &result, policy, NOW);
+        let verdict = judge(&presented, &write, &result, policy);
         let before = state.session();
         if let WriteResult::Applied(session) = &result {
             state.item = Some(Self::item(session));

@@ -12,6 +12,7 @@ use axum::{Router, body::Body};
 use http::{HeaderMap, Request, StatusCode, Uri, request::Builder};
 use serde_json::{Value, json};
 use shared::{
+    brake::Brake,
     clock::{Clock as _, Deadline},
     contract::Operation,
     http::{
@@ -328,7 +329,7 @@ impl World {
             platform: self.tokens(),
             apps: self.apps.clone(),
             keyring: self.ring.clone(),
-            not_before: 0,
+            brake: Brake::default(),
             clock: Arc::new(self.clock.clone()),
             entropy: Arc::new(SeededEntropy::new(0)),
         }

@@ -13,6 +13,7 @@ use refresh::flow::RefreshError;
 use serde_json::{Value, json};
 use shared::{
     authenticator::Authenticator,
+    brake::Brake,
     clock::{Clock, Deadline, Millis, Secs},
     entropy::OsEntropy,
     http::{
@@ -277,6 +278,7 @@ async fn process(
         signer: login.signer.clone(),
         access_tokens: login.access_tokens.clone(),
         policy: setup.policy,
+        brake: Brake::default(),
         senders: login.senders.clone(),
         clock: clock.clone(),
         entropy: Arc::new(OsEntropy),
@@ -285,6 +287,7 @@ async fn process(
         verifier: secrets.verifier.clone(),
         sessions: table.clone(),
         config: login.access_tokens.clone(),
+        brake: Brake::default(),
         clock: clock.clone(),
     };
     let session = session::Deps {
@@ -494,5 +497,13 @@ fn admin_deps(
     keyring: Arc<Secret<Keyring>>,
     clock: Arc<Off>,
 ) -> admin::Deps {
-    admin::Deps { table, platform: wechat.clone(), apps, keyring, not_before: 0, clock, entropy: Arc::new(OsEntropy) }
+    admin::Deps {
+        table,
+        platform: wechat.clone(),
+        apps,
+        keyring,
+        brake: Brake::default(),
+        clock,
+        entropy: Arc::new(OsEntropy),
+    }
 }

@@ -18,6 +18,7 @@ use axum::{Router, body::Body};
 use http::Request;
 use serde_json::{Value, json};
 use shared::{
+    brake::Brake,
     clock::Deadline,
     http::{
         extract::{ClientIp, Host, RequestId},
@@ -151,7 +152,7 @@ impl World {
                 platform: wechat.clone(),
                 apps,
                 keyring,
-                not_before: 0,
+                brake: Brake::default(),
                 clock: time,
                 entropy,
             },

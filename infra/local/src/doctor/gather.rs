@@ -56,20 +56,22 @@ pub(super) struct SecretTexts {
     pub(super) keyring: Option<SecretText>,
     pub(super) signing_keys: Option<SecretText>,
     pub(super) jwks: Option<SecretText>,
+    pub(super) brake: Option<SecretText>,
     pub(super) proxy: Option<SecretText>,
 }
 
 pub(super) async fn secrets(vars: &Vars, env: &Env) -> SecretTexts {
     let read = |name| Box::pin(async move { secret(vars.get(name)?, env).await });
-    let (apps, push, keyring, signing_keys, jwks, proxy) = tokio::join!(
+    let (apps, push, keyring, signing_keys, jwks, brake, proxy) = tokio::join!(
         read("WXAUTH_APPS"),
         read("WXAUTH_PUSH"),
         read("WXAUTH_KEYRING"),
         read("WXAUTH_SIGNING_KEYS"),
         read("WXAUTH_JWKS"),
+        read("WXAUTH_BRAKE"),
         read("WXAUTH_PROXY")
     );
-    SecretTexts { apps, push, keyring, signing_keys, jwks, proxy }
+    SecretTexts { apps, push, keyring, signing_keys, jwks, brake, proxy }
 }
 
 /// One secret, or `None` if a variable that the client needs is missing: that has its own line.

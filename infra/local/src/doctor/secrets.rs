@@ -2,6 +2,7 @@
 //! every key that signs.
 
 use shared::{
+    brake::PulledBrake,
     http::proxy::TrustedProxy,
     secrets::{FromSecret, SecretDefect},
     token::{
@@ -31,6 +32,7 @@ pub(super) fn findings(texts: &SecretTexts) -> Vec<Finding> {
         texts.keyring.as_ref().map(|text| secret::<Keyring>("WXAUTH_KEYRING", text)),
         texts.signing_keys.as_ref().map(|text| secret::<AccessSigner>("WXAUTH_SIGNING_KEYS", text)),
         texts.jwks.as_ref().map(|text| secret::<PublicJwks>("WXAUTH_JWKS", text)),
+        texts.brake.as_ref().map(|text| secret::<PulledBrake>("WXAUTH_BRAKE", text)),
         texts.proxy.as_ref().map(|text| secret::<TrustedProxy>("WXAUTH_PROXY", text)),
         both_halves(texts),
     ];

@@ -63,11 +63,16 @@ fn defect(name: &str, vars: &Vars) -> Option<ConfigError> {
         "WXAUTH_LOGIN_REFUSALS" => config::login_refusals(&vars).err(),
         "WXAUTH_PHONE_DATA_CHECK" => config::phone_data_check(&vars).err(),
         "WXAUTH_PUSH_TARGET" => config::push_target(&vars).err(),
+        "WXAUTH_NOT_BEFORE" => config::not_before(&vars).err(),
         // On the laptop, the file of mini programs holds what pushes need.
-        "WXAUTH_PROXY" | "WXAUTH_PUSH" if vars.get(name).is_none() => None,
-        "WXAUTH_APPS" | "WXAUTH_KEYRING" | "WXAUTH_SIGNING_KEYS" | "WXAUTH_JWKS" | "WXAUTH_PROXY" | "WXAUTH_PUSH" => {
-            secret(name, &vars)
-        }
+        "WXAUTH_BRAKE" | "WXAUTH_PROXY" | "WXAUTH_PUSH" if vars.get(name).is_none() => None,
+        "WXAUTH_APPS"
+        | "WXAUTH_KEYRING"
+        | "WXAUTH_SIGNING_KEYS"
+        | "WXAUTH_JWKS"
+        | "WXAUTH_BRAKE"
+        | "WXAUTH_PROXY"
+        | "WXAUTH_PUSH" => secret(name, &vars),
         _ => AccessTokenConfig::from_vars(&vars).err().or_else(|| RefreshPolicy::numbers(&vars).err()),
     }
 }
@@ -176,6 +181,7 @@ mod tests {
             ("WXAUTH_PHONE_DATA_CHECK", "MARKER"),
             ("WXAUTH_SIGNING_ALGORITHM", "MARKER"),
             ("WXAUTH_JWKS", "file:"),
+            ("WXAUTH_BRAKE", "file:"),
             ("WXAUTH_PROXY", "file:"),
             ("WXAUTH_PUSH", "file:"),
             ("WXAUTH_PUSH_TARGET", "https://MARKER"),

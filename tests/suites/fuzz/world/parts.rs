@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use shared::{
     authenticator::Authenticator,
+    brake::Brake,
     http::{record::Log, stack},
     platform_token::{PlatformTokens, TokenCache},
     secrets::Secret,
@@ -96,6 +97,7 @@ impl Parts<'_> {
             verifier: self.secrets.verifier.clone(),
             sessions: Arc::new(self.table.clone()),
             config: Self::access_tokens(),
+            brake: Brake::default(),
             clock: Arc::new(self.clock.clone()),
         }
     }
@@ -155,6 +157,7 @@ impl Parts<'_> {
             signer: signer.clone(),
             access_tokens,
             policy: RefreshPolicy::default(),
+            brake: Brake::default(),
             senders: login.senders.clone(),
             clock,
             entropy,
