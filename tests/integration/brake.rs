@@ -160,7 +160,7 @@ async fn a_brake_in_the_future_is_told_before_a_code_is_spent() {
     laptop.post("/v1/login", &json!({ "code": code })).await.is_problem(500, "misconfigured", "stop");
 
     assert_eq!(laptop.simulator.calls("jscode2session"), 0);
-    assert!(laptop.log().last().unwrap().contains("the emergency brake is in the future"));
+    assert!(laptop.log().last().unwrap().contains("WXAUTH_BRAKE"));
     laptop.clock.advance(1);
     laptop.post("/v1/login", &json!({ "code": code })).await.ok();
 }

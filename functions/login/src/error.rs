@@ -29,7 +29,9 @@ pub enum LoginError {
     Ended,
     #[error("the appid is not configured, or is missing")]
     AppUnknown,
-    #[error("the emergency brake is in the future: every session would be over before it begins")]
+    #[error(
+        "WXAUTH_NOT_BEFORE, or what WXAUTH_BRAKE names, is in the future: every session would be over before it begins"
+    )]
     BrakeInTheFuture,
     #[error(transparent)]
     Wechat(#[from] WechatError),
