@@ -4,6 +4,7 @@ import json
 import tomllib
 
 import support
+from samcli.lib.config.samconfig import SamConfig
 
 
 def _events():
@@ -50,10 +51,20 @@ def samconfig_deploys_what_was_built():
         assert deploy["resolve_s3"] is True
         # The template of the source would be deployed instead of the one that sam build wrote.
         assert "template_file" not in deploy
-        for given in deploy.get("parameter_overrides", []):
+        # What only one of both commands is told, the other does not know.
+        assert all("parameter_overrides" not in section[command]["parameters"] for command in ("build", "deploy"))
+        for given in section["global"]["parameters"].get("parameter_overrides", []):
             assert given.split("=")[0] in support.source()["Parameters"], given
     assert len(names) == 3
     assert config["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
+
+
+def what_is_told_to_all_of_sam_reaches_the_build_and_the_deployment():
+    config = SamConfig(support.ROOT / "infra")
+
+    for command in ("build", "deploy"):
+        told = config.get_all([command], "parameters", "prod")
+        assert told["parameter_overrides"] == ["LogRetentionDays=90"] and told["stack_name"] == "wxauth-prod"
 
 
 def cargo_lambda_watch_has_the_routes_of_the_template():

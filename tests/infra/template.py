@@ -80,14 +80,13 @@ def a_function_without_a_route_is_reached_by_identity_policies_alone(partition):
 
 
 @_everywhere
-@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
-def every_function_is_a_native_one_with_its_own_log_group_and_a_limit(partition, architecture):
-    deployed = support.Deployed(partition, Architecture=architecture)
+def every_function_is_a_native_one_with_its_own_log_group_and_a_limit(partition):
+    deployed = support.Deployed(partition)
 
     for name, function in deployed.functions().items():
         assert function["Runtime"] == "provided.al2023"
         assert function["Handler"] == "bootstrap"
-        assert function["Architectures"] == [architecture]
+        assert function["Architectures"] == ["arm64"]
         assert function["MemorySize"] == 256
         assert function["Timeout"] == (60 if name == "rotation" else 12)
         assert function["FunctionName"] == f"wxauth-{name}"
@@ -205,9 +204,13 @@ def secrets_manager_may_call_rotation_before_it_is_told_to(partition):
 def table_and_secrets_outlive_the_stack():
     deployed = support.Deployed()
 
-    kept = [name for name, it in deployed.resources.items() if it.get("DeletionPolicy") == "Retain"]
+    kept = {name: it["DeletionPolicy"] for name, it in deployed.resources.items() if "DeletionPolicy" in it}
 
-    assert kept == ["Table", "AppsSecret", "PushSecret", "KeyringSecret", "SigningKeysSecret", "JwksSecret", "BrakeSecret"]
+    # A table whose creation is rolled back is protected against deletion, and the rollback would fail.
+    assert kept.pop("Table") == "Retain"
+    assert list(kept) == ["AppsSecret", "PushSecret", "KeyringSecret", "SigningKeysSecret", "JwksSecret", "BrakeSecret"]
+    assert set(kept.values()) == {"RetainExceptOnCreate"}
+    kept = ["Table", *kept]
     assert all(deployed.resources[name]["UpdateReplacePolicy"] == "Retain" for name in kept)
     table = deployed.resources["Table"]["Properties"]
     assert table["BillingMode"] == "PAY_PER_REQUEST"
@@ -356,9 +359,11 @@ def every_route_is_throttled():
 def what_is_printed_can_be_pasted():
     outputs = support.Deployed().outputs
 
-    assert outputs["FillApps"].startswith("aws secretsmanager put-secret-value --region us-east-1 --secret-id ")
-    assert outputs["SmokeTest"].startswith("curl -sS -m 20 -X POST ${Api.ApiEndpoint}/v1/login ")
-    assert outputs["FillPush"].startswith("aws secretsmanager put-secret-value --region us-east-1 --secret-id ")
-    assert "\n" not in outputs["FillApps"] + outputs["FillPush"] + outputs["SmokeTest"] + outputs["LogGroups"]
-    assert json.loads(re.search(r"-d '(.*)'$", outputs["SmokeTest"]).group(1)) == {"code": "smoke-test"}
+    options = (support.ROOT / "infra" / "deploy").read_text()
+    for name, option in (("FillApps", "--app"), ("FillPush", "--push"), ("SmokeTest", "--smoke-test")):
+        assert outputs[name] == f"infra/deploy --stack wxauth {option}" and option in options
+        # sam breaks at a blank what does not fit into its table: 26 characters are left for the name of the stack.
+        assert len(outputs[name]) - len("wxauth") + 20 < 80
+    for name, value in outputs.items():
+        assert "\n" not in value and (" " not in value or name in ("FillApps", "FillPush", "SmokeTest", "LogGroups")), name
     assert outputs["AuthorizerUri"].endswith(":lambda:path/2015-03-31/functions/${AuthorizerFunction.Arn}/invocations")
