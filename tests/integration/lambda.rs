@@ -48,6 +48,23 @@ async fn the_release_binaries_do_login_refresh_and_phone_under_the_runtime_api()
     login_refresh_phone(&binaries("release")).await;
 }
 
+/// Needs `cargo lambda build --release --arm64 --lambda-dir target/lambda-arm64 -p keys`, and Debian's `qemu-user-static` and
+/// `libc6-arm64-cross`.
+#[tokio::test]
+#[ignore = "needs a function for arm64, and what runs it here"]
+async fn a_function_that_was_built_for_arm64_answers_an_event() {
+    let (laptop, secrets) = (Laptop::start().await, Folder::new());
+    local::secrets::SecretFiles::in_folder(&secrets.0, shared::token::jwks::KeyKind::Rsa).unwrap();
+    let mut command = function(Path::new("/usr/bin/qemu-aarch64-static"), &laptop, &secrets);
+    command.args(["-L", "/usr/aarch64-linux-gnu"]).arg(binaries("lambda-arm64").join("keys/bootstrap"));
+    let mut keys = Function::start(command).await;
+
+    let jwks = body(&keys.invoke(&event("GET", "/.well-known/jwks.json", "")).await);
+
+    assert_eq!(jwks["keys"].as_array().unwrap().len(), 2, "{jwks}");
+    assert!(jwks["keys"].as_array().unwrap().iter().all(|key| key["alg"] == "RS256" && key.get("d").is_none()), "{jwks}");
+}
+
 #[tokio::test]
 async fn a_broken_environment_ends_the_start_with_one_sentence() {
     let output = Command::new(build().join("refresh")).env_clear().output().unwrap();
