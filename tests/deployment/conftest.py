@@ -15,7 +15,7 @@ from scenario import APPS, PROXY, PUSH, Play, owner
 DEPLOY_POLICY = json.loads((ROOT / "infra" / "deploy-policy.json").read_text())
 
 # The order of a stack's life.
-ORDER = ["first_deployment", "plays", "update", "grants", "brake"]
+ORDER = ["first_deployment", "plays", "update", "grants", "brake", "removal"]
 
 
 def pytest_collection_modifyitems(items):
@@ -33,6 +33,7 @@ def account(tmp_path_factory):
         ends.callback(emulator.end)
         secret = emulator.client("secretsmanager").create_secret(Name="proxy", SecretString=json.dumps(PROXY))
         parameters = {
+            "AlarmEmail": "owner@example.com",
             "Architecture": {"aarch64": "arm64"}.get(platform.machine(), platform.machine()),
             "PushTargetArn": owner(emulator),
             "TracingMode": "Active",
@@ -49,14 +50,15 @@ def account(tmp_path_factory):
 def failure(account):
     """What is said of a first deployment near whose end a right is missing: by SAM CLI, and by the stack's events."""
     deny = {"Effect": "Deny", "Action": "secretsmanager:RotateSecret", "Resource": "*"}
-    user = {"UserName": account.stack.deployer.name, "PolicyName": "denied"}
+    user = {"UserName": account.stack.deployer.user, "PolicyName": "denied"}
     iam = account.emulator.client("iam")
     iam.put_user_policy(**user, PolicyDocument=json.dumps({"Statement": [deny]}))
     with timed("first deployment, which fails"), pytest.raises(Refused) as refused:
         account.stack.deploy(**account.parameters)
     iam.delete_user_policy(**user)
-    events = account.emulator.client("cloudformation").describe_stack_events(StackName=account.stack.name)
-    return str(refused.value) + "\n".join(it.get("ResourceStatusReason", "") for it in events["StackEvents"])
+    pages = account.emulator.client("cloudformation").get_paginator("describe_stack_events")
+    events = [event for page in pages.paginate(StackName=account.stack.name) for event in page["StackEvents"]]
+    return "\n".join([str(refused.value), *(event.get("ResourceStatusReason", "") for event in events)])
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The emulator, the simulator of WeChat, and a stack that is deployed there as a user of SAM CLI does it."""
 
+import functools
 import http.client
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 import types
+import typing
 import zipfile
 
 import boto3
@@ -30,6 +32,17 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+class Key(typing.NamedTuple):
+    """An access key, and whose it is."""
+
+    user: str
+    id: str
+    secret: str
+
+
+ROOT_USER = Key("root", "test", "test")
 
 
 class Process:
@@ -101,7 +114,8 @@ class Emulator(Process):
     def denials(self):
         return [decision for decision in self.decisions() if not decision["allowed"]]
 
-    def client(self, service, user=types.SimpleNamespace(id="test", secret="test")):
+    @functools.cache  # noqa: B019 - making one takes longer than most calls; the emulator lives as long as the tests.
+    def client(self, service, user=ROOT_USER):
         """A client of the account's root, or of a user."""
         config = botocore.config.Config(
             connect_timeout=PATIENCE, read_timeout=PATIENCE, retries={"total_max_attempts": 1}
@@ -122,7 +136,7 @@ class Emulator(Process):
         arn = iam.create_policy(PolicyName=name, PolicyDocument=json.dumps(policy))["Policy"]["Arn"]
         iam.attach_user_policy(UserName=name, PolicyArn=arn)
         key = iam.create_access_key(UserName=name)["AccessKey"]
-        return types.SimpleNamespace(name=name, id=key["AccessKeyId"], secret=key["SecretAccessKey"])
+        return Key(name, key["AccessKeyId"], key["SecretAccessKey"])
 
 
 def exchange(port, method, path, body=None, headers=None):
@@ -223,14 +237,19 @@ class Stack:
         client.update_function_configuration(FunctionName=name, Timeout=timeout)
 
 
+def pull_brake(stack):
+    """Ends every session that there is now, as the documents say it is done."""
+    stack.deploy(NotBefore=int(time.time()))
+
+
 def template():
     """The template as it is written."""
     return (ROOT / "infra" / "template.yaml").read_text()
 
 
-def declared():
-    """The resources that the template declares."""
-    return yaml_parse(template())["Resources"]
+def declared(section="Resources"):
+    """What a section of the template declares."""
+    return yaml_parse(template())[section]
 
 
 def build(folder):

@@ -18,7 +18,7 @@ def the_next_try_works_whatever_the_first_left_behind(stack, account):
 
 def the_deploying_user_may_do_nothing_else(stack, account):
     denied = account.emulator.denials()
-    deployer = [it for it in denied if it["principal"].endswith(f"user/{stack.deployer.name}")]
+    deployer = [it for it in denied if it["principal"].endswith(f"user/{stack.deployer.user}")]
 
     # The one that was taken away.
     assert {it["action"] for it in deployer} == {"secretsmanager:RotateSecret"}

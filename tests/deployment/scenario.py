@@ -83,13 +83,25 @@ class Play:
     def all(self):
         return {name: getattr(self, name) for name in FUNCTIONS}
 
-    def logged(self, function):
-        """How many lines of its own the function's log group has."""
-        return self._lines(f"/aws/lambda/{self.stack.name}-{function}", "{")
+    def lines(self, function):
+        """What the function itself wrote into its log group."""
+        messages = self._messages(f"/aws/lambda/{self.stack.name}-{function}")
+        return [json.loads(message) for message in messages if message.startswith("{")]
 
-    def _lines(self, group, beginning):
+    def _messages(self, group):
         pages = self.emulator.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
-        return sum(event["message"].startswith(beginning) for page in pages for event in page["events"])
+        return [event["message"] for page in pages for event in page["events"]]
+
+    def _tells_addresses_apart(self, function, path, body, token=None):
+        """Whether refused requests come from where the proxy says, by the hash in the log."""
+        sources = []
+        for address in ("192.0.2.1", "192.0.2.2"):
+            named = {"x_client_address": address, "x_proof": PROXY["proof"]}
+            refused = self.stack.request("POST", path, body, token, **named)
+            assert 400 <= refused.status < 500, refused
+            (line,) = [it for it in self.lines(function) if it["request_id"] == refused.headers["x-request-id"]]
+            sources.append(line["source.hash"])
+        return sources[0] != sources[1]
 
     def items(self, prefix):
         """The keys of the table's items that begin so."""
@@ -110,6 +122,7 @@ class Play:
         first = user.refresh_token
         assert user.login(key=str(uuid.uuid4())).refresh_token != first
         assert user.call("GET", "/v1/session").json["openid"] == user.openid
+        assert self._tells_addresses_apart("login", "/v1/login", {"code": str(uuid.uuid4())})
 
     def refresh(self):
         user = self.user()
@@ -117,6 +130,7 @@ class Play:
         assert answer.status == 200, answer
         user.took(answer.json)
         assert user.call("GET", "/v1/session").status == 200
+        assert self._tells_addresses_apart("refresh", "/v1/refresh", {"refresh_token": "wxr1_" + "A" * 120})
 
     def phone(self):
         user = self.user()
@@ -128,6 +142,7 @@ class Play:
         by_code = [user.call("POST", "/v1/phone", {"code": pressed["code"]}) for _ in range(2)]
         assert all(answer.json == by_data.json for answer in by_code), by_code
         assert self.items(f"app#{APPID}"), "the access_token is not stored"
+        assert self._tells_addresses_apart("phone", "/v1/phone", {"code": "invented" * 8}, user.access)
         # A code that WeChat was too busy for can be sent again at once.
         before = self.items("code#")
         self.wechat.sim("script", api="getuserphonenumber", times=1, fault={"kind": "errcode", "errcode": 45009})
@@ -181,7 +196,7 @@ class Play:
 
     def told(self):
         """How often the owner's function was told of a message."""
-        return self._lines("/aws/lambda/owner", "told of")
+        return sum(message.startswith("told of") for message in self._messages("/aws/lambda/owner"))
 
     def keys(self):
         discovery = self.stack.request("GET", "/.well-known/openid-configuration")
@@ -230,13 +245,21 @@ class Play:
         assert self.items(f"app#{APPID}"), "the access_token is not stored"
 
     def rotation(self):
-        """Step by step, as Secrets Manager calls it, for either secret. The keys are too young, so they stay."""
-        for secret in ("KeyringSecret", "SigningKeysSecret"):
-            arn = self.stack.resources()[secret]
-            token = str(uuid.uuid4())
-            for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
-                self._invoked("rotation", {"Step": step, "SecretId": arn, "ClientRequestToken": token})
-            assert self.current(arn)["VersionId"] == token
+        """Step by step, as Secrets Manager calls it, for either secret. The keys are too young, so they stay; the public half,
+        which somebody has emptied, is written again.
+        """
+        client, secrets = self.emulator.client("secretsmanager"), self.stack.resources()
+        published = self.current(secrets["JwksSecret"])["SecretString"]
+        client.put_secret_value(SecretId=secrets["JwksSecret"], SecretString='{"keys":[]}')
+        try:
+            for secret in ("KeyringSecret", "SigningKeysSecret"):
+                event = {"SecretId": secrets[secret], "ClientRequestToken": str(uuid.uuid4())}
+                for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
+                    self._invoked("rotation", event | {"Step": step})
+                assert self.current(event["SecretId"])["VersionId"] == event["ClientRequestToken"]
+            assert json.loads(self.current(secrets["JwksSecret"])["SecretString"]) == json.loads(published)
+        finally:
+            client.put_secret_value(SecretId=secrets["JwksSecret"], SecretString=published)
 
     def _invoked(self, function, event):
         answer = self.stack.invoke(function, event)

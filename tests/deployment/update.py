@@ -5,18 +5,28 @@ import json
 
 import report
 
+CHANGED = {
+    "AccessSeconds": 600,
+    "AlarmEmail": "another@example.com",
+    "CertificateArn": "arn:aws:acm:eu-central-1:000000000000:certificate/00000000-0000-4000-8000-000000000000",
+    "CorsOrigins": "https://m.example.com",
+    "DomainName": "auth.example.com",
+}
 
-def a_changed_parameter_leaves_sessions_keys_and_secrets_as_they_are(play, stack):
+
+def changed_parameters_leave_sessions_keys_and_secrets_as_they_are(play, stack):
     user, keys = play.user(), _published(stack)
     secrets = {name: play.current(id) for name, id in stack.resources().items() if name.endswith("Secret")}
 
-    with report.timed("update of a parameter"):
-        stack.deploy(AccessSeconds=600)
+    with report.timed("update of some parameters"):
+        stack.deploy(**CHANGED)
 
+    # From here on every request is one to the domain.
+    assert stack.outputs["ApiUrl"] == "https://auth.example.com"
     answer = user.refresh()
     assert answer.status == 200 and answer.json["expires_in"] == 600
     assert _published(stack) == keys
-    # RotateImmediatelyOnUpdate: nothing of the schedule changed.
+    # Nothing of the schedules changed, so there was no rotation.
     for name, secret in secrets.items():
         assert play.current(secret["ARN"])["VersionId"] == secret["VersionId"], name
 

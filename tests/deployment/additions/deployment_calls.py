@@ -27,6 +27,22 @@ CALLS = {
             "delete": ("apigateway:DELETE",),
         },
     ),
+    "AWS::ApiGatewayV2::ApiMapping": (
+        "apigateway:{region}::/domainnames/{DomainName}/apimappings",
+        {
+            "create": ("apigateway:POST", "apigateway:GET"),
+            "update": ("apigateway:PATCH", "apigateway:GET"),
+            "delete": ("apigateway:DELETE",),
+        },
+    ),
+    "AWS::ApiGatewayV2::DomainName": (
+        "apigateway:{region}::/domainnames",
+        {
+            "create": ("apigateway:POST", "apigateway:GET", *TAGS),
+            "update": ("apigateway:PATCH", "apigateway:GET", *TAGS),
+            "delete": ("apigateway:DELETE",),
+        },
+    ),
     "AWS::ApiGatewayV2::Stage": (
         "apigateway:{region}::/apis/{ApiId}/stages",
         {
@@ -176,8 +192,8 @@ def needed(operation, kind, physical_id, logical_id, props, stack):
     if kind == "AWS::ApiGatewayV2::Stage" and operation != "delete":
         for action in LOG_DELIVERY:
             yield action, "*", {}
-    if kind == "AWS::IAM::Role" and props.get("ManagedPolicyArns") and operation != "delete":
-        yield "iam:AttachRolePolicy", arn, {}
+    if kind == "AWS::IAM::Role" and props.get("ManagedPolicyArns"):
+        yield "iam:DetachRolePolicy" if operation == "delete" else "iam:AttachRolePolicy", arn, {}
     if kind == "AWS::SecretsManager::RotationSchedule" and operation != "delete":
         yield "lambda:InvokeFunction", props["RotationLambdaARN"], {}
 
