@@ -24,7 +24,7 @@ def sessions_of_before_are_over_everywhere(play, stack, users):
 
     assert refused.refresh().json["code"] == "login_required"
     assert refused.call("GET", "/v1/session").status == 401
-    assert play.authorized(refused) ["isAuthorized"] is False
+    assert play.authorized(refused)["isAuthorized"] is False
 
 
 def whoever_logs_in_anew_is_logged_in(play, users):
@@ -42,10 +42,12 @@ def a_later_plain_deployment_brings_no_session_back(play, stack, users):
     for user in users:
         assert user.refresh().json["code"] == "login_required"
         assert user.call("GET", "/v1/session").status == 401
-        assert play.authorized(user) ["isAuthorized"] is False
+        assert play.authorized(user)["isAuthorized"] is False
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the brake is a parameter, and was saved as it was before")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="the brake is a parameter, and was saved as it was before"
+)
 def a_deployment_with_saved_parameters_brings_no_session_back(play, stack, users, account):
     """`sam deploy --guided` saves every parameter, and each later `sam deploy` gives them all."""
     defaults = {name: it["Default"] for name, it in emulated.declared("Parameters").items()}

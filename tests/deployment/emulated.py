@@ -185,6 +185,7 @@ class Stack:
                 "SAM_CLI_POLL_DELAY": "1",
                 "SAM_CLI_TELEMETRY": "0",
             },
+            check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

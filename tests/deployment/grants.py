@@ -1,5 +1,6 @@
 """Each right of each role is taken away by itself, and the play of the function has to notice."""
 
+import contextlib
 import json
 
 import report
@@ -51,6 +52,44 @@ def no_other_right_is_held_than_those_and_the_traces(stack, account):
     report.FOUND["rights that were not taken"] = ", ".join(sorted(TRACES))
 
 
+def what_a_service_may_not_invoke_is_not_invoked(play, stack, account):
+    def denied_to(service):
+        return any(it["principal"] == service and not it["allowed"] for it in account.emulator.decisions())
+
+    with _without_permissions(stack, "keys"):
+        assert stack.request("GET", "/.well-known/jwks.json").status == 500
+    assert denied_to("apigateway.amazonaws.com")
+    assert stack.request("GET", "/.well-known/jwks.json").status == 200
+
+    arn = stack.resources()["KeyringSecret"]
+    before = play.current(arn)["VersionId"]
+    with _without_permissions(stack, "rotation"):
+        account.emulator.client("secretsmanager").rotate_secret(SecretId=arn)
+        play.wait_for(lambda: denied_to("secretsmanager.amazonaws.com"))
+    assert play.current(arn)["VersionId"] == before
+    play.rotate("KeyringSecret")
+
+
+@contextlib.contextmanager
+def _without_permissions(stack, function):
+    """Takes away what the function's own policy lets others do."""
+    client, name = stack.emulator.client("lambda"), f"{stack.name}-{function}"
+    statements = json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]
+    for statement in statements:
+        client.remove_permission(FunctionName=name, StatementId=statement["Sid"])
+    yield
+    for statement in statements:
+        (service,) = statement["Principal"].values()
+        conditions = {key: value for it in statement["Condition"].values() for key, value in it.items()}
+        client.add_permission(
+            FunctionName=name,
+            StatementId=statement["Sid"],
+            Action=statement["Action"],
+            Principal=service,
+            **{key.removeprefix("AWS:"): value for key, value in conditions.items()},
+        )
+
+
 def _failure(play, function):
     """What a new process of the function fails over in its play."""
     play.stack.restart(function)
@@ -58,7 +97,7 @@ def _failure(play, function):
     try:
         getattr(play, function)()
         assert len(play.lines(function)) > lines, "no line in its log"
-    except Exception as failure:
+    except Exception as failure:  # noqa: BLE001
         # Whatever it is: what was denied says whether it is the right's absence.
         return repr(failure)
     return None

@@ -30,9 +30,7 @@ APPS = {
         }
     }
 }
-PUSH = {
-    "apps": {APPID: {"token": "demoPushToken", "encoding_aes_key": "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"}}
-}
+PUSH = {"apps": {APPID: {"token": "demoPushToken", "encoding_aes_key": "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"}}}
 PROXY = {"address_header": "x-client-address", "proof_header": "x-proof", "proof": "the-proxy-of-the-tests"}
 
 NUMBERS = itertools.count()

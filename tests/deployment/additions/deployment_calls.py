@@ -147,7 +147,14 @@ CALLS = {
     ),
     "AWS::S3::Bucket": (
         "s3:::aws-sam-cli-managed-default-{name}",
-        {"create": ("s3:CreateBucket", "s3:PutBucketTagging", "s3:PutBucketVersioning", "s3:PutEncryptionConfiguration")},
+        {
+            "create": (
+                "s3:CreateBucket",
+                "s3:PutBucketTagging",
+                "s3:PutBucketVersioning",
+                "s3:PutEncryptionConfiguration",
+            )
+        },
     ),
     "AWS::S3::BucketPolicy": ("s3:::{Bucket}", {"create": ("s3:GetBucketPolicy", "s3:PutBucketPolicy")}),
     "AWS::SNS::Topic": (
