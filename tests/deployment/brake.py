@@ -1,0 +1,58 @@
+"""The emergency brake, and deployments after it."""
+
+import time
+
+import pytest
+
+import emulated
+import report
+
+
+@pytest.fixture(scope="module")
+def users(play, stack):
+    """Sessions of before the brake: one that was refused since, and one that nobody touched."""
+    refused, untouched = play.user(), play.user()
+    # A session counts as of before where its second is over.
+    time.sleep(1.1)
+    with report.timed("brake"):
+        emulated.pull_brake(stack)
+    return refused, untouched
+
+
+def sessions_of_before_are_over_everywhere(play, stack, users):
+    refused, _ = users
+
+    assert refused.refresh().json["code"] == "login_required"
+    assert refused.call("GET", "/v1/session").status == 401
+    assert play.authorized(refused)["isAuthorized"] is False
+
+
+def whoever_logs_in_anew_is_logged_in(play, users):
+    user = play.user()
+
+    assert user.refresh().status == 200
+    assert user.call("GET", "/v1/session").status == 200
+    assert play.authorized(user)["isAuthorized"] is True
+
+
+def a_later_plain_deployment_brings_no_session_back(play, stack, users):
+    with report.timed("deployment after the brake"):
+        stack.deploy(MinAgeSeconds=119)
+
+    for user in users:
+        assert user.refresh().json["code"] == "login_required"
+        assert user.call("GET", "/v1/session").status == 401
+        assert play.authorized(user)["isAuthorized"] is False
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="the brake is a parameter, and was saved as it was before"
+)
+def a_deployment_with_saved_parameters_brings_no_session_back(play, stack, users, account):
+    """`sam deploy --guided` saves every parameter, and each later `sam deploy` gives them all."""
+    defaults = {name: it["Default"] for name, it in emulated.declared("Parameters").items()}
+    with report.timed("deployment after the brake, with saved parameters"):
+        stack.deploy(**defaults | account.parameters)
+
+    for user in users:
+        assert user.refresh().status == 400
