@@ -30,7 +30,7 @@ def cfn_lint_has_nothing_to_say_in_any_partition():
 
 
 def sam_finds_the_template_valid_in_every_environment_of_samconfig():
-    for environment in ("default", "dev", "prod"):
+    for environment in ("default", "dev", "prod", "cn"):
         done = _run(TOOLS / "sam", "validate", "--lint", "--config-env", environment, cwd=support.ROOT / "infra")
 
         assert done.returncode == 0 and "is a valid SAM Template" in done.stdout, done.stdout + done.stderr

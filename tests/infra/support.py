@@ -89,6 +89,7 @@ class Deployed:
             "AWS::StackName": "wxauth",
         }
         self.conditions = template["Conditions"]
+        self.rules = template["Rules"]
         self.resources = {
             name: self.resolve(resource)
             for name, resource in template["Resources"].items()
@@ -103,6 +104,16 @@ class Deployed:
     def holds(self, condition):
         """Whether a condition is met."""
         return self.resolve(self.conditions[condition])
+
+    def refusals(self):
+        """Why CloudFormation would not begin, in the words of the template's rules."""
+        return [
+            assertion["AssertDescription"]
+            for rule in self.rules.values()
+            if self.resolve(rule["RuleCondition"])
+            for assertion in rule["Assertions"]
+            if not self.resolve(assertion["Assert"])
+        ]
 
     def resolve(self, node):
         """A node without intrinsic functions."""
@@ -141,6 +152,9 @@ class Deployed:
 
     def _and(self, value):
         return all(map(self.resolve, value))
+
+    def _or(self, value):
+        return any(map(self.resolve, value))
 
     def _join(self, value):
         return value[0].join(map(str, self.resolve(value[1])))

@@ -41,7 +41,7 @@ def samconfig_deploys_what_was_built():
     config = tomllib.loads((support.ROOT / "infra" / "samconfig.toml").read_text())
 
     names = set()
-    for environment in ("default", "dev", "prod"):
+    for environment in ("default", "dev", "prod", "cn"):
         section = config[environment]
         names.add(section["global"]["parameters"]["stack_name"])
         assert section["build"]["parameters"]["template_file"] == "template.yaml"
@@ -52,7 +52,7 @@ def samconfig_deploys_what_was_built():
         assert "template_file" not in deploy
         for given in deploy.get("parameter_overrides", []):
             assert given.split("=")[0] in support.source()["Parameters"], given
-    assert len(names) == 3
+    assert len(names) == 4
     assert config["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
 
 
