@@ -47,15 +47,20 @@ def _short_form(loader, name, node):
 _Loader.add_multi_constructor("!", _short_form)
 
 
-def source():
-    """The template as it is written."""
-    return yaml.load(SOURCE.read_text(), _Loader)
+def recipe(name):
+    """The file of a recipe: a small template of its own."""
+    return ROOT / "infra" / "recipes" / f"{name}.yaml"
+
+
+def source(file=SOURCE):
+    """A template as it is written."""
+    return yaml.load(file.read_text(), _Loader)
 
 
 @functools.cache
-def _translated(partition, parameters):
+def _translated(partition, parameters, text):
     region, _ = PARTITIONS[partition]
-    template = source()
+    template = yaml.load(text, _Loader)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://bucket/key"
@@ -65,9 +70,9 @@ def _translated(partition, parameters):
     return Translator({}, Parser(), boto_session=session).translate(template, dict(parameters))
 
 
-def translated(partition="aws", **parameters):
-    """What SAM makes of the template in a partition. It fills some parameters in already, as it does at AWS."""
-    return copy.deepcopy(_translated(partition, tuple(parameters.items())))
+def translated(partition="aws", file=SOURCE, **parameters):
+    """What SAM makes of a template in a partition. It fills some parameters in already, as it does at AWS."""
+    return copy.deepcopy(_translated(partition, tuple(parameters.items()), file.read_text()))
 
 
 class Deployed:
@@ -76,8 +81,8 @@ class Deployed:
     What is known only once a resource exists stays as `${Name}` or `${Name.Attribute}`.
     """
 
-    def __init__(self, partition="aws", **parameters):
-        template = translated(partition, **parameters)
+    def __init__(self, partition="aws", file=SOURCE, **parameters):
+        template = translated(partition, file, **parameters)
         region, suffix = PARTITIONS[partition]
         self.values = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()}
         self.values |= parameters
