@@ -5,9 +5,11 @@ import json
 import re
 import sys
 import threading
+import tomllib
 import types
 
 import pytest
+import yaml
 
 import support
 
@@ -77,6 +79,26 @@ def github_deploys_from_one_environment_of_one_repository():
         "Fn::Sub": "repo:${Repository}:environment:${Environment}"
     }
     assert compared["token.actions.githubusercontent.com:aud"] == {"Fn::Sub": "sts.${AWS::URLSuffix}"}
+
+
+def the_workflow_deploys_from_that_environment_and_knows_its_stages():
+    workflow = yaml.safe_load((support.ROOT / ".github" / "workflows" / "deploy.yml").read_text())
+    samconfig = tomllib.loads((support.ROOT / "infra" / "samconfig.toml").read_text())
+    environment = support.source(support.recipe("github"))["Parameters"]["Environment"]["Default"]
+    (job,) = workflow["jobs"].values()
+    steps = [step.get("uses", step.get("run", "")).split("@")[0] for step in job["steps"]]
+
+    assert job["environment"] == environment
+    # YAML 1.1 reads the key `on` as true.
+    inputs = workflow[True]["workflow_dispatch"]["inputs"]
+    assert set(inputs["stage"]["options"]) == set(samconfig) - {"version"}
+    for how in inputs["rollout"]["options"][1:]:
+        assert re.search(rf"\b{how}\b", support.recipe("canary").with_suffix("").read_text()), how
+    # What is built sees no credentials, and only a run that a person starts may ask for some.
+    build = steps.index('sam build --config-env "$STAGE"')
+    assert build < steps.index("aws-actions/configure-aws-credentials")
+    assert list(workflow[True]) == ["workflow_dispatch"]
+    assert workflow["permissions"] == {"contents": "read", "id-token": "write"}
 
 
 class _Robot:
