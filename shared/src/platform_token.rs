@@ -264,9 +264,11 @@ impl PlatformTokens {
     async fn stored(&self, appid: &AppId) -> Result<Option<Token>, PlatformError> {
         let Some(stored) = self.table.stored(appid).await? else { return Ok(None) };
         let keyring = self.keyring.get().await?;
-        let text = keyring.open(context(appid), &stored.sealed);
-        let text = text.and_then(|text| String::from_utf8(text.to_vec()).ok()).map(PlatformToken::new);
-        Ok(text.map(|text| Token { text, renew_at: stored.renew_at, expires_at: stored.expires_at }))
+        Ok(open(&keyring, appid, &stored).map(|text| Token {
+            text,
+            renew_at: stored.renew_at,
+            expires_at: stored.expires_at,
+        }))
     }
 }
 
@@ -284,6 +286,13 @@ impl CachedToken {
     fn put(&self, token: &Token) {
         *self.token.write().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
     }
+}
+
+/// The token that the table holds of an app; `None` if no key of the ring opens it.
+#[must_use]
+pub fn open(keyring: &Keyring, appid: &AppId, stored: &StoredPlatformToken) -> Option<PlatformToken> {
+    let text = keyring.open(context(appid), &stored.sealed)?;
+    String::from_utf8(text.to_vec()).ok().map(PlatformToken::new)
 }
 
 fn context(appid: &AppId) -> Context<'_> {

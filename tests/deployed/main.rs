@@ -121,6 +121,36 @@ async fn a_push_that_is_not_wechats_is_refused() {
     answer.is_problem(400, "invalid_request", "fix");
 }
 
+/// A gateway may rename headers on the way (`x-amzn-remapped-…`), or drop them.
+#[tokio::test]
+#[ignore = "needs WXAUTH_URL"]
+async fn headers_come_as_they_were_sent() {
+    let refused = send(public_client().get(format!("{}/v1/session", url())).bearer_auth("invented")).await;
+    let published = get(&format!("{}/.well-known/jwks.json", url())).await;
+
+    assert_eq!(refused.header("cache-control").unwrap(), "no-store");
+    assert_eq!(refused.header("content-type").unwrap(), "application/problem+json");
+    for answer in [&refused, &published] {
+        assert_eq!(answer.header("x-content-type-options").unwrap(), "nosniff");
+        assert!(answer.header("strict-transport-security").unwrap().starts_with("max-age="));
+        assert!(answer.headers.keys().all(|name| !name.as_str().contains("remapped")), "{:?}", answer.headers);
+    }
+}
+
+/// A gateway hands bodies of other types than text on in base64; WeChat names what type it likes.
+#[tokio::test]
+#[ignore = "needs WXAUTH_URL"]
+async fn a_body_reaches_its_function_whatever_its_type_is_called() {
+    for content_type in ["text/xml", "application/octet-stream", "application/x-www-form-urlencoded"] {
+        let push = post("/v1/push?signature=0&timestamp=1700000000&nonce=1");
+        let answer = send(push.header("content-type", content_type).body("<xml><MsgType>event</MsgType></xml>")).await;
+
+        answer.is_problem(400, "invalid_request", "fix");
+    }
+    let refused = post("/v1/login").header("content-type", "application/octet-stream").body(vec![0xff, 0x00]);
+    send(refused).await.is_problem(415, "unsupported_media_type", "fix");
+}
+
 #[tokio::test]
 #[ignore = "needs WXAUTH_URL"]
 async fn an_unknown_path_reaches_no_function() {

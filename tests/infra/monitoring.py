@@ -84,6 +84,14 @@ def an_alarm_is_silent_until_an_address_is_given_and_no_traffic_is_no_alarm():
         assert alarm["AlarmActions"] == ["${AlarmTopic}"], name
 
 
+def alarms_go_to_a_topic_that_exists_already():
+    topic = "arn:aws:sns:us-east-1:123456789012:ops"
+
+    for name, alarm in _alarms(AlarmTopicArn=topic).items():
+        assert alarm["AlarmActions"] == [topic], name
+    assert not support.Deployed(AlarmTopicArn=topic).of_type("AWS::SNS::Topic")
+
+
 def an_alarms_expression_names_its_own_metrics_and_gives_one_line():
     for name, alarm in _alarms().items():
         queries = alarm.get("Metrics", [])

@@ -47,15 +47,20 @@ def _short_form(loader, name, node):
 _Loader.add_multi_constructor("!", _short_form)
 
 
-def source():
-    """The template as it is written."""
-    return yaml.load(SOURCE.read_text(), _Loader)
+def recipe(name):
+    """The file of a recipe: a small template of its own."""
+    return ROOT / "infra" / "recipes" / f"{name}.yaml"
+
+
+def source(file=SOURCE):
+    """A template as it is written."""
+    return yaml.load(file.read_text(), _Loader)
 
 
 @functools.cache
-def _translated(partition, parameters):
+def _translated(partition, parameters, text):
     region, _ = PARTITIONS[partition]
-    template = source()
+    template = yaml.load(text, _Loader)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://bucket/key"
@@ -65,9 +70,9 @@ def _translated(partition, parameters):
     return Translator({}, Parser(), boto_session=session).translate(template, dict(parameters))
 
 
-def translated(partition="aws", **parameters):
-    """What SAM makes of the template in a partition. It fills some parameters in already, as it does at AWS."""
-    return copy.deepcopy(_translated(partition, tuple(parameters.items())))
+def translated(partition="aws", file=SOURCE, **parameters):
+    """What SAM makes of a template in a partition. It fills some parameters in already, as it does at AWS."""
+    return copy.deepcopy(_translated(partition, tuple(parameters.items()), file.read_text()))
 
 
 class Deployed:
@@ -76,8 +81,8 @@ class Deployed:
     What is known only once a resource exists stays as `${Name}` or `${Name.Attribute}`.
     """
 
-    def __init__(self, partition="aws", **parameters):
-        template = translated(partition, **parameters)
+    def __init__(self, partition="aws", file=SOURCE, **parameters):
+        template = translated(partition, file, **parameters)
         region, suffix = PARTITIONS[partition]
         self.values = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()}
         self.values |= parameters
@@ -89,6 +94,7 @@ class Deployed:
             "AWS::StackName": "wxauth",
         }
         self.conditions = template["Conditions"]
+        self.rules = template["Rules"]
         self.resources = {
             name: self.resolve(resource)
             for name, resource in template["Resources"].items()
@@ -103,6 +109,16 @@ class Deployed:
     def holds(self, condition):
         """Whether a condition is met."""
         return self.resolve(self.conditions[condition])
+
+    def refusals(self):
+        """Why CloudFormation would not begin, in the words of the template's rules."""
+        return [
+            assertion["AssertDescription"]
+            for rule in self.rules.values()
+            if self.resolve(rule["RuleCondition"])
+            for assertion in rule["Assertions"]
+            if not self.resolve(assertion["Assert"])
+        ]
 
     def resolve(self, node):
         """A node without intrinsic functions."""
@@ -141,6 +157,9 @@ class Deployed:
 
     def _and(self, value):
         return all(map(self.resolve, value))
+
+    def _or(self, value):
+        return any(map(self.resolve, value))
 
     def _join(self, value):
         return value[0].join(map(str, self.resolve(value[1])))

@@ -1,6 +1,8 @@
 """What stands around the template agrees with it: folders, example events, samconfig, `cargo lambda watch`."""
 
 import json
+import re
+import subprocess
 import tomllib
 
 import support
@@ -42,7 +44,7 @@ def samconfig_deploys_what_was_built():
     config = tomllib.loads((support.ROOT / "infra" / "samconfig.toml").read_text())
 
     names = set()
-    for environment in ("default", "dev", "prod"):
+    for environment in ("default", "dev", "prod", "cn"):
         section = config[environment]
         names.add(section["global"]["parameters"]["stack_name"])
         assert section["build"]["parameters"]["template_file"] == "template.yaml"
@@ -55,7 +57,7 @@ def samconfig_deploys_what_was_built():
         assert all("parameter_overrides" not in section[command]["parameters"] for command in ("build", "deploy"))
         for given in section["global"]["parameters"].get("parameter_overrides", []):
             assert given.split("=")[0] in support.source()["Parameters"], given
-    assert len(names) == 3
+    assert len(names) == 4
     assert config["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
 
 
@@ -74,3 +76,35 @@ def cargo_lambda_watch_has_the_routes_of_the_template():
 
     routes = {f"{entry['method']} {path}": entry["function"] for path, entries in router.items() for entry in entries}
     assert routes == {route: function for route, (function, _) in support.Deployed().routes().items()}
+
+
+def the_page_for_a_first_deployment_says_what_the_template_has():
+    page = (support.ROOT / "infra" / "FIRST.md").read_text()
+    deployed = support.Deployed()
+    (rule,) = deployed.of_type("AWS::Logs::MetricFilter").values()
+    (stage,) = deployed.of_type("AWS::ApiGatewayV2::Stage").values()
+    login = stage["RouteSettings"]["POST /v1/login"]
+    numbers = {"10": "ten", "12": "Twelve"}
+
+    assert len(re.findall(r"^## \d+\. ", page, re.MULTILINE)) == 15 and "fifteen" in page
+    assert f"{len(deployed.of_type('AWS::CloudWatch::Alarm'))} alarms, all `OK`" in page
+    assert f"\n{len(deployed.routes())} routes, " in page
+    assert f"\n{numbers[str(len(deployed.functions()))]}, each with `LogRetentionDays`" in page
+    assert f"has {login['ThrottlingRateLimit']}/{login['ThrottlingBurstLimit']}." in page
+    assert rule["FilterPattern"] in page
+    # What the commands name is there.
+    assert set(re.findall(r"\$\(out (\w+)\)", page)) <= set(deployed.outputs)
+    assert set(re.findall(r'resource (\w+)\)', page)) - {"1"} <= set(deployed.resources) | {"secret"}
+    assert set(re.findall(r"may (\w+Role) ", page)) <= set(deployed.resources)
+    alarms = {it["AlarmName"] for it in deployed.of_type("AWS::CloudWatch::Alarm").values()}
+    assert {f"wxauth-{name}" for name in re.findall(r'--alarm-name "\$stack-([a-z-]+)"', page)} <= alarms
+
+
+def the_commands_of_the_page_for_a_first_deployment_are_shell(tmp_path):
+    page = (support.ROOT / "infra" / "FIRST.md").read_text()
+    script = tmp_path / "first.sh"
+    script.write_text("\n".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL)))
+
+    done = subprocess.run(["bash", "-n", script], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")

@@ -102,7 +102,7 @@ def no_concurrency_is_reserved_and_nothing_is_traced_unless_asked_for():
     for name, function in quiet.functions().items():
         assert "ReservedConcurrentExecutions" not in function
         assert function["TracingConfig"] == {"Mode": "PassThrough"}
-        assert "ManagedPolicyArns" not in quiet.resources[f"{name.capitalize()}Role"]["Properties"]
+        assert not quiet.resources[f"{name.capitalize()}Role"]["Properties"].get("ManagedPolicyArns")
     for name, function in asked.functions().items():
         assert function["ReservedConcurrentExecutions"] == 50
         assert function["TracingConfig"] == {"Mode": "Active"}
@@ -140,17 +140,48 @@ def what_signs_writes_nothing_of_a_user_and_reads_nothing_that_a_code_gave():
     }
 
 
-def the_one_star_is_for_traces():
+def a_star_is_for_traces_and_for_interfaces_that_have_no_name_yet():
     resources = support.translated()["Resources"]
-    (statement,) = resources["TracePolicy"]["Properties"]["PolicyDocument"]["Statement"]
 
-    policies = {name: json.dumps(it) for name, it in resources.items() if it["Type"].startswith("AWS::IAM::")}
+    policies = {name: it for name, it in resources.items() if it["Type"].startswith("AWS::IAM::")}
 
-    assert {name for name, text in policies.items() if '"*"' in text} == {"TracePolicy"}
-    # And it is the one policy outside a role.
-    assert {name for name in policies if not name.endswith("Role")} == {"TracePolicy"}
-    assert statement["Action"] == ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
-    assert resources["TracePolicy"]["Condition"] == "HasTraces"
+    # And these are the policies outside a role.
+    extra = {"TracePolicy": "HasTraces", "NetworkPolicy": "HasVpc"}
+    assert {name for name, it in policies.items() if '"*"' in json.dumps(it)} == set(extra)
+    assert {name: policies[name]["Condition"] for name in policies if not name.endswith("Role")} == extra
+    allowed = {
+        name: [it["Action"] for it in _statements(policies[name]) if it["Resource"] == "*" and it["Effect"] == "Allow"]
+        for name in extra
+    }
+    assert allowed == {
+        "TracePolicy": [["xray:PutTelemetryRecords", "xray:PutTraceSegments"]],
+        "NetworkPolicy": [["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]],
+    }
+
+
+def _statements(policy):
+    return policy["Properties"]["PolicyDocument"]["Statement"]
+
+
+@_everywhere
+def what_calls_wechat_has_a_fixed_address_where_there_are_subnets(partition):
+    without = support.Deployed(partition)
+    within = support.Deployed(partition, SubnetIds="subnet-1,subnet-2", SecurityGroupIds="sg-1")
+    (policy,) = [it for name, it in within.resources.items() if name == "NetworkPolicy"]
+
+    calling = {name for name, it in within.functions().items() if "WXAUTH_APPS" in it["Environment"]["Variables"]}
+
+    assert calling == {"login", "phone", "session", "admin", "platform", "sign"}
+    for name, function in within.functions().items():
+        expected = {"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]} if name in calling else None
+        assert function.get("VpcConfig") == expected, name
+        policies = within.resources[f"{name.capitalize()}Role"]["Properties"].get("ManagedPolicyArns", [])
+        assert ("${NetworkPolicy}" in policies) == (name in calling), name
+    # Its own code makes no interfaces: what Lambda is allowed is refused to it.
+    _, made, refused = _statements(policy)
+    assert refused["Effect"] == "Deny" and refused["Action"] == made["Action"]
+    assert made["Resource"].startswith(f"arn:{partition}:ec2:")
+    assert "VpcConfig" not in json.dumps(without.resources) and "NetworkPolicy" not in without.resources
 
 
 def a_variable_names_a_secret_that_its_function_may_read():
@@ -271,6 +302,21 @@ def an_issuer_goes_before_the_domain():
     assert deployed.functions()["login"]["Environment"]["Variables"]["WXAUTH_ISSUER"] == "https://id.example.com"
     assert deployed.outputs["ApiUrl"] == "https://auth.example.com"
     assert deployed.outputs["Issuer"] == "https://id.example.com"
+
+
+@_everywhere
+def what_does_not_go_together_is_refused_before_anything_is_made(partition):
+    for given, words in (
+        ({"DomainName": "auth.example.com"}, "DomainName needs CertificateArn"),
+        ({"CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/0"}, "CertificateArn needs DomainName"),
+        ({"SubnetIds": "subnet-1"}, "SubnetIds needs SecurityGroupIds"),
+        ({"SecurityGroupIds": "sg-1"}, "SecurityGroupIds needs SubnetIds"),
+        ({"AlarmEmail": "a@example.com", "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:ops"}, "not both"),
+    ):
+        (refusal,) = support.Deployed(partition, **given).refusals()
+        assert words in refusal
+    assert not support.Deployed(partition).refusals()
+    assert not support.Deployed(partition, **support.DOMAIN, SubnetIds="subnet-1", SecurityGroupIds="sg-1").refusals()
 
 
 def only_pages_of_the_named_origins_may_call_the_api():

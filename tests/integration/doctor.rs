@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 use local::doctor::{Level, Options, Report, examine};
 use serde_json::json;
 use shared::clock::{Clock, SystemClock};
-use tests::{APPID, Folder, Laptop, Start, suites::rotation::secrets_manager::SecretsManager};
+use tests::{APPID, Folder, Laptop, Start, public_client, send, suites::rotation::secrets_manager::SecretsManager};
 
 /// A laptop whose secrets lie in a folder, and the variables that describe it.
 struct Patient {
@@ -49,7 +49,11 @@ impl Patient {
     }
 
     async fn examined_by(&self, clock: Arc<dyn Clock>, url: Option<&str>) -> Report {
-        let report = examine(self.vars.clone(), Options { url: url.map(str::to_owned), clock }).await;
+        self.asked(Options { url: url.map(str::to_owned), quota: false, rid: None, clock }).await
+    }
+
+    async fn asked(&self, options: Options) -> Report {
+        let report = examine(self.vars.clone(), options).await;
         self.shows_nothing_secret(&report);
         report
     }
@@ -146,6 +150,96 @@ async fn the_platform_token_is_asked_for_once_and_left_alone() {
     let event = patient.laptop.sim("phone", json!({ "user": "alice" }));
     patient.laptop.post_as(&alice.access, "/v1/phone", &json!({ "code": event["code"] })).await.ok();
     assert_eq!(patient.laptop.simulator.calls("stable_token"), 2, "the token before the examination still serves");
+}
+
+#[tokio::test]
+async fn who_ends_the_platform_token_of_all_is_told_before_its_time_and_not_in_its_last_minutes() {
+    let patient = Patient::new().await;
+    let alice = patient.laptop.login("alice").await;
+    let event = patient.laptop.sim("phone", json!({ "user": "alice" }));
+    patient.laptop.post_as(&alice.access, "/v1/phone", &json!({ "code": event["code"] })).await.ok();
+    let examined = async || patient.examined_by(Arc::new(patient.laptop.clock.clone()), None).await;
+    let has = |report: &Report, words: &str| report.findings.iter().any(|finding| finding.text.contains(words));
+
+    assert!(has(&examined().await, "WeChat gives the access_token of wx0123456789abcdef that the table holds"));
+
+    force_another_token(&patient).await;
+    let report = examined().await;
+    let told = lines(&report, Level::Warn);
+    assert!(
+        told.iter().any(|line| line.contains("120 minutes before its time") && line.contains("force_refresh")),
+        "{report}"
+    );
+
+    patient.laptop.clock.advance(7200 - 300);
+    assert!(!has(&examined().await, "before its time"));
+}
+
+/// What a service does that takes `stable_token` for its own.
+async fn force_another_token(patient: &Patient) {
+    let apps = fs::read_to_string(patient.folder.0.join("apps.json")).unwrap();
+    let apps: serde_json::Value = serde_json::from_str(&apps).unwrap();
+    let body = json!({ "grant_type": "client_credential", "appid": APPID, "secret": apps["apps"][APPID]["secret"], "force_refresh": true });
+    let url = format!("{}/cgi-bin/stable_token", patient.laptop.world.wechat_url);
+    send(public_client().post(url).json(&body)).await.ok();
+}
+
+#[tokio::test]
+async fn quotas_are_told_and_who_else_has_the_appsecret() {
+    let patient = Patient::new().await;
+    let asked =
+        async || patient.asked(Options { url: None, quota: true, rid: None, clock: Arc::new(SystemClock) }).await;
+
+    let report = asked().await;
+    assert!(!report.is_wrong() && lines(&report, Level::Warn).is_empty(), "{report}");
+    for path in ["stable_token", "getuserphonenumber", "checkencryptedmsg", "checksession", "resetusersessionkey"] {
+        assert!(
+            lines(&report, Level::Ok).iter().any(|line| line.contains(path) && line.contains("of 500000")),
+            "{report}"
+        );
+    }
+
+    let _ = patient.laptop.sim("settings", json!({ "daily_limit": 2 }));
+    assert_wrong(&asked().await, &["/cgi-bin/stable_token was called 2 times today", "midnight in China"]);
+
+    let apps = fs::read_to_string(patient.folder.0.join("apps.json")).unwrap();
+    let apps: serde_json::Value = serde_json::from_str(&apps).unwrap();
+    let query = [
+        ("grant_type", "client_credential"),
+        ("appid", APPID),
+        ("secret", apps["apps"][APPID]["secret"].as_str().unwrap()),
+    ];
+    let url = format!("{}/cgi-bin/token", patient.laptop.world.wechat_url);
+    send(public_client().get(url).query(&query)).await.ok();
+    let report = asked().await;
+    let told = lines(&report, Level::Warn);
+    assert!(told.iter().any(|line| line.starts_with("somebody else fetched 1 tokens")), "{report}");
+}
+
+#[tokio::test]
+async fn a_request_that_wechat_refused_is_told_by_its_rid_without_what_was_in_it() {
+    let patient = Patient::new().await;
+    let refused = json!({ "kind": "errcode", "errcode": 40163, "errmsg": "code been used, rid: 5f0c-11aa-22bb" });
+    patient.laptop.script("jscode2session", &refused, Some(1));
+    patient.laptop.post("/v1/login", &json!({ "code": "MARKERMARKERMARKER" })).await.is_problem(
+        400,
+        "code_used",
+        "relogin",
+    );
+    let asked = async |rid: &str| {
+        let options = Options { url: None, quota: false, rid: Some(rid.to_owned()), clock: Arc::new(SystemClock) };
+        patient.asked(options).await
+    };
+
+    let report = asked("5f0c-11aa-22bb").await;
+    let told = lines(&report, Level::Ok);
+    assert!(
+        told.iter().any(|line| line.contains("request 5f0c-11aa-22bb") && line.contains("errcode 40163")),
+        "{report}"
+    );
+
+    let report = asked("5f0c-11aa-22bc").await;
+    assert!(lines(&report, Level::Warn).iter().any(|line| line.contains("seven days")), "{report}");
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ mod deployment;
 mod finding;
 mod forms;
 mod gather;
+mod openapi;
+mod platform_token;
 mod secrets;
 mod table;
 mod variables;
@@ -16,13 +18,14 @@ mod wechat;
 use std::{fmt, sync::Arc};
 
 use shared::{
-    clock::Clock, config, entropy::OsEntropy, env::Env, http::record::Log, token::access::AccessTokenConfig, vars::Vars,
+    clock::Clock, config, entropy::OsEntropy, env::Env, http::record::Log, ids::AppId,
+    token::access::AccessTokenConfig, vars::Vars,
 };
 
 use deployment::Origin;
 use finding::warn;
 pub use finding::{Finding, Level};
-use gather::Response;
+use gather::{Response, openapi::Account};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -51,13 +54,18 @@ impl fmt::Display for Report {
 pub struct Options {
     /// The URL of a deployment that is checked as well.
     pub url: Option<String>,
+    /// Whether WeChat is asked how often each call may be made today, and was.
+    pub quota: bool,
+    /// The id of a request that WeChat refused: what it knows of it.
+    pub rid: Option<String>,
     /// It is compared with the clocks of other hosts.
     pub clock: Arc<dyn Clock>,
 }
 
 /// Checks everything that the variables and the options name.
 pub async fn examine(vars: Vec<(String, String)>, options: Options) -> Report {
-    let mut examination = Examination::new(&vars, options.clock);
+    let asked = Asked { quota: options.quota, rid: options.rid };
+    let mut examination = Examination::new(&vars, options.clock, asked);
     if variables::is_configured(&examination.vars) || options.url.is_none() {
         examination.findings.extend(variables::findings(&vars));
         examination.check_configuration().await;
@@ -82,7 +90,14 @@ pub async fn examine(vars: Vec<(String, String)>, options: Options) -> Report {
     Report { findings, reminder: deployment::reminder(origin.as_ref()) }
 }
 
+/// What WeChat is asked beyond whether it accepts the AppSecrets.
+struct Asked {
+    quota: bool,
+    rid: Option<String>,
+}
+
 struct Examination {
+    asked: Asked,
     /// Without `SSL_CERT_FILE` if its file is wrong: that has its own line and must not prevent the other checks.
     vars: Vars,
     clock: Arc<dyn Clock>,
@@ -103,17 +118,33 @@ impl RemoteClock {
     }
 }
 
+impl Asked {
+    /// The lines that were asked for about one mini program.
+    async fn account(&self, appid: &AppId, account: Account<'_>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if self.quota {
+            for path in openapi::COUNTED {
+                findings.push(openapi::quota(appid, path, &account.quota(path).await));
+            }
+        }
+        if let Some(rid) = &self.rid {
+            findings.push(openapi::request(rid, &account.request(rid).await));
+        }
+        findings
+    }
+}
+
 impl Examination {
-    fn new(vars: &[(String, String)], clock: Arc<dyn Clock>) -> Self {
+    fn new(vars: &[(String, String)], clock: Arc<dyn Clock>, asked: Asked) -> Self {
         let all: Vars = vars.iter().cloned().collect();
         let is_usable = |name: &str| name != "SSL_CERT_FILE" || variables::certificates(&all).is_none();
         let usable = vars.iter().filter(|(name, _)| is_usable(name)).cloned().collect();
-        Self { vars: usable, clock, findings: Vec::new(), remote_clock: None }
+        Self { asked, vars: usable, clock, findings: Vec::new(), remote_clock: None }
     }
 
     /// Checks secrets, table and WeChat. A check is left out if its variable is missing or wrong, which has its own line.
     async fn check_configuration(&mut self) {
-        let Self { vars, clock, findings, remote_clock } = self;
+        let Self { asked, vars, clock, findings, remote_clock } = self;
         let Ok(env) = Env::new(vars.clone(), Arc::clone(clock), Arc::new(OsEntropy), Log::new(|_| ())) else { return };
 
         let texts = gather::secrets(vars, &env).await;
@@ -133,15 +164,23 @@ impl Examination {
         let fetched = gather::fetch(&base, vars, clock.as_ref()).await;
         findings.push(wechat::base_url(&base, &fetched));
         let Ok(response) = fetched else { return };
+        let keyring = secrets::keyring(&texts);
         for app in apps {
-            findings.push(wechat::app_secrets(&gather::app_secrets(wechat.as_ref(), &app).await));
+            let check = gather::app_secrets(wechat.as_ref(), &app).await;
+            findings.push(wechat::app_secrets(&check));
+            let Some(token) = check.token() else { continue };
+            if let (Some(keyring), Ok(table)) = (&keyring, env.table()) {
+                let stored = gather::stored_token(table.as_ref(), keyring, &app.appid).await;
+                findings.extend(platform_token::another_fetcher(&app.appid, &stored, token, clock.now()));
+            }
+            findings.extend(asked.account(&app.appid, Account { base: &base, vars, token }).await);
         }
         *remote_clock = Some(RemoteClock::of(&wechat::host(&base), &response));
     }
 
     /// Checks the public documents of a deployment.
     async fn check_deployment(&mut self, origin: &Origin) {
-        let Self { vars, clock, findings, remote_clock } = self;
+        let Self { vars, clock, findings, remote_clock, .. } = self;
         let issuer = AccessTokenConfig::from_vars(vars).ok().and_then(|config| config.issuer);
         findings.extend(deployment::address(origin));
         let discovery = gather::fetch(&origin.path(keys::DISCOVERY.path), vars, clock.as_ref()).await;

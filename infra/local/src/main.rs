@@ -52,6 +52,12 @@ enum Command {
         /// A deployment to look at beside it
         #[arg(long, value_name = "https://HOST")]
         url: Option<String>,
+        /// Ask WeChat how often each call may be made today, and was
+        #[arg(long)]
+        quota: bool,
+        /// Ask WeChat what it knows of a request: the rid of an error or a log line
+        #[arg(long, value_name = "RID", value_parser = rid)]
+        rid: Option<String>,
     },
 }
 
@@ -59,7 +65,7 @@ enum Command {
 async fn main() -> ExitCode {
     let flags = Flags::parse();
     let result = match flags.command {
-        Some(Command::Doctor { url }) => examine(url).await,
+        Some(Command::Doctor { url, quota, rid }) => examine(url, quota, rid).await,
         None => run(flags).await.map(|()| ExitCode::SUCCESS),
     };
     match result {
@@ -74,6 +80,12 @@ async fn main() -> ExitCode {
 fn push_target(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     url.ok_or("it should be a URL such as http://127.0.0.1:8080/push")
+}
+
+fn rid(text: &str) -> Result<String, &'static str> {
+    let is_rid =
+        (1..=64).contains(&text.len()) && text.chars().all(|at| at.is_ascii_alphanumeric() || "-_".contains(at));
+    is_rid.then(|| text.to_owned()).ok_or("it should be the id alone, such as 61725984-6126f6f9-040f19c4")
 }
 
 async fn run(flags: Flags) -> Result<(), StartError> {
@@ -104,8 +116,8 @@ async fn run(flags: Flags) -> Result<(), StartError> {
 }
 
 /// The exit code says whether something is wrong.
-async fn examine(url: Option<String>) -> Result<ExitCode, StartError> {
-    let options = doctor::Options { url, clock: Arc::new(SystemClock) };
+async fn examine(url: Option<String>, quota: bool, rid: Option<String>) -> Result<ExitCode, StartError> {
+    let options = doctor::Options { url, quota, rid, clock: Arc::new(SystemClock) };
     let report = doctor::examine(Env::process_vars()?, options).await;
     print_report(&report);
     Ok(if report.is_wrong() { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -1,6 +1,6 @@
 //! WeChat's APIs as far as they are simulated: names, paths and content types.
 
-/// One API, named as the last part of its path.
+/// One API, named by its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Api {
     Jscode2session,
@@ -10,10 +10,12 @@ pub(crate) enum Api {
     Checkencryptedmsg,
     StableToken,
     Token,
+    OpenapiQuota,
+    OpenapiRid,
 }
 
 impl Api {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Jscode2session,
         Self::Checksession,
         Self::Resetusersessionkey,
@@ -21,6 +23,8 @@ impl Api {
         Self::Checkencryptedmsg,
         Self::StableToken,
         Self::Token,
+        Self::OpenapiQuota,
+        Self::OpenapiRid,
     ];
 
     pub(crate) fn path(self) -> &'static str {
@@ -32,11 +36,18 @@ impl Api {
             Self::Checkencryptedmsg => "/wxa/business/checkencryptedmsg",
             Self::StableToken => "/cgi-bin/stable_token",
             Self::Token => "/cgi-bin/token",
+            Self::OpenapiQuota => "/cgi-bin/openapi/quota/get",
+            Self::OpenapiRid => "/cgi-bin/openapi/rid/get",
         }
     }
 
     pub(crate) fn name(self) -> &'static str {
-        self.path().rsplit('/').next().unwrap_or_default()
+        match self {
+            // Both paths end with the same word.
+            Self::OpenapiQuota => "openapi_quota",
+            Self::OpenapiRid => "openapi_rid",
+            _ => self.path().rsplit('/').next().unwrap_or_default(),
+        }
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -53,7 +64,7 @@ impl Api {
     }
 
     pub(crate) fn wants_post(self) -> bool {
-        matches!(self, Self::Getuserphonenumber | Self::Checkencryptedmsg | Self::StableToken)
+        !matches!(self, Self::Jscode2session | Self::Checksession | Self::Resetusersessionkey | Self::Token)
     }
 }
 

@@ -186,6 +186,7 @@ struct SettingsChange {
     errcode_as_text: Option<bool>,
     used_code_errcode: Option<i64>,
     stale_key_errcode: Option<i64>,
+    daily_limit: Option<u64>,
 }
 
 fn change_settings(state: &mut State, change: &SettingsChange) -> ControlResult {
@@ -202,6 +203,7 @@ fn change_settings(state: &mut State, change: &SettingsChange) -> ControlResult 
     replace(&mut settings.errcode_as_text, change.errcode_as_text);
     replace(&mut settings.used_code_errcode, change.used_code_errcode);
     replace(&mut settings.stale_key_errcode, change.stale_key_errcode);
+    replace(&mut settings.daily_limit, change.daily_limit);
     Ok(json!({}))
 }
 

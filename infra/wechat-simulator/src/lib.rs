@@ -16,9 +16,9 @@
 //! control  fault            what a control request does; what a scripted fault does to a response
 //! purchase  push            a payment of the client; the messages that WeChat pushes
 //! answer  event  dispatch   whether an answer acknowledges one; what they say; from a call to its API
-//! code2session  phone_number  platform_token  session_check  response     the APIs, and the form of what they say
+//! code2session  openapi  phone_number  platform_token  session_check  response     the APIs, and the form of what they say
 //! state  opendata           everything that is remembered; the encrypted payloads
-//! codes  messages  orders  script  tokens  users
+//! codes  messages  orders  requests  script  tokens  users
 //! api  app  call  error  identity  msg_crypt  random
 //! signature
 //! ```
@@ -41,6 +41,7 @@ mod fault;
 mod identity;
 mod messages;
 mod msg_crypt;
+mod openapi;
 mod opendata;
 mod orders;
 mod phone_number;
@@ -48,6 +49,7 @@ mod platform_token;
 mod purchase;
 mod push;
 mod random;
+mod requests;
 mod response;
 mod routes;
 mod script;

@@ -86,6 +86,10 @@ fn usual_text(errcode: i64) -> &'static str {
         87007 => "session_key is not existed or expired",
         87008 => "invalid sig_method",
         87009 => "invalid signature",
+        76001 => "rid not found",
+        76003 => "cgi_path must start with a slash",
+        76021 => "cgi_path not found, please check",
+        76022 => "could not use this cgi_path, no permission",
         _ => "unknown error",
     }
 }

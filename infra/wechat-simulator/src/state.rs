@@ -16,6 +16,7 @@ use crate::error::ControlError;
 use crate::messages::Messages;
 use crate::orders::Orders;
 use crate::random::Random;
+use crate::requests::Requests;
 use crate::script::Script;
 use crate::tokens::Tokens;
 use crate::users::Users;
@@ -60,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) used_code_errcode: i64,
     /// What a `session_key` that is not the current one gets: today 87009, in older documents 87007.
     pub(crate) stale_key_errcode: i64,
+    /// What the quota of every call is said to be.
+    pub(crate) daily_limit: u64,
 }
 
 pub(crate) struct State {
@@ -75,6 +78,7 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) script: Script,
     pub(crate) random: Random,
+    pub(crate) requests: Requests,
     calls: BTreeMap<Api, u64>,
 }
 
@@ -97,9 +101,11 @@ impl State {
                 errcode_as_text: false,
                 used_code_errcode: 40163,
                 stale_key_errcode: 87009,
+                daily_limit: 500_000,
             },
             script: Script::default(),
             random: Random::new(),
+            requests: Requests::default(),
             calls: BTreeMap::new(),
         }
     }

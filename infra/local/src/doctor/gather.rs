@@ -2,6 +2,8 @@
 //!
 //! An error becomes one of a few fixed words, because the texts of HTTP errors contain addresses.
 
+pub(super) mod openapi;
+
 use std::{error::Error, time::Duration};
 
 use aws_sdk_dynamodb::{
@@ -15,13 +17,16 @@ use shared::{
     clock::{Clock, Deadline, Secs},
     env::Env,
     ids::AppId,
-    secret_text::AppSecret,
+    platform_token,
+    secret_text::{AppSecret, PlatformToken},
+    store::grants::KeepPlatformToken,
     tls,
+    token::keyring::Keyring,
     vars::Vars,
     wechat::{api::PlatformApi, app::App, error::WechatError},
 };
 
-use super::forms;
+use super::{forms, platform_token::Stored};
 
 /// Longer than a cold start takes.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -129,16 +134,23 @@ pub(super) struct AppSecretCheck {
     pub(super) appid: AppId,
     /// Whether the current one looks like an AppSecret at all.
     pub(super) has_form: bool,
-    pub(super) current: Result<(), WechatError>,
+    pub(super) current: Result<PlatformToken, WechatError>,
     /// Checked only if the current one is refused.
-    pub(super) previous: Option<Result<(), WechatError>>,
+    pub(super) previous: Option<Result<PlatformToken, WechatError>>,
+}
+
+impl AppSecretCheck {
+    /// The token that WeChat gave for either.
+    pub(super) fn token(&self) -> Option<&PlatformToken> {
+        self.current.as_ref().ok().or_else(|| self.previous.as_ref()?.as_ref().ok())
+    }
 }
 
 /// Asks WeChat for the app's platform token with one AppSecret at a time.
 pub(super) async fn app_secrets(wechat: &dyn PlatformApi, app: &App) -> AppSecretCheck {
     let check = async |secret: &AppSecret| {
         let app = App { secret: secret.clone(), previous_secret: None, ..app.clone() };
-        wechat.stable_token(&app, Deadline::after(STABLE_TOKEN_TIMEOUT)).await.map(drop)
+        wechat.stable_token(&app, Deadline::after(STABLE_TOKEN_TIMEOUT)).await.map(|(token, _)| token)
     };
     let current = check(&app.secret).await;
     let previous = match (&current, &app.previous_secret) {
@@ -146,6 +158,16 @@ pub(super) async fn app_secrets(wechat: &dyn PlatformApi, app: &App) -> AppSecre
         _ => None,
     };
     AppSecretCheck { appid: app.appid.clone(), has_form: forms::is_app_secret(&app.secret), current, previous }
+}
+
+/// The app's platform token in the table.
+pub(super) async fn stored_token(table: &dyn KeepPlatformToken, keyring: &Keyring, appid: &AppId) -> Stored {
+    match table.stored(appid).await {
+        Err(_) => Stored::Refused,
+        Ok(stored) => stored
+            .and_then(|stored| Some((platform_token::open(keyring, appid, &stored)?, stored.expires_at)))
+            .map_or(Stored::Nothing, |(text, expires_at)| Stored::Token { text, expires_at }),
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

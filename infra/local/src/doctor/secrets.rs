@@ -59,6 +59,14 @@ fn push(text: &SecretText) -> Finding {
     }
 }
 
+/// The keyring, if it can be read.
+pub(super) fn keyring(texts: &SecretTexts) -> Option<Keyring> {
+    match &texts.keyring {
+        Some(SecretText::Read(text)) => Keyring::from_secret(text).ok(),
+        _ => None,
+    }
+}
+
 /// What pushes are verified and decrypted with, and the variable that it was found by: on the laptop, the file of mini programs
 /// holds it.
 pub(super) fn push_apps(texts: &SecretTexts) -> (&'static str, PushApps) {

@@ -60,8 +60,8 @@ pub(super) fn clock(host: &str, skew: Option<i64>) -> Finding {
 pub(super) fn app_secrets(check: &AppSecretCheck) -> Finding {
     let appid = forms::shown(&check.appid);
     match (&check.current, &check.previous) {
-        (Ok(()), _) => ok(format!("WeChat accepts the AppSecret of {appid}")),
-        (Err(_), Some(Ok(()))) => warn(
+        (Ok(_), _) => ok(format!("WeChat accepts the AppSecret of {appid}")),
+        (Err(_), Some(Ok(_))) => warn(
             format_args!("WeChat refuses the secret of {appid} and accepts its previous_secret"),
             format_args!("reset the AppSecret to the new one in {CONSOLE}, or fill the secret again"),
         ),
@@ -124,12 +124,15 @@ mod tests {
     use crate::doctor::finding::Level;
     use shared::{
         ids::AppId,
+        secret_text::PlatformToken,
         wechat::errcode::{self, Api},
     };
 
     fn checked(current: Result<(), i64>, previous: Option<Result<(), i64>>) -> Finding {
-        let checked =
-            |result: Result<(), i64>| result.map_err(|errcode| errcode::meaning(Api::StableToken, errcode, None));
+        let checked = |result: Result<(), i64>| match result {
+            Ok(()) => Ok(PlatformToken::new("MARKER".to_owned())),
+            Err(errcode) => Err(errcode::meaning(Api::StableToken, errcode, None)),
+        };
         let appid = AppId::parse("wx0123456789abcdef").unwrap();
         let (current, previous) = (checked(current), previous.map(checked));
         app_secrets(&AppSecretCheck { appid, has_form: true, current, previous })

@@ -6,6 +6,7 @@ mod client;
 mod codes;
 mod control;
 mod faults;
+mod openapi;
 mod phone_data;
 mod phone_numbers;
 mod platform_tokens;
