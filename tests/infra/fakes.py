@@ -69,7 +69,7 @@ def _aws(state):
         case "cloudformation list-stack-resources":
             return _lines(state["stack"])
         case "dynamodb list-tables":
-            return _lines(name for name in state["left"] if name == "Table")
+            return state["tables"] or _lines(name for name in state["left"] if name == "Table")
         case "secretsmanager list-secrets":
             return _lines(name for name in state["left"] if name != "Table")
         case "secretsmanager get-secret-value":
@@ -147,6 +147,3 @@ def main():
     STATE.write_text(json.dumps(state))
     if answer:
         print(answer)
-
-
-main()
