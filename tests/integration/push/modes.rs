@@ -76,7 +76,7 @@ async fn doctor_names_the_key(file: &Value, aes_key: &str) {
     let apps = json!({ "apps": { file["appid"].as_str().unwrap(): app("token", Some(aes_key)) } });
     std::fs::write(folder.0.join("apps.json"), apps.to_string()).unwrap();
     let source = format!("file:{}", folder.0.join("apps.json").display());
-    let options = Options { url: None, clock: std::sync::Arc::new(SystemClock) };
+    let options = Options { url: None, quota: false, rid: None, clock: std::sync::Arc::new(SystemClock) };
 
     let report = examine(vec![("WXAUTH_APPS".to_owned(), source)], options).await.to_string();
 

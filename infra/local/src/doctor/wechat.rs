@@ -128,13 +128,16 @@ mod tests {
         wechat::errcode::{self, Api},
     };
 
-    fn checked(current: Result<(), i64>, previous: Option<Result<(), i64>>) -> Finding {
-        let checked = |result: Result<(), i64>| match result {
+    fn answered(result: Result<(), i64>) -> Result<PlatformToken, WechatError> {
+        match result {
             Ok(()) => Ok(PlatformToken::new("MARKER".to_owned())),
             Err(errcode) => Err(errcode::meaning(Api::StableToken, errcode, None)),
-        };
+        }
+    }
+
+    fn checked(current: Result<(), i64>, previous: Option<Result<(), i64>>) -> Finding {
         let appid = AppId::parse("wx0123456789abcdef").unwrap();
-        let (current, previous) = (checked(current), previous.map(checked));
+        let (current, previous) = (answered(current), previous.map(answered));
         app_secrets(&AppSecretCheck { appid, has_form: true, current, previous })
     }
 
@@ -173,7 +176,7 @@ mod tests {
         let swapped = "0123456789abcdef0123456789abcdef";
         for errcode in [None, Some(-1), Some(40001), Some(40013), Some(40164), Some(45009), Some(99_999)] {
             for (has_form, previous) in [(true, None), (false, None), (true, Some(Ok(())))] {
-                let current = errcode.map_or(Ok(()), |errcode| Err(errcode::meaning(Api::StableToken, errcode, None)));
+                let (current, previous) = (answered(errcode.map_or(Ok(()), Err)), previous.map(answered));
                 let appid = AppId::parse(swapped).unwrap();
                 let finding = app_secrets(&AppSecretCheck { appid, has_form, current, previous });
                 assert!(!finding.text.contains(swapped), "{finding}");
