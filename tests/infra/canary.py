@@ -98,6 +98,20 @@ def a_later_deployment_publishes_versions_whatever_was_changed(built, tmp_path):
     assert len(first) == len(second) == len(ROUTED) and not first & second
 
 
+def a_gradual_rollout_is_refused_where_there_is_no_alias(built):
+    (refusal,) = support.Deployed(Rollout="Canary10Percent10Minutes").refusals()
+
+    assert "infra/deploy --parameter Rollout" in refusal
+    assert "BuiltForRollout" not in built()[0].rules
+
+
+def the_words_of_the_parameter_are_those_of_the_recipe(tmp_path):
+    file = tmp_path / "template.yaml"
+    for how in support.source()["Parameters"]["Rollout"]["AllowedValues"]:
+        file.write_text(support.SOURCE.read_text())
+        assert _canary(file, how).returncode == 0, how
+
+
 def at_once_there_is_an_alias_and_nothing_that_shifts_it(built):
     deployed, raw = built("AllAtOnce")
 

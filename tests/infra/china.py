@@ -18,10 +18,22 @@ def _stage():
     return {command: section[command]["parameters"] for command in section}
 
 
-def _deployed(region, **more):
-    overrides = dict(given.split("=") for given in _stage()["global"]["parameter_overrides"])
-    deployed = support.Deployed("aws-cn", **overrides | more)
-    deployed.values["AWS::Region"] = region
+@pytest.fixture
+def stage(tmp_path):
+    """What the stage deploys in a region, built for its processor as `infra/package` does it (see `deploying.py`)."""
+    file = tmp_path / "template.yaml"
+    text = support.SOURCE.read_text()
+    for word in ("[!Ref Architecture, {}]", "Architectures: [{}]", "Default: {}\n"):
+        assert text.count(word.format("arm64")) == 1
+        text = text.replace(word.format("arm64"), word.format("x86_64"))
+    file.write_text(text)
+
+    def deployed(region, **more):
+        overrides = dict(given.split("=") for given in _stage()["global"]["parameter_overrides"])
+        deployed = support.Deployed("aws-cn", file, **overrides | more)
+        deployed.values["AWS::Region"] = region
+        return deployed
+
     return deployed
 
 
@@ -36,8 +48,8 @@ def the_stage_builds_what_it_deploys_and_asks_before_it_changes_anything():
 
 
 @_regions
-def every_function_is_for_x86_64_and_none_is_traced(region):
-    deployed = _deployed(region)
+def every_function_is_for_x86_64_and_none_is_traced(stage, region):
+    deployed = stage(region)
 
     assert not deployed.refusals()
     for function in deployed.functions().values():
@@ -47,16 +59,16 @@ def every_function_is_for_x86_64_and_none_is_traced(region):
 
 
 @_regions
-def traces_are_refused_before_anything_is_made(region):
-    (refusal,) = _deployed(region, TracingMode="Active").refusals()
+def traces_are_refused_before_anything_is_made(stage, region):
+    (refusal,) = stage(region, TracingMode="Active").refusals()
 
     assert "X-Ray" in refusal
     assert not support.Deployed("aws", TracingMode="Active").refusals()
 
 
 @_regions
-def nothing_is_used_that_the_mainland_lacks(region):
-    deployed = _deployed(region, **support.DOMAIN)
+def nothing_is_used_that_the_mainland_lacks(stage, region):
+    deployed = stage(region, **support.DOMAIN)
     text = json.dumps(deployed.resources)
 
     # Function URLs, edge-optimized domains, Cognito authorizers; a KMS key for the code; metrics of asynchronous calls.
@@ -68,6 +80,6 @@ def nothing_is_used_that_the_mainland_lacks(region):
 
 
 @_regions
-def the_icp_filing_is_said_in_the_mainland_and_nowhere_else(region):
-    assert "ICP" in _deployed(region).outputs["China"]
+def the_icp_filing_is_said_in_the_mainland_and_nowhere_else(stage, region):
+    assert "ICP" in stage(region).outputs["China"]
     assert "China" not in support.Deployed("aws").outputs

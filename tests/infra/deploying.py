@@ -33,9 +33,9 @@ class Desk:
 
     def __init__(self, folder):
         self.folder, self.repository, self.bin = folder, folder / "repository", folder / "bin"
-        for path in (self.repository / "infra", self.bin, folder / "tmp", self.repository / "functions"):
+        for path in (self.repository / "infra" / "recipes", self.bin, folder / "tmp", self.repository / "functions"):
             path.mkdir(parents=True)
-        for name in ("deploy", "package", "template.yaml", "samconfig.toml"):
+        for name in ("deploy", "package", "recipes/canary", "template.yaml", "samconfig.toml"):
             shutil.copy(support.ROOT / "infra" / name, self.repository / "infra" / name)
         shutil.copy(support.ROOT / "Cargo.toml", self.repository)
         for function in (support.ROOT / "functions").glob("*/Cargo.toml"):
@@ -516,6 +516,25 @@ def the_template_of_the_source_is_for_one_processor_whatever_sam_is_told():
     (rule,) = template["Rules"]["BuiltForArchitecture"]["Assertions"]
     assert template["Globals"]["Function"]["Architectures"] == [template["Parameters"]["Architecture"]["Default"]]
     assert rule["Assert"] == {"Fn::Equals": [{"Ref": "Architecture"}, template["Parameters"]["Architecture"]["Default"]]}
+
+
+# ---- A part of the users first -----------------------------------------------------------------------------------------------------
+
+
+def a_rollout_is_written_into_what_is_deployed_now_and_later(desk):
+    desk.deploys("--parameter", "Rollout=Canary10Percent10Minutes")
+    first = desk.state["template"]
+    desk.deploys(types="")
+
+    for text in (first, desk.state["template"]):
+        function = _template(text)["Resources"]["LoginFunction"]["Properties"]
+        assert function["DeploymentPreference"]["Type"] == "Canary10Percent10Minutes"
+
+
+def without_a_rollout_there_is_no_alias(desk):
+    desk.deploys()
+
+    assert "AutoPublishAlias" not in desk.state["template"]
 
 
 # ---- Releases ----------------------------------------------------------------------------------------------------------------------

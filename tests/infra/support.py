@@ -115,7 +115,7 @@ class Deployed:
         return [
             assertion["AssertDescription"]
             for rule in self.rules.values()
-            if self.resolve(rule["RuleCondition"])
+            if self.resolve(rule.get("RuleCondition", True))
             for assertion in rule["Assertions"]
             if not self.resolve(assertion["Assert"])
         ]
