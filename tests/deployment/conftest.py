@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import platform
-import re
 import types
 
 import pytest
@@ -34,7 +32,6 @@ def account(tmp_path_factory):
         secret = emulator.client("secretsmanager").create_secret(Name="proxy", SecretString=json.dumps(PROXY))
         parameters = {
             "AlarmEmail": "owner@example.com",
-            "Architecture": {"aarch64": "arm64"}.get(platform.machine(), platform.machine()),
             "PushTargetArn": owner(emulator),
             "TracingMode": "Active",
             "TrustedProxyArn": secret["ARN"],
@@ -67,8 +64,8 @@ def stack(account, failure):
     with timed("removal and second deployment"):
         account.stack.remove()
         account.stack.deploy(**account.parameters)
-    fill(account.stack, "FillApps", APPS)
-    fill(account.stack, "FillPush", PUSH)
+    fill(account.stack, "AppsSecret", APPS)
+    fill(account.stack, "PushSecret", PUSH)
     with timed("the first keys"):
         Play(account.stack, account.wechat).wait_for(
             lambda: account.stack.request("GET", "/.well-known/jwks.json").status == 200
@@ -81,11 +78,10 @@ def play(stack, account):
     return Play(stack, account.wechat)
 
 
-def fill(stack, output, value):
-    """Does what the output's command does, with the same rights."""
-    arn = re.search(r"--secret-id (\S+)", stack.outputs[output]).group(1)
+def fill(stack, secret, value):
+    """Does what the owner does after the first deployment, with the rights of who deployed."""
     client = stack.emulator.client("secretsmanager", stack.deployer)
-    client.put_secret_value(SecretId=arn, SecretString=json.dumps(value))
+    client.put_secret_value(SecretId=stack.resources()[secret], SecretString=json.dumps(value))
 
 
 def pytest_terminal_summary(terminalreporter):
