@@ -23,7 +23,7 @@ APPID, SECRET = "wx0123456789abcdef", "0123456789abcdef0123456789abcdef"
 URL = "https://abc.execute-api.eu-central-1.amazonaws.com"
 
 # What the scripts take from the machine, and what is put in its place.
-MACHINE = """awk basename bash cat chmod cp cut date dirname env grep head mkdir mktemp mv rm sed sha256sum sort tar tr uniq
+MACHINE = """awk basename bash cat chmod cp cut date dirname env grep head mkdir mktemp mv rm sed sha256sum sort tail tar tr uniq
 gzip""".split()
 FAKES = ["aws", "cargo", "curl", "python3"]
 
@@ -194,7 +194,10 @@ def one_more_mini_program_leaves_the_others_as_they_are(desk):
 
     apps = json.loads(desk.state["stack"]["AppsSecret"])["apps"]
     assert apps == json.loads(others)["apps"] | {APPID: {"secret": SECRET}}
-    assert not desk.called("aws cloudformation deploy")
+    # Functions that run do not know it at once, so it is not tried with it.
+    assert not desk.called("aws cloudformation deploy") and not desk.called("curl")
+    desk.deploys("--smoke-test", types="")
+    assert '"appid":"wxthird"' in desk.called("curl")[0]
 
 
 @pytest.mark.parametrize("text", ['{"apps":[]}', "{}", "", '{"x":{"apps":{}}}', '{"other":1,"apps":{}}'])
@@ -695,6 +698,22 @@ def a_deployment_after_the_end_takes_up_users_keys_and_mini_programs(desk):
     assert identifiers["Table"] == {"TableName": "wxauth-Table-1ABC"}
     assert identifiers["AppsSecret"]["Id"].startswith("arn:aws:secretsmanager:")
     assert json.loads(desk.state["stack"]["AppsSecret"]) == {"apps": {APPID: {"secret": SECRET}}}
+
+
+@pytest.mark.parametrize("step", ["wait change-set-create-complete", "execute-change-set", "wait stack-import-complete"])
+def what_cannot_be_taken_up_is_left_and_not_forgotten_in_silence(desk, step):
+    desk.deploys()
+    desk.deploys("--destroy", types="")
+    left = desk.state["left"]
+    desk.has(fails=f"aws cloudformation {step}")
+
+    done = desk.runs()
+
+    assert done.returncode != 0 and "infra/deploy --empty" in done.stderr
+    assert not desk.called("aws cloudformation deploy")
+    desk.has(fails="", status="none", stack={}, left=left)
+    desk.deploys("--empty")
+    assert desk.state["left"] == left and not desk.called("aws cloudformation create-change-set")
 
 
 def what_several_deployments_left_is_not_taken_up_by_chance(desk):
