@@ -1,16 +1,95 @@
+/**
+ * What the platform's own typings (`miniprogram-api-typings`) say of it, where a project has them. Where it has not, these stay
+ * empty, and what they would check is `any`.
+ */
+declare global {
+  namespace WechatMiniprogram {
+    interface RequestTask {}
+    interface UploadTask {}
+    interface DownloadTask {}
+    interface SocketTask {}
+    namespace Page {
+      interface ILifetime {}
+      interface InstanceProperties {}
+    }
+    namespace Component {
+      interface InstanceMethods<D extends Record<string, any>> {}
+    }
+  }
+}
+
+type IfTyped<Typings, Otherwise = any> = keyof Typings extends never ? Otherwise : Typings;
+
 /** What the six actions of the contract are; an answer without one gets the action that its status stands for. */
 export type Action = "fix" | "refresh" | "relogin" | "relogin_then_retap" | "retry" | "stop";
+
+/** The codes of the contract. The server may learn others; none of these is renamed. */
+export type ServerCode =
+  | "code_invalid"
+  | "code_used"
+  | "data_rejected"
+  | "internal"
+  | "invalid_request"
+  | "login_required"
+  | "method_not_allowed"
+  | "misconfigured"
+  | "not_found"
+  | "payload_too_large"
+  | "phone_code_invalid"
+  | "rate_limited"
+  | "retry_login"
+  | "session_key_expired"
+  | "token_expired"
+  | "token_invalid"
+  | "token_reused"
+  | "unavailable"
+  | "unsupported_media_type"
+  | "user_blocked"
+  | "wechat_busy"
+  | "wechat_error"
+  | "wechat_timeout"
+  | "wrong_data_kind";
+
+/** The codes of this package. */
+export type ClientCode =
+  /** An option is missing, or is none: the title names it. `fix` */
+  | "bad_option"
+  /** The user logged out, and nobody was asked. `stop` */
+  | "logged_out"
+  /** No answer came, in time or at all. `retry` */
+  | "network"
+  /** The address is not at `baseUrl` or one of `origins`. `fix` */
+  | "origin_not_allowed"
+  /** The phone button failed otherwise. `stop` */
+  | "phone_failed"
+  /** The quota of phone numbers is used up. `stop` */
+  | "phone_quota"
+  /** The privacy guide in WeChat's console does not declare what was asked for. `fix` */
+  | "privacy_undeclared"
+  /** Opened from Moments (scene 1154), where nobody can log in. `stop` */
+  | "single_page"
+  /** The user declined at the phone button, or in the privacy dialog. `stop` */
+  | "user_denied"
+  /** The user declined to log in. `stop` */
+  | "user_refused"
+  /** `wx.login` gave no code. `retry` */
+  | "wx_login_failed";
+
+/**
+ * The codes that your own server sends with an `action`, such as `sign`'s `stale`, so that they can be compared:
+ * `declare module "wxauth-miniprogram" { interface OwnCodes { stale: true } }`
+ */
+export interface OwnCodes {}
+
+export type Code = ServerCode | ClientCode | keyof OwnCodes;
 
 /** What every rejected promise of this package carries. */
 export interface AuthError extends Error {
   /** HTTP status; 0 if no answer came */
   statusCode: number;
-  /**
-   * A code of the contract (`session_key_expired`, `rate_limited`, …), one of this package (`network`, `wx_login_failed`,
-   * `logged_out`, `user_refused`, `user_denied`, `phone_quota`, `phone_failed`, `origin_not_allowed`), or nothing where
-   * a gateway answered.
-   */
-  code?: string;
+  /** What happened; nothing where a gateway answered */
+  code?: Code;
+  /** What to do about it */
   action: Action;
   /** Text for people, English; `data.title_zh` is the Chinese one */
   title: string;
@@ -90,9 +169,9 @@ export interface SessionList {
   sessions: { device: string; current: boolean; created_at: number; last_seen_at: number | string }[];
 }
 
-/** As the platform has it. One that throws is done without. */
+/** As the platform has it. One that throws is done without; one that gives parsed JSON will do. */
 export interface Storage {
-  getStorageSync(key: string): string | null | undefined;
+  getStorageSync(key: string): any;
   setStorageSync(key: string, text: string): void;
   removeStorageSync(key: string): void;
 }
@@ -114,11 +193,29 @@ export interface AuthOptions {
   origins?: string[];
   /** Default: that of the platform */
   storage?: Storage;
-  /** Texts, or a dialog of your own that resolves with whether the user agrees */
-  modal?: Modal | (() => boolean | Promise<boolean>);
+  /**
+   * Texts, or a dialog of your own that resolves with whether the user agrees. `false`: nobody is asked, and `logged_out` is told
+   * as it is; so it is, too, where the platform has no `showModal`, as in WeChat's AI mode.
+   */
+  modal?: Modal | (() => boolean | Promise<boolean>) | false;
+  /**
+   * The page that asks instead of the modal: `/pages/auth/index`. It is opened with `navigateTo`; whatever page it is, the wait is
+   * over when somebody has logged in (`auth.login()` at its button), and a refusal when it is closed without a login. It
+   * goes back by itself. Where it cannot be opened, the modal asks.
+   */
+  loginPage?: string;
+  /**
+   * Whether an answer of your own API means "not logged in", other than by a 401: `({ data }) => data.code === 401`, or
+   * `({ statusCode }) => statusCode === 403` for an authorizer. `data` is parsed JSON, and never null. The request is then
+   * treated as after a 401: one renewal, and sent again once.
+   */
+  expired?(answer: Answer): unknown;
   /** The platform. Default: the global `wx`; pass `uni` or `Taro` there */
   wx?: any;
-  /** Milliseconds for every call to wxauth but the refresh, which has ten seconds. Default: 15000 */
+  /**
+   * Milliseconds within which wxauth has to answer, repetitions included, and `wx.login` too. Half a second later the caller
+   * is told, whatever the platform does. Default: 11000
+   */
   timeout?: number;
 }
 
@@ -128,8 +225,19 @@ export interface Interactive {
 }
 
 /** What `wx.request` takes; `url` is relative to `baseUrl`, or absolute at one of `origins`. */
-export interface RequestOptions extends Interactive {
+export interface RequestOptions<Task = RequestTask> extends Interactive {
   url: string;
+  /**
+   * Called with the task of each attempt: to abort it, to hear of progress or of chunks (`enableChunked`). An abort rejects with
+   * `network`. Once a chunk was heard, nothing is sent again.
+   */
+  task?(task: Task): void;
+  /** Whether to send it without a token if there is none, or none that can be renewed: nobody is logged in for it. Default: false */
+  guest?: boolean;
+  /** Whether the event `loading` counts it. Default: true */
+  loading?: boolean;
+  /** As `expired` of `createAuth`, for this request */
+  expired?(answer: Answer): unknown;
   method?: string;
   data?: any;
   header?: Record<string, string>;
@@ -140,10 +248,19 @@ export interface RequestOptions extends Interactive {
   [option: string]: any;
 }
 
-export interface UploadOptions extends RequestOptions {
+export type RequestTask = IfTyped<WechatMiniprogram.RequestTask>;
+export type UploadTask = IfTyped<WechatMiniprogram.UploadTask>;
+export type DownloadTask = IfTyped<WechatMiniprogram.DownloadTask>;
+export type SocketTask = IfTyped<WechatMiniprogram.SocketTask>;
+
+export interface UploadOptions extends RequestOptions<UploadTask> {
   filePath: string;
   name: string;
   formData?: Record<string, any>;
+}
+
+export interface DownloadOptions extends RequestOptions<DownloadTask> {
+  filePath?: string;
 }
 
 /** What `wx.request` gives. */
@@ -151,6 +268,14 @@ export interface Answer<Data = any> {
   statusCode: number;
   data: Data;
   header: Record<string, string>;
+}
+
+/** What `wx.downloadFile` gives. */
+export interface Download {
+  statusCode: number;
+  tempFilePath: string;
+  filePath?: string;
+  [field: string]: any;
 }
 
 /** What `wx.requestVirtualPayment` takes. */
@@ -173,6 +298,8 @@ export interface Events {
   kicked: AuthError;
   /** A login or a refresh failed */
   error: AuthError;
+  /** How many requests are under way for which the user waits: show something if it is more than 0 */
+  loading: number;
 }
 
 export interface PhoneEvent {
@@ -192,22 +319,24 @@ export interface Auth {
    */
   login(options?: { userInfo?: Partial<SealedUserInfo> }): Promise<Login>;
   /**
-   * A session, silently if it can be had so: the one held, a refresh, or `wx.login`. With `interactive` the user is asked
-   * if it cannot, or after a logout. Rejects with `user_refused` if the user says no.
+   * A session, silently if it can be had so: the one held, a refresh, or `wx.login`. After a logout it cannot: with
+   * `interactive` the user is asked, and it rejects with `user_refused` if they say no. Nobody is asked about an outage.
    */
   ensure(options?: Interactive): Promise<Session>;
-  /** Asks the user, and logs in. One modal at a time. */
+  /** Asks the user, by the modal or on `loginPage`, and logs in. One question at a time. */
   showLoginModal(): Promise<Session>;
 
   /**
-   * `wx.request` with the bearer. Renews the token ahead of its end, or once upon a 401, and sends again. Resolves with
-   * any status, as `wx.request` does; only what wxauth refuses, and no answer at all, reject.
+   * `wx.request` with the bearer. Renews the token ahead of its end, or once upon a 401 or what `expired` says, and sends again.
+   * Resolves with any status, as `wx.request` does: look at `statusCode`. Only what wxauth refuses, and no answer at all, reject.
    */
   request<Data = any>(options: RequestOptions): Promise<Answer<Data>>;
   /** `wx.uploadFile` in the same way; `data` is text there. */
   uploadFile(options: UploadOptions): Promise<Answer<string>>;
+  /** `wx.downloadFile` in the same way. */
+  downloadFile(options: DownloadOptions): Promise<Download>;
   /** `wx.connectSocket` with the bearer in its header; `url` may be relative. Resolves with the SocketTask. */
-  connectSocket(options: { url: string; [option: string]: any } & Interactive): Promise<any>;
+  connectSocket(options: { url: string; [option: string]: any } & Interactive): Promise<SocketTask>;
 
   /** Before the phone button is shown: a session, and a session key that WeChat still accepts. */
   preparePhone(): Promise<Session>;
@@ -227,7 +356,10 @@ export interface Auth {
    * the promise rejects with the action `relogin_then_retap`: ask the user to tap again.
    */
   phone(event: PhoneEvent): Promise<Phone>;
-  /** The verified profile of a `wx.getUserInfo` result. The same rule as for `phone`. */
+  /**
+   * The verified profile of a `wx.getUserInfo` result. The same rule as for `phone`. Since 2022 its name is `微信用户` and its
+   * picture grey: what it is good for are `openId` and `unionId`. Ask for name and picture by `type="nickname"` and `chooseAvatar`.
+   */
   userInfo(result: SealedUserInfo): Promise<Profile>;
   /**
    * Other data that WeChat encrypted, without its watermark: the result of `wx.getWeRunData` or `wx.getGroupEnterInfo`, or an
@@ -252,10 +384,56 @@ export interface Auth {
   on<Event extends keyof Events>(event: Event, listener: (value: Events[Event]) => void): () => void;
 
   /**
-   * Wraps the options of a `Page` for which the user must be logged in. Its own `onLoad` and `onShow` run once that is so, then
-   * `data.authed` is true. If the user refuses, it goes to `redirect`, or back.
+   * Wraps the options of a page for which the user must be logged in. Its hooks `onLoad`, `onShow`, `onReady`,
+   * `onPullDownRefresh` and `onTabItemTap` wait for the login, and run in the order in which they came; from then on
+   * `data.authed` is true. If the user refuses, the page goes to `redirect`, or back. Whatever nobody can help is told by
+   * `data.authError` and the hook `onAuthError`; `this.retryAuth()` tries again, and so does the page itself when the
+   * network comes back. Opened from Moments, the hooks run with `data.authed` false.
    */
-  guardPage<Options extends object>(page: Options & ThisType<any>, guard?: { redirect?: string }): Options;
+  guardPage<Options extends { methods: object }>(component: Options & ThisType<any>, guard?: Guard): Options;
+  guardPage<Data extends Record<string, any>, Custom extends Record<string, any>>(
+    page: Custom & { data?: Data } & Partial<WechatMiniprogram.Page.ILifetime> & AuthHooks & ThisType<GuardedPage<Data, Custom>>,
+    guard?: Guard,
+  ): Custom & { data: Data & AuthData } & Partial<WechatMiniprogram.Page.ILifetime>;
 }
 
+export interface Guard {
+  /** Where a user goes who refuses, be it a tab or not. Default: back */
+  redirect?: string;
+}
+
+/** What a guarded page has in its data. */
+export interface AuthData {
+  /** Whether the user is logged in: show the content with `wx:if="{{authed}}"` */
+  authed: boolean;
+  /** Why not, where nobody can help it; null while it is tried */
+  authError: Pick<AuthError, "code" | "action" | "title"> | null;
+}
+
+export interface AuthHooks {
+  /** The page cannot log in, for now: `data.authError` says the same */
+  onAuthError?(error: AuthError): void;
+}
+
+export interface AuthMethods {
+  /** For a tap: tries to log in at once. What comes of it is in the data. */
+  retryAuth(): Promise<void>;
+}
+
+/** What `this` is in a guarded page. */
+export type GuardedPage<Data extends Record<string, any>, Custom> = IfTyped<
+  WechatMiniprogram.Page.ILifetime,
+  never
+> extends never
+  ? any
+  : Partial<WechatMiniprogram.Page.ILifetime> &
+      WechatMiniprogram.Page.InstanceProperties &
+      WechatMiniprogram.Component.InstanceMethods<Data & AuthData> & { data: Data & AuthData } & Custom &
+      AuthMethods;
+
+/**
+ * The client of one wxauth, and of the services that take its tokens.
+ *
+ * @throws an `AuthError` with the action `fix` that names an option which is missing or is none
+ */
 export function createAuth(options: AuthOptions): Auth;

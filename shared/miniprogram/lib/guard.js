@@ -1,51 +1,100 @@
 "use strict";
 
-const VISIT = Symbol("visit");
+const VISIT = Symbol();
+const HOOKS = ["onLoad", "onShow", "onReady", "onPullDownRefresh", "onTabItemTap", "onHide", "onUnload", "retryAuth"];
 
-/** Pages for which somebody must be logged in: their own `onLoad` and `onShow` wait for it. */
-const createGuard = (auth, call) => (page, { redirect } = {}) => {
-  const run = (self, hook, argument) => page[hook] && page[hook].call(self, argument);
+/** Pages for which somebody must be logged in: their hooks wait for it, in the order in which they came. */
+function createGuard(auth, call, on) {
+  /** A page from its first hook to its last. */
+  function createVisit(page, own, redirect) {
+    const waiting = new Map();
+    let isOpen;
+    let turn = 0;
+    let awake = () => {};
 
-  const mark = (self, authed) => self.data.authed === authed || self.setData({ authed });
+    const run = (hook, argument) => own[hook] && own[hook].call(page, argument);
 
-  // A first page without a redirect has nowhere to go: it stays, with `authed` false.
-  const goAway = () =>
-    redirect
-      ? call("redirectTo", { url: redirect }).catch(() => call("switchTab", { url: redirect }))
-      : call("navigateBack");
+    const show = (authed, authError = null) => (authed && page.data.authed) || page.setData({ authed, authError });
 
-  function enter(self, visit) {
-    mark(self, true);
-    if (!visit.loaded) run(self, "onLoad", visit.query);
-    visit.loaded = visit.turn = true;
-    run(self, "onShow");
+    function flush() {
+      for (const [hook, argument] of waiting) {
+        waiting.delete(hook);
+        try {
+          run(hook, argument);
+        } finally {
+          flush(); // as the platform goes on after a hook that throws
+        }
+      }
+    }
+
+    function open() {
+      isOpen = true;
+      show(auth.loggedIn);
+      flush();
+    }
+
+    function tell(error) {
+      const { code, action, title } = error;
+      if (action === "retry") awake = on("online", () => enter());
+      call("stopPullDownRefresh").catch(() => {}); // if it was a pull that tried
+      show(false, { code, action, title });
+      run("onAuthError", error);
+    }
+
+    // A first page without a redirect has nowhere to go.
+    const goAway = () =>
+      redirect
+        ? call("redirectTo", { url: redirect }).catch(() => call("switchTab", { url: redirect }))
+        : call("navigateBack");
+
+    function leave() {
+      isOpen = false;
+      turn += 1;
+      awake();
+    }
+
+    function enter(login = () => auth.ensure({ interactive: true })) {
+      leave();
+      if (auth.loggedIn) return open();
+      const now = turn;
+      show(false);
+      return login().then(
+        () => turn === now && open(),
+        (error) => {
+          if (turn !== now) return;
+          // Opened from Moments: nobody can log in, and the page is shown all the same.
+          if (error.code === "single_page") open();
+          else if (error.code === "user_refused") goAway().catch(() => tell(error));
+          else tell(error);
+        },
+      );
+    }
+
+    return (hook, argument) => {
+      if (hook === "retryAuth") return enter(auth.login);
+      const arrival = { onHide: "onShow", onUnload: "onLoad" }[hook];
+      if (arrival) {
+        leave();
+        return waiting.has(arrival) || run(hook);
+      }
+      waiting.set(hook, argument);
+      if (hook === "onShow" || (hook !== "onReady" && page.data.authError)) return enter();
+      return isOpen && flush();
+    };
   }
 
-  return {
-    ...page,
-    data: { ...page.data, authed: false },
-    onLoad(query) {
-      this[VISIT] = { query };
-    },
-    onShow() {
-      const visit = this[VISIT];
-      const turn = (visit.turn = {});
-      if (auth.loggedIn) return enter(this, visit);
-      mark(this, false);
-      return auth.ensure({ interactive: true }).then(
-        () => visit.turn === turn && enter(this, visit),
-        ({ code }) => visit.turn === turn && code === "user_refused" && goAway().catch(() => {}),
-      );
-    },
-    onHide() {
-      if (this[VISIT].turn === true) run(this, "onHide");
-      this[VISIT].turn = null;
-    },
-    onUnload() {
-      this[VISIT].turn = null;
-      if (this[VISIT].loaded) run(this, "onUnload");
-    },
+  /** In a page that `Component` makes, the hooks are methods. */
+  return (page, { redirect } = {}) => {
+    const own = page.methods || page;
+    const hooks = { ...own };
+    HOOKS.forEach((hook) => {
+      hooks[hook] = function (argument) {
+        this[VISIT] = this[VISIT] || createVisit(this, own, redirect);
+        return this[VISIT](hook, argument);
+      };
+    });
+    return Object.assign(page.methods ? { ...page, methods: hooks } : hooks, { data: { ...page.data, authed: false, authError: null } });
   };
-};
+}
 
-module.exports = { createGuard };
+module.exports = createGuard;

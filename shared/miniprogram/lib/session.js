@@ -1,39 +1,8 @@
 "use strict";
 
-const { failure, unless } = require("./wire");
+const { failure, pause, pick, quietly, unless } = require("./wire");
 
 const MARGIN = 60000;
-
-function quietly(run) {
-  try {
-    run();
-  } catch (error) {} // a storage that fails is done without
-}
-
-/** The storage is the truth, as other instances write to it; memory serves where it fails. */
-function createStore(storage, key) {
-  let held = {};
-  let broken = false;
-
-  function read() {
-    if (!broken) quietly(() => (held = JSON.parse(storage.getStorageSync(key)) || held));
-    return held;
-  }
-
-  function save(next) {
-    held = next;
-    broken = true;
-    quietly(() => {
-      storage.setStorageSync(key, JSON.stringify(next));
-      broken = false;
-    });
-    // An outdated refresh token would look like a stolen one at the next start.
-    if (broken) quietly(() => storage.removeStorageSync(key));
-    return next;
-  }
-
-  return { read, save };
-}
 
 /** Milliseconds left by elapsed time; after a clock that went backwards nobody knows, so it is time to refresh. */
 function life({ expires_in, at }) {
@@ -41,14 +10,58 @@ function life({ expires_in, at }) {
   return elapsed < 0 ? 1 : expires_in * 1000 - elapsed;
 }
 
-const view = ({ openid, device, access_token }) => ({ openid, device, access_token });
+const isWithin = (ms, at) => Math.abs(Date.now() - at) < ms;
+
+const view = pick("openid", "device", "access_token");
 
 // A code from a log is useless without it for two minutes: guessing is all that it has to withstand.
-const nonce = () => [1, 2, 3].map(() => Math.random().toString(36).slice(2)).join("");
+const nonce = () => `${Math.random()}${Math.random()}`;
 
 /** The tokens, and how they are got: one login and one refresh at a time. */
-function createSession({ appid, base, call, insist, storage, timeout }) {
-  const { read, save } = createStore(storage, `wxauth:${appid || ""}@${base}`);
+function createSession(platform, storage, { appid, base, call, insist, timeout }) {
+  const key = `wxauth:${appid || ""}@${base}`;
+  const mark = `${key}:login`;
+  let memory = {};
+  let isBroken = false;
+  let beat;
+
+  const remove = (name) => quietly(() => storage.removeStorageSync(name));
+
+  /** The storage is the truth, as other runtimes of the app write to it; memory serves where it fails. */
+  function read() {
+    if (isBroken) return memory;
+    quietly(() => {
+      const kept = storage.getStorageSync(key);
+      memory = (typeof kept === "string" ? JSON.parse(kept) : kept) || memory; // some storages parse
+    });
+    return memory;
+  }
+
+  function save(next) {
+    memory = next;
+    isBroken = true;
+    quietly(() => {
+      storage.setStorageSync(key, JSON.stringify(next));
+      isBroken = false;
+    });
+    // An outdated refresh token would look like a stolen one at the next start.
+    if (isBroken) remove(key);
+    return next;
+  }
+
+  /** Tells the other runtimes of a login, twice a second, as one that is killed or suspended says no more. */
+  function claim() {
+    quietly(() => storage.setStorageSync(mark, `${Date.now()}`));
+    beat = setTimeout(claim, 500);
+  }
+
+  function release() {
+    clearTimeout(beat);
+    remove(mark);
+  }
+
+  const isClaimed = () => isWithin(1500, quietly(() => storage.getStorageSync(mark)));
+
   const listeners = new Set();
   const flights = {};
   let relogins = [];
@@ -64,10 +77,12 @@ function createSession({ appid, base, call, insist, storage, timeout }) {
   // Later, so that what a listener throws is the listener's alone.
   const emit = (event, value) => listeners.forEach(([name, listen]) => name === event && Promise.resolve(value).then(listen));
 
+  quietly(() => platform.onNetworkStatusChange(({ isConnected }) => isConnected && emit("online")));
+
   const once = (name, run) => flights[name] || (flights[name] = run().finally(() => delete flights[name]));
 
   // More than three in ten minutes is a loop, which would use up WeChat's quota.
-  const tired = () => (relogins = relogins.filter(({ at }) => Math.abs(Date.now() - at) < 600000))[3];
+  const tired = () => (relogins = relogins.filter(({ at }) => isWithin(600000, at)))[3];
 
   const count = (error) => relogins.push(Object.assign(error, { at: Date.now() }));
 
@@ -80,18 +95,19 @@ function createSession({ appid, base, call, insist, storage, timeout }) {
   async function held() {
     const now = read();
     if (now.access_token) return now;
-    throw now.left ? failure("logged_out", "stop") : failure("login_required", "relogin");
+    throw now.left ? failure("logged_out") : failure("login_required", "relogin");
   }
 
   async function fetchTokens(path, data, limit, header = {}) {
     const at = Date.now();
-    const answer = await insist({ url: `${base}/v1/${path}`, method: "POST", data, header, timeout: limit });
+    const answer = await insist({ url: `${base}/v1/${path}`, method: "POST", data, header, timeout: limit }, at + timeout);
     const tokens = Object(unless()(answer).data);
     if (tokens.refresh_token) return { ...tokens, at };
     throw failure("network", "retry");
   }
 
-  const rotate = (refresh_token) => fetchTokens("refresh", { refresh_token }, 10000);
+  // Nothing slow is behind a refresh, and the server repeats one that was lost: there is time for a second try.
+  const rotate = (refresh_token) => fetchTokens("refresh", { refresh_token }, timeout / 2);
 
   function adopt(event, { new_user, userInfo, ...tokens }) {
     const session = { ...view(save({ ...read(), ...tokens })), new_user, userInfo };
@@ -100,32 +116,38 @@ function createSession({ appid, base, call, insist, storage, timeout }) {
   }
 
   async function exchange(userInfo) {
-    let late;
-    const { code, errMsg } = await new Promise((done) => {
-      call("login", { timeout }).then(done, ({ errMsg } = {}) => done({ errMsg }));
-      // One that never calls back would hold up all that wait for it.
-      late = setTimeout(done, timeout + 1000, {});
-    });
-    clearTimeout(late);
+    // Opened from Moments (朋友圈): there is no login, and a storage that is not the app's.
+    if (quietly(() => platform.getLaunchOptionsSync().scene) === 1154) throw failure("single_page");
+    const { code, errMsg } = await call("login", { timeout }).catch((error) => error || {});
     if (!code) throw failure("wx_login_failed", "retry", errMsg);
-    const body = { code, appid, device: read().device, userInfo };
-    try {
-      if (encodeURI(JSON.stringify(body)).replace(/%../g, 1).length > 16384) throw body;
-    } catch (error) {
-      delete body.userInfo; // optional: too large for the server, or cyclic, it must not refuse the login
-    }
+    const { device, since } = read();
+    const body = { code, appid, device, userInfo };
+    const bytes = quietly(() => encodeURI(JSON.stringify(body)).replace(/%../g, 1).length);
+    if (!(bytes <= 16384)) delete body.userInfo; // too large for the server, or cyclic, it must not refuse the login
     const tokens = await fetchTokens("login", body, timeout, { "Idempotency-Key": nonce() });
-    return read().left ? held() : adopt("login", tokens);
+    const now = read();
+    // Meanwhile the user logged out, or another runtime, for which this one was suspended, logged in.
+    if (now.left || (now.since !== since && now.since > tokens.at)) return view(await held());
+    return adopt("login", { ...tokens, since: tokens.at });
   }
 
   const enter = (userInfo) =>
-    once("login", () => {
-      const attempt = () => exchange(userInfo).catch(report);
+    once("login", async () => {
+      const { since } = read();
       // After a payment, because a login may replace the key that signed it.
-      return Promise.resolve(flights.payment).then(attempt, attempt).catch((error) => {
-        if (error.action !== "relogin" || tired()) throw error;
-        return attempt();
-      });
+      while (flights.payment || isClaimed()) {
+        await (flights.payment || pause(200)).catch(() => {});
+      }
+      const now = read();
+      if (now.access_token && now.since !== since) return view(now);
+      claim();
+      const attempt = () => exchange(userInfo).catch(report);
+      return attempt()
+        .catch((error) => {
+          if (error.action !== "relogin" || tired()) throw error;
+          return attempt();
+        })
+        .finally(release);
     });
 
   /** By the user's will, which ends an earlier logout. */
@@ -185,7 +207,7 @@ function createSession({ appid, base, call, insist, storage, timeout }) {
     return was;
   }
 
-  return { current, leave, login, on, once, read, refresh, renew, rotate, silent, token };
+  return { current, emit, leave, login, on, once, read, refresh, renew, rotate, silent, token };
 }
 
-module.exports = { createSession };
+module.exports = createSession;

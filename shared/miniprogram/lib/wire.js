@@ -1,25 +1,27 @@
 "use strict";
 
-const ACTION = /^(fix|refresh|relogin(_then_retap)?|retry|stop)$/;
+const ACTION = /^(fix|stop|re(try|fresh|login(_then_retap)?))$/;
 
-const failure = (code, action, title = code.replace(/_/g, " "), more) =>
+const failure = (code, action = "stop", title = code.replace(/_/g, " "), more) =>
   Object.assign(new Error(title), { statusCode: 0, code, action, title, errMsg: `wxauth:fail ${title}` }, more);
 
-/** The error that an answer is; without an action if it is none, without a `code` if wxauth did not give it. */
-function refusal({ statusCode, data }) {
-  const kind = (statusCode / 100) | 0;
-  if (kind === 2) return {};
-  let body = data;
+/** What is missing or broken is done without. */
+function quietly(run) {
   try {
-    body = JSON.parse(data);
-  } catch (error) {} // parsed already, or not JSON
+    return run();
+  } catch (error) {} // undefined
+}
+
+/** The error that an answer is: without an action if it is none, without a `code` if wxauth did not give it. */
+function refusal({ statusCode, data }) {
+  const body = (typeof data === "string" && quietly(() => JSON.parse(data))) || data;
+  if (statusCode < 300) return { data: body };
   const { code, action, title = `HTTP ${statusCode}`, retry_after, request_id } = Object(body);
   const more = { statusCode, retry_after, request_id, data: body };
   if (code && ACTION.test(action)) return failure(code, action, title, more);
-  // From a gateway or a proxy, so it is never a verdict on a session.
-  const renewable = statusCode === 401 || (statusCode === 403 && !code);
-  const passing = statusCode === 429 || kind !== 4;
-  return failure(undefined, renewable ? "refresh" : passing ? "retry" : "fix", title, more);
+  // From a gateway, a proxy or the owner's API, so it is never a verdict on a session.
+  const passing = statusCode === 429 || ((statusCode / 100) | 0) !== 4;
+  return failure(undefined, statusCode === 401 ? "refresh" : passing ? "retry" : "fix", title, more);
 }
 
 /** For `then`: lets an answer pass, but for the errors that `isFatal` picks, by default all. */
@@ -29,11 +31,22 @@ const unless = (isFatal = ({ action }) => action) => (answer) => {
   return answer;
 };
 
+const pick = (...names) => (from) => names.reduce((picked, name) => ({ ...picked, [name]: from[name] }), {});
+
+const pause = (ms) => new Promise((wake) => setTimeout(wake, ms));
+
 function createWire(platform) {
-  const call = (name, options) =>
-    new Promise((success, fail) => {
-      Promise.resolve(platform[name]({ ...options, success, fail })).catch(fail); // Taro answers by a promise as well
-    });
+  /** A `timeout` holds half a second later even if the platform has forgotten it, as `wx.login` was seen to. */
+  function call(name, { task, ...options } = {}) {
+    const { timeout } = options;
+    let late;
+    return new Promise((success, fail) => {
+      const given = platform[name]({ ...options, success, fail });
+      Promise.resolve(given).catch(fail); // Taro answers by a promise as well
+      if (task) task(given);
+      if (timeout) late = setTimeout(fail, timeout + 500, { errMsg: "timeout" });
+    }).finally(() => clearTimeout(late));
+  }
 
   const send = (name, options) =>
     call(name, options).catch((error = {}) => {
@@ -41,18 +54,22 @@ function createWire(platform) {
       throw failure("network", "retry", error.errMsg || error.message);
     });
 
-  /** For wxauth's own routes: at most three tries, which fit into the 60 s for which the server repeats a refresh. */
-  const insist = (options, [pause, ...pauses] = [500, 1500]) =>
-    send("request", options)
-      .then(unless(({ action }) => action === "retry"))
-      .catch(async (error) => {
-        const wait = Math.max(pause * (0.5 + Math.random()), 1000 * error.retry_after || 0);
-        if (!(wait < 10000)) throw error;
-        await new Promise((wake) => setTimeout(wake, wait));
-        return insist(options, pauses);
-      });
+  /** For wxauth's own routes: at most three tries, the last of which ends `by` then. */
+  async function insist({ timeout, ...options }, by = Date.now() + timeout) {
+    for (const gap of [500, 1500, NaN]) {
+      try {
+        const answer = await send("request", { ...options, timeout: Math.min(timeout, by - Date.now()) });
+        return unless(({ action }) => action === "retry")(answer);
+      } catch (error) {
+        const wait = Math.max(gap * (0.5 + Math.random()), 1000 * error.retry_after || 0);
+        if (!(Date.now() + wait < by - 1000)) throw error;
+        await pause(wait);
+        if (Date.now() > by) throw error; // the app was suspended: the token may be an old one by now
+      }
+    }
+  }
 
   return { call, insist, send };
 }
 
-module.exports = { createWire, failure, refusal, unless };
+module.exports = { createWire, failure, pause, pick, quietly, refusal, unless };

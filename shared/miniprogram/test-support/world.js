@@ -112,10 +112,17 @@ function createServer(time) {
     return gone("REUSE", "token_reused");
   }
 
+  /** Whether a refresh token, or an access token of whatever age, belongs to the session. */
+  const knows = (token = "") => item !== null && String(item.family) === token.split(".")[1];
+
+  /** The owner ends the session. */
+  const end = () => {
+    item = null;
+  };
+
   function session(method, bearer) {
-    const [, family, issued] = bearer.split(".").map(Number);
-    const known = item && item.family === family && time.seconds() < issued + 930;
-    if (!known) return refuse(401, "token_invalid", "refresh");
+    const [, , issued] = bearer.split(".").map(Number);
+    if (!knows(bearer) || time.seconds() >= issued + 930) return refuse(401, "token_invalid", "refresh");
     if (method === "DELETE") item = null;
     return method === "DELETE" ? { statusCode: 204, data: "" } : { statusCode: 200, data: { openid: "o-ada" } };
   }
@@ -126,7 +133,7 @@ function createServer(time) {
     return session(method, header.Authorization);
   }
 
-  return { handle, refused, verdicts };
+  return { end, handle, knows, refused, verdicts };
 }
 
 /** A phone on a network that loses, repeats and delays what it carries, in both directions. */

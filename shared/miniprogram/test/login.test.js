@@ -20,7 +20,7 @@ test("a login sends code, app and idempotency key, and keeps what comes back", a
   const [call] = wx.made("request", "/v1/login");
   assert.deepEqual(JSON.parse(JSON.stringify(call.data)), { code: "code-1", appid: "wx1" });
   assert.match(call.header["Idempotency-Key"], /^[\x21-\x7e]{16,128}$/);
-  assert.equal(call.timeout, 15000);
+  assert.ok(call.timeout > 10900 && call.timeout <= 11000);
   assert.equal(session.openid, "o-ada");
   assert.equal(session.refresh_token, undefined);
   assert.deepEqual([...wx.storage.keys()], ["wxauth:wx1@https://auth.example.com"]);
@@ -181,6 +181,48 @@ test("who logs in again while that answer is under way is logged in, by one wx.l
 
   assert.equal(client.loggedIn, true);
   assert.equal(wx.loginsAtOnce, 1);
+});
+
+test("a login that comes late does not put out a newer one of another runtime", async (t) => {
+  clock(t);
+  const late = gate();
+  const wx = fakeWx().on("POST /v1/login", late.promise, loginAnswer());
+  const [suspended, other] = [auth(wx), auth(wx)];
+  const first = suspended.login();
+  await settle();
+  // It sleeps, and so it says no more that it logs in.
+  wx.storage.clear();
+  t.mock.timers.tick(5);
+  const { access_token } = await other.login();
+  late.open(loginAnswer());
+  assert.equal((await first).access_token, access_token);
+  assert.deepEqual([suspended.current(), Object.keys(await first).includes("refresh_token")], [other.current(), false]);
+});
+
+test("a runtime waits for the login of another, and takes what it got", async (t) => {
+  clock(t);
+  const late = gate();
+  const wx = fakeWx().on("POST /v1/login", late.promise);
+  const [one, other] = [auth(wx), auth(wx)];
+  const logins = [one.login(), other.ensure()];
+  await pass(t, 5000);
+  late.open(loginAnswer());
+  await pass(t, 400);
+  const [first, second] = await Promise.all(logins);
+  assert.equal(first.access_token, second.access_token);
+  assert.equal(wx.made("login").length, 1);
+  assert.deepEqual([...wx.storage.keys()].length, 1, "nothing is left of the wait");
+});
+
+test("a runtime that was killed in the middle of its login holds up nobody for long", async (t) => {
+  clock(t);
+  const wx = fakeWx();
+  wx.storage.set("wxauth:@https://auth.example.com:login", String(Date.now()));
+  const login = auth(wx).ensure();
+  await pass(t, 1000);
+  assert.equal(wx.made("login").length, 0);
+  for (let i = 0; i < 4; i += 1) await pass(t, 200);
+  assert.equal((await login).openid, "o-ada");
 });
 
 test("the device outlives a logout, and a logout outlives a restart", async () => {

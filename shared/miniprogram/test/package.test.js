@@ -4,8 +4,6 @@ const test = require("node:test");
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
-const vm = require("node:vm");
-const { fakeWx, ok, settle } = require("../test-support/fake");
 
 const ROOT = path.join(__dirname, "..");
 const manifest = JSON.parse(fs.readFileSync(path.join(ROOT, "package.json"), "utf8"));
@@ -22,51 +20,12 @@ test("the developer tools find the package, and npm ships all of it", () => {
   }
 });
 
-/** Runs what a README shows, in the order of its files, and opens its page. */
-async function opened(wx, ...scripts) {
-  const world = { wx, console, require: (name) => assert.equal(name, manifest.name) || require("..") };
-  let page;
-  Object.assign(world, { App: (given) => (world.app = given), getApp: () => world.app, Page: (given) => (page = given) });
-  globalThis.wx = wx;
-  try {
-    for (const script of scripts) vm.runInNewContext(script, { ...world });
-  } finally {
-    delete globalThis.wx;
-  }
-  const shown = { ...page, setData: (change) => Object.assign(shown.data, change) };
-  if (shown.onLoad) shown.onLoad({});
-  shown.onShow();
-  await settle();
-  return shown;
-}
-
-const called = (wx) => wx.calls.map(({ name, url }) => url || name);
-const QUICK = ["login", "https://auth.example.com/v1/login", "https://api.example.com/orders"];
-
-test("the README's quick start works as it stands", async () => {
-  const [, app, page] = /```js\n\/\/ app\.js\n([\s\S]*?)\/\/ pages\/orders\/orders\.js\n([\s\S]*?)```/.exec(read("README.md"));
-  const wx = fakeWx().on("GET /orders", ok([{ id: 1 }]));
-  const shown = await opened(wx, app, page);
-  assert.deepEqual(shown.data, { authed: true, orders: [{ id: 1 }] });
-  assert.deepEqual(called(wx), QUICK);
-});
-
-for (const readme of ["../../README.md", "../../README.zh-CN.md"]) {
-  test(`what ${readme} gives to paste works as it stands`, async () => {
-    const [, script] = /```js\n(const \{ createAuth[\s\S]*?)```/.exec(read(readme));
-    const wx = fakeWx().on("GET /orders", ok([{ id: 1 }])).on("POST /v1/phone", ok({ phoneNumber: "13800138000" }));
-    const shown = await opened(wx, script);
-    shown.phone({ detail: { code: "tapped", errMsg: "getPhoneNumber:ok" } });
-    await settle();
-    assert.deepEqual(shown.data, { authed: true, orders: [{ id: 1 }], phoneNumber: "13800138000" });
-    assert.deepEqual(called(wx), [...QUICK, "https://auth.example.com/v1/phone"]);
+for (const readme of ["README.md", "README.zh-CN.md"]) {
+  test(`${readme} says how long the code is; test-component/size.mjs looks at it minified`, () => {
+    const bytes = Buffer.byteLength(shipped.map(read).join("")).toLocaleString("en");
+    assert.match(read(readme), new RegExp(`\\b${bytes} `), `${bytes} bytes of source`);
   });
 }
-
-test("the README says how long the code is; test-component/size.mjs looks at it minified", () => {
-  const bytes = Buffer.byteLength(shipped.map(read).join("")).toLocaleString("en");
-  assert.match(read("README.md"), new RegExp(`\\b${bytes} bytes of source\\b`), `${bytes} bytes of source`);
-});
 
 test("what the tests install is named without an address, and not shipped", () => {
   const lock = JSON.parse(read("test-component/package-lock.json"));
@@ -91,15 +50,37 @@ test("what the types declare is there, and nothing else", () => {
   assert.deepEqual(Object.keys(createAuth({ baseUrl: "https://a.example", wx })).sort(), [...new Set(names)].sort());
 });
 
-test("every method, event and option of the types is in the README", () => {
-  const readme = read("README.md");
-  const declared = read("index.d.ts");
-  for (const name of ["Auth", "AuthOptions", "Events"]) {
-    const [, body] = new RegExp(`export interface ${name} \\{([\\s\\S]*?)\\n\\}`).exec(declared);
-    for (const [, member] of body.matchAll(/^ {2}(?:readonly )?(\w+)[<(?:]/gm)) {
-      assert.match(readme, new RegExp(`\\b${member}\\b`), `${name}.${member}`);
+for (const language of ["README.md", "README.zh-CN.md"]) {
+  test(`every method, event, option, property and code is in ${language}`, () => {
+    const readme = read(language);
+    const declared = read("index.d.ts");
+    for (const name of ["Auth", "AuthOptions", "Events", "AuthData", "AuthHooks", "AuthMethods"]) {
+      const [, body] = new RegExp(`export interface ${name} \\{([\\s\\S]*?)\\n\\}`).exec(declared);
+      for (const [, member] of body.matchAll(/^ {2}(?:readonly )?(\w+)\??[<(:?]/gm)) {
+        assert.match(readme, new RegExp(`\\b${member}\\b`), `${name}.${member}`);
+      }
     }
-  }
+    for (const code of codesOf("ClientCode")) assert.ok(readme.includes(`\`${code}\``), code);
+    const [, properties] = /properties: \{([\s\S]*?)\n {2}\}/.exec(read("components/auth-button/index.js"));
+    for (const [, property] of properties.matchAll(/^ {4}(\w+): \{/gm)) {
+      assert.ok(readme.includes(`\`${property.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}\``), property);
+    }
+  });
+}
+
+/** The members of a union of texts in the types. */
+function codesOf(name) {
+  const [, body] = new RegExp(`export type ${name} =([\\s\\S]*?);`).exec(read("index.d.ts"));
+  return [...body.matchAll(/^ {2}\| "(\w+)"/gm)].map(([, code]) => code).sort();
+}
+
+test("the types know the codes of the contract, and those that this package gives, and no others", () => {
+  const contract = fs.readFileSync(path.join(ROOT, "../contract/README.md"), "utf8");
+  assert.deepEqual(codesOf("ServerCode"), contract.match(/^## [a-z_]+$/gm).map((line) => line.slice(3)).sort());
+  const lines = shipped.flatMap((name) => read(name).match(/^.*\bfailure\(.*$/gm) || []);
+  const words = lines.flatMap((line) => [...line.matchAll(/"(\w+)"/g)].map(([, word]) => word));
+  const own = words.filter((word) => !/^(fix|refresh|relogin|retry|stop)$/.test(word) && !codesOf("ServerCode").includes(word));
+  assert.deepEqual([...new Set(own)].sort(), codesOf("ClientCode"));
 });
 
 test("the global wx is used where no other platform is given", () => {

@@ -32,7 +32,7 @@ test("with more than a minute left nothing is refreshed, with less it is", async
   t.mock.timers.tick(2000);
   await client.request({ url: "/x" });
   assert.equal(refreshes(wx), 1);
-  assert.equal(wx.made("request", "/v1/refresh")[0].timeout, 10000);
+  assert.equal(wx.made("request", "/v1/refresh")[0].timeout, 5500);
   assert.equal(bearer(wx, 1), `Bearer ${wx.held().access_token}`);
 });
 
@@ -62,7 +62,7 @@ test("the new token is in the storage before anybody uses it", async (t) => {
   assert.match(stored, /^access-/);
 });
 
-test("three tries within 60 s: half a second, one and a half, and no verdict at the end", async (t) => {
+test("three tries within 11 s: half a second, one and a half, and no verdict at the end", async (t) => {
   const { wx, client } = await loggedIn(t, 901000);
   wx.on(REFRESH, NO_ANSWER, INTERRUPTED, problem(503, "unavailable", "retry"));
   const before = wx.held();
@@ -145,7 +145,6 @@ for (const code of ["login_required", "token_reused"]) {
 for (const [title, refused] of [
   ["a 401 of ours", problem(401, "token_expired", "refresh")],
   ["the gateway's 401", { statusCode: 401, data: { message: "Unauthorized" } }],
-  ["an authorizer's 403", { statusCode: 403, data: { message: "Forbidden" } }],
   ["a 401 that comes through fail, as on a PC", { statusCode: 401, errMsg: "request:fail 401" }],
 ]) {
   test(`${title}: one refresh, and all requests are sent again`, async (t) => {

@@ -2,9 +2,8 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { auth, fakeWx, gate, NO_ANSWER, loginAnswer, ok, problem, settle } = require("../test-support/fake");
+const { auth, fakeWx, gate, GONE, loggedOut, NO_ANSWER, loginAnswer, ok, problem, settle } = require("../test-support/fake");
 
-const GONE = { statusCode: 204, data: "" };
 const NUMBER = { phoneNumber: "13800138000", purePhoneNumber: "13800138000", countryCode: "86" };
 const CODE = { detail: { code: "phone-code", encryptedData: "e", iv: "i", errMsg: "getPhoneNumber:ok" } };
 const SEALED = { detail: { encryptedData: "e", iv: "i", errMsg: "getPhoneNumber:ok" } };
@@ -44,11 +43,29 @@ test("a user who says no is not logged in; nor is one whose modal fails", async 
   }
 });
 
-test("after a silent login that failed the user may try", async (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1e12 });
-  const wx = fakeWx().on("login", { errMsg: "login:fail" }, { code: "c", errMsg: "login:ok" });
-  assert.equal((await auth(wx).ensure({ interactive: true })).openid, "o-ada");
-  assert.equal(wx.made("showModal").length, 1);
+for (const [what, outage] of [
+  ["no network", (wx) => wx.on("login", { errMsg: "login:fail" })],
+  ["WeChat down", (wx) => wx.on("POST /v1/login", problem(504, "wechat_timeout", "relogin"))],
+  ["a user who is blocked", (wx) => wx.on("POST /v1/login", problem(403, "user_blocked", "stop"))],
+  ["a gateway's 404", (wx) => wx.on("POST /v1/login", { statusCode: 404, data: { message: "Not Found" } })],
+]) {
+  test(`${what}: nobody is asked what they cannot help`, async () => {
+    const wx = outage(fakeWx());
+    await assert.rejects(auth(wx).ensure({ interactive: true }), ({ action }) => action !== undefined);
+    assert.equal(wx.made("showModal").length, 0);
+  });
+}
+
+test("where nobody can be asked, after a logout too, the failure is told as it is", async () => {
+  const { wx, client } = await loggedOut({ modal: false });
+  await assert.rejects(client.ensure({ interactive: true }), { code: "logged_out", action: "stop" });
+  assert.deepEqual(wx.calls, []);
+  const bare = fakeWx().on("DELETE /v1/session", GONE);
+  delete bare.showModal;
+  const runtime = auth(bare);
+  await runtime.login();
+  await runtime.logout();
+  await assert.rejects(runtime.ensure({ interactive: true }), { code: "logged_out", action: "stop" });
 });
 
 test("texts can be others, and the modal one's own", async () => {
@@ -107,9 +124,32 @@ test("the user who denies, and the quota that is used up", async () => {
   await assert.rejects(tap({ errMsg: "getPhoneNumber:fail:cancel to confirm login" }), { code: "user_denied" });
   await assert.rejects(tap({ errMsg: "getPhoneNumber:ok" }), { code: "phone_failed" });
   await assert.rejects(tap({ errMsg: "getPhoneNumber:fail jsapi has no permission", errno: 102 }), { code: "phone_failed" });
-  await assert.rejects(tap({ errMsg: "getPhoneNumber:fail", errno: 1400001 }), { code: "phone_quota", action: "stop" });
   assert.equal(wx.calls.length, 0);
 });
+
+for (const [errno, errMsg, code, action] of [
+  [1400001, "getPhoneNumber:fail", "phone_quota", "stop"],
+  [1400001, "getRealtimePhoneNumber:fail appid no enough quota", "phone_quota", "stop"],
+  [undefined, "getPhoneNumber:fail appid no enough quota", "phone_quota", "stop"],
+  [103, "getPhoneNumber:fail jsapi user authorize denied", "user_denied", "stop"],
+  [104, "getPhoneNumber:fail jsapi user authorize canceled", "user_denied", "stop"],
+  [104, "getPhoneNumber:fail privacy permission is not authorized", "user_denied", "stop"],
+  [104, "getPhoneNumber:fail", "user_denied", "stop"],
+  [101102, "getPhoneNumber:fail privacy permission is not authorized", "user_denied", "stop"],
+  [112, "getPhoneNumber:fail api scope is not declared in the privacy agreement", "privacy_undeclared", "fix"],
+  [112, "getPhoneNumber:fail", "privacy_undeclared", "fix"],
+  [101100, "getPhoneNumber:fail api scope is not declared in the privacy agreement", "privacy_undeclared", "fix"],
+  [1025, "getPhoneNumber:fail appid privacy api banned", "privacy_undeclared", "fix"],
+  [1421102, "getPhoneNumber:fail user getPhoneNumber is blocked", "phone_failed", "stop"],
+  [5, "getPhoneNumber:fail timeout of the identity service", "phone_failed", "stop"],
+  [undefined, undefined, "phone_failed", "stop"],
+]) {
+  test(`the phone button says ${errno} ${errMsg}: ${code}`, async () => {
+    const { wx, client } = await ada();
+    await assert.rejects(client.phone({ detail: { errno, errMsg } }), { code, action });
+    assert.equal(wx.calls.length, 0);
+  });
+}
 
 for (const [what, act] of [
   ["phone by code", (client) => client.phone(CODE)],

@@ -6,7 +6,10 @@ const HINTS = {
   stop: "暂时无法登录",
 };
 
-/** `/pages/auth/index`, or `/pages/auth/index?type=phone` where a phone number is wanted too. */
+/**
+ * `/pages/auth/index`, or `/pages/auth/index?type=phone` where a phone number is wanted too. As the `loginPage` of `createAuth`
+ * it is the modal: whoever asked goes on after the login, and is refused when it is closed without one.
+ */
 Page({
   data: { type: "login", hint: "" },
 
@@ -23,6 +26,11 @@ Page({
     const opener = this.getOpenerEventChannel();
     if (opener.emit) opener.emit("phone", detail);
     this.leave();
+  },
+
+  /** Below base library 2.32.3 there is none, and nothing to agree to. */
+  onPrivacy() {
+    if (wx.openPrivacyContract) wx.openPrivacyContract({ fail() {} });
   },
 
   // Opened as the first page, it has nothing to go back to.
