@@ -9,7 +9,6 @@ use shared::{
     clock::Deadline,
     entropy,
     ids::{DeviceId, Family, SessionRef, UserRef},
-    login_codes::{NotExchanged, Refusal, Sender},
     request_log,
     session::{
         Session, UserLogin, UserStatus, beyond_the_cap,
@@ -27,6 +26,7 @@ use shared::{
 use crate::{
     Deps, LoginResponse, Presented,
     attempt::{Login, OPTIONAL_WORK_LIMIT},
+    codes::{NotExchanged, Refusal, Sender},
     error::LoginError,
     profile, replay,
 };

@@ -1,6 +1,7 @@
 //! `POST /v1/login`: a code of `wx.login` for our tokens.
 
 mod attempt;
+pub mod codes;
 pub mod error;
 pub mod flow;
 mod profile;
@@ -25,7 +26,6 @@ use shared::{
     },
     ids::{AppId, Network},
     json::{Lenient, Optional},
-    login_codes::LoginCodes,
     problem::Problem,
     secret_text::{IdempotencyKey, LoginCode},
     secrets::Secret,
@@ -47,6 +47,8 @@ use shared::{
         opendata::{Profile, UserInfo},
     },
 };
+
+use codes::LoginCodes;
 
 pub const LOGIN: Route = Route::post("/v1/login");
 
@@ -87,8 +89,9 @@ impl Deps {
         let (table, wechat) = (env.table()?, env.wechat()?);
         let (access_tokens, policy) = (env.access_token_config()?, env.refresh_policy()?);
         let (apps, keyring, signer, proxy) = tokio::try_join!(env.apps(), env.keyring(), env.signer(), env.proxy())?;
-        let (codes, senders) = (env.login_codes()?, Senders { proxy, keyring: keyring.clone() });
+        let senders = Senders { proxy, keyring: keyring.clone() };
         let (clock, entropy) = (env.clock(), env.entropy());
+        let codes = Arc::new(LoginCodes::new(env.login_refusals()?, entropy.clone()));
         Ok(Self { wechat, table, apps, keyring, signer, codes, senders, access_tokens, policy, clock, entropy })
     }
 }

@@ -7,7 +7,6 @@
 use shared::{
     clock::Deadline,
     ids::UserRef,
-    login_codes::Refusal,
     request_log,
     session::{
         Session,
@@ -15,7 +14,7 @@ use shared::{
     },
 };
 
-use crate::{LoginResponse, attempt::Login, error::LoginError, profile};
+use crate::{LoginResponse, attempt::Login, codes::Refusal, error::LoginError, profile};
 
 /// The response to a request whose code is refused; without an idempotency record it is the refusal.
 ///
