@@ -70,6 +70,10 @@ async fn respond_again(
     if item.blocked_at.is_some() {
         return Err(LoginError::Blocked);
     }
+    // Whoever ended all sessions may not have found this one.
+    if item.overtakes(session.arrived_ms) {
+        return Err(LoginError::CodeUsed);
+    }
     // The write that stores the `session_key` names the record too.
     if !item.login_records.contains(&login.code_hash) {
         return Ok(None);
