@@ -75,9 +75,8 @@ impl Authenticator {
     pub async fn session(&self, subject: &Subject) -> Result<Session, AuthError> {
         let not_before = self.brake.not_before().await?;
         let session = self.sessions.read_session(&subject.session()).await?.ok_or(AuthError::SessionGone)?;
-        let is_the_tokens = session.created_at == subject.auth_time;
         let lives = session.is_alive(self.clock.now(), not_before);
-        if is_the_tokens && lives { Ok(session) } else { Err(AuthError::SessionGone) }
+        if session.is_of(subject) && lives { Ok(session) } else { Err(AuthError::SessionGone) }
     }
 }
 
@@ -140,22 +139,26 @@ mod tests {
     async fn a_token_speaks_for_the_very_session_that_it_was_made_for_while_that_lives() {
         let user = UserRef { appid: AppId::parse("wx1").unwrap(), openid: OpenId::parse("oA").unwrap() };
         let device = DeviceId([1; 16]);
-        let session = Session::new(device, Family([1; 16]), KeyId(1), 50_000, 50, 150);
+        let session = Session::new(device, Family([1; 16]), KeyId(1), 50_007, 50, 150);
         let table = Arc::new(One(user.session(device), session.clone()));
         let token = |device, auth_time| Subject {
             appid: user.appid.clone(),
             openid: user.openid.clone(),
             sid: user.sid(device),
             auth_time,
+            millisecond: Some(7),
             unionid: None,
         };
+        let within = |millisecond| Subject { millisecond, ..token(device, 50) };
         let (now, late) = (authenticator(&table, 50, 99).await, authenticator(&table, 50, 100).await);
         let braked = authenticator(&table, 51, 99).await;
 
         assert_eq!(now.session(&token(device, 50)).await.unwrap(), session);
+        assert_eq!(now.session(&within(None)).await.unwrap(), session, "as tokens of earlier releases are");
         for (authenticator, token) in [
             (&now, token(device, 49)),
             (&now, token(device, 51)),
+            (&now, within(Some(6))),
             (&now, token(DeviceId([2; 16]), 50)),
             (&late, token(device, 50)),
             (&braked, token(device, 50)),

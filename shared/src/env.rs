@@ -18,7 +18,6 @@ use crate::{
     config,
     entropy::{Entropy, OsEntropy},
     http::{proxy::TrustedProxy, record::Log},
-    login_codes::LoginCodes,
     owner_function::{AskOwner, FunctionAddress, LambdaFunction},
     platform_token::{PlatformTokens, TokenCache},
     secrets::{
@@ -142,9 +141,9 @@ impl Env {
         Ok((aws_sdk_dynamodb::Client::from_conf(config.build()), table))
     }
 
-    /// What this process knows of login codes and their senders.
-    pub fn login_codes(&self) -> Result<Arc<LoginCodes>, ConfigError> {
-        Ok(Arc::new(LoginCodes::new(config::login_refusals(&self.vars)?, self.entropy())))
+    /// How many charged codes an unknown address may owe; 0 is without limit.
+    pub fn login_refusals(&self) -> Result<u64, ConfigError> {
+        config::login_refusals(&self.vars)
     }
 
     /// WeChat's server API.

@@ -11,7 +11,6 @@ pub mod lambda;
 pub mod env;
 
 pub mod authenticator;
-pub mod login_codes;
 pub mod owner_function;
 pub mod platform_token;
 pub mod revocation;

@@ -11,7 +11,7 @@ use crate::{
     session::{Session, UserItems, idempotency::CodeHash},
     store::{
         StoreError,
-        grants::{Deletion, EraseIdempotencyRecord, EraseUser, ListUserItems, RevokeSession},
+        grants::{Deletion, EraseIdempotencyRecord, EraseUser, ListUserItems, RefuseLogins, RevokeSession},
     },
 };
 
@@ -20,19 +20,26 @@ const DELETIONS: usize = 3;
 
 grants! {
     /// What revocation may do with the table.
-    pub trait RevocationTable = ListUserItems, RevokeSession, EraseUser, EraseIdempotencyRecord;
+    pub trait RevocationTable = ListUserItems, RevokeSession, RefuseLogins, EraseUser, EraseIdempotencyRecord;
 }
 
 /// Revokes all sessions of a user, `last` after the others, and gives how many there were.
+///
+/// Logins that arrived before are refused first. One of them that is under way either finds this mark, or its session is among
+/// those that are listed then. A session of a login that arrived later stays.
 pub async fn revoke_all(
     table: &dyn RevocationTable,
     user: &UserRef,
     last: Option<Sid>,
-    now: Secs,
+    now: Millis,
 ) -> Result<usize, StoreError> {
-    let sessions = table.list_user_items(user).await?.sessions;
-    let revoke =
-        async |session: &Session| table.revoke_session(&user.session(session.device), session.family, now).await;
+    table.refuse_logins(user, now).await?;
+    let UserItems { user: item, mut sessions } = table.list_user_items(user).await?;
+    let item = item.unwrap_or_default();
+    sessions.retain(|session| item.overtakes(session.arrived_ms));
+    let revoke = async |session: &Session| {
+        table.revoke_session(&user.session(session.device), session.family, now / 1_000).await
+    };
     // Each by its family, so that a newer login on the same device is not touched.
     let (own, others) = split(user, &sessions, last);
     try_join_all(others.into_iter().map(&revoke)).await?;

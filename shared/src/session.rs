@@ -10,7 +10,10 @@ use crate::{
     clock::{Millis, Secs},
     ids::{DeviceId, Family, UnionId, UserRef},
     secret_text::{SessionKey, SessionKeys},
-    token::keyring::{Context, KeyId, Keyring, Purpose},
+    token::{
+        access::Subject,
+        keyring::{Context, KeyId, Keyring, Purpose},
+    },
 };
 
 /// How long a replaced `session_key` is kept: WeChat keeps one, but two logins may cross.
@@ -100,6 +103,13 @@ impl Session {
         self.idle > now && self.absolute > now && self.created_at >= not_before
     }
 
+    /// Whether a token with this subject was issued for it, and not for another session of the device.
+    #[must_use]
+    pub fn is_of(&self, subject: &Subject) -> bool {
+        let is_exact = |millisecond| self.arrived_ms % 1_000 == Millis::from(millisecond);
+        self.created_at == subject.auth_time && subject.millisecond.is_none_or(is_exact)
+    }
+
     /// The earlier of its two ends.
     #[must_use]
     pub fn expires_at(&self) -> Secs {
@@ -184,8 +194,8 @@ pub enum UserStatus {
     Known,
     /// The owner has blocked the user: nothing was written.
     Blocked,
-    /// The user was deleted after the login had arrived: nothing was written.
-    Erased,
+    /// An end of all that the user has, or a reset of the `session_key`, arrived after the login: nothing was written.
+    Overtaken,
 }
 
 /// A user as the table holds them.
@@ -201,9 +211,11 @@ pub struct User {
     pub unionid: Option<UnionId>,
     /// When the owner blocked the user.
     pub blocked_at: Option<Secs>,
-    /// The last deletion, or the last reset of the `session_key`. Logins that arrived until then are refused: they would bring back
-    /// what it took away.
+    /// The last deletion. Logins that arrived until then are refused: they would bring back what it took away.
     pub deleted_ms: Option<Millis>,
+    /// The last time when all sessions were ended, or the `session_key` was replaced. Logins that arrived until then are refused
+    /// likewise.
+    pub logins_after_ms: Option<Millis>,
     /// The `session_key` of the last login, sealed.
     pub current_key: Option<SealedKey>,
     /// Attempts with encrypted data, and since when they are counted.
@@ -219,6 +231,12 @@ pub struct User {
 }
 
 impl User {
+    /// Whether a login that arrived at this time is refused, because of what arrived since.
+    #[must_use]
+    pub fn overtakes(&self, arrived_ms: Millis) -> bool {
+        self.deleted_ms.max(self.logins_after_ms).is_some_and(|last| last >= arrived_ms)
+    }
+
     /// The current `session_key`, as far as the ring still opens it.
     #[must_use]
     pub fn session_key(&self, user: &UserRef, keyring: &Keyring) -> Option<SessionKey> {

@@ -36,6 +36,7 @@ mod refresh;
 mod rotation;
 mod session;
 mod sign;
+mod under_way;
 mod upstream;
 mod userinfo;
 mod vectors;

@@ -112,7 +112,7 @@ fn what_wechat_says_is_told_as_each_function_means_it() {
 #[test]
 fn a_login_that_failed_after_its_code_was_spent_wants_a_new_code() {
     for error in
-        [LoginError::NotStored(StoreError::Throttled), LoginError::OutOfTime, LoginError::Ended, LoginError::Erased]
+        [LoginError::NotStored(StoreError::Throttled), LoginError::OutOfTime, LoginError::Ended, LoginError::Overtaken]
     {
         assert_eq!(told(error), "503 retry_login relogin");
     }

@@ -107,7 +107,7 @@ async fn the_comparison_notices_conditions_that_are_missing() {
         unnoticed.extend((!noticed).then_some(*clause));
     }
     // These matter to operations that meet, and to who tries thirty times: the suite does both.
-    let of_races = [Clause::SameKeyNotBlocked, Clause::SameKeyNotErased, Clause::CountMost];
+    let of_races = [Clause::SameKeyNotBlocked, Clause::SameKeyNotErased, Clause::SameKeyNotRefused, Clause::CountMost];
     assert_eq!(unnoticed, of_races);
 }
 

@@ -13,7 +13,7 @@ use shared::{
         StoreError, TakeError,
         grants::{Deletion, LeaseHolder, StoredPlatformToken},
     },
-    token::keyring::KeyId,
+    token::{access::Subject, keyring::KeyId},
 };
 use tests::seeded::Seeded;
 use tests::table::conformance::Table;
@@ -29,12 +29,13 @@ pub(crate) enum Operation {
     Rotate(RefreshWrite),
     Read(SessionRef),
     End(SessionRef, Family, Secs),
-    LogOut(SessionRef, Secs, Secs),
+    LogOut(Subject, Secs),
     EraseSession(SessionRef, Family, Millis),
     Retract(SessionRef, Session, Secs),
     List(UserRef),
     Block(UserRef, Millis),
     Unblock(UserRef, Millis),
+    RefuseLogins(UserRef, Millis),
     EraseUser(UserRef, Millis),
     ReplaceKey(UserRef, Option<NewKey>, Millis),
     ForgetRecords(UserRef, Millis),
@@ -99,7 +100,7 @@ impl Operation {
             Self::Rotate(rotation) => Outcome::of(table.refresh_session(rotation).await, Outcome::Refreshed),
             Self::Read(at) => Outcome::of(table.read_session(at).await, Outcome::Session),
             Self::End(at, family, now) => done(table.revoke_session(at, *family, *now).await),
-            Self::LogOut(at, created_at, now) => done(table.log_out_session(at, *created_at, *now).await),
+            Self::LogOut(subject, now) => done(table.log_out_session(subject, *now).await),
             Self::EraseSession(at, family, at_ms) => done(table.erase_session(at, *family, *at_ms).await),
             Self::Retract(at, session, now) => done(table.retract_session(at, session, *now).await),
             Self::List(user) => Outcome::of(table.list_user_items(user).await, |mut everything| {
@@ -109,6 +110,7 @@ impl Operation {
             }),
             Self::Block(user, now) => Outcome::of(table.block_user(user, *now).await, Outcome::Since),
             Self::Unblock(user, now) => Outcome::of(table.unblock_user(user, *now).await, Outcome::Is),
+            Self::RefuseLogins(user, now) => done(table.refuse_logins(user, *now).await),
             Self::EraseUser(user, now) => Outcome::of(table.erase_user(user, *now).await, Outcome::Deleted),
             Self::ReplaceKey(user, key, now) => {
                 Outcome::of(table.replace_session_key(user, key.as_ref(), *now).await, Outcome::Is)
@@ -160,6 +162,12 @@ impl Maker {
     fn session_ref(&mut self) -> SessionRef {
         let user = self.user();
         SessionRef { sid: user.sid(self.device()), user }
+    }
+
+    fn subject(&mut self) -> Subject {
+        let SessionRef { user: UserRef { appid, openid }, sid } = self.session_ref();
+        let millisecond = [None, Some(0), Some(1)][self.random.index(3)];
+        Subject { appid, openid, sid, auth_time: self.now(), millisecond, unionid: None }
     }
 
     fn family(&mut self) -> Family {
@@ -249,7 +257,7 @@ impl Maker {
 
     /// The next one: often of sessions, seldom of what only one function does.
     pub(crate) fn next(&mut self) -> Operation {
-        match self.random.below(47) {
+        match self.random.below(50) {
             0..4 => Operation::Record(self.login()),
             4 => Operation::RememberUnionid(self.user(), UnionId::parse("u3").unwrap()),
             5 => Operation::User(self.user()),
@@ -265,7 +273,7 @@ impl Maker {
             14..22 => Operation::Rotate(self.rotation()),
             22 => Operation::Read(self.session_ref()),
             23 => Operation::End(self.session_ref(), self.family(), self.now()),
-            24..26 => Operation::LogOut(self.session_ref(), self.now(), self.now()),
+            24..26 => Operation::LogOut(self.subject(), self.now()),
             26 => Operation::List(self.user()),
             27..29 => Operation::Block(self.user(), self.now_ms()),
             29..31 => Operation::Unblock(self.user(), self.now_ms()),
@@ -288,13 +296,14 @@ impl Maker {
                 let (user, device) = (self.user(), self.device());
                 Operation::Retract(SessionRef { sid: user.sid(device), user }, self.session(device), self.now())
             }
-            43 => Operation::ForgetRecords(self.user(), self.now_ms()),
+            43 | 47 | 48 => Operation::ForgetRecords(self.user(), self.now_ms()),
             44 => {
                 let byte = self.byte(3);
                 let key = NewKey { sealed: vec![byte, self.byte(255)], fingerprint: [byte + 10; 16] };
                 Operation::ReplaceKey(self.user(), self.random.one_in(2).then_some(key), self.now_ms())
             }
-            45 => {
+            45 => Operation::RefuseLogins(self.user(), self.now_ms()),
+            46 => {
                 let now = self.now();
                 Operation::GiveUp(self.record(now + 12))
             }

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["lambda"],
     &["env"],
     &["platform_token/calls"],
-    &["login_codes", "owner_function", "platform_token", "authenticator", "revocation"],
+    &["owner_function", "platform_token", "authenticator", "revocation"],
     &["config", "contract"],
     &["contract/document", "contract/forms"],
     &["contract/operation"],

@@ -175,7 +175,7 @@ pub type Items = BTreeMap<(String, String), Item>;
 fn without_marks(mut item: Item) -> Option<Item> {
     let is_bare = match item["sk"].as_s().expect("text").as_str() {
         "user" => {
-            item.retain(|name, _| !["deleted_ms", "block_ms"].contains(&name.as_str()));
+            item.retain(|name, _| !["deleted_ms", "logins_after_ms", "block_ms"].contains(&name.as_str()));
             item.keys().all(|name| ["pk", "sk", "ttl"].contains(&name.as_str()))
         }
         "code" => !item.contains_key("sealed"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use shared::{
-    brake::Brake, clock::Clock, entropy::Entropy, http::extract::Senders, login_codes::LoginCodes,
+    brake::Brake, clock::Clock, entropy::Entropy, http::extract::Senders,
     session::refresh::RefreshPolicy, token::access::AccessTokenConfig, vars::Vars, wechat::api::ExchangeCode,
 };
 
@@ -28,7 +28,7 @@ pub(crate) async fn login_deps(
         senders: Senders { proxy: None, keyring: keyring.clone() },
         keyring,
         signer: secret(serde_json::to_string(signing_keys()).expect("JSON")).await,
-        codes: Arc::new(LoginCodes::new(100, entropy.clone())),
+        codes: Arc::new(login::codes::LoginCodes::new(100, entropy.clone())),
         access_tokens: AccessTokenConfig::from_vars(&Vars::from_iter([("WXAUTH_ISSUER", "https://a.example")]))
             .expect("variables"),
         policy: RefreshPolicy::default(),

@@ -62,7 +62,7 @@ impl From<AdminError> for Problem {
 }
 
 pub(crate) async fn handle(deps: &Deps, request: Request) -> Result<Response, AdminError> {
-    let (now, now_ms) = (deps.clock.now(), deps.clock.now_ms());
+    let now = deps.clock.now_ms();
     request_log::record(|fields| fields.verdict = Some(request.name()));
     Ok(match request {
         Request::Read(key) => Response::Read { user: read(deps, key.user()?).await? },
@@ -73,17 +73,17 @@ pub(crate) async fn handle(deps: &Deps, request: Request) -> Result<Response, Ad
         Request::Block(key) => {
             let user = key.user()?;
             // The block comes first: a login in progress then finds the block, or its session is among those revoked.
-            let blocked_at = deps.table.block_user(&user, now_ms).await?;
+            let blocked_at = deps.table.block_user(&user, now).await?;
             Response::Block { blocked_at, ended: revocation::revoke_all(&*deps.table, &user, None, now).await? }
         }
-        Request::Unblock(key) => Response::Unblock { unblocked: deps.table.unblock_user(&key.user()?, now_ms).await? },
+        Request::Unblock(key) => Response::Unblock { unblocked: deps.table.unblock_user(&key.user()?, now).await? },
         Request::Export(key) => {
             let user = key.user()?;
             let items = deps.table.list_user_items(&user).await?;
             Response::Export(Box::new(export(user, items)))
         }
         Request::Delete(key) => {
-            Response::Delete { deleted: revocation::erase(&*deps.table, &key.user()?, None, now_ms).await? }
+            Response::Delete { deleted: revocation::erase(&*deps.table, &key.user()?, None, now).await? }
         }
         Request::ResetSessionKey(key) => {
             Response::ResetSessionKey { session_key: reset_session_key(deps, &key.user()?).await? }
@@ -203,10 +203,13 @@ fn export(user: UserRef, items: UserItems) -> Export {
         absolute: session.absolute,
         unionid: exposed(session.unionid),
     };
+    // Of somebody who is not there, an end may have left a mark.
+    let mark =
+        |item: &User| User { deleted_ms: item.deleted_ms, logins_after_ms: item.logins_after_ms, ..User::default() };
     Export {
         openid: user.openid.expose().to_owned(),
         appid: user.appid,
-        user: items.user.map(exported_user),
+        user: items.user.filter(|item| *item != mark(item)).map(exported_user),
         sessions: items.sessions.into_iter().map(session).collect(),
     }
 }

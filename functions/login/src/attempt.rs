@@ -5,7 +5,6 @@ use std::time::Duration;
 use shared::{
     clock::{Deadline, Millis, Secs},
     ids::UserRef,
-    login_codes::Sender,
     session::{
         Session,
         idempotency::CodeHash,
@@ -15,7 +14,7 @@ use shared::{
     wechat::app::App,
 };
 
-use crate::{Deps, Presented};
+use crate::{Deps, Presented, codes::Sender};
 
 /// Work that does not decide the login gets no more time than this.
 pub(crate) const OPTIONAL_WORK_LIMIT: Duration = Duration::from_millis(1_500);

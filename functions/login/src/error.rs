@@ -37,8 +37,8 @@ pub enum LoginError {
     Wechat(#[from] WechatError),
     #[error("the user is blocked")]
     Blocked,
-    #[error("the user was deleted meanwhile")]
-    Erased,
+    #[error("the user was deleted or logged out everywhere meanwhile, or has another session_key")]
+    Overtaken,
     #[error("too many codes of this network gave no session")]
     TooManyCharged { retry_after: Secs },
     #[error("the code was used by another request, or the login that it gave is over")]
@@ -61,7 +61,7 @@ impl From<LoginError> for Problem {
                 return Self::new(Code::RateLimited).retry_after(retry_after).because(error);
             }
             LoginError::Seal(_) => Code::Internal,
-            LoginError::NotStored(_) | LoginError::OutOfTime | LoginError::Ended | LoginError::Erased => {
+            LoginError::NotStored(_) | LoginError::OutOfTime | LoginError::Ended | LoginError::Overtaken => {
                 Code::RetryLogin
             }
             LoginError::AppUnknown => return Self::invalid("appid").because(error),

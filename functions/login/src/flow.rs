@@ -9,7 +9,6 @@ use shared::{
     clock::Deadline,
     entropy,
     ids::{DeviceId, Family, SessionRef, UserRef},
-    login_codes::{NotExchanged, Refusal, Sender},
     request_log,
     session::{
         Session, UserLogin, UserStatus, beyond_the_cap,
@@ -27,6 +26,7 @@ use shared::{
 use crate::{
     Deps, LoginResponse, Presented,
     attempt::{Login, OPTIONAL_WORK_LIMIT},
+    codes::{NotExchanged, Refusal, Sender},
     error::LoginError,
     profile, replay,
 };
@@ -160,7 +160,7 @@ impl Login<'_> {
         Ok(PreparedLogin { session_ref, session, record, user_login, tokens })
     }
 
-    /// Writes user, session and idempotency record in parallel, and looks for a block or a deletion that came between.
+    /// Writes user, session and idempotency record in parallel, and looks for an end that came between.
     async fn store(
         &self,
         prepared: &PreparedLogin,
@@ -172,7 +172,7 @@ impl Login<'_> {
             let user_status = table.store_user_login(user_login).await.map_err(LoginError::NotStored)?;
             match user_status {
                 UserStatus::Blocked => return Err(LoginError::Blocked),
-                UserStatus::Erased => return Err(LoginError::Erased),
+                UserStatus::Overtaken => return Err(LoginError::Overtaken),
                 UserStatus::New | UserStatus::Known => {}
             }
             let profile = profile::read(self, &session_ref.user, user_login.unionid.as_ref(), deadline).await;
@@ -199,9 +199,9 @@ impl Login<'_> {
 
     /// The sessions beyond the device cap, unless this one is over already.
     ///
-    /// A block or a deletion between the writes of this login did not find the session, so the login has to find the block
-    /// or the deletion; and nobody gets tokens of a session that a newer login or the cap has ended meanwhile. If it cannot
-    /// look, it is refused.
+    /// A block, a deletion or an end of all sessions that came between the writes of this login did not find the session, so the
+    /// login has to find its mark; and nobody gets tokens of a session that a newer login or the cap has ended meanwhile. If it
+    /// cannot look, it is refused.
     async fn check(
         &self,
         PreparedLogin { session_ref, session, .. }: &PreparedLogin,
@@ -211,8 +211,8 @@ impl Login<'_> {
         if item.blocked_at.is_some() {
             return Err(LoginError::Blocked);
         }
-        if item.first_login.is_none() || item.deleted_ms.is_some_and(|deleted| deleted >= self.arrived_ms) {
-            return Err(LoginError::Erased);
+        if item.first_login.is_none() || item.overtakes(self.arrived_ms) {
+            return Err(LoginError::Overtaken);
         }
         let is_ours = |other: &Session| other.family == session.family;
         let is_alive = items.sessions.iter().any(is_ours);

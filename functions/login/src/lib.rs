@@ -1,6 +1,7 @@
 //! `POST /v1/login`: a code of `wx.login` for our tokens.
 
 mod attempt;
+pub mod codes;
 pub mod error;
 pub mod flow;
 mod profile;
@@ -26,7 +27,6 @@ use shared::{
     },
     ids::{AppId, Network},
     json::{Lenient, Optional},
-    login_codes::LoginCodes,
     problem::Problem,
     secret_text::{IdempotencyKey, LoginCode},
     secrets::Secret,
@@ -48,6 +48,8 @@ use shared::{
         opendata::{Profile, UserInfo},
     },
 };
+
+use codes::LoginCodes;
 
 pub const LOGIN: Route = Route::post("/v1/login");
 
@@ -90,8 +92,9 @@ impl Deps {
         let (access_tokens, policy) = (env.access_token_config()?, env.refresh_policy()?);
         let (apps, keyring, signer, brake, proxy) =
             tokio::try_join!(env.apps(), env.keyring(), env.signer(), env.brake(), env.proxy())?;
-        let (codes, senders) = (env.login_codes()?, Senders { proxy, keyring: keyring.clone() });
+        let senders = Senders { proxy, keyring: keyring.clone() };
         let (clock, entropy) = (env.clock(), env.entropy());
+        let codes = Arc::new(LoginCodes::new(env.login_refusals()?, entropy.clone()));
         Ok(Self { wechat, table, apps, keyring, signer, codes, senders, access_tokens, policy, brake, clock, entropy })
     }
 }

@@ -7,7 +7,6 @@
 use shared::{
     clock::Deadline,
     ids::UserRef,
-    login_codes::Refusal,
     request_log,
     session::{
         Session,
@@ -15,7 +14,7 @@ use shared::{
     },
 };
 
-use crate::{LoginResponse, attempt::Login, error::LoginError, profile};
+use crate::{LoginResponse, attempt::Login, codes::Refusal, error::LoginError, profile};
 
 /// The response to a request whose code is refused; without an idempotency record it is the refusal.
 ///
@@ -70,6 +69,10 @@ async fn respond_again(
     let item = deps.table.read_user(user).await?.unwrap_or_default();
     if item.blocked_at.is_some() {
         return Err(LoginError::Blocked);
+    }
+    // Whoever ended all sessions may not have found this one.
+    if item.overtakes(session.arrived_ms) {
+        return Err(LoginError::CodeUsed);
     }
     // The write that stores the `session_key` names the record too.
     if !item.login_records.contains(&login.code_hash) {

@@ -79,7 +79,7 @@ pub async fn list(deps: &Deps, subject: &Subject) -> Result<Vec<Session>, AuthEr
 pub async fn log_out(deps: &Deps, subject: &Subject) -> Result<(), AuthError> {
     record_user(deps, subject).await?;
     request_log::record(|fields| fields.verdict = Some("LOGOUT"));
-    Ok(deps.table.log_out_session(&subject.session(), subject.auth_time, deps.clock.now()).await?)
+    Ok(deps.table.log_out_session(subject, deps.clock.now()).await?)
 }
 
 /// Revokes the session of a refresh token, of whatever generation: only who was given a token has it. A text that is none of ours
@@ -96,7 +96,7 @@ pub async fn revoke(deps: &Deps, refresh_token: &str) -> Result<(), AuthError> {
 pub async fn log_out_all(deps: &Deps, subject: &Subject) -> Result<(), AuthError> {
     session(deps, subject).await?;
     request_log::record(|fields| fields.verdict = Some("LOGOUT_ALL"));
-    revocation::revoke_all(&*deps.table, &subject.session().user, Some(subject.sid), deps.clock.now()).await?;
+    revocation::revoke_all(&*deps.table, &subject.session().user, Some(subject.sid), deps.clock.now_ms()).await?;
     Ok(())
 }
 

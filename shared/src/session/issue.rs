@@ -59,6 +59,7 @@ impl TokenIssuer<'_> {
             openid: at.user.openid,
             sid: at.sid,
             auth_time: session.created_at,
+            millisecond: u16::try_from(session.arrived_ms % 1_000).ok(),
             unionid: session.unionid.clone(),
         };
         // An access token does not outlive its session.

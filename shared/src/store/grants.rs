@@ -15,6 +15,7 @@ use crate::{
         idempotency::{CodeHash, IdempotencyRecord},
         refresh::RefreshWrite,
     },
+    token::access::Subject,
 };
 
 /// Declares the sum of the grants that a function needs: a trait that every table with all of them has.
@@ -30,7 +31,7 @@ macro_rules! grants {
 /// `UpdateItem` on user items.
 #[async_trait]
 pub trait StoreUserLogin: Send + Sync {
-    /// Stores what a login says about its user, unless the user is blocked, or was deleted after the login had arrived.
+    /// Stores what a login says about its user, unless the user is blocked, or [overtakes](User::overtakes) the login.
     async fn store_user_login(&self, login: &UserLogin) -> Result<UserStatus, StoreError>;
 }
 
@@ -91,8 +92,8 @@ pub trait RevokeSession: Send + Sync {
     /// Ends the session if it is still of this family.
     async fn revoke_session(&self, at: &SessionRef, family: Family, now: Secs) -> Result<(), StoreError>;
 
-    /// Ends the session if it is still the one that was created at this time.
-    async fn log_out_session(&self, at: &SessionRef, created_at: Secs, now: Secs) -> Result<(), StoreError>;
+    /// Ends the session of an access token, if it is still [that one](Session::is_of).
+    async fn log_out_session(&self, subject: &Subject, now: Secs) -> Result<(), StoreError>;
 
     /// Ends the session if it is still of this family; nor can one be put here any more that arrived by the time of the
     /// deletion.
@@ -117,6 +118,14 @@ pub trait BlockUser: Send + Sync {
 
     /// Lifts a block; false if there was none.
     async fn unblock_user(&self, user: &UserRef, now: Millis) -> Result<bool, StoreError>;
+}
+
+/// `UpdateItem` on user items.
+#[async_trait]
+pub trait RefuseLogins: Send + Sync {
+    /// Marks that no login that arrived until now is let in any more, also of somebody unknown. The mark's time is that of the last
+    /// login if this is later, by another process's clock.
+    async fn refuse_logins(&self, user: &UserRef, now: Millis) -> Result<(), StoreError>;
 }
 
 /// `UpdateItem` on user items.

@@ -29,6 +29,9 @@ const ISSUED_BACK: Secs = 5;
 /// How long after `exp` our own routes still accept a token: clocks differ.
 const LEEWAY: Secs = 30;
 
+/// The random bytes of a `jti`.
+const RANDOM: usize = 16;
+
 /// The `scope` of every token (RFC 9068 section 2.2.3): access to the user's own data.
 const SCOPE: &str = "user";
 
@@ -41,6 +44,7 @@ pub struct JwtClaims {
     client_id: String,
     iat: Secs,
     exp: Secs,
+    /// Random bytes, and the millisecond of `auth_time`.
     jti: String,
     sid: String,
     auth_time: Secs,
@@ -60,6 +64,9 @@ pub struct Subject {
     pub sid: Sid,
     /// The session's `created_at`.
     pub auth_time: Secs,
+    /// The millisecond of that second in which the login arrived: a device can log out and in again within one second. Tokens of
+    /// earlier releases do not tell it.
+    pub millisecond: Option<u16>,
     /// The user's unionid, where the owner wants it in tokens.
     pub unionid: Option<UnionId>,
 }
@@ -102,6 +109,8 @@ impl AccessTokenConfig {
     ) -> JwtClaims {
         let client_id = subject.appid.as_str().to_owned();
         let unionid = subject.unionid.as_ref().filter(|_| self.unionid);
+        let mut jti = entropy::bytes::<RANDOM>(entropy).to_vec();
+        jti.extend(subject.millisecond.map(u16::to_be_bytes).into_iter().flatten());
         JwtClaims {
             iss: issuer.to_owned(),
             aud: self.audience_for(&client_id).to_owned(),
@@ -109,7 +118,7 @@ impl AccessTokenConfig {
             client_id,
             iat: now.saturating_sub(ISSUED_BACK),
             exp: now + lifetime,
-            jti: URL_SAFE_NO_PAD.encode(entropy::bytes::<16>(entropy)),
+            jti: URL_SAFE_NO_PAD.encode(jti),
             sid: subject.sid.encode(),
             auth_time: subject.auth_time,
             scope: SCOPE.to_owned(),
@@ -243,9 +252,15 @@ impl TryFrom<JwtClaims> for Subject {
             openid: OpenId::parse(&claims.sub).map_err(|_| AccessDefect::Invalid)?,
             sid: Sid::parse(&claims.sid).map_err(|_| AccessDefect::Invalid)?,
             auth_time: claims.auth_time,
+            millisecond: millisecond(&claims.jti),
             unionid: None,
         })
     }
+}
+
+fn millisecond(jti: &str) -> Option<u16> {
+    let bytes = URL_SAFE_NO_PAD.decode(jti).ok()?;
+    bytes.get(RANDOM..)?.try_into().map(u16::from_be_bytes).ok()
 }
 
 #[cfg(test)]
@@ -280,7 +295,8 @@ mod tests {
     fn subject() -> Subject {
         let (appid, openid) = (AppId::parse("wx0123456789abcdef").unwrap(), OpenId::parse("oA").unwrap());
         let sid = Sid::of(&appid, &openid, DeviceId([1; 16]));
-        Subject { appid, openid, sid, auth_time: NOW - 50, unionid: Some(UnionId::parse("uMARKER").unwrap()) }
+        let unionid = Some(UnionId::parse("uMARKER").unwrap());
+        Subject { appid, openid, sid, auth_time: NOW - 50, millisecond: Some(999), unionid }
     }
 
     fn config() -> AccessTokenConfig {
@@ -320,14 +336,25 @@ mod tests {
             assert_eq!(claims["exp"], NOW + 900);
             assert_eq!(claims["auth_time"], NOW - 50);
             assert_eq!(claims["sid"], subject().sid.encode());
-            assert_eq!(claims["jti"].as_str().unwrap().len(), 22);
+            assert_eq!(claims["jti"].as_str().unwrap().len(), 24);
             assert!(claims["scope"].is_string());
             assert!(claims.get("unionid").is_none());
             assert!(claims.get("nbf").is_none());
 
             let read = keys.verifier.verify(&token, &config(), Some(ISSUER), NOW).unwrap();
             assert_eq!((read.sid, read.auth_time, read.openid), (subject().sid, NOW - 50, subject().openid));
+            assert_eq!(read.millisecond, Some(999));
         }
+    }
+
+    #[test]
+    fn a_token_of_an_earlier_release_tells_no_millisecond() {
+        let keys = keys(KeyKind::Ec);
+        let before = Subject { millisecond: None, ..subject() };
+        let token = keys.signer.sign(&config().claims(&before, ISSUER, NOW, 900, &OsEntropy)).unwrap();
+
+        assert_eq!(part(&token, 1)["jti"].as_str().unwrap().len(), 22);
+        assert_eq!(keys.verifier.verify(&token, &config(), Some(ISSUER), NOW).unwrap().millisecond, None);
     }
 
     #[test]

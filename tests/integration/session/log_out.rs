@@ -46,6 +46,20 @@ async fn an_old_access_token_does_not_log_out_the_login_after_it() {
     is_logged_out(&laptop, "alice", &now).await;
 }
 
+/// Both logins have the same `auth_time`.
+#[tokio::test]
+async fn an_access_token_stays_over_when_its_device_logs_out_and_in_within_one_second() {
+    let laptop = Laptop::start().await;
+    let before = laptop.login("alice").await;
+    is_empty_204(&laptop.delete(&before.access, "/v1/session").await);
+
+    let now = login_again(&laptop, "alice", &before).await;
+
+    is_logged_out(&laptop, "alice", &before).await;
+    is_empty_204(&laptop.delete(&before.access, "/v1/session").await);
+    is_logged_in(&laptop, "alice", &now).await;
+}
+
 #[tokio::test]
 async fn every_access_token_of_the_session_logs_it_out_and_is_ended_by_it() {
     let laptop = Laptop::start().await;

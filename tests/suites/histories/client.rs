@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
 use serde_json::json;
-use shared::clock::{Clock as _, Secs};
+use shared::clock::{Clock as _, Millis, Secs};
 
 use super::{
     Event, History,
@@ -18,7 +19,8 @@ const FRESH: Secs = 800;
 #[derive(Clone)]
 struct Access {
     text: String,
-    made_at: Secs,
+    /// The refresh token that it came with.
+    with: Seen,
     given_at: Secs,
 }
 
@@ -50,6 +52,14 @@ impl Device {
     }
 }
 
+/// When the login of an access token's session arrived: its `jti` ends with the millisecond.
+fn arrived_ms(access: &str) -> Millis {
+    let claims = jwt_claims(access);
+    let jti = URL_SAFE_NO_PAD.decode(claims["jti"].as_str().expect("text")).expect("base64url");
+    let millisecond = jti[16..].try_into().map(u16::from_be_bytes).expect("two bytes");
+    claims["auth_time"].as_u64().expect("a time") * 1_000 + Millis::from(millisecond)
+}
+
 /// A client at its process.
 pub(super) struct Client<'a> {
     device: &'a Device,
@@ -72,19 +82,18 @@ impl<'a> Client<'a> {
     }
 
     /// Keeps the tokens of an answer.
-    fn keep(&self, answer: &Response) -> Told {
+    fn keep(&self, answer: &Response) -> Seen {
         let (refresh, text) = (answer.text_of("refresh_token"), answer.text_of("access_token"));
-        let made_at = jwt_claims(&text)["auth_time"].as_u64().expect("a time");
         let mut storage = self.device.storage();
         if let Some(openid) = answer.json()["openid"].as_str() {
             openid.clone_into(&mut storage.openid);
         }
-        storage.access.push(Access { text, made_at, given_at: self.laptop.clock.now() });
         let seen = storage.refresh.iter().position(|known| *known == refresh).unwrap_or_else(|| {
             storage.refresh.push(refresh);
             storage.refresh.len() - 1
         });
-        Told::Token(seen)
+        storage.access.push(Access { text, with: seen, given_at: self.laptop.clock.now() });
+        seen
     }
 
     pub(super) async fn log_in(&mut self) {
@@ -93,7 +102,7 @@ impl<'a> Client<'a> {
         self.call(Operation::LogIn { at: self.laptop.clock.now() });
         let answer = self.laptop.post("/v1/login", &body).await;
         let told = match answer.status {
-            StatusCode::OK => self.keep(&answer),
+            StatusCode::OK => Told::LoggedIn(self.keep(&answer), arrived_ms(&answer.text_of("access_token"))),
             _ => match answer.text_of("code").as_str() {
                 "user_blocked" => Told::Blocked,
                 "retry_login" => Told::Retry,
@@ -113,7 +122,7 @@ impl<'a> Client<'a> {
         self.call(Operation::Refresh { token, at: self.laptop.clock.now() });
         let answer = self.laptop.refresh(&text).await;
         let told = match answer.status {
-            StatusCode::OK => self.keep(&answer),
+            StatusCode::OK => Told::Token(self.keep(&answer)),
             _ => match answer.text_of("code").as_str() {
                 "login_required" => Told::Gone,
                 "token_reused" => Told::Reused,
@@ -133,7 +142,7 @@ impl<'a> Client<'a> {
     }
 
     async fn look(&mut self, access: Access) {
-        self.call(Operation::Look { made_at: access.made_at });
+        self.call(Operation::Look { with: access.with });
         let answer = self.laptop.get(&access.text, "/v1/session").await;
         let told = if answer.status == StatusCode::OK {
             Told::Session(Some(answer.json()["created_at"].as_u64().expect("a time")))
@@ -146,11 +155,11 @@ impl<'a> Client<'a> {
 
     /// Ends this session, or all, or the user.
     async fn end(&mut self, path: &str, access: Access) {
-        let made_at = access.made_at;
+        let (with, at_ms) = (access.with, self.laptop.clock.now_ms());
         self.call(match path {
-            "/v1/session" => Operation::LogOut { made_at },
-            "/v1/sessions" => Operation::LogOutAll { made_at },
-            _ => Operation::DeleteUser { made_at },
+            "/v1/session" => Operation::LogOut { with },
+            "/v1/sessions" => Operation::LogOutAll { with, at_ms },
+            _ => Operation::DeleteUser { with, at_ms },
         });
         let answer = self.laptop.delete(&access.text, path).await;
         let told = if answer.status == StatusCode::NO_CONTENT {
@@ -170,14 +179,15 @@ impl<'a> Client<'a> {
     }
 
     pub(super) async fn act(&mut self) {
+        let at_ms = self.laptop.clock.now_ms();
         match (self.random.below(60), self.access()) {
             (0..6, _) => self.log_in().await,
             (6..8, Some(access)) => self.end("/v1/session", access).await,
             (8, Some(access)) => self.end("/v1/sessions", access).await,
             (9, Some(access)) => self.end("/v1/user", access).await,
-            (10, _) => self.own("end_sessions", Operation::EndSessions).await,
-            (11, _) => self.own("delete", Operation::Delete).await,
-            (12, _) => self.own("block", Operation::Block).await,
+            (10, _) => self.own("end_sessions", Operation::EndSessions { at_ms }).await,
+            (11, _) => self.own("delete", Operation::Delete { at_ms }).await,
+            (12, _) => self.own("block", Operation::Block { at_ms }).await,
             (13..17, _) => self.own("unblock", Operation::Unblock { at: self.laptop.clock.now() }).await,
             (17..29, Some(access)) => self.look(access).await,
             _ => self.refresh().await,

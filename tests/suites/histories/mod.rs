@@ -90,10 +90,6 @@ impl History {
                 // It may have ended the session before. Nobody is told of it.
                 steps.push(Step { operation: Operation::EndAny, told: Told::Done, call, returned: None });
             }
-            if let Operation::LogOut { .. } = operation {
-                // Its request to the table names a second, so a late copy also ends a session that was made in the same one.
-                steps.push(Step { operation, told: Told::Done, call, returned: None });
-            }
         }
         steps
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::json;
+use shared::clock::{Clock as _, Millis};
 use tokio::time::Instant;
 
-use crate::{APPID, Items, Laptop, Tokens, seeded::Seeded, wire};
+use crate::{APPID, Item, Items, Laptop, Tokens, seeded::Seeded, wire};
 
 /// Users at once.
 const AT_ONCE: u64 = 16;
@@ -44,37 +45,42 @@ impl Pair {
         match self {
             Self::Deletion => "session items without a user item after `DELETE /v1/user` beside a login",
             Self::Block => "sessions of a blocked user after a block beside a login",
-            Self::LogOutOfAll => "sessions from before after `DELETE /v1/sessions` beside a login",
+            Self::LogOutOfAll => {
+                "sessions of logins that had arrived before, after `DELETE /v1/sessions` beside a login"
+            }
         }
     }
 
-    async fn end(self, process: &Laptop, user: &Tokens) {
+    /// When it was sent, if it was acknowledged.
+    async fn end(self, process: &Laptop, user: &Tokens) -> Option<Millis> {
+        let sent = process.clock.now_ms();
         let path = match self {
             Self::Deletion => "/v1/user",
             Self::LogOutOfAll => "/v1/sessions",
             Self::Block => {
                 process.owner("block", &user.openid).await;
-                return;
+                return Some(sent);
             }
         };
         let answer = process.delete(&user.access, path).await;
         // The login may have replaced the session before.
         let is_told = [StatusCode::NO_CONTENT, StatusCode::UNAUTHORIZED].contains(&answer.status);
         assert!(is_told, "{answer:?}");
+        Some(sent).filter(|_| answer.status == StatusCode::NO_CONTENT)
     }
 
     /// How many sessions of this user may not be.
-    async fn left(self, laptop: &Laptop, items: &Items, user: &Tokens) -> u64 {
+    fn left(self, items: &Items, user: &Tokens, ended: Option<Millis>) -> u64 {
         let partition = format!("{APPID}#{}", user.openid);
         let of_user = || items.iter().filter(|((pk, _), _)| *pk == partition);
         let sessions = of_user().filter(|((_, sk), item)| sk.starts_with("session#") && item.contains_key("family"));
         let is_known = of_user().any(|((_, sk), item)| sk == "user" && item.contains_key("first_login"));
+        let arrived = |item: &Item| item["arrived_ms"].as_n().expect("a number").parse::<Millis>().expect("a time");
         match self {
             Self::Deletion if is_known => 0,
             Self::Deletion | Self::Block => sessions.count() as u64,
             Self::LogOutOfAll => {
-                let is_over = laptop.get(&user.access, "/v1/session").await.status == StatusCode::UNAUTHORIZED;
-                u64::from(!is_over)
+                sessions.filter(|(_, item)| ended.is_some_and(|ended| arrived(item) <= ended)).count() as u64
             }
         }
     }
@@ -99,8 +105,6 @@ pub async fn play(pair: Pair, pairs: u64, seed: u64) -> Seen {
         let numbers = first..pairs.min(first + AT_ONCE);
         let began = Instant::now();
         let users = join_all(numbers.clone().map(async |number| laptop.login(&format!("p{number}")).await)).await;
-        // Of two logins on a device in the same second an access token could be the one's or the other's.
-        laptop.clock.advance(2);
         // By how long logins take, or else one side would always be the first on a busy machine.
         let span = u64::try_from(began.elapsed().as_millis()).expect("not for ever") + 4 * AWAY;
         let pauses: Vec<_> = users.iter().map(|_| [random.below(span), random.below(2 * span)]).collect();
@@ -115,16 +119,16 @@ pub async fn play(pair: Pair, pairs: u64, seed: u64) -> Seen {
             };
             let end = async {
                 tokio::time::sleep(Duration::from_millis(after)).await;
-                pair.end(&beside, user).await;
+                pair.end(&beside, user).await
             };
-            tokio::join!(login, end).0
+            tokio::join!(login, end)
         }))
         .await;
         let items = laptop.items().await;
-        for (user, answer) in users.iter().zip(answers) {
+        for (user, (answer, ended)) in users.iter().zip(answers) {
             let is_taken = answer.status == StatusCode::OK;
             (met.taken, met.refused) = (met.taken + u64::from(is_taken), met.refused + u64::from(!is_taken));
-            met.left += pair.left(&laptop, &items, user).await;
+            met.left += pair.left(&items, user, ended);
         }
     }
     ticks.abort();

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use shared::{clock::Secs, session::refresh::RefreshPolicy};
+use shared::{
+    clock::{Millis, Secs},
+    session::refresh::RefreshPolicy,
+};
 
 /// A refresh token by the number under which it was first seen.
 pub type Seen = usize;
@@ -17,41 +20,40 @@ pub enum Operation {
     LogIn { at: Secs },
     /// `POST /v1/refresh`.
     Refresh { token: Seen, at: Secs },
-    /// `DELETE /v1/sessions`, with the access token of the session made at this time.
-    LogOutAll { made_at: Secs },
+    /// `DELETE /v1/sessions`, with an access token that came with this refresh token, and when it was sent.
+    LogOutAll { with: Seen, at_ms: Millis },
     /// `DELETE /v1/user`, likewise.
-    DeleteUser { made_at: Secs },
+    DeleteUser { with: Seen, at_ms: Millis },
     /// The owner's `end_sessions`.
-    EndSessions,
+    EndSessions { at_ms: Millis },
     /// The owner's `delete`.
-    Delete,
+    Delete { at_ms: Millis },
     /// The owner's `block`.
-    Block,
+    Block { at_ms: Millis },
     /// The owner's `unblock`.
     Unblock { at: Secs },
-    /// The session ends, whichever it is: a part of what has more effects than one.
+    /// The session ends, whichever it is, and no login is let in any more that arrived before this was sent: a part of what has
+    /// more effects than one.
+    EndAll { at_ms: Millis },
+    /// The session ends, whichever it is.
     EndAny,
     /// The end of a family that was found reused: it is seen by its effect only.
     End {
         /// A token of the family.
         token: Seen,
     },
-    /// `DELETE /v1/session`.
-    LogOut {
-        /// Of the session made at this time.
-        made_at: Secs,
-    },
-    /// `GET /v1/session`.
-    Look {
-        /// At the session made at this time.
-        made_at: Secs,
-    },
+    /// `DELETE /v1/session`, with an access token that came with this refresh token.
+    LogOut { with: Seen },
+    /// `GET /v1/session`, likewise.
+    Look { with: Seen },
 }
 
 /// What a client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     Token(Seen),
+    /// The first token of a login, and when that arrived.
+    LoggedIn(Seen, Millis),
     /// `login_required`.
     Gone,
     /// `token_reused`.
@@ -75,12 +77,16 @@ impl Operation {
         match (self, told) {
             // A reuse is found by one request to the table and ended by another.
             (Self::Refresh { token, .. }, Told::Reused) => vec![(self, told), (Self::End { token }, Told::Done)],
-            (Self::LogOutAll { .. } | Self::DeleteUser { .. } | Self::EndSessions | Self::Delete, Told::Done) => {
-                vec![(Self::EndAny, told)]
-            }
+            (
+                Self::LogOutAll { at_ms, .. }
+                | Self::DeleteUser { at_ms, .. }
+                | Self::EndSessions { at_ms }
+                | Self::Delete { at_ms },
+                Told::Done,
+            ) => vec![(Self::EndAll { at_ms }, told)],
             // Who is told that the session is over has looked at it.
-            (Self::LogOutAll { made_at } | Self::DeleteUser { made_at }, _) => vec![(Self::Look { made_at }, told)],
-            (Self::Block, _) => vec![(self, told), (Self::EndAny, Told::Done)],
+            (Self::LogOutAll { with, .. } | Self::DeleteUser { with, .. }, _) => vec![(Self::Look { with }, told)],
+            (Self::Block { at_ms }, _) => vec![(self, told), (Self::EndAll { at_ms }, Told::Done)],
             // A login that is refused may have put its session over the one before, and then have ended it.
             (Self::LogIn { .. }, Told::Retry) => Vec::new(),
             _ => vec![(self, told)],
@@ -101,14 +107,22 @@ pub(super) struct Register {
     parent_was: Secs,
     is_blocked: bool,
     unblocked_at: Secs,
+    /// Logins that arrived until then are not let in.
+    logins_after: Millis,
 }
 
 impl Register {
     /// Gives a token that nobody has seen before.
-    fn give(&mut self, told: Told) -> bool {
-        let Told::Token(token) = told else { return false };
+    fn give(&mut self, token: Seen) -> bool {
         self.chain.push(token);
         self.given.insert(token)
+    }
+
+    fn log_in(&mut self, at: Secs, told: Told) -> bool {
+        let Told::LoggedIn(token, arrived_ms) = told else { return told == Told::Blocked && self.is_blocked };
+        self.chain.clear();
+        (self.made_at, self.rotated_at, self.parent_was) = (at, at, Secs::MAX);
+        !self.is_blocked && self.logins_after < arrived_ms && self.give(token)
     }
 
     fn refresh(&mut self, token: Seen, at: Secs, told: Told, policy: RefreshPolicy) -> bool {
@@ -121,7 +135,7 @@ impl Register {
         match self.chain.len() - 1 - position {
             0 if age >= policy.min_age => {
                 (self.parent_was, self.rotated_at) = (age, at);
-                self.give(told)
+                matches!(told, Told::Token(token) if self.give(token))
             }
             0 => told == Told::Token(token),
             1 if age <= policy.grace || was_young && age <= policy.access + policy.grace => {
@@ -134,24 +148,18 @@ impl Register {
     /// Whether the operation may be told this; it is done then.
     pub(super) fn takes(&mut self, operation: Operation, told: Told, policy: RefreshPolicy) -> bool {
         match operation {
-            Operation::LogIn { .. } if told == Told::Blocked => self.is_blocked,
-            Operation::LogIn { at } => {
-                self.chain.clear();
-                (self.made_at, self.rotated_at, self.parent_was) = (at, at, Secs::MAX);
-                !self.is_blocked && self.give(told)
-            }
+            Operation::LogIn { at } => self.log_in(at, told),
             Operation::Refresh { token, at } => self.refresh(token, at, told, policy),
-            Operation::End { token } => {
-                if self.chain.contains(&token) {
-                    self.chain.clear();
-                }
+            Operation::EndAll { at_ms } => {
+                self.chain.clear();
+                self.logins_after = self.logins_after.max(at_ms);
                 told == Told::Done
             }
             Operation::EndAny => {
                 self.chain.clear();
                 told == Told::Done
             }
-            Operation::Block => {
+            Operation::Block { .. } => {
                 self.is_blocked = true;
                 told == Told::Done
             }
@@ -164,19 +172,17 @@ impl Register {
                 told == Told::Unblocked(true)
             }
             // They have parts.
-            Operation::LogOutAll { .. } | Operation::DeleteUser { .. } | Operation::EndSessions | Operation::Delete => {
-                false
-            }
-            Operation::LogOut { made_at } => {
-                if self.made_at == made_at {
+            Operation::LogOutAll { .. }
+            | Operation::DeleteUser { .. }
+            | Operation::EndSessions { .. }
+            | Operation::Delete { .. } => false,
+            Operation::LogOut { with: token } | Operation::End { token } => {
+                if self.chain.contains(&token) {
                     self.chain.clear();
                 }
                 told == Told::Done
             }
-            Operation::Look { made_at } => {
-                let is_there = !self.chain.is_empty() && self.made_at == made_at;
-                told == Told::Session(is_there.then_some(self.made_at))
-            }
+            Operation::Look { with } => told == Told::Session(self.chain.contains(&with).then_some(self.made_at)),
         }
     }
 }

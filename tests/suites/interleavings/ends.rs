@@ -57,9 +57,20 @@ impl End {
 /// The sessions that an end is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Scope {
-    All,
+    None,
     /// Those of a device.
     Device([u8; 16]),
+    All,
+}
+
+impl Scope {
+    fn has(self, login: &Login) -> bool {
+        match self {
+            Self::None => false,
+            Self::Device(device) => device == login.device.0,
+            Self::All => true,
+        }
+    }
 }
 
 /// A login that was answered.
@@ -100,6 +111,9 @@ struct User {
     /// How many ends are under way, and until when one was: of all sessions, or of those of a device.
     ending: HashMap<Scope, (u32, u64)>,
     deletion: Option<Deletion>,
+    /// The end of all sessions that arrived last by the clock of its process: when it was acknowledged, and this time. No login that
+    /// arrived before is answered to a request after it.
+    ended: (u64, u64),
     /// Until when a deletion was under way that was not acknowledged.
     deletion_failed: u64,
     gates: Vec<Gate>,
@@ -183,7 +197,7 @@ impl Drop for UnderWay<'_> {
         let user = seen.ends.users.entry(self.user.clone()).or_default();
         user.under_way.remove(&self.number);
         let Some(end) = &self.end else { return };
-        if let Some((running, until)) = self.world.scope(end).and_then(|scope| user.ending.get_mut(&scope)) {
+        if let Some((running, until)) = user.ending.get_mut(&self.world.scope(end)) {
             (*running, *until) = (*running - 1, now);
         }
         if end.is_deletion() && !self.is_acknowledged {
@@ -199,13 +213,12 @@ impl Drop for UnderWay<'_> {
 }
 
 impl World {
-    /// The sessions that an end is about; none, if it ends nothing.
-    fn scope(&self, end: &End) -> Option<Scope> {
+    fn scope(&self, end: &End) -> Scope {
         match end {
-            End::LogOut(held) => Some(Scope::Device(self.server.read(&held.refresh).device.0)),
-            End::Revoke(device) => Some(Scope::Device(device.0)),
-            End::Unblock => None,
-            _ => Some(Scope::All),
+            End::LogOut(held) => Scope::Device(self.server.read(&held.refresh).device.0),
+            End::Revoke(device) => Scope::Device(device.0),
+            End::Unblock => Scope::None,
+            _ => Scope::All,
         }
     }
 
@@ -224,19 +237,12 @@ impl World {
 
     fn arrives(&self, user: &str, (began, stamp): (u64, u64), end: Option<&End>) -> UnderWay<'_> {
         let arrived = self.schedule.now();
-        let scope = end.and_then(|end| self.scope(end));
+        let scope = end.map_or(Scope::None, |end| self.scope(end));
         let family = end.and_then(|end| if let End::LogOut(held) = end { Some(&held.refresh) } else { None });
         let family = family.map(|text| self.server.read(text).family.0);
         let mut seen = self.seen();
         let ends = &mut seen.ends;
-        let is_doomed = |login: &Login| {
-            login.user == user
-                && match scope {
-                    None => false,
-                    Some(Scope::All) => true,
-                    Some(Scope::Device(device)) => device == login.device.0,
-                }
-        };
+        let is_doomed = |login: &Login| login.user == user && scope.has(login);
         let all = ends.logins.iter().filter(|(_, login)| is_doomed(login)).map(|(family, _)| *family);
         let doomed = family.map_or_else(|| all.collect(), |family| vec![family]);
         ends.last += 1;
@@ -247,9 +253,7 @@ impl World {
         match end {
             None => known.newest = known.newest.max(stamp),
             Some(end) => {
-                if let Some(scope) = scope {
-                    known.ending.entry(scope).or_default().0 += 1;
-                }
+                known.ending.entry(scope).or_default().0 += 1;
                 let gate = |block| Gate { block, began: arrived, over: None, is_acknowledged: false };
                 known.gates.extend(end.block().map(gate));
             }
@@ -281,8 +285,10 @@ impl World {
             arrived: login.began,
             stamp: session.map_or(login.stamp, |session| session.arrived_ms),
         };
+        let (acknowledged, until) = user.ended;
+        let had_ended = login.arrived > acknowledged && known.stamp < until;
         seen.ends.logins.entry(token.family.0).or_insert(known);
-        let is_over = seen.ends.is_over(token.family, login.arrived);
+        let is_over = seen.ends.is_over(token.family, login.arrived) || had_ended;
         seen.figures.after_the_end += u64::from(is_over);
         drop(seen);
         if is_over {
@@ -305,12 +311,16 @@ impl World {
         let (user, stamp, began) = (under_way.user.clone(), under_way.stamp, under_way.arrived);
         let Some(end) = under_way.end.clone() else { return };
         self.note(|| format!("{user} {end:?} was acknowledged, begun at {began}"));
+        let scope = self.scope(&end);
         let others = {
             let mut seen = self.seen();
             for family in &under_way.doomed {
                 seen.ends.is_over_since(Family(*family), now);
             }
             let known = seen.ends.users.entry(user.clone()).or_default();
+            if scope == Scope::All && known.ended.1 < stamp {
+                known.ended = (now, stamp);
+            }
             if end.is_deletion() && known.deletion.is_none_or(|deletion| deletion.stamp < stamp) {
                 known.deletion = Some(Deletion { stamp, is_settled: false, is_broken: false });
             }
@@ -358,8 +368,9 @@ impl World {
         let is_refused = |login: &Login| {
             login.user == user
                 && match end {
-                    End::Block => !is_unblocked && login.arrived < acknowledged,
-                    end => end.is_deletion() && login.stamp < stamp,
+                    End::LogOut(_) | End::Revoke(_) | End::Unblock => false,
+                    End::Block if !is_unblocked && login.arrived < acknowledged => true,
+                    _ => login.stamp < stamp,
                 }
         };
         for (family, _) in ends.logins.iter().filter(|(_, login)| is_refused(login)) {
@@ -442,5 +453,5 @@ pub(super) fn peek<T>(asked: impl Future<Output = Result<T, StoreError>> + Unpin
     told.expect("an answer").expect("a table that does not fail")
 }
 
-/// What may stay of a deleted user: a count, a block, the marks of both, and of the deletion.
-const BARE: [&str; 6] = ["tries", "tries_from", "blocked_at", "block_ms", "deleted_ms", "ttl"];
+/// What may stay of a deleted user: a count, a block, and marks.
+const BARE: [&str; 7] = ["tries", "tries_from", "blocked_at", "block_ms", "deleted_ms", "logins_after_ms", "ttl"];

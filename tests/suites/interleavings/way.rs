@@ -18,10 +18,11 @@ use shared::{
         StoreError, TakeError,
         grants::{
             BeginExchange, BindSignature, BlockUser, Deletion, EraseIdempotencyRecord, EraseUser, GiveUpExchange,
-            KeepIdempotencyRecord, ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession, RememberUnionid,
-            ReplaceSessionKey, RevokeSession, StoreUserLogin, TakeSessionKeys,
+            KeepIdempotencyRecord, ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession, RefuseLogins,
+            RememberUnionid, ReplaceSessionKey, RevokeSession, StoreUserLogin, TakeSessionKeys,
         },
     },
+    token::access::Subject,
 };
 
 use super::{Network, schedule::Schedule};
@@ -129,10 +130,11 @@ writes! {
     RefreshSession { refresh_session(write: &RefreshWrite) -> WriteResult<Session>; }
     RevokeSession {
         revoke_session(at: &SessionRef; family: Family, now: Secs) -> ();
-        log_out_session(at: &SessionRef; created_at: Secs, now: Secs) -> ();
+        log_out_session(subject: &Subject; now: Secs) -> ();
         erase_session(at: &SessionRef; family: Family, deleted_ms: Millis) -> ();
         retract_session(at: &SessionRef, session: &Session; now: Secs) -> ();
     }
+    RefuseLogins { refuse_logins(user: &UserRef; now: Millis) -> (); }
     BlockUser {
         block_user(user: &UserRef; now: Millis) -> Secs;
         unblock_user(user: &UserRef; now: Millis) -> bool;

@@ -7,6 +7,7 @@
 mod idempotency;
 mod races;
 mod sessions;
+mod user_ends;
 mod users;
 
 use std::{fmt, pin::Pin, sync::Arc};
@@ -24,18 +25,18 @@ use shared::{
         grants::{
             BeginExchange, BindSignature, BlockUser, EraseIdempotencyRecord, EraseUser, GiveUpExchange,
             KeepIdempotencyRecord, KeepPlatformToken, ListUserItems, PutSession, ReadSession, ReadUser, RefreshSession,
-            RememberUnionid, ReplaceSessionKey, RevokeSession, StoreUserLogin, TakeSessionKeys,
+            RefuseLogins, RememberUnionid, ReplaceSessionKey, RevokeSession, StoreUserLogin, TakeSessionKeys,
         },
     },
-    token::keyring::KeyId,
+    token::{access::Subject, keyring::KeyId},
 };
 
 shared::grants! {
     /// All grants at once.
     pub trait Table =
         StoreUserLogin, RememberUnionid, ReadUser, TakeSessionKeys, PutSession, RefreshSession, ReadSession, RevokeSession,
-        ListUserItems, BlockUser, ReplaceSessionKey, EraseUser, EraseIdempotencyRecord, KeepIdempotencyRecord, BeginExchange, BindSignature, GiveUpExchange,
-        KeepPlatformToken;
+        ListUserItems, BlockUser, RefuseLogins, ReplaceSessionKey, EraseUser, EraseIdempotencyRecord, KeepIdempotencyRecord,
+        BeginExchange, BindSignature, GiveUpExchange, KeepPlatformToken;
 }
 
 /// Shows all items of a table.
@@ -122,7 +123,7 @@ macro_rules! every {
 use every;
 
 pub fn behaviours() -> impl Iterator<Item = &'static Behaviour> {
-    [sessions::ALL, users::ALL, idempotency::ALL, races::ALL].into_iter().flatten()
+    [sessions::ALL, users::ALL, user_ends::ALL, idempotency::ALL, races::ALL].into_iter().flatten()
 }
 
 /// Tries everything, and gives what does not hold.
@@ -170,6 +171,18 @@ impl Case {
 
     fn at(&self, session: &Session) -> SessionRef {
         self.user.session(session.device)
+    }
+
+    /// Whom the access tokens of a session speak for.
+    fn subject(&self, session: &Session) -> Subject {
+        Subject {
+            appid: self.user.appid.clone(),
+            openid: self.user.openid.clone(),
+            sid: self.user.sid(session.device),
+            auth_time: session.created_at,
+            millisecond: u16::try_from(session.arrived_ms % 1_000).ok(),
+            unionid: None,
+        }
     }
 
     /// The items under the user's key, by sort key.

@@ -157,6 +157,7 @@ pub(super) fn to_user(item: &Item) -> Result<User, StoreError> {
         unionid: get_text(item, "unionid", UnionId::parse)?,
         blocked_at: get_some(item, "blocked_at")?,
         deleted_ms: get_some(item, "deleted_ms")?,
+        logins_after_ms: get_some(item, "logins_after_ms")?,
         current_key: get_sealed(item, "current_key"),
         tries: get_some(item, "tries")?.zip(get_some(item, "tries_from")?),
         login_tries: get_some(item, "login_tries")?.zip(get_some(item, "login_tries_from")?),

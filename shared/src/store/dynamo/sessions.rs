@@ -18,6 +18,7 @@ use crate::{
         StoreError,
         grants::{ListUserItems, PutSession, ReadSession, RefreshSession, RevokeSession},
     },
+    token::access::Subject,
 };
 
 /// All that must hold for a token to be replaced.
@@ -93,10 +94,16 @@ impl RevokeSession for DynamoTable {
         self.end(at, &update, "#family = :family", vec![(":family", bytes(family.0))], now).await
     }
 
-    async fn log_out_session(&self, at: &SessionRef, created_at: Secs, now: Secs) -> Result<(), StoreError> {
+    async fn log_out_session(&self, subject: &Subject, now: Secs) -> Result<(), StoreError> {
         let update = format!("{END}, #ended = #family");
-        let condition = "attribute_exists(#family) AND #created_at = :created_at";
-        self.end(at, &update, condition, vec![(":created_at", number(created_at))], now).await
+        let mut condition = "attribute_exists(#family) AND #created_at = :created_at".to_owned();
+        let mut values = vec![(":created_at", number(subject.auth_time))];
+        if let Some(millisecond) = subject.millisecond {
+            // Items of earlier releases do not have it.
+            condition.push_str(" AND (attribute_not_exists(#arrived_ms) OR #arrived_ms = :arrived_ms)");
+            values.push((":arrived_ms", number(subject.auth_time * 1_000 + Millis::from(millisecond))));
+        }
+        self.end(&subject.session(), &update, &condition, values, now).await
     }
 
     async fn erase_session(&self, at: &SessionRef, family: Family, deleted_ms: Millis) -> Result<(), StoreError> {

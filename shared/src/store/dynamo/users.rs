@@ -19,7 +19,7 @@ use crate::{
     store::{
         StoreError, TakeError,
         grants::{
-            BlockUser, Deletion, EraseUser, ReadUser, RememberUnionid, ReplaceSessionKey, StoreUserLogin,
+            BlockUser, Deletion, EraseUser, ReadUser, RefuseLogins, RememberUnionid, ReplaceSessionKey, StoreUserLogin,
             TakeSessionKeys,
         },
     },
@@ -43,22 +43,18 @@ const NAME_RECORD: &str = ", #login_claim_before = if_not_exists(#login_claim, :
 /// What is left of an erased user has a TTL. It must not delete a user who logs in again.
 const CANCEL_TTL: &str = " REMOVE #ttl";
 const NOT_BLOCKED: &str = "attribute_not_exists(#blocked_at)";
-/// A user who was deleted can log in again, but no login that arrived before brings anything back.
-const MAY_LOG_IN: &str =
-    "attribute_not_exists(#blocked_at) AND (attribute_not_exists(#deleted_ms) OR #deleted_ms < :arrived_ms)";
+/// A user who was deleted, or whose sessions were ended, can log in again, but no login that arrived before brings anything back.
+const MAY_LOG_IN: &str = "attribute_not_exists(#blocked_at) \
+    AND (attribute_not_exists(#deleted_ms) OR #deleted_ms < :arrived_ms) \
+    AND (attribute_not_exists(#logins_after_ms) OR #logins_after_ms < :arrived_ms)";
 const IS_USER: &str = "attribute_exists(#first_login)";
 
 /// Of blocks and unblocks the last one counts, also where an earlier one is late.
 const LAST_WORD: &str = "(attribute_not_exists(#block_ms) OR #block_ms < :at)";
 
-/// Everything but the counts of attempts, the block, and the names of the idempotency records, which are still to be erased.
+/// Everything but the counts of attempts, the block, marks, and the names of the idempotency records, which are still to be erased.
 const ERASE: &str = "REMOVE #current_key, #fingerprint, #previous_key, #previous_until, #first_login, #last_login, \
     #first_family, #unionid, #arrived_ms";
-const DELETED: &str = "#deleted_ms = :at";
-/// The mark's time grows,
-const LATER: &str = "(attribute_not_exists(#deleted_ms) OR #deleted_ms < :at)";
-/// and no login so far has arrived after a deletion.
-const AFTER_LOGIN: &str = "(attribute_not_exists(#arrived_ms) OR #arrived_ms <= :at)";
 
 /// The idempotency records of the last hour move aside, because the youngest of them are still valid.
 const FIRST_RECORD: &str = ", #phone_claims_before = if_not_exists(#phone_claims, :none), #phone_claims = :record";
@@ -151,7 +147,9 @@ impl StoreUserLogin for DynamoTable {
                 }
                 WriteResult::Applied(_) => return Ok(UserStatus::Known),
                 WriteResult::Refused(item) if is_blocked(item.as_ref()) => return Ok(UserStatus::Blocked),
-                WriteResult::Refused(item) if is_erased(item.as_ref(), user_login) => return Ok(UserStatus::Erased),
+                WriteResult::Refused(item) if is_overtaken(item.as_ref(), user_login) => {
+                    return Ok(UserStatus::Overtaken);
+                }
                 WriteResult::Refused(item) => standing = Standing::of(user_login, &item.unwrap_or_default()),
             }
         }
@@ -163,10 +161,8 @@ fn is_blocked(item: Option<&Item>) -> bool {
     item.is_some_and(|item| item.contains_key("blocked_at"))
 }
 
-/// Whether the user was deleted after the login had arrived.
-fn is_erased(item: Option<&Item>, login: &UserLogin) -> bool {
-    let deleted = item.and_then(|item| get_number::<Millis>(item, "deleted_ms").ok());
-    deleted.is_some_and(|deleted| deleted >= login.arrived_ms)
+fn is_overtaken(item: Option<&Item>, login: &UserLogin) -> bool {
+    item.and_then(|item| to_user(item).ok()).is_some_and(|user| user.overtakes(login.arrived_ms))
 }
 
 #[async_trait]
@@ -282,18 +278,76 @@ impl BlockUser for DynamoTable {
     }
 }
 
+/// The time of a mark only grows, and no login so far has arrived after it.
+fn is_latest(mark: &str) -> String {
+    format!(
+        "(attribute_not_exists(#{mark}) OR #{mark} < :at) AND (attribute_not_exists(#arrived_ms) OR #arrived_ms <= :at)"
+    )
+}
+
+/// This time, or one that is later than an item's mark and not before its last login.
+fn latest(item: Option<&Item>, mark: &'static str, at: Millis) -> Millis {
+    let login = item.and_then(|item| get_number(item, "arrived_ms").ok()).unwrap_or(at);
+    after(item, mark, at.max(login))
+}
+
+impl DynamoTable {
+    /// Writes a mark into a user item, now or as late as it must be, by the update for this kind of item, and gives the mark's time
+    /// and the item as it was.
+    async fn mark(
+        &self,
+        user: &UserRef,
+        mark: &'static str,
+        kinds: [(&str, &str); 2],
+        now: Millis,
+    ) -> Result<(Millis, Item), StoreError> {
+        let mut at = now;
+        for _ in 0..ROUNDS {
+            let mut last = None;
+            for (update, kind) in kinds {
+                let condition = format!("{kind} AND {}", is_latest(mark));
+                let mut values = vec![(":at", number(at))];
+                if update.contains(":ttl") {
+                    values.push((":ttl", number(at / 1_000 + MARK)));
+                }
+                match self.update_giving(ReturnValue::AllOld, user_item_key(user), update, &condition, values).await? {
+                    WriteResult::Applied(before) => return Ok((at, before)),
+                    WriteResult::Refused(item) => last = item,
+                }
+            }
+            at = latest(last.as_ref(), mark, at);
+        }
+        Err(StoreError::Throttled)
+    }
+}
+
+#[async_trait]
+impl RefuseLogins for DynamoTable {
+    async fn refuse_logins(&self, user: &UserRef, now: Millis) -> Result<(), StoreError> {
+        let kinds = [
+            ("SET #logins_after_ms = :at", "(attribute_exists(#first_login) OR attribute_exists(#blocked_at))"),
+            // The mark is all that is left of anybody, or soon will be.
+            (
+                "SET #logins_after_ms = :at, #ttl = :ttl",
+                "attribute_not_exists(#first_login) AND attribute_not_exists(#blocked_at)",
+            ),
+        ];
+        self.mark(user, "logins_after_ms", kinds, now).await.map(drop)
+    }
+}
+
 #[async_trait]
 impl ReplaceSessionKey for DynamoTable {
     async fn replace_session_key(&self, user: &UserRef, key: Option<&NewKey>, now: Millis) -> Result<bool, StoreError> {
         // The previous key goes too: it may be the one that somebody knows. Its place is not taken by the current one.
         let update = match key {
             Some(_) => {
-                "SET #current_key = :key, #fingerprint = :fingerprint, #deleted_ms = :at \
+                "SET #current_key = :key, #fingerprint = :fingerprint, #logins_after_ms = :at \
                 REMOVE #previous_key, #previous_until"
             }
-            None => "SET #deleted_ms = :at REMOVE #current_key, #fingerprint, #previous_key, #previous_until",
+            None => "SET #logins_after_ms = :at REMOVE #current_key, #fingerprint, #previous_key, #previous_until",
         };
-        let condition = format!("{IS_USER} AND {LATER}");
+        let condition = format!("{IS_USER} AND {}", is_latest("logins_after_ms"));
         let mut at = now;
         for _ in 0..ROUNDS {
             let mut values = vec![(":at", number(at))];
@@ -303,7 +357,7 @@ impl ReplaceSessionKey for DynamoTable {
             match self.update(user_item_key(user), update, &condition, values).await? {
                 WriteResult::Applied(_) => return Ok(true),
                 WriteResult::Refused(item) if item.as_ref().is_some_and(|item| item.contains_key("first_login")) => {
-                    at = after(item.as_ref(), "deleted_ms", at);
+                    at = latest(item.as_ref(), "logins_after_ms", at);
                 }
                 WriteResult::Refused(_) => return Ok(false),
             }
@@ -320,29 +374,12 @@ fn after(item: Option<&Item>, attribute: &'static str, at: Millis) -> Millis {
 #[async_trait]
 impl EraseUser for DynamoTable {
     async fn erase_user(&self, user: &UserRef, now: Millis) -> Result<Deletion, StoreError> {
-        let (erase, erase_bare) = (format!("{ERASE} SET {DELETED}, #ttl = :ttl"), format!("{ERASE} SET {DELETED}"));
+        let (erase, erase_bare) =
+            (format!("{ERASE} SET #deleted_ms = :at, #ttl = :ttl"), format!("{ERASE} SET #deleted_ms = :at"));
         // A block stays, so its item must not get a TTL.
-        let kinds = [(&erase, NOT_BLOCKED), (&erase_bare, "attribute_exists(#blocked_at)")];
-        let mut at = now;
-        for _ in 0..ROUNDS {
-            let mut last = None;
-            for (update, condition) in kinds {
-                let condition = format!("{condition} AND {LATER} AND {AFTER_LOGIN}");
-                let mut values = vec![(":at", number(at))];
-                if condition.starts_with(NOT_BLOCKED) {
-                    values.push((":ttl", number(at / 1_000 + MARK)));
-                }
-                match self.update_giving(ReturnValue::AllOld, user_item_key(user), update, &condition, values).await? {
-                    WriteResult::Applied(before) => {
-                        return Ok(Deletion { deleted_ms: at, was_user: before.contains_key("first_login") });
-                    }
-                    WriteResult::Refused(item) => last = item,
-                }
-            }
-            let login = last.as_ref().and_then(|item| get_number(item, "arrived_ms").ok()).unwrap_or(at);
-            at = after(last.as_ref(), "deleted_ms", at.max(login));
-        }
-        Err(StoreError::Throttled)
+        let kinds = [(erase.as_str(), NOT_BLOCKED), (erase_bare.as_str(), "attribute_exists(#blocked_at)")];
+        let (deleted_ms, before) = self.mark(user, "deleted_ms", kinds, now).await?;
+        Ok(Deletion { deleted_ms, was_user: before.contains_key("first_login") })
     }
 
     async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<Option<Millis>, StoreError> {

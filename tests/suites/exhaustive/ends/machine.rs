@@ -1,22 +1,25 @@
 //! Who does what, step by step.
 
-mod judge;
-
 use std::collections::BTreeSet;
 
 use stateright::{Model, Property};
 
 use super::{
-    End, Rule, Setup,
+    Rule, Setup,
+    judge::Broken,
+    plan::{Ending, Progress, Step},
     table::{Login, Record, Session, Stamp, Table, Write},
 };
 
 /// The three writes of a login, each a bit.
-const WRITES: [fn(Login) -> Write; 3] = [Write::User, Write::Put, Write::Record];
+const WRITES: [fn(Login, Stamp) -> Write; 3] = [Write::User, Write::Put, |login, _| Write::Record(login)];
 const ALL: u8 = 0b111;
 
+/// What a login that is refused takes back.
+const UNDONE: [fn(Login, Stamp) -> Write; 2] = [Write::Undo, |login, _| Write::Erase(login)];
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-enum Phase {
+pub(super) enum Phase {
     #[default]
     ToCome,
     /// The writes that were sent, and those that were refused.
@@ -34,72 +37,19 @@ impl Phase {
     }
 }
 
-/// The steps of an end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-enum Step {
-    #[default]
-    ToCome,
-    Write,
-    Look,
-    /// The sessions of these logins are ended, and these records erased: bits.
-    End(u8, u8),
-    Forget,
-    LookAgain,
-    EndAgain(u8),
-    Acknowledged,
-    Dead,
-}
-
-impl Step {
-    fn is_under_way(self) -> bool {
-        !matches!(self, Self::ToCome | Self::Acknowledged | Self::Dead)
-    }
-}
-
-/// An end, and what was so when it began and when it was acknowledged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Ending {
-    step: Step,
-    stamp: Stamp,
-    /// Logins that had been answered.
-    answered: u8,
-    /// Ends that were over.
-    after: u8,
-    /// Logins and ends that were under way when it was acknowledged, and still are.
-    waits: (u8, u8),
-    /// Logins that had begun when it was acknowledged.
-    begun: u8,
-}
-
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct State {
     clock: Stamp,
-    table: Table,
-    stamps: [Stamp; 2],
-    logins: [Phase; 2],
+    pub(super) table: Table,
+    pub(super) stamps: [Stamp; 2],
+    pub(super) logins: [Phase; 2],
     /// Ends that were over when a login began.
-    after: [u8; 2],
+    pub(super) after: [u8; 2],
     /// Logins that lost a write: bits.
-    lost: u8,
-    ends: [Ending; 2],
+    pub(super) lost: u8,
+    pub(super) ends: [Ending; 2],
     sent: BTreeSet<Write>,
-    broken: Option<Broken>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Broken {
-    /// A session is alive after its end.
-    Alive,
-    /// A session without a user, or with one that is swept.
-    WithoutAUser,
-    /// Something of a deleted user is left.
-    Left,
-    /// A block or an unblock did not last.
-    Gate,
-    /// A login was answered that had to be refused, or refused for nothing.
-    Login,
-    /// A login is over although nobody ended it.
-    Lost,
+    pub(super) broken: Option<Broken>,
 }
 
 /// A step of the machine; a tie means that it arrives at the same time as the one before it.
@@ -134,7 +84,7 @@ fn bits(of: impl Iterator<Item = bool>) -> u8 {
     of.enumerate().fold(0, |bits, (at, is)| bits | u8::from(is) << at)
 }
 
-fn has(bits: u8, at: usize) -> bool {
+pub(super) fn has(bits: u8, at: usize) -> bool {
     bits & 1 << at != 0
 }
 
@@ -143,17 +93,26 @@ impl State {
         bits(self.logins.iter().map(|phase| *phase == Phase::Answered))
     }
 
+    pub(super) fn begun(&self) -> u8 {
+        bits(self.logins.iter().map(|phase| *phase != Phase::ToCome))
+    }
+
     fn over(&self) -> u8 {
-        bits(self.ends.iter().map(|end| matches!(end.step, Step::Acknowledged | Step::Dead)))
+        bits(self.ends.iter().map(|end| end.has_begun() && !end.is_under_way()))
     }
 
-    fn under_way(&self) -> (u8, u8) {
+    pub(super) fn under_way(&self) -> (u8, u8) {
         let logins = bits(self.logins.iter().map(|phase| phase.is_under_way()));
-        (logins, bits(self.ends.iter().map(|end| end.step.is_under_way())))
+        (logins, bits(self.ends.iter().map(Ending::is_under_way)))
     }
 
-    fn is_alive(&self, setup: &Setup, login: Login) -> bool {
-        self.table.sessions[setup.logins[login]] == Session::Alive(login)
+    pub(super) fn is_alive(&self, setup: &Setup, login: Login) -> bool {
+        self.table.sessions[setup.logins[login]] == Session::Alive(login, self.stamps[login])
+    }
+
+    /// The sessions that arrived no later than this, as bits of their logins.
+    pub(super) fn arrived_until(&self, setup: &Setup, until: Stamp) -> u8 {
+        bits((0..setup.logins.len()).map(|login| self.is_alive(setup, login) && self.stamps[login] <= until))
     }
 
     fn tick(&mut self, tie: bool) -> Stamp {
@@ -161,124 +120,81 @@ impl State {
         self.clock
     }
 
-    fn send(&mut self, setup: &Setup, write: Write) -> bool {
+    pub(super) fn send(&mut self, setup: &Setup, write: Write) -> bool {
         self.sent.insert(write);
-        self.table.apply(setup, &self.stamps, write)
+        self.table.apply(setup, write)
     }
 
-    /// Whether the user has to be blocked, or has not to be; nothing where that is not certain.
-    fn gate(&self, setup: &Setup) -> Option<bool> {
-        let gates = || setup.ends.iter().enumerate().filter(|(_, end)| matches!(end, End::Block | End::Unblock));
-        let (last, kind) = gates().rfind(|(at, _)| self.ends[*at].step == Step::Acknowledged)?;
-        let is_opposed = |(at, other): (usize, &End)| {
-            other != kind && self.ends[at].step != Step::ToCome && !has(self.ends[last].after, at)
-        };
-        (!gates().any(is_opposed)).then_some(*kind == End::Block)
+    /// A write of a login was sent, and whether it was applied.
+    fn wrote(&mut self, login: Login, at: usize, is_applied: bool) -> Option<()> {
+        let Phase::Writing(sent, refused) = self.logins[login] else { return None };
+        self.logins[login] = Phase::Writing(sent | 1 << at, refused | u8::from(!is_applied) << at);
+        Some(())
     }
 
-    /// Whether every block and unblock was over when the login began, or is to come.
-    fn gates_are_over(&self, setup: &Setup, login: Login) -> bool {
-        setup.ends.iter().enumerate().all(|(at, kind)| {
-            !matches!(kind, End::Block | End::Unblock)
-                || self.ends[at].step == Step::ToCome
-                || has(self.after[login], at)
-        })
+    fn log_in(&mut self, tie: bool) -> Option<()> {
+        let login = self.logins.iter().position(|phase| *phase == Phase::ToCome)?;
+        (self.stamps[login], self.after[login]) = (self.tick(tie), self.over());
+        self.logins[login] = Phase::Writing(0, 0);
+        Some(())
     }
 
-    /// The sessions that arrived no later than this, as bits of their logins.
-    fn found(&self, setup: &Setup, until: Stamp) -> u8 {
-        bits((0..setup.logins.len()).map(|login| self.is_alive(setup, login) && self.stamps[login] <= until))
+    fn begin(&mut self, tie: bool) -> Option<()> {
+        let at = self.ends.iter().position(|end| !end.has_begun())?;
+        self.ends[at] = Ending::begin(self.tick(tie), self.answered(), self.over());
+        Some(())
     }
 
     /// The login has looked around.
     fn answer(&mut self, setup: &Setup, login: Login) {
-        let user = self.table.user;
-        let stamp = self.stamps[login];
+        let (user, stamp) = (self.table.user, self.stamps[login]);
         let Phase::Writing(_, refused) = self.logins[login] else { return };
-        let is_deleted = user.last_login.is_none() || user.deleted_at.is_some_and(|deleted_at| deleted_at >= stamp);
+        let is_deleted = user.last_login.is_none() || user.deleted_at >= Some(stamp) || !self.is_alive(setup, login);
         let is_refused = refused != 0
             || is_deleted && setup.has(Rule::LookForDeletion)
-            || user.is_blocked && setup.has(Rule::LookForBlock)
-            || !self.is_alive(setup, login) && setup.has(Rule::LookForDeletion);
+            || user.logins_after >= Some(stamp) && setup.has(Rule::LookForMark)
+            || user.is_blocked && setup.has(Rule::LookForBlock);
         self.logins[login] = if is_refused { Phase::Undoing(0) } else { Phase::Answered };
-        let began_before = |end: &Ending| end.step != Step::ToCome;
-        let is_alone = self
-            .ends
-            .iter()
-            .enumerate()
-            .all(|(at, end)| !began_before(end) || has(self.after[login], at) && end.stamp < stamp)
-            && self.logins.iter().enumerate().all(|(at, other)| {
-                at == login
-                    || *other == Phase::ToCome
-                    || setup.logins[at] != setup.logins[login]
-                    || self.stamps[at] < stamp
-            });
-        let gate = self.gate(setup);
-        let has_no_gate = !setup
-            .ends
-            .iter()
-            .zip(&self.ends)
-            .any(|(kind, end)| matches!(kind, End::Block | End::Unblock) && began_before(end));
-        let is_open = gate == Some(false) || has_no_gate;
-        let was_shut = gate == Some(true) && self.gates_are_over(setup, login);
-        if is_refused && is_alone && is_open && !has(self.lost, login) || !is_refused && was_shut {
-            self.broken = Some(Broken::Login);
-        }
-    }
-}
-
-impl Machine {
-    /// Erases the user, or, where something is newer by another's clock, comes after that.
-    fn delete(&self, state: &mut State, at: usize, next: Step) -> Step {
-        let stamp = state.ends[at].stamp;
-        if state.send(&self.0, Write::Delete(stamp)) {
-            return next;
-        }
-        let user = state.table.user;
-        let last = user.last_login.unwrap_or_default().max(user.deleted_at.map_or(0, |deleted_at| deleted_at + 1));
-        state.ends[at].stamp = stamp.max(last);
-        state.ends[at].step
+        self.judge_answer(setup, login, is_refused);
     }
 
-    fn step(&self, state: &mut State, at: usize) {
-        let setup = &self.0;
-        let (kind, stamp) = (setup.ends[at], state.ends[at].stamp);
-        let until = if setup.has(Rule::LookForOlder) { stamp } else { Stamp::MAX };
-        let next = match (state.ends[at].step, kind) {
-            (Step::Write, End::LogOut) => Step::End(state.found(setup, Stamp::MAX) & 1, 0),
-            (Step::Write, End::Delete) if setup.has(Rule::DeletionFirst) => self.delete(state, at, Step::Look),
-            (Step::Write, End::Delete | End::LogOutAll) => Step::Look,
-            (Step::Write, End::Block) if !setup.has(Rule::BlockFirst) => Step::Look,
-            (Step::Write, End::Block | End::Unblock) => {
-                let write = if kind == End::Block { Write::Block(stamp) } else { Write::Unblock(stamp) };
-                if state.send(setup, write) {
-                    if kind == End::Block { Step::Look } else { Step::Acknowledged }
-                } else {
-                    // Its clock is behind: it comes after what it was told of.
-                    state.ends[at].stamp = state.table.user.order + 1;
-                    Step::Write
+    fn undo(&mut self, setup: &Setup, login: Login, at: usize) -> Option<()> {
+        let Phase::Undoing(done) = self.logins[login] else { return None };
+        self.send(setup, UNDONE[at](login, self.stamps[login]));
+        let done = done | 1 << at;
+        self.logins[login] = if done == 0b11 { Phase::Refused } else { Phase::Undoing(done) };
+        Some(())
+    }
+
+    fn replay(&mut self, setup: &Setup, login: Login) {
+        let user = self.table.user;
+        let is_refused =
+            user.is_blocked || user.logins_after >= Some(self.stamps[login]) && setup.has(Rule::ReplayAfterMark);
+        let is_whole = self.table.records[login] == Record::There && has(user.names, login);
+        if is_whole && self.is_alive(setup, login) && !is_refused {
+            self.logins[login] = Phase::Answered;
+        }
+    }
+
+    /// What a login may do.
+    fn actions_of(&self, setup: &Setup, login: Login, actions: &mut Vec<Action>) {
+        let phase = self.logins[login];
+        match phase {
+            Phase::Writing(ALL, _) => actions.push(Action::Answer(login)),
+            Phase::Writing(sent, _) => {
+                for at in (0..WRITES.len()).filter(|at| !has(sent, *at)) {
+                    actions.push(Action::Send(login, at));
+                    actions.extend(setup.loses.then_some(Action::Lose(login, at)));
                 }
             }
-            (Step::Look, End::Delete) => Step::End(state.found(setup, until), state.table.user.names),
-            (Step::Look, _) => Step::End(state.found(setup, Stamp::MAX), 0),
-            (Step::End(0, 0), End::Delete) if !setup.has(Rule::DeletionFirst) => self.delete(state, at, Step::Forget),
-            (Step::End(0, 0), End::Delete) => Step::Forget,
-            (Step::End(0, 0), End::Block) if !setup.has(Rule::BlockFirst) => {
-                state.send(setup, Write::Block(stamp));
-                Step::Acknowledged
+            Phase::Undoing(done) => {
+                let left = (0..UNDONE.len()).filter(|at| !has(done, *at));
+                actions.extend(left.map(|at| Action::Undo(login, at)));
             }
-            (Step::Forget, _) => {
-                state.send(setup, Write::Forget(stamp));
-                if setup.has(Rule::LookAgain) { Step::LookAgain } else { Step::Acknowledged }
-            }
-            (Step::LookAgain, _) => Step::EndAgain(state.found(setup, until)),
-            _ => Step::Acknowledged,
-        };
-        state.ends[at].step = next;
-        if next == Step::Acknowledged {
-            let begun = bits(state.logins.iter().map(|phase| *phase != Phase::ToCome));
-            (state.ends[at].waits, state.ends[at].begun) = (state.under_way(), begun);
+            Phase::Dead => actions.push(Action::Replay(login)),
+            _ => {}
         }
+        actions.extend(phase.is_under_way().then_some(Action::Die(login)));
     }
 }
 
@@ -297,117 +213,49 @@ impl Model for Machine {
         let setup = &self.0;
         let may_tie = setup.ties && state.clock > 0;
         let ties = || [false, true].into_iter().filter(move |tie| may_tie || !*tie);
-        if (0..setup.logins.len()).any(|login| state.logins[login] == Phase::ToCome) {
+        if state.logins[..setup.logins.len()].contains(&Phase::ToCome) {
             actions.extend(ties().map(|tie| Action::LogIn { tie }));
         }
-        if (0..setup.ends.len()).any(|at| state.ends[at].step == Step::ToCome) {
+        if state.ends[..setup.ends.len()].iter().any(|end| !end.has_begun()) {
             actions.extend(ties().map(|tie| Action::Begin { tie }));
         }
-        for (login, phase) in state.logins.iter().enumerate() {
-            match *phase {
-                Phase::Writing(ALL, _) => actions.push(Action::Answer(login)),
-                Phase::Writing(sent, _) => {
-                    for at in (0..3).filter(|at| !has(sent, *at)) {
-                        actions.push(Action::Send(login, at));
-                        actions.extend(setup.loses.then_some(Action::Lose(login, at)));
-                    }
-                }
-                Phase::Undoing(done) => {
-                    actions.extend((0..2).filter(|at| !has(done, *at)).map(|at| Action::Undo(login, at)));
-                }
-                _ => {}
-            }
-            if phase.is_under_way() {
-                actions.push(Action::Die(login));
-            }
-            if *phase == Phase::Dead {
-                actions.push(Action::Replay(login));
-            }
+        for login in 0..setup.logins.len() {
+            state.actions_of(setup, login, actions);
         }
-        for (at, end) in state.ends.iter().enumerate() {
-            match end.step {
-                Step::End(sessions, records) if sessions | records != 0 => {
-                    let logins = || 0..2;
-                    actions.extend(logins().filter(|login| has(sessions, *login)).map(|it| Action::Take(at, it, true)));
-                    actions.extend(logins().filter(|login| has(records, *login)).map(|it| Action::Take(at, it, false)));
-                }
-                Step::EndAgain(sessions) if sessions != 0 => {
-                    actions.extend((0..2).filter(|login| has(sessions, *login)).map(|it| Action::Take(at, it, true)));
-                }
-                step if step.is_under_way() => actions.push(Action::Step(at)),
-                _ => {}
+        for (at, (end, kind)) in state.ends.iter().zip(setup.ends).enumerate() {
+            match end.step(setup, *kind) {
+                Some(Step::Take) => actions.extend(end.to_take().map(|(login, of)| Action::Take(at, login, of))),
+                Some(_) => actions.push(Action::Step(at)),
+                None => continue,
             }
-            if end.step.is_under_way() {
-                actions.push(Action::EndDies(at));
-            }
+            actions.push(Action::EndDies(at));
         }
         actions.extend(state.sent.iter().map(|write| Action::Again(*write)));
     }
 
-    #[expect(clippy::too_many_lines, reason = "one step after another, as the rules say them")]
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let (setup, mut state) = (&self.0, last.clone());
         match action {
-            Action::LogIn { tie } => {
-                let login = state.logins.iter().position(|phase| *phase == Phase::ToCome)?;
-                state.stamps[login] = state.tick(tie);
-                state.after[login] = state.over();
-                state.logins[login] = Phase::Writing(0, 0);
-            }
+            Action::LogIn { tie } => state.log_in(tie)?,
             Action::Send(login, at) => {
-                let Phase::Writing(sent, refused) = state.logins[login] else { return None };
-                let was_shut = state.gate(setup) == Some(true) && state.gates_are_over(setup, login);
-                let is_applied = state.send(setup, WRITES[at](login));
-                if was_shut && is_applied && at == 0 {
-                    state.broken = Some(Broken::Gate);
-                }
-                state.logins[login] = Phase::Writing(sent | 1 << at, refused | u8::from(!is_applied) << at);
+                let is_applied = state.send(setup, WRITES[at](login, last.stamps[login]));
+                state.wrote(login, at, is_applied)?;
+                state.judge_write(last, setup, login, at == 0 && is_applied);
             }
             Action::Lose(login, at) => {
-                let Phase::Writing(sent, refused) = state.logins[login] else { return None };
-                state.sent.insert(WRITES[at](login));
+                state.sent.insert(WRITES[at](login, last.stamps[login]));
                 state.lost |= 1 << login;
-                state.logins[login] = Phase::Writing(sent | 1 << at, refused | 1 << at);
+                state.wrote(login, at, false)?;
             }
             Action::Answer(login) => state.answer(setup, login),
-            Action::Undo(login, at) => {
-                let Phase::Undoing(done) = state.logins[login] else { return None };
-                state.send(setup, if at == 0 { Write::Undo(login) } else { Write::Erase(login) });
-                let done = done | 1 << at;
-                state.logins[login] = if done == 0b11 { Phase::Refused } else { Phase::Undoing(done) };
-            }
+            Action::Undo(login, at) => state.undo(setup, login, at)?,
             Action::Die(login) => state.logins[login] = Phase::Dead,
-            Action::Replay(login) => {
-                let user = state.table.user;
-                let is_whole = state.table.records[login] == Record::There
-                    && state.is_alive(setup, login)
-                    && has(user.names, login)
-                    && !user.is_blocked;
-                if is_whole {
-                    state.logins[login] = Phase::Answered;
-                }
-            }
-            Action::Begin { tie } => {
-                let at = state.ends.iter().position(|end| end.step == Step::ToCome)?;
-                let (stamp, answered, after) = (state.tick(tie), state.answered(), state.over());
-                state.ends[at] = Ending { step: Step::Write, stamp, answered, after, ..Ending::default() };
-            }
-            Action::Step(at) => self.step(&mut state, at),
-            Action::Take(at, login, is_session) => {
-                let stamp = if setup.ends[at] == End::Delete { state.ends[at].stamp } else { 0 };
-                let bit = !(1 << login);
-                state.ends[at].step = match state.ends[at].step {
-                    Step::End(sessions, records) if is_session => Step::End(sessions & bit, records),
-                    Step::End(sessions, records) => Step::End(sessions, records & bit),
-                    Step::EndAgain(sessions) => Step::EndAgain(sessions & bit),
-                    _ => return None,
-                };
-                state.send(setup, if is_session { Write::End(login, stamp) } else { Write::Erase(login) });
-            }
-            Action::EndDies(at) => state.ends[at].step = Step::Dead,
-            Action::Again(write) => {
-                state.table.apply(setup, &state.stamps, write);
-            }
+            Action::Replay(login) => state.replay(setup, login),
+            Action::Begin { tie } => state.begin(tie)?,
+            Action::Step(at) => state.step(setup, at)?,
+            Action::Take(at, login, is_session) => state.take(setup, at, login, is_session),
+            Action::EndDies(at) => state.ends[at].progress = Progress::Dead,
+            Action::Again(write) => _ = state.table.apply(setup, write),
         }
         let under_way = state.under_way();
         for end in &mut state.ends {
@@ -432,7 +280,7 @@ impl Model for Machine {
             Property::sometimes("a login is answered", |_, state: &State| state.answered() != 0),
             Property::sometimes("a login is refused", |_, state: &State| state.logins.contains(&Phase::Refused)),
             Property::sometimes("every end is acknowledged", |machine: &Self, state: &State| {
-                (0..machine.0.ends.len()).all(|at| state.ends[at].step == Step::Acknowledged)
+                state.ends[..machine.0.ends.len()].iter().all(Ending::is_acknowledged)
             }),
         ];
         always.into_iter().chain(sometimes).collect()

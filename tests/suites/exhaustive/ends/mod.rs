@@ -1,11 +1,13 @@
 //! The ends as a small machine, all of whose states are visited: logins on two devices, and deletion, block, unblock and
 //! logouts beside them, request by request.
 //!
-//! The rules of design.md §5 "Ends" are said here once more. Every request to the table is a step, steps of different
-//! processes come in any order, a process may die between any two of them, and any write that was ever sent may arrive again at
-//! any time.
+//! The rules of "An end is written, not an absence" in `shared/decisions` are said here once more. Every request to the table is a
+//! step, steps of different processes come in any order, a process may die between any two of them, and any write that was ever
+//! sent may arrive again at any time.
 
+mod judge;
 mod machine;
+mod plan;
 mod table;
 
 use super::Explored;
@@ -20,6 +22,27 @@ pub enum End {
     Delete,
     Block,
     Unblock,
+}
+
+impl End {
+    /// Whether it ends all sessions, and refuses all logins that arrived before.
+    fn is_of_all(self) -> bool {
+        matches!(self, Self::LogOutAll | Self::Delete | Self::Block)
+    }
+
+    /// Whether it ends the session of this login.
+    fn ends(self, login: usize) -> bool {
+        self.is_of_all() || self == Self::LogOut && login == 0
+    }
+
+    /// Whether it blocks the user; none, if it is not about that.
+    fn block(self) -> Option<bool> {
+        match self {
+            Self::Block => Some(true),
+            Self::Unblock => Some(false),
+            _ => None,
+        }
+    }
 }
 
 /// Declares the rules and the list of them all.
@@ -50,10 +73,18 @@ rules! {
     UserNotBlocked,
     /// A login looks for a deletion after its writes.
     LookForDeletion,
+    /// A login looks whether logins are refused, after its writes.
+    LookForMark,
     /// A login looks for a block after its writes.
     LookForBlock,
+    /// A login that is sent again looks whether logins are refused.
+    ReplayAfterMark,
     /// A deletion erases the user, and marks it, before it looks.
     DeletionFirst,
+    /// A logout of all refuses logins before it looks.
+    MarkFirst,
+    /// Until when logins are refused only grows.
+    MarkLater,
     /// A deletion loses against a later one.
     DeletionLater,
     /// A deletion loses against a newer login.
@@ -64,7 +95,7 @@ rules! {
     ForgetNoUser,
     /// A deletion looks once more.
     LookAgain,
-    /// What arrived after the deletion stays.
+    /// What arrived after the end stays.
     LookForOlder,
     /// A record is erased by a mark.
     EraseLeavesMark,
@@ -94,7 +125,7 @@ impl Setup {
     #[must_use]
     pub fn all() -> Vec<Self> {
         use End::{Block, Delete, LogOut, LogOutAll, Unblock};
-        const PLAYED: [(&[usize], &[End]); 13] = [
+        const PLAYED: [(&[usize], &[End]); 14] = [
             (&[0, 0], &[LogOut]),
             (&[0, 0], &[LogOutAll]),
             (&[0, 1], &[LogOutAll]),
@@ -108,10 +139,11 @@ impl Setup {
             (&[0], &[Delete, Block]),
             (&[0], &[Block, Delete]),
             (&[0], &[LogOutAll, Delete]),
+            (&[0], &[LogOutAll, LogOutAll]),
         ];
         let setup = |(logins, ends)| Self { logins, ends, ties: true, loses: false, without: None };
         let losing = |ends| Self { loses: true, ..setup((&[0], ends)) };
-        PLAYED.into_iter().map(setup).chain([losing(&[Delete]), losing(&[Block])]).collect()
+        PLAYED.into_iter().map(setup).chain([losing(&[Delete]), losing(&[Block]), losing(&[LogOutAll])]).collect()
     }
 
     fn has(&self, rule: Rule) -> bool {

@@ -14,6 +14,8 @@ pub(super) struct User {
     /// The last login; none where there is no user.
     pub(super) last_login: Option<Stamp>,
     pub(super) deleted_at: Option<Stamp>,
+    /// Logins that arrived until then are refused.
+    pub(super) logins_after: Option<Stamp>,
     pub(super) is_blocked: bool,
     /// The time of the last block or unblock.
     pub(super) order: Stamp,
@@ -28,9 +30,9 @@ pub(super) struct User {
 pub(super) enum Session {
     #[default]
     None,
-    Alive(Login),
+    Alive(Login, Stamp),
     /// It has ended; what is not newer is not put over it.
-    Mark(Login, Stamp),
+    Mark(Stamp),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -44,20 +46,22 @@ pub(super) enum Record {
 /// A write as it is sent: whatever it depends on is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Write {
-    User(Login),
-    Put(Login),
+    User(Login, Stamp),
+    Put(Login, Stamp),
     Record(Login),
-    /// The end of a login's session, by what arrived at this time.
+    /// The end of a login's session, and of what arrived until then.
     End(Login, Stamp),
     /// The same by the login itself, which may not have put it yet.
-    Undo(Login),
+    Undo(Login, Stamp),
     Erase(Login),
     /// The user is erased, but for the names of records, and the deletion marked.
     Delete(Stamp),
     /// Those names go, too.
     Forget(Stamp),
-    Block(Stamp),
-    Unblock(Stamp),
+    /// Logins that arrived until then are refused.
+    Mark(Stamp),
+    /// A block or its end.
+    Gate(bool, Stamp),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -67,105 +71,111 @@ pub(super) struct Table {
     pub(super) records: [Record; 2],
 }
 
+impl User {
+    fn log_in(&mut self, setup: &Setup, login: Login, stamp: Stamp) -> bool {
+        let is_refused = self.deleted_at >= Some(stamp) && setup.has(Rule::UserAfterDeletion)
+            || self.logins_after >= Some(stamp)
+            || self.is_blocked && setup.has(Rule::UserNotBlocked);
+        if !is_refused {
+            (self.last_login, self.is_swept) = (self.last_login.max(Some(stamp)), false);
+            self.names |= 1 << login;
+        }
+        !is_refused
+    }
+
+    fn delete(&mut self, setup: &Setup, stamp: Stamp) -> bool {
+        let may = (self.deleted_at < Some(stamp) || !setup.has(Rule::DeletionLater))
+            && (self.last_login <= Some(stamp) || !setup.has(Rule::DeletionNotOverNewer));
+        if may {
+            (self.last_login, self.deleted_at, self.is_swept) = (None, Some(stamp), !self.is_blocked);
+        }
+        may
+    }
+
+    fn forget(&mut self, setup: &Setup, stamp: Stamp) -> bool {
+        let may = (self.deleted_at == Some(stamp) || !setup.has(Rule::ForgetOwn))
+            && (self.last_login.is_none() || !setup.has(Rule::ForgetNoUser));
+        if may {
+            self.names = 0;
+        }
+        may
+    }
+
+    fn refuse(&mut self, setup: &Setup, stamp: Stamp) -> bool {
+        let is_later = self.logins_after < Some(stamp) || !setup.has(Rule::MarkLater);
+        let may = is_later && self.last_login <= Some(stamp);
+        if may {
+            (self.logins_after, self.is_swept) = (Some(stamp), self.last_login.is_none() && !self.is_blocked);
+        }
+        may
+    }
+
+    fn gate(&mut self, setup: &Setup, block: bool, order: Stamp) -> bool {
+        // The same write again is no other.
+        let is_same = order == self.order && block == self.is_blocked;
+        let may = order > self.order || is_same || !setup.has(Rule::BlockOrder);
+        if may {
+            (self.is_blocked, self.order, self.is_swept) = (block, order, !block && self.last_login.is_none());
+        }
+        may
+    }
+}
+
+impl Session {
+    fn arrived(self) -> Stamp {
+        match self {
+            Self::None => 0,
+            Self::Alive(_, stamp) | Self::Mark(stamp) => stamp,
+        }
+    }
+
+    fn is_of(self, login: Login) -> bool {
+        matches!(self, Self::Alive(there, _) if there == login)
+    }
+
+    fn put(&mut self, setup: &Setup, login: Login, stamp: Stamp) -> bool {
+        let is_older = *self == Self::None || self.arrived() < stamp || !setup.has(Rule::PutOverOlder);
+        if is_older && !self.is_of(login) {
+            *self = Self::Alive(login, stamp);
+        }
+        self.is_of(login)
+    }
+
+    fn end(&mut self, setup: &Setup, stamp: Stamp) {
+        *self = if setup.has(Rule::EndLeavesMark) { Self::Mark(self.arrived().max(stamp)) } else { Self::None };
+    }
+}
+
 impl Table {
     /// Whether the write was applied, or had been before.
-    #[expect(clippy::too_many_lines, reason = "one step after another, as the rules say them")]
-    pub(super) fn apply(&mut self, setup: &Setup, stamps: &[Stamp], write: Write) -> bool {
-        let has = |rule| setup.has(rule);
-        let user = &mut self.user;
-        let arrived = |session: Session| match session {
-            Session::None => 0,
-            Session::Alive(login) => stamps[login],
-            Session::Mark(_, stamp) => stamp,
-        };
+    pub(super) fn apply(&mut self, setup: &Setup, write: Write) -> bool {
+        let Self { user, sessions, records } = self;
         match write {
-            Write::User(login) => {
-                let stamp = stamps[login];
-                let is_deleted = user.deleted_at.is_some_and(|deleted_at| deleted_at >= stamp);
-                let may = !(is_deleted && has(Rule::UserAfterDeletion) || user.is_blocked && has(Rule::UserNotBlocked));
-                if may {
-                    (user.last_login, user.is_swept) = (user.last_login.max(Some(stamp)), false);
-                    user.names |= 1 << login;
+            Write::User(login, stamp) => return user.log_in(setup, login, stamp),
+            Write::Put(login, stamp) => return sessions[setup.logins[login]].put(setup, login, stamp),
+            Write::Record(login) if records[login] == Record::Mark => return false,
+            Write::Record(login) => records[login] = Record::There,
+            Write::End(login, stamp) => {
+                let session = &mut sessions[setup.logins[login]];
+                let is_other = matches!(session, Session::Alive(..)) && !setup.has(Rule::EndOfFamily);
+                if session.is_of(login) || is_other {
+                    session.end(setup, stamp);
                 }
-                may
             }
-            Write::Put(login) => {
-                let session = &mut self.sessions[setup.logins[login]];
-                if *session == Session::Alive(login) {
-                    return true;
+            Write::Undo(login, stamp) => {
+                let session = &mut sessions[setup.logins[login]];
+                let is_over = !matches!(session, Session::Alive(..)) && session.arrived() <= stamp;
+                if session.is_of(login) || is_over && setup.has(Rule::UndoLeavesMark) {
+                    session.end(setup, stamp);
                 }
-                let may = *session == Session::None || arrived(*session) < stamps[login] || !has(Rule::PutOverOlder);
-                if may {
-                    *session = Session::Alive(login);
-                }
-                may
             }
-            Write::Record(login) => {
-                let may = self.records[login] != Record::Mark;
-                if may {
-                    self.records[login] = Record::There;
-                }
-                may
-            }
-            Write::End(login, raised) => {
-                let session = &mut self.sessions[setup.logins[login]];
-                let is_meant = match *session {
-                    Session::Alive(there) => there == login || !has(Rule::EndOfFamily),
-                    _ => false,
-                };
-                if is_meant {
-                    let mark = Session::Mark(login, stamps[login].max(raised));
-                    *session = if has(Rule::EndLeavesMark) { mark } else { Session::None };
-                }
-                is_meant
-            }
-            Write::Undo(login) => {
-                let session = &mut self.sessions[setup.logins[login]];
-                let is_unwritten = match *session {
-                    Session::Alive(there) => there == login,
-                    other => arrived(other) <= stamps[login] && has(Rule::UndoLeavesMark),
-                };
-                if is_unwritten {
-                    let mark = Session::Mark(login, stamps[login]);
-                    *session = if has(Rule::EndLeavesMark) { mark } else { Session::None };
-                }
-                true
-            }
-            Write::Erase(login) => {
-                let mark = if has(Rule::EraseLeavesMark) { Record::Mark } else { Record::None };
-                self.records[login] = mark;
-                true
-            }
-            Write::Delete(stamp) => {
-                let is_later = user.deleted_at.is_none_or(|deleted_at| deleted_at < stamp);
-                let is_newer = user.last_login.is_some_and(|last_login| last_login > stamp);
-                let may = (is_later || !has(Rule::DeletionLater)) && !(is_newer && has(Rule::DeletionNotOverNewer));
-                if may {
-                    (user.last_login, user.deleted_at) = (None, Some(stamp));
-                    user.is_swept = !user.is_blocked;
-                }
-                may
-            }
-            Write::Forget(stamp) => {
-                let is_own = user.deleted_at == Some(stamp) || !has(Rule::ForgetOwn);
-                let may = is_own && (user.last_login.is_none() || !has(Rule::ForgetNoUser));
-                if may {
-                    user.names = 0;
-                }
-                may
-            }
-            Write::Block(order) | Write::Unblock(order) => {
-                let block = matches!(write, Write::Block(_));
-                // The same write again is no other.
-                let is_same = order == user.order && block == user.is_blocked;
-                let may = order > user.order || is_same || !has(Rule::BlockOrder);
-                if may {
-                    user.is_blocked = block;
-                    user.order = order;
-                    user.is_swept = !user.is_blocked && user.last_login.is_none();
-                }
-                may
-            }
+            Write::Erase(login) if setup.has(Rule::EraseLeavesMark) => records[login] = Record::Mark,
+            Write::Erase(login) => records[login] = Record::None,
+            Write::Delete(stamp) => return user.delete(setup, stamp),
+            Write::Forget(stamp) => return user.forget(setup, stamp),
+            Write::Mark(stamp) => return user.refuse(setup, stamp),
+            Write::Gate(block, order) => return user.gate(setup, block, order),
         }
+        true
     }
 }

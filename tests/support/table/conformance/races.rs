@@ -21,6 +21,7 @@ every! {
     attempts_at_once_are_all_counted,
     a_logout_beside_a_rotation_leaves_nothing,
     a_login_that_comes_after_a_block_is_refused,
+    a_login_that_arrived_before_logins_were_refused_stores_nothing_afterwards,
     of_a_login_that_arrived_before_a_deletion_nothing_is_left,
     a_block_beside_a_deletion_stays,
     a_block_beside_an_unblock_leaves_the_user_whole,
@@ -152,7 +153,7 @@ async fn a_logout_beside_a_rotation_leaves_nothing(case: Case) -> Verdict {
         case.table.put_session(&at, &made).await?;
         let log_out = async {
             look(&case, round).await?;
-            Ok::<_, Broken>(case.table.log_out_session(&at, NOW, NOW).await?)
+            Ok::<_, Broken>(case.table.log_out_session(&case.subject(&made), NOW).await?)
         };
 
         let (rotated, logged_out) = tokio::join!(biased; case.table.refresh_session(&rotation), log_out);
@@ -184,6 +185,26 @@ async fn a_login_that_comes_after_a_block_is_refused(case: Case) -> Verdict {
     Ok(())
 }
 
+async fn a_login_that_arrived_before_logins_were_refused_stores_nothing_afterwards(case: Case) -> Verdict {
+    for (round, key) in [1, 2].into_iter().flat_map(|key| (0..PAUSES).map(move |pause| (pause, key))) {
+        let case = case.other(round + PAUSES * u32::from(key))?;
+        case.table.store_user_login(&case.login(1, NOW)).await?;
+        let login = case.login(key, NOW + 1);
+        let refuse = async {
+            look(&case, round).await?;
+            case.table.refuse_logins(&case.user, ms(NOW + 2)).await?;
+            Ok::<_, Broken>(case.table.read_user(&case.user).await?.and_then(|user| user.last_login))
+        };
+
+        let (recorded, seen) = tokio::join!(biased; slowly(case.table.store_user_login(&login)), refuse);
+
+        let seen = seen?;
+        same!(recorded?, if seen == Some(NOW) { UserStatus::Overtaken } else { UserStatus::Known });
+        same!(case.table.read_user(&case.user).await?.and_then(|user| user.last_login), seen);
+    }
+    Ok(())
+}
+
 async fn of_a_login_that_arrived_before_a_deletion_nothing_is_left(case: Case) -> Verdict {
     for (round, key) in [1, 2].into_iter().flat_map(|key| (0..PAUSES).map(move |pause| (pause, key))) {
         let case = case.other(round + PAUSES * u32::from(key))?;
@@ -197,7 +218,7 @@ async fn of_a_login_that_arrived_before_a_deletion_nothing_is_left(case: Case) -
         let (recorded, erased) = tokio::join!(biased; slowly(case.table.store_user_login(&login)), erase);
 
         erased?;
-        same!(matches!(recorded?, UserStatus::Known | UserStatus::Erased), true);
+        same!(matches!(recorded?, UserStatus::Known | UserStatus::Overtaken), true);
         let left = case.items().await.into_iter().flat_map(|(_, item)| item.into_keys()).collect::<Vec<_>>();
         same!(left, ["deleted_ms", "ttl"]);
     }

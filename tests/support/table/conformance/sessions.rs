@@ -4,7 +4,7 @@ use super::{Case, NOW, Value, Verdict, every, family, ms, rotation, same, sessio
 use shared::{
     ids::{DeviceId, SessionRef, UnionId},
     session::{Session, UserItems, WriteResult, refresh::RefreshWrite},
-    token::keyring::KeyId,
+    token::{access::Subject, keyring::KeyId},
 };
 
 every! {
@@ -85,7 +85,7 @@ async fn an_ended_session_leaves_a_mark_that_its_own_put_does_not_get_over(case:
         let at = &rotation.at;
         match round {
             0 => case.table.revoke_session(at, made.family, NOW + 5).await?,
-            1 => case.table.log_out_session(at, NOW, NOW + 5).await?,
+            1 => case.table.log_out_session(&case.subject(&made), NOW + 5).await?,
             2 => case.table.erase_session(at, made.family, ms(NOW + 5)).await?,
             _ => case.table.retract_session(at, &made, NOW + 5).await?,
         }
@@ -93,7 +93,7 @@ async fn an_ended_session_leaves_a_mark_that_its_own_put_does_not_get_over(case:
         same!(mark(&case).await?, (names, Some(Value::Number(NOW + 5 + 3_600))));
         same!(case.table.list_user_items(&case.user).await?, UserItems::default());
         // Once more is no other end.
-        case.table.log_out_session(at, NOW, NOW + 99).await?;
+        case.table.log_out_session(&case.subject(&made), NOW + 99).await?;
         same!(mark(&case).await?.1, Some(Value::Number(NOW + 5 + 3_600)));
 
         same!(case.table.put_session(at, &made).await?, false);
@@ -241,17 +241,27 @@ async fn a_session_is_ended_by_its_family_only(case: Case) -> Verdict {
 
 async fn a_logout_ends_the_session_of_its_login_only(case: Case) -> Verdict {
     let (made, rotation) = opened(&case).await?;
-    for other in [NOW - 1, NOW + 1] {
-        case.table.log_out_session(&rotation.at, other, NOW).await?;
+    let (own, before) = (case.subject(&made), Subject { millisecond: None, ..case.subject(&made) });
+    for other in [
+        Subject { auth_time: NOW - 1, ..own.clone() },
+        Subject { auth_time: NOW + 1, ..before.clone() },
+        Subject { millisecond: Some(1), ..own.clone() },
+    ] {
+        case.table.log_out_session(&other, NOW).await?;
         same!(case.table.read_session(&rotation.at).await?, Some(made.clone()));
     }
     same!(matches!(case.table.refresh_session(&rotation).await?, WriteResult::Applied(_)), true);
 
     // A rotation does not change when the login was.
-    case.table.log_out_session(&rotation.at, NOW, NOW).await?;
+    case.table.log_out_session(&own, NOW).await?;
 
     same!(case.table.read_session(&rotation.at).await?, None);
-    case.table.log_out_session(&rotation.at, NOW, NOW).await?;
+    case.table.log_out_session(&own, NOW).await?;
+    // A token of an earlier release tells the second alone.
+    let next = Session { arrived_ms: ms(NOW) + 7, ..session(2, NOW) };
+    same!(case.table.put_session(&rotation.at, &next).await?, true);
+    case.table.log_out_session(&before, NOW).await?;
+    same!(case.table.read_session(&rotation.at).await?, None);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! User items: keys, attempts, blocks, deletion.
+//! User items: logins, keys, attempts.
 
 use std::mem::discriminant;
 
@@ -7,7 +7,7 @@ use shared::{
     clock::Secs,
     ids::UnionId,
     session::{Attempt, NewKey, PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus},
-    store::{TakeError, grants::Deletion},
+    store::TakeError,
 };
 
 every! {
@@ -21,16 +21,6 @@ every! {
     each_kind_of_attempt_has_a_count_of_its_own,
     a_record_of_a_phone_code_is_known_for_this_hour_and_the_next,
     nobody_has_attempts_without_a_login,
-    a_blocked_user_does_not_log_in,
-    a_block_of_nobody_and_of_a_deleted_user_stays,
-    a_block_keeps_its_time_and_is_lifted_once,
-    of_a_deleted_user_a_mark_is_left_for_an_hour,
-    no_login_that_arrived_before_a_deletion_brings_the_user_back,
-    a_deletion_is_later_than_all_that_it_finds,
-    records_are_named_until_they_are_erased_and_those_of_a_new_user_stay,
-    of_blocks_and_their_ends_the_last_word_counts,
-    running_counts_outlive_their_user_for_their_hours,
-    a_block_outlives_its_user,
     a_replaced_key_and_the_one_before_it_are_gone_and_no_earlier_login_brings_them_back,
     nobody_who_is_gone_gets_another_key,
 }
@@ -122,7 +112,7 @@ async fn a_unionid_is_remembered_of_a_user_only(case: Case) -> Verdict {
 }
 
 /// What an attempt is refused with, in seconds to wait.
-fn refused(taken: &Result<SealedSessionKeys, TakeError>) -> Option<u64> {
+pub(super) fn refused(taken: &Result<SealedSessionKeys, TakeError>) -> Option<u64> {
     match taken {
         Err(TakeError::RateLimited { retry_after }) => Some(*retry_after),
         _ => None,
@@ -130,7 +120,7 @@ fn refused(taken: &Result<SealedSessionKeys, TakeError>) -> Option<u64> {
 }
 
 /// Attempts of each kind.
-fn kinds(case: &Case) -> [Attempt; 3] {
+pub(super) fn kinds(case: &Case) -> [Attempt; 3] {
     [Attempt::OpenData, Attempt::LoginProfile, Attempt::PhoneCode(case.hash("p"))]
 }
 
@@ -217,193 +207,6 @@ async fn nobody_has_attempts_without_a_login(case: Case) -> Verdict {
     Ok(())
 }
 
-async fn a_blocked_user_does_not_log_in(case: Case) -> Verdict {
-    case.table.store_user_login(&case.login(1, NOW)).await?;
-    case.table.block_user(&case.user, ms(NOW + 1)).await?;
-
-    let before = case.items().await;
-    same!(case.table.store_user_login(&case.login(1, NOW + 2)).await?, UserStatus::Blocked);
-    same!(case.table.store_user_login(&case.login(2, NOW + 3)).await?, UserStatus::Blocked);
-    same!(case.items().await, before);
-    Ok(())
-}
-
-/// A user would escape by deleting themselves before, and TTL would lift the block from what is left.
-async fn a_block_of_nobody_and_of_a_deleted_user_stays(case: Case) -> Verdict {
-    same!(case.table.block_user(&case.user, ms(NOW)).await?, NOW);
-    same!(case.table.store_user_login(&case.login(1, NOW)).await?, UserStatus::Blocked);
-    same!(case.table.unblock_user(&case.user, ms(NOW)).await?, true);
-    case.table.store_user_login(&case.login(1, NOW)).await?;
-    case.take(&Attempt::OpenData, NOW).await?;
-    case.table.erase_user(&case.user, ms(NOW)).await?;
-    same!(case.attribute("ttl").await, Some(Value::Number(NOW + 3_600)));
-
-    same!(case.table.block_user(&case.user, ms(NOW + 1)).await?, NOW + 1);
-    same!(case.table.store_user_login(&case.login(1, NOW + 2)).await?, UserStatus::Blocked);
-    same!(case.attribute("ttl").await, None);
-    Ok(())
-}
-
-async fn a_block_keeps_its_time_and_is_lifted_once(case: Case) -> Verdict {
-    same!(case.table.unblock_user(&case.user, ms(NOW)).await?, false);
-    same!(case.items().await, Vec::new());
-    case.table.store_user_login(&case.login(1, NOW)).await?;
-    same!(case.table.unblock_user(&case.user, ms(NOW)).await?, false);
-    same!(case.table.block_user(&case.user, ms(NOW + 1)).await?, NOW + 1);
-    same!(case.table.block_user(&case.user, ms(NOW + 2)).await?, NOW + 1);
-
-    same!(case.table.unblock_user(&case.user, ms(NOW + 3)).await?, true);
-    // The SDK's repetition, and then another request.
-    same!(case.table.unblock_user(&case.user, ms(NOW + 3)).await?, true);
-    same!(case.table.unblock_user(&case.user, ms(NOW + 4)).await?, false);
-
-    same!(case.table.store_user_login(&case.login(1, NOW + 4)).await?, UserStatus::Known);
-    same!(case.attribute("ttl").await, None);
-    Ok(())
-}
-
-/// The names of all attributes under the user's key.
-async fn names(case: &Case) -> Vec<String> {
-    case.items().await.into_iter().flat_map(|(_, item)| item.into_keys()).collect()
-}
-
-async fn of_a_deleted_user_a_mark_is_left_for_an_hour(case: Case) -> Verdict {
-    same!(case.table.erase_user(&case.user, ms(NOW)).await?, Deletion { deleted_ms: ms(NOW), was_user: false });
-    case.table.store_user_login(&case.login(1, NOW + 1)).await?;
-    let deleted_ms = ms(NOW + 2);
-
-    same!(case.table.erase_user(&case.user, deleted_ms).await?, Deletion { deleted_ms, was_user: true });
-
-    same!(names(&case).await, ["deleted_ms", "ttl"]);
-    same!(case.attribute("ttl").await, Some(Value::Number(NOW + 2 + 3_600)));
-    same!(case.table.read_user(&case.user).await?, Some(User { deleted_ms: Some(deleted_ms), ..User::default() }));
-    Ok(())
-}
-
-async fn no_login_that_arrived_before_a_deletion_brings_the_user_back(case: Case) -> Verdict {
-    case.table.store_user_login(&case.login(1, NOW)).await?;
-    case.table.erase_user(&case.user, ms(NOW + 1)).await?;
-    let left = case.items().await;
-
-    for key in [1, 2] {
-        same!(case.table.store_user_login(&case.login(key, NOW)).await?, UserStatus::Erased);
-        same!(case.table.store_user_login(&case.login(key, NOW + 1)).await?, UserStatus::Erased);
-    }
-    same!(case.items().await, left);
-
-    same!(case.table.store_user_login(&case.login(1, NOW + 2)).await?, UserStatus::New);
-    same!(case.attribute("ttl").await, None);
-    // Neither does one that arrived before bring anything into the new user, whatever its key.
-    for key in [1, 2] {
-        same!(case.table.store_user_login(&case.login(key, NOW)).await?, UserStatus::Erased);
-    }
-    same!(case.table.read_user(&case.user).await?.and_then(|user| user.last_login), Some(NOW + 2));
-    Ok(())
-}
-
-async fn a_deletion_is_later_than_all_that_it_finds(case: Case) -> Verdict {
-    case.table.store_user_login(&case.login(1, NOW)).await?;
-
-    // By the clock of another process.
-    let deletion = case.table.erase_user(&case.user, ms(NOW - 2)).await?;
-    same!(deletion, Deletion { deleted_ms: ms(NOW), was_user: true });
-    let again = case.table.erase_user(&case.user, ms(NOW - 1)).await?;
-    same!(again, Deletion { deleted_ms: ms(NOW) + 1, was_user: false });
-    Ok(())
-}
-
-async fn records_are_named_until_they_are_erased_and_those_of_a_new_user_stay(case: Case) -> Verdict {
-    let login = |code, at| UserLogin { idempotency_record: Some(case.hash(code)), ..case.login(1, at) };
-    case.table.store_user_login(&login("a", NOW)).await?;
-    case.take(&Attempt::PhoneCode(case.hash("p")), NOW).await?;
-    let Deletion { deleted_ms, .. } = case.table.erase_user(&case.user, ms(NOW + 1)).await?;
-    let user = case.table.read_user(&case.user).await?.unwrap_or_default();
-    same!((user.login_records, user.phone_records), (vec![case.hash("a")], vec![case.hash("p")]));
-
-    same!(case.table.forget_records(&case.user, deleted_ms - 1).await?, Some(deleted_ms));
-    same!(case.attribute("login_claim").await.is_some(), true);
-    same!(case.table.forget_records(&case.user, deleted_ms).await?, None);
-    same!(names(&case).await, ["deleted_ms", "phone_tries", "phone_tries_from", "ttl"]);
-
-    case.table.store_user_login(&login("b", NOW + 2)).await?;
-    same!(case.table.forget_records(&case.user, deleted_ms).await?, None);
-    same!(case.table.read_user(&case.user).await?.unwrap_or_default().login_records, vec![case.hash("b")]);
-    Ok(())
-}
-
-async fn running_counts_outlive_their_user_for_their_hours(case: Case) -> Verdict {
-    let full = UserLogin {
-        unionid: Some(UnionId::parse("u1")?),
-        idempotency_record: Some(case.hash("l")),
-        ..case.login(1, NOW)
-    };
-    case.table.store_user_login(&full).await?;
-    same!(case.table.read_user(&case.user).await?.and_then(|user| user.deleted_ms), None);
-    case.table.store_user_login(&UserLogin { idempotency_record: Some(case.hash("m")), ..case.login(2, NOW) }).await?;
-    let [data, profile, code] = kinds(&case);
-    for (attempt, at) in [(&data, NOW), (&code, NOW + 50), (&profile, NOW + 100)] {
-        for _ in 0..TRIES {
-            case.take(attempt, at).await?;
-        }
-    }
-
-    let Deletion { deleted_ms, .. } = case.table.erase_user(&case.user, ms(NOW + 101)).await?;
-    case.table.forget_records(&case.user, deleted_ms).await?;
-
-    let left = User {
-        deleted_ms: Some(deleted_ms),
-        tries: Some((TRIES, NOW)),
-        phone_tries: Some((TRIES, NOW + 50)),
-        login_tries: Some((TRIES, NOW + 100)),
-        ..User::default()
-    };
-    same!(case.table.read_user(&case.user).await?, Some(left));
-    let counts = ["login_tries", "login_tries_from", "phone_tries", "phone_tries_from", "tries", "tries_from"];
-    same!(names(&case).await, [&["deleted_ms"], counts.as_slice(), &["ttl"]].concat());
-    same!(case.attribute("ttl").await, Some(Value::Number(NOW + 101 + TRIES_WINDOW)));
-    case.table.remember_unionid(&case.user, &UnionId::parse("u1")?).await?;
-    same!(case.attribute("unionid").await, None);
-
-    same!(case.table.store_user_login(&case.login(1, NOW + 102)).await?, UserStatus::New);
-    same!(case.attribute("ttl").await, None);
-    same!(refused(&case.take(&data, NOW + 102).await), Some(TRIES_WINDOW - 102));
-    // One hour is over, another is not.
-    case.table.erase_user(&case.user, ms(NOW + TRIES_WINDOW) - 1).await?;
-    case.table.store_user_login(&case.login(1, NOW + TRIES_WINDOW)).await?;
-    same!(refused(&case.take(&profile, NOW + TRIES_WINDOW).await), Some(100));
-    same!(refused(&case.take(&data, NOW + TRIES_WINDOW).await), None);
-    Ok(())
-}
-
-/// A write that is late is one of an earlier time; an operation that begins later by a slower clock is not.
-async fn of_blocks_and_their_ends_the_last_word_counts(case: Case) -> Verdict {
-    case.table.store_user_login(&case.login(1, NOW)).await?;
-    case.table.block_user(&case.user, ms(NOW + 5)).await?;
-
-    same!(case.table.unblock_user(&case.user, ms(NOW + 3)).await?, true);
-    same!(case.attribute("block_ms").await, Some(Value::Number(ms(NOW + 5) + 1)));
-    same!(case.table.block_user(&case.user, ms(NOW + 4)).await?, NOW + 4);
-    same!(case.attribute("block_ms").await, Some(Value::Number(ms(NOW + 5) + 2)));
-    Ok(())
-}
-
-async fn a_block_outlives_its_user(case: Case) -> Verdict {
-    case.table.store_user_login(&case.login(1, NOW)).await?;
-    case.table.block_user(&case.user, ms(NOW + 1)).await?;
-    case.table.erase_user(&case.user, ms(NOW + 2)).await?;
-
-    let left = User { blocked_at: Some(NOW + 1), deleted_ms: Some(ms(NOW + 2)), ..User::default() };
-    same!(case.table.read_user(&case.user).await?, Some(left));
-    same!(case.attribute("ttl").await, None);
-    same!(case.table.block_user(&case.user, ms(NOW + 3)).await?, NOW + 1);
-    same!(case.table.store_user_login(&case.login(1, NOW + 4)).await?, UserStatus::Blocked);
-
-    same!(case.table.unblock_user(&case.user, ms(NOW + 5)).await?, true);
-    same!(case.attribute("ttl").await, Some(Value::Number(NOW + 5 + TRIES_WINDOW)));
-    same!(case.table.store_user_login(&case.login(1, NOW + 6)).await?, UserStatus::New);
-    Ok(())
-}
-
 async fn a_replaced_key_and_the_one_before_it_are_gone_and_no_earlier_login_brings_them_back(case: Case) -> Verdict {
     case.table.store_user_login(&case.login(1, NOW)).await?;
     case.table.store_user_login(&case.login(2, NOW + 1)).await?;
@@ -412,11 +215,12 @@ async fn a_replaced_key_and_the_one_before_it_are_gone_and_no_earlier_login_brin
     same!(case.table.replace_session_key(&case.user, Some(&third), ms(NOW + 2)).await?, true);
 
     same!(case.take(&Attempt::OpenData, NOW + 2).await?, keys(3, None));
-    same!(case.table.store_user_login(&case.login(2, NOW + 2)).await?, UserStatus::Erased);
+    same!(case.table.store_user_login(&case.login(2, NOW + 2)).await?, UserStatus::Overtaken);
     // By a slower clock: its time is made a later one.
     same!(case.table.replace_session_key(&case.user, None, ms(NOW + 1)).await?, true);
     same!(case.take(&Attempt::OpenData, NOW + 2).await?, SealedSessionKeys::default());
-    same!(case.attribute("deleted_ms").await, Some(Value::Number(ms(NOW + 2) + 1)));
+    same!(case.attribute("logins_after_ms").await, Some(Value::Number(ms(NOW + 2) + 1)));
+    same!(case.table.read_user(&case.user).await?.unwrap_or_default().deleted_ms, None);
     same!(case.attribute("first_login").await, Some(Value::Number(NOW)));
 
     same!(case.table.store_user_login(&case.login(4, NOW + 3)).await?, UserStatus::Known);
@@ -425,6 +229,9 @@ async fn a_replaced_key_and_the_one_before_it_are_gone_and_no_earlier_login_brin
     // The key that was stored is known again as the same.
     case.table.store_user_login(&case.login(3, NOW + 5)).await?;
     same!(case.take(&Attempt::OpenData, NOW + 5).await?, keys(3, None));
+    // That login was at a process whose clock is fast.
+    case.table.replace_session_key(&case.user, None, ms(NOW + 4) + 1).await?;
+    same!(case.attribute("logins_after_ms").await, Some(Value::Number(ms(NOW + 5))));
     Ok(())
 }
 
@@ -442,4 +249,9 @@ async fn nobody_who_is_gone_gets_another_key(case: Case) -> Verdict {
 
     same!(names(&case).await, ["deleted_ms", "ttl"]);
     Ok(())
+}
+
+/// The names of all attributes under the user's key.
+pub(super) async fn names(case: &Case) -> Vec<String> {
+    case.items().await.into_iter().flat_map(|(_, item)| item.into_keys()).collect()
 }

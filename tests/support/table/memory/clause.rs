@@ -37,6 +37,8 @@ clauses! {
     RevokeFamily,
     /// Logout: `created_at = auth_time`.
     LogOutCreated,
+    /// Logout: in the millisecond that the token tells.
+    LogOutMillisecond,
     /// Logout: of a session that lives.
     LogOutAlive,
     /// A deletion's end of a session: `family = F`.
@@ -51,10 +53,14 @@ clauses! {
     LoginNotBlocked,
     /// Login: not into a user who was deleted since it arrived, where the key is another one.
     LoginNotErased,
+    /// Login: not where logins are refused that arrived when it did, where the key is another one.
+    LoginNotRefused,
     /// Login: not into a blocked user, where the key is the same.
     SameKeyNotBlocked,
     /// Login: not into a user who was deleted since it arrived, where the key is the same.
     SameKeyNotErased,
+    /// Login: not where logins are refused that arrived when it did, where the key is the same.
+    SameKeyNotRefused,
     /// Login: where one that arrived later is stored, its key and its time stay.
     LoginLast,
     /// The key shift: no fingerprint yet.
@@ -87,10 +93,18 @@ clauses! {
     EraseLater,
     /// The deletion of a user: not before the last login.
     EraseAfterLogin,
+    /// Logins are refused, and a TTL: there is neither a user nor a block.
+    RefuseNobody,
+    /// Logins are refused: until later than before.
+    RefuseLater,
+    /// Logins are refused: also the last one.
+    RefuseAfterLogin,
     /// Another key for a user: somebody has logged in.
     ReplaceUser,
-    /// Another key for a user: later than the last deletion or replacement.
+    /// Another key for a user: later than logins are refused until.
     ReplaceLater,
+    /// Another key for a user: not before the last login.
+    ReplaceAfterLogin,
     /// The records of a deleted user are forgotten: by the last deletion.
     ForgetOwn,
     /// The records of a deleted user are forgotten: nobody has logged in again.

@@ -14,7 +14,7 @@ use shared::{
         StoreError,
         grants::{ListUserItems, PutSession, ReadSession, RefreshSession, RevokeSession},
     },
-    token::keyring::KeyId,
+    token::{access::Subject, keyring::KeyId},
 };
 
 const DAY: Secs = 86_400;
@@ -188,12 +188,17 @@ impl RevokeSession for MemoryTable {
         self.end(at, own, Item::new(), now).await
     }
 
-    async fn log_out_session(&self, at: &SessionRef, created_at: Secs, now: Secs) -> Result<(), StoreError> {
+    async fn log_out_session(&self, subject: &Subject, now: Secs) -> Result<(), StoreError> {
+        let in_its_millisecond = |there: &Item| {
+            let arrived = get_number(there, "arrived_ms").map(|arrived| arrived % 1_000);
+            subject.millisecond.is_none_or(|told| arrived.is_none_or(|arrived| arrived == Millis::from(told)))
+        };
         let own = |there: &Item| {
             self.and(Clause::LogOutAlive, there.contains_key("family"))
-                && self.and(Clause::LogOutCreated, is(there, "created_at", &number(created_at)))
+                && self.and(Clause::LogOutCreated, is(there, "created_at", &number(subject.auth_time)))
+                && self.and(Clause::LogOutMillisecond, in_its_millisecond(there))
         };
-        self.end(at, own, Item::new(), now).await
+        self.end(&subject.session(), own, Item::new(), now).await
     }
 
     async fn erase_session(&self, at: &SessionRef, family: Family, deleted_ms: Millis) -> Result<(), StoreError> {

@@ -21,7 +21,7 @@ use shared::{
     store::{
         StoreError, TakeError,
         grants::{
-            BlockUser, Deletion, EraseUser, ReadUser, RememberUnionid, ReplaceSessionKey, StoreUserLogin,
+            BlockUser, Deletion, EraseUser, ReadUser, RefuseLogins, RememberUnionid, ReplaceSessionKey, StoreUserLogin,
             TakeSessionKeys,
         },
     },
@@ -48,6 +48,7 @@ pub(super) fn to_user(item: &Item) -> User {
         unionid: get_text(item, "unionid").and_then(|unionid| UnionId::parse(unionid).ok()),
         blocked_at: get_number(item, "blocked_at"),
         deleted_ms: get_number(item, "deleted_ms"),
+        logins_after_ms: get_number(item, "logins_after_ms"),
         current_key: get_bytes(item, "current_key").map(<[u8]>::to_vec),
         tries: get_tries(item, "tries").zip(get_number(item, "tries_from")),
         login_tries: get_tries(item, "login_tries").zip(get_number(item, "login_tries_from")),
@@ -90,9 +91,9 @@ fn is_blocked(item: &Item) -> bool {
     item.contains_key("blocked_at")
 }
 
-/// Whether the user was deleted after the login had arrived.
-fn is_erased(item: &Item, login: &UserLogin) -> bool {
-    get_number(item, "deleted_ms").is_some_and(|deleted| deleted >= login.arrived_ms)
+/// Whether this mark is not of an earlier time than the login.
+fn overtakes(item: &Item, mark: &str, login: &UserLogin) -> bool {
+    get_number(item, mark).is_some_and(|last| last >= login.arrived_ms)
 }
 
 fn has_logged_in(item: &Item) -> bool {
@@ -177,11 +178,12 @@ impl MemoryTable {
         Standing { is_last, is_another_key }: Standing,
         item: Option<&Item>,
     ) -> bool {
-        let (not_blocked, not_erased) = if is_another_key {
-            (Clause::LoginNotBlocked, Clause::LoginNotErased)
+        let (not_blocked, not_erased, not_refused) = if is_another_key {
+            (Clause::LoginNotBlocked, Clause::LoginNotErased, Clause::LoginNotRefused)
         } else {
-            (Clause::SameKeyNotBlocked, Clause::SameKeyNotErased)
+            (Clause::SameKeyNotBlocked, Clause::SameKeyNotErased, Clause::SameKeyNotRefused)
         };
+        let is_overtaken = |mark| item.is_some_and(|item| overtakes(item, mark, login));
         let later = item.is_some_and(|item| above(item, "arrived_ms", login.arrived_ms));
         let is_other = |item: &Item| {
             let is_there = item.contains_key("fingerprint");
@@ -189,7 +191,8 @@ impl MemoryTable {
                 || is_there && self.and(Clause::ShiftOtherKey, Standing::of(login, item).is_another_key)
         };
         self.and(not_blocked, !item.is_some_and(is_blocked))
-            && self.and(not_erased, !item.is_some_and(|item| is_erased(item, login)))
+            && self.and(not_erased, !is_overtaken("deleted_ms"))
+            && self.and(not_refused, !is_overtaken("logins_after_ms"))
             && if is_last { self.and(Clause::LoginLast, !later) } else { later }
             && (!is_last || !is_another_key || item.map_or(self.or(Clause::ShiftNoKey, true), is_other))
     }
@@ -209,8 +212,8 @@ impl StoreUserLogin for MemoryTable {
             };
             if is_blocked(&item) {
                 return Ok(UserStatus::Blocked);
-            } else if is_erased(&item, login) {
-                return Ok(UserStatus::Erased);
+            } else if ["deleted_ms", "logins_after_ms"].iter().any(|mark| overtakes(&item, mark, login)) {
+                return Ok(UserStatus::Overtaken);
             }
             standing = Standing::of(login, &item);
         }
@@ -295,6 +298,11 @@ fn grows(item: Option<&Item>, name: &str, to: Millis) -> bool {
     item.is_none_or(|item| !item.contains_key(name) || below(item, name, to))
 }
 
+/// Whether the last login did not arrive later.
+fn is_after_login(item: Option<&Item>, at: Millis) -> bool {
+    grows(item, "arrived_ms", at + 1)
+}
+
 /// This time, or one that is later than that of an item.
 fn after(item: Option<&Item>, name: &str, at: Millis) -> Millis {
     item.and_then(|item| get_number(item, name)).map_or(at, |last| at.max(last + 1))
@@ -356,6 +364,62 @@ impl BlockUser for MemoryTable {
     }
 }
 
+/// This time, or one that is later than an item's mark and not before its last login.
+fn latest(item: Option<&Item>, mark: &str, at: Millis) -> Millis {
+    let login = item.and_then(|item| get_number(item, "arrived_ms")).unwrap_or(at);
+    after(item, mark, at.max(login))
+}
+
+impl MemoryTable {
+    /// Marks an end in a user item, now or as late as it must be, and gives the mark's time and whether there was a user. Items are
+    /// of two kinds, of which the usual one is tried first; those that are `brief` get a TTL. The clauses: of this kind, later than
+    /// the last mark, and not before the last login.
+    async fn mark(
+        &self,
+        user: &UserRef,
+        mark: &'static str,
+        [kind, later, after_login]: [Clause; 3],
+        (usual, is_brief, change): (bool, fn(&Item) -> bool, fn(&mut Item)),
+        now: Millis,
+    ) -> Result<(Millis, bool), StoreError> {
+        let mut at = now;
+        for _ in 0..ROUNDS {
+            let mut last = None;
+            for brief in [usual, !usual] {
+                let was_user = AtomicBool::new(false);
+                let may = |item: Option<&Item>| {
+                    was_user.store(item.is_some_and(has_logged_in), Ordering::Relaxed);
+                    self.and(kind, item.is_none_or(is_brief) == brief)
+                        && self.and(later, grows(item, mark, at))
+                        && self.and(after_login, is_after_login(item, at))
+                };
+                let update = |item: &mut Item| {
+                    change(item);
+                    item.insert(mark, number(at));
+                    if brief {
+                        item.insert("ttl", number(at / 1_000 + HOUR));
+                    }
+                };
+                match self.update(user, may, update).await? {
+                    WriteResult::Applied(_) => return Ok((at, was_user.into_inner())),
+                    WriteResult::Refused(item) => last = item,
+                }
+            }
+            at = latest(last.as_ref(), mark, at);
+        }
+        Err(StoreError::Throttled)
+    }
+}
+
+#[async_trait]
+impl RefuseLogins for MemoryTable {
+    async fn refuse_logins(&self, user: &UserRef, now: Millis) -> Result<(), StoreError> {
+        let clauses = [Clause::RefuseNobody, Clause::RefuseLater, Clause::RefuseAfterLogin];
+        let is_brief = |item: &Item| !has_logged_in(item) && !is_blocked(item);
+        self.mark(user, "logins_after_ms", clauses, (false, is_brief, |_| {}), now).await.map(drop)
+    }
+}
+
 #[async_trait]
 impl ReplaceSessionKey for MemoryTable {
     async fn replace_session_key(&self, user: &UserRef, key: Option<&NewKey>, now: Millis) -> Result<bool, StoreError> {
@@ -363,7 +427,8 @@ impl ReplaceSessionKey for MemoryTable {
         for _ in 0..ROUNDS {
             let may = |item: Option<&Item>| {
                 self.and(Clause::ReplaceUser, item.is_some_and(has_logged_in))
-                    && self.and(Clause::ReplaceLater, grows(item, "deleted_ms", at))
+                    && self.and(Clause::ReplaceLater, grows(item, "logins_after_ms", at))
+                    && self.and(Clause::ReplaceAfterLogin, is_after_login(item, at))
             };
             let replace = |item: &mut Item| {
                 item.retain(|name, _| !["current_key", "fingerprint", "previous_key", "previous_until"].contains(name));
@@ -371,12 +436,12 @@ impl ReplaceSessionKey for MemoryTable {
                     item.insert("current_key", bytes(key.sealed.clone()));
                     item.insert("fingerprint", bytes(key.fingerprint));
                 }
-                item.insert("deleted_ms", number(at));
+                item.insert("logins_after_ms", number(at));
             };
             match self.update(user, may, replace).await? {
                 WriteResult::Applied(_) => return Ok(true),
                 WriteResult::Refused(item) if item.as_ref().is_some_and(has_logged_in) => {
-                    at = after(item.as_ref(), "deleted_ms", at);
+                    at = latest(item.as_ref(), "logins_after_ms", at);
                 }
                 WriteResult::Refused(_) => return Ok(false),
             }
@@ -386,7 +451,7 @@ impl ReplaceSessionKey for MemoryTable {
 }
 
 /// What a deletion leaves.
-const KEPT: [&str; 13] = [
+const KEPT: [&str; 14] = [
     "tries",
     "tries_from",
     "login_tries",
@@ -395,6 +460,7 @@ const KEPT: [&str; 13] = [
     "phone_tries_from",
     "blocked_at",
     "block_ms",
+    "logins_after_ms",
     "ttl",
     "login_claim",
     "login_claim_before",
@@ -405,35 +471,11 @@ const KEPT: [&str; 13] = [
 #[async_trait]
 impl EraseUser for MemoryTable {
     async fn erase_user(&self, user: &UserRef, now: Millis) -> Result<Deletion, StoreError> {
-        let mut at = now;
-        for _ in 0..ROUNDS {
-            let mut last = None;
-            for blocked in [false, true] {
-                let was_user = AtomicBool::new(false);
-                let may = |item: Option<&Item>| {
-                    was_user.store(item.is_some_and(has_logged_in), Ordering::Relaxed);
-                    self.and(Clause::EraseNotBlocked, item.is_some_and(is_blocked) == blocked)
-                        && self.and(Clause::EraseLater, grows(item, "deleted_ms", at))
-                        && self.and(Clause::EraseAfterLogin, grows(item, "arrived_ms", at + 1))
-                };
-                let erase = |item: &mut Item| {
-                    item.retain(|name, _| KEPT.contains(name));
-                    item.insert("deleted_ms", number(at));
-                    if !blocked {
-                        item.insert("ttl", number(at / 1_000 + HOUR));
-                    }
-                };
-                match self.update(user, may, erase).await? {
-                    WriteResult::Applied(_) => {
-                        return Ok(Deletion { deleted_ms: at, was_user: was_user.into_inner() });
-                    }
-                    WriteResult::Refused(item) => last = item,
-                }
-            }
-            let login = last.as_ref().and_then(|item| get_number(item, "arrived_ms")).unwrap_or(at);
-            at = after(last.as_ref(), "deleted_ms", at.max(login));
-        }
-        Err(StoreError::Throttled)
+        let clauses = [Clause::EraseNotBlocked, Clause::EraseLater, Clause::EraseAfterLogin];
+        let is_brief = |item: &Item| !is_blocked(item);
+        let erase = |item: &mut Item| item.retain(|name, _| KEPT.contains(name));
+        let (deleted_ms, was_user) = self.mark(user, "deleted_ms", clauses, (true, is_brief, erase), now).await?;
+        Ok(Deletion { deleted_ms, was_user })
     }
 
     async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<Option<Millis>, StoreError> {

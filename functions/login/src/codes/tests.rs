@@ -5,7 +5,7 @@ use std::{cell::Cell, pin::pin};
 use futures_util::FutureExt as _;
 
 use super::*;
-use crate::{
+use shared::{
     ids::{DeviceId, OpenId, UserRef},
     secrets::FromSecret as _,
     token::{

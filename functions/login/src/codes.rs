@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{
+use shared::{
     clock::Secs,
     entropy::{self, Entropy},
     expiring::{ExpiringMap, LeakyBuckets},
