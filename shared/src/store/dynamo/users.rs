@@ -54,11 +54,15 @@ const LAST_WORD: &str = "(attribute_not_exists(#block_ms) OR #block_ms < :at)";
 /// Everything but the counts of attempts, the block, and the names of the idempotency records, which are still to be erased.
 const ERASE: &str = "REMOVE #current_key, #fingerprint, #previous_key, #previous_until, #first_login, #last_login, \
     #first_family, #unionid, #arrived_ms";
+/// What the last login did not write.
+const ERASE_BEFORE_LOGIN: &str = "REMOVE #previous_key, #previous_until, #unionid SET #first_login = #last_login";
 const DELETED: &str = "#deleted_ms = :at";
 /// The mark's time grows,
 const LATER: &str = "(attribute_not_exists(#deleted_ms) OR #deleted_ms < :at)";
-/// and no login so far has arrived after a deletion.
+/// and no login so far has arrived after a deletion,
 const AFTER_LOGIN: &str = "(attribute_not_exists(#arrived_ms) OR #arrived_ms <= :at)";
+/// or one has that stays.
+const BEFORE_LOGIN: &str = "#arrived_ms > :at";
 
 /// The idempotency records of the last hour move aside, because the youngest of them are still valid.
 const FIRST_RECORD: &str = ", #phone_claims_before = if_not_exists(#phone_claims, :none), #phone_claims = :record";
@@ -319,11 +323,11 @@ fn after(item: Option<&Item>, attribute: &'static str, at: Millis) -> Millis {
 
 #[async_trait]
 impl EraseUser for DynamoTable {
-    async fn erase_user(&self, user: &UserRef, now: Millis) -> Result<Deletion, StoreError> {
+    async fn erase_user_of(&self, user: &UserRef, time: Millis, latest: Millis) -> Result<Deletion, StoreError> {
         let (erase, erase_bare) = (format!("{ERASE} SET {DELETED}, #ttl = :ttl"), format!("{ERASE} SET {DELETED}"));
         // A block stays, so its item must not get a TTL.
         let kinds = [(&erase, NOT_BLOCKED), (&erase_bare, "attribute_exists(#blocked_at)")];
-        let mut at = now;
+        let mut at = time;
         for _ in 0..ROUNDS {
             let mut last = None;
             for (update, condition) in kinds {
@@ -340,6 +344,13 @@ impl EraseUser for DynamoTable {
                 }
             }
             let login = last.as_ref().and_then(|item| get_number(item, "arrived_ms").ok()).unwrap_or(at);
+            if login > latest {
+                // Where a deletion was there already, nothing is left of what was before it.
+                let (update, condition) =
+                    (format!("{ERASE_BEFORE_LOGIN}, {DELETED}"), format!("{BEFORE_LOGIN} AND {LATER}"));
+                self.update(user_item_key(user), &update, &condition, vec![(":at", number(time))]).await?;
+                return Ok(Deletion { deleted_ms: time, was_user: true });
+            }
             at = after(last.as_ref(), "deleted_ms", at.max(login));
         }
         Err(StoreError::Throttled)

@@ -87,6 +87,8 @@ clauses! {
     EraseLater,
     /// The deletion of a user: not before the last login.
     EraseAfterLogin,
+    /// The deletion of what was before a login that stays: later than the last deletion.
+    EraseBeforeLogin,
     /// Another key for a user: somebody has logged in.
     ReplaceUser,
     /// Another key for a user: later than the last deletion or replacement.

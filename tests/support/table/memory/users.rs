@@ -404,8 +404,8 @@ const KEPT: [&str; 13] = [
 
 #[async_trait]
 impl EraseUser for MemoryTable {
-    async fn erase_user(&self, user: &UserRef, now: Millis) -> Result<Deletion, StoreError> {
-        let mut at = now;
+    async fn erase_user_of(&self, user: &UserRef, time: Millis, latest: Millis) -> Result<Deletion, StoreError> {
+        let mut at = time;
         for _ in 0..ROUNDS {
             let mut last = None;
             for blocked in [false, true] {
@@ -431,6 +431,19 @@ impl EraseUser for MemoryTable {
                 }
             }
             let login = last.as_ref().and_then(|item| get_number(item, "arrived_ms")).unwrap_or(at);
+            if login > latest {
+                let may = |item: Option<&Item>| {
+                    item.is_some_and(|item| above(item, "arrived_ms", time))
+                        && self.and(Clause::EraseBeforeLogin, grows(item, "deleted_ms", time))
+                };
+                let erase = |item: &mut Item| {
+                    item.retain(|name, _| !["previous_key", "previous_until", "unionid"].contains(name));
+                    item.insert("first_login", moved(item, "last_login"));
+                    item.insert("deleted_ms", number(time));
+                };
+                self.update(user, may, erase).await?;
+                return Ok(Deletion { deleted_ms: time, was_user: true });
+            }
             at = after(last.as_ref(), "deleted_ms", at.max(login));
         }
         Err(StoreError::Throttled)
