@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use crate::{
     clock::{Clock, Deadline, Secs},
     entropy::{self, Entropy},
-    ids::AppId,
+    ids::{AppId, Network, OpenId},
     problem::Problem,
     secret_text::PlatformToken,
     secrets::{Secret, SecretError},
@@ -29,7 +29,11 @@ use crate::{
         grants::{KeepPlatformToken, LeaseHolder, StoredPlatformToken},
     },
     token::keyring::{Context, Keyring, Purpose},
-    wechat::{api::PlatformApi, app::App, error::WechatError},
+    wechat::{
+        api::{PlatformApi, PlatformCall},
+        app::App,
+        error::WechatError,
+    },
 };
 
 /// WeChat's `access_token`, for services that may have it.
@@ -86,6 +90,16 @@ const END_MARGIN: Secs = 10;
 const LEASE_TIME: Secs = 9;
 /// How often a waiting caller looks whether the new token has appeared.
 const POLL_DELAY: Duration = Duration::from_millis(150);
+
+/// What a call is about; its platform token is still to be found.
+#[derive(Clone, Copy)]
+pub(crate) struct About<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) openid: &'a OpenId,
+    /// See [`PlatformCall::sender`].
+    pub(crate) sender: Option<&'a Network>,
+    pub(crate) deadline: Deadline,
+}
 
 /// The future of a call to WeChat.
 pub(crate) type WechatCall<'a, T> = Pin<Box<dyn Future<Output = Result<T, WechatError>> + Send + 'a>>;
@@ -185,16 +199,17 @@ impl PlatformTokens {
     /// before anything else, so a refused call has consumed nothing.
     pub(crate) async fn with_token<'a, T>(
         &self,
-        app: &App,
-        deadline: Deadline,
-        call: impl Fn(PlatformToken) -> WechatCall<'a, T>,
+        about: About<'a>,
+        call: impl Fn(PlatformCall<'a>) -> WechatCall<'a, T>,
     ) -> Result<T, PlatformError> {
+        let About { app, openid, sender, deadline } = about;
         let request = Request { app, refused: None, deadline };
+        let by = |token| PlatformCall { appid: &app.appid, token, openid, sender, deadline };
         let token = self.token(request).await?.text;
-        match call(token.clone()).await {
+        match call(by(token.clone())).await {
             Err(WechatError::TokenRefused { .. }) => {
                 let another = self.token(Request { refused: Some(&token), ..request }).await?.text;
-                Ok(call(another).await?)
+                Ok(call(by(another)).await?)
             }
             result => Ok(result?),
         }

@@ -58,7 +58,29 @@ pub async fn erase(
     last: Option<Sid>,
     now: Millis,
 ) -> Result<bool, StoreError> {
-    let Deletion { mut deleted_ms, was_user } = table.erase_user(user, now).await?;
+    let deletion = table.erase_user(user, now).await?;
+    erase_rest(table, user, last, deletion).await
+}
+
+/// The same for a deletion of that time which is done, or finished, later. A login that arrived after `latest` stays, without what
+/// was before it; only its idempotency record, and a phone number that it has redeemed meanwhile, may go with the others.
+pub async fn erase_of(
+    table: &dyn RevocationTable,
+    user: &UserRef,
+    time: Millis,
+    latest: Millis,
+) -> Result<(), StoreError> {
+    let deletion = table.erase_user_of(user, time, latest).await?;
+    erase_rest(table, user, None, deletion).await.map(drop)
+}
+
+/// Everything but the user item, which is marked.
+async fn erase_rest(
+    table: &dyn RevocationTable,
+    user: &UserRef,
+    last: Option<Sid>,
+    Deletion { mut deleted_ms, was_user }: Deletion,
+) -> Result<bool, StoreError> {
     let mut was_logged_in = false;
     // A later deletion may not come to its end, so this one does its work, too.
     for _ in 0..DELETIONS {

@@ -3,9 +3,14 @@
 use std::{path::Path, process::Command};
 
 use serde_json::{Value, json};
+use shared::{
+    clock::{Clock as _, SystemClock},
+    token::jwks::KeyKind,
+};
 use tests::{
-    APPID, Folder, Laptop, event,
-    runtime_api::{Function, binaries, build, function},
+    APPID, Folder, Laptop, Start, event,
+    runtime_api::{Function, binaries, binary, build, function},
+    suites::kill::owner::Owner,
 };
 
 fn body(answer: &Value) -> Value {
@@ -17,9 +22,9 @@ fn body(answer: &Value) -> Value {
 /// Login, refresh and phone through the three binaries of a folder.
 async fn login_refresh_phone(folder: &Path) {
     let (laptop, secrets) = (Laptop::start().await, Folder::new());
-    local::secrets::SecretFiles::in_folder(&secrets.0, shared::token::jwks::KeyKind::Rsa).unwrap();
+    local::secrets::SecretFiles::in_folder(&secrets.0, KeyKind::Rsa).unwrap();
     let run = async |name: &str, event| {
-        let mut function = Function::start(function(&folder.join(name), &laptop, &secrets)).await;
+        let mut function = Function::start(function(&binary(folder, name), &laptop, &secrets)).await;
         body(&function.invoke(&event).await)
     };
 
@@ -36,16 +41,72 @@ async fn login_refresh_phone(folder: &Path) {
     assert!(phone["phoneNumber"].is_string());
 }
 
+/// A payment is signed and delivered, and the user leaves, through the binaries of a folder and a function of the owner's.
+async fn sign_and_push(folder: &Path) {
+    let (laptop, secrets, owner) =
+        (Start::default().at(SystemClock.now()).go().await, Folder::new(), Owner::start().await);
+    local::secrets::SecretFiles::in_folder(&secrets.0, KeyKind::Ec).unwrap();
+    let command = |name: &str| {
+        let mut command = function(&binary(folder, name), &laptop, &secrets);
+        command.env("WXAUTH_PUSH_TARGET", "owner").env("AWS_ENDPOINT_URL_LAMBDA", &owner.url);
+        command
+    };
+    let run = async |name: &str, event: &Value| Function::start(command(name)).await.invoke(event).await;
+    let request = json!({ "code": laptop.code("alice") }).to_string();
+    let alice = body(&run("login", &event("POST", "/v1/login", &request)).await);
+    let sign_data = json!({
+        "offerId": "1450000001", "buyQuantity": 1, "env": 0, "currencyType": "CNY", "productId": "vip_month",
+        "goodsPrice": 1000, "outTradeNo": "ORDER-00001", "attach": "",
+    });
+    let sign_data = sign_data.to_string();
+
+    let request = json!({
+        "appid": APPID, "openid": alice["openid"], "message": sign_data, "check": true, "uri": "requestVirtualPayment",
+    });
+    let signed = run("sign", &request).await;
+    let paid = laptop.sim(
+        "purchase",
+        json!({
+            "user": "alice", "mode": "short_series_goods", "signData": sign_data, "paySig": signed["paySig"],
+            "signature": signed["signature"], "send": false,
+        }),
+    );
+    assert_eq!(paid["errMsg"], "requestVirtualPayment:ok", "{paid} {signed}");
+
+    let mut push = Function::start(command("push")).await;
+    let mut deliver = async |pushed: &Value| {
+        let mut event = event("POST", "/v1/push", pushed["body"].as_str().unwrap());
+        event["rawQueryString"] = pushed["query"].clone();
+        let answer = push.invoke(&event).await;
+        let told = json!({ "id": pushed["id"], "status": answer["statusCode"], "body": answer["body"] });
+        laptop.sim("answer", told)["acknowledged"] == true
+    };
+    let again = laptop.sim("repeat", json!({ "id": paid["push"]["id"] }));
+    assert!(deliver(&paid["push"]).await && deliver(&again).await);
+    assert_eq!(owner.count("OutTradeNo", "ORDER-00001"), 1);
+
+    let left = laptop.sim("push", json!({ "user": "alice", "event": "user_authorization_cancellation" }));
+    assert!(deliver(&left).await);
+    let refused = run("sign", &json!({ "appid": APPID, "openid": alice["openid"], "message": "" })).await;
+    assert_eq!((refused["refused"].as_str(), owner.asked().len()), (Some("no_user"), 2), "{refused}");
+}
+
 #[tokio::test]
 async fn the_binaries_do_login_refresh_and_phone_under_the_runtime_api() {
     login_refresh_phone(&build()).await;
 }
 
-/// Needs `cargo build --release -p login -p refresh -p phone`.
 #[tokio::test]
-#[ignore = "needs the release binaries"]
-async fn the_release_binaries_do_login_refresh_and_phone_under_the_runtime_api() {
-    login_refresh_phone(&binaries("release")).await;
+async fn the_binaries_sign_a_payment_and_take_its_delivery_under_the_runtime_api() {
+    sign_and_push(&build()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs what cargo lambda build makes; .ci/run does it"]
+async fn the_shipped_binaries_do_under_the_runtime_api_what_they_are_for() {
+    let shipped = binaries("lambda");
+    login_refresh_phone(&shipped).await;
+    sign_and_push(&shipped).await;
 }
 
 /// Needs `cargo lambda build --release --arm64 --lambda-dir target/lambda-arm64 -p keys`, and Debian's `qemu-user-static` and
@@ -79,7 +140,7 @@ async fn a_broken_environment_ends_the_start_with_one_sentence() {
 #[tokio::test]
 async fn the_first_code_of_another_form_is_a_warning_without_its_text() {
     let (laptop, secrets) = (Laptop::start().await, Folder::new());
-    local::secrets::SecretFiles::in_folder(&secrets.0, shared::token::jwks::KeyKind::Ec).unwrap();
+    local::secrets::SecretFiles::in_folder(&secrets.0, KeyKind::Ec).unwrap();
     let log = secrets.0.join("log");
     let mut command = function(&build().join("login"), &laptop, &secrets);
     command.stdout(std::fs::File::create(&log).unwrap());
@@ -101,7 +162,7 @@ async fn the_first_code_of_another_form_is_a_warning_without_its_text() {
 #[tokio::test]
 async fn an_event_in_which_a_member_is_given_twice_does_nothing_and_every_error_has_a_type() {
     let (laptop, secrets) = (Laptop::start().await, Folder::new());
-    local::secrets::SecretFiles::in_folder(&secrets.0, shared::token::jwks::KeyKind::Ec).unwrap();
+    local::secrets::SecretFiles::in_folder(&secrets.0, KeyKind::Ec).unwrap();
     // A mini program that sells nothing.
     std::fs::write(secrets.0.join("apps.json"), format!(r#"{{"apps":{{"{APPID}":{{"secret":"s"}}}}}}"#)).unwrap();
     let alice = laptop.login("alice").await;

@@ -21,7 +21,6 @@ use shared::{
     },
     wechat::{error::WechatError, opendata::OpenDataDefect, push::PushDefect},
 };
-use userinfo::flow::UserInfoError;
 
 /// What the client gets; what happened has to be kept for the log.
 fn told(error: impl Into<Problem>) -> String {
@@ -69,7 +68,7 @@ fn a_failure_of_table_or_secrets_is_never_a_verdict() {
     below::<LoginError>();
     below::<RefreshError>();
     below::<PhoneError>();
-    below::<UserInfoError>();
+    below::<Problem>();
     below::<PushError>();
     below::<AuthError>();
 }
@@ -78,7 +77,7 @@ fn a_failure_of_table_or_secrets_is_never_a_verdict() {
 fn an_access_token_is_refused_the_same_way_everywhere() {
     authentication::<AuthError>();
     authentication::<PhoneError>();
-    authentication::<UserInfoError>();
+    authentication::<Problem>();
 }
 
 #[test]
@@ -161,12 +160,12 @@ fn data_that_cannot_be_read_wants_another_tap_and_anothers_data_is_rejected() {
         assert_eq!(told(error), expected);
     }
     for (error, expected) in [
-        (UserInfoError::Data(OpenDataDefect::Unreadable), "409 session_key_expired relogin_then_retap"),
-        (UserInfoError::Data(OpenDataDefect::Foreign), "403 data_rejected stop"),
-        (UserInfoError::Data(OpenDataDefect::OtherKind), "400 wrong_data_kind fix"),
-        (UserInfoError::from(TakeError::NoUser), "409 session_key_expired relogin_then_retap"),
-        (UserInfoError::from(TakeError::RateLimited { retry_after: 7 }), "429 rate_limited retry 7"),
-        (UserInfoError::from(TakeError::Store(StoreError::Throttled)), "503 unavailable retry 1"),
+        (Problem::from(OpenDataDefect::Unreadable), "409 session_key_expired relogin_then_retap"),
+        (Problem::from(OpenDataDefect::Foreign), "403 data_rejected stop"),
+        (Problem::from(OpenDataDefect::OtherKind), "400 wrong_data_kind fix"),
+        (Problem::from(TakeError::NoUser), "409 session_key_expired relogin_then_retap"),
+        (Problem::from(TakeError::RateLimited { retry_after: 7 }), "429 rate_limited retry 7"),
+        (Problem::from(TakeError::Store(StoreError::Throttled)), "503 unavailable retry 1"),
     ] {
         assert_eq!(told(error), expected);
     }

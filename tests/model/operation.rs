@@ -36,7 +36,8 @@ pub(crate) enum Operation {
     Block(UserRef, Millis),
     Unblock(UserRef, Millis),
     RefuseLogins(UserRef, Millis),
-    EraseUser(UserRef, Millis),
+    /// Of this time, and the latest that a login may have arrived which does not stay.
+    EraseUser(UserRef, Millis, Millis),
     ReplaceKey(UserRef, Option<NewKey>, Millis),
     ForgetRecords(UserRef, Millis),
     EraseIdempotencyRecord(CodeHash, Secs),
@@ -111,7 +112,9 @@ impl Operation {
             Self::Block(user, now) => Outcome::of(table.block_user(user, *now).await, Outcome::Since),
             Self::Unblock(user, now) => Outcome::of(table.unblock_user(user, *now).await, Outcome::Is),
             Self::RefuseLogins(user, now) => done(table.refuse_logins(user, *now).await),
-            Self::EraseUser(user, now) => Outcome::of(table.erase_user(user, *now).await, Outcome::Deleted),
+            Self::EraseUser(user, time, latest) => {
+                Outcome::of(table.erase_user_of(user, *time, *latest).await, Outcome::Deleted)
+            }
             Self::ReplaceKey(user, key, now) => {
                 Outcome::of(table.replace_session_key(user, key.as_ref(), *now).await, Outcome::Is)
             }
@@ -277,7 +280,11 @@ impl Maker {
             26 => Operation::List(self.user()),
             27..29 => Operation::Block(self.user(), self.now_ms()),
             29..31 => Operation::Unblock(self.user(), self.now_ms()),
-            31 => Operation::EraseUser(self.user(), self.now_ms()),
+            31 => {
+                let (user, time) = (self.user(), self.now_ms());
+                let latest = if self.random.one_in(2) { Millis::MAX } else { time + self.random.below(2_000) };
+                Operation::EraseUser(user, time, latest)
+            }
             32 => Operation::EraseIdempotencyRecord(self.code(), self.now()),
             33 => {
                 let until = self.now() + [0, 300][usize::from(self.byte(2))];

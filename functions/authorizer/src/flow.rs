@@ -1,38 +1,16 @@
 //! The subject of a token whose session lives.
 
-use shared::{
-    authenticator::AuthError, problem::Problem, secret_text::AccessToken, secrets::SecretError, store::StoreError,
-    token::access::Subject,
-};
+use shared::{authenticator::AuthError, secret_text::AccessToken, token::access::Subject};
 
 use crate::Deps;
 
-/// A failure of ours. It is thrown, so that it is never taken for a "no".
-#[derive(Debug, thiserror::Error)]
-pub enum AuthorizerError {
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<AuthorizerError> for Problem {
-    fn from(error: AuthorizerError) -> Self {
-        match error {
-            AuthorizerError::Secret(error) => error.into(),
-            AuthorizerError::Store(error) => error.into(),
-        }
-    }
-}
-
-/// The token's subject; `None` is the "no".
-pub async fn authorize(deps: &Deps, token: Option<AccessToken>) -> Result<Option<Subject>, AuthorizerError> {
+/// The token's subject; `None` is the "no". A failure of ours is an error, so that it is never taken for one.
+pub async fn authorize(deps: &Deps, token: Option<AccessToken>) -> Result<Option<Subject>, AuthError> {
     let Some(token) = token else { return Ok(None) };
     match authenticate(deps, &token).await {
         Ok(subject) => Ok(Some(subject)),
         Err(AuthError::Token(_) | AuthError::SessionGone) => Ok(None),
-        Err(AuthError::Secret(error)) => Err(error.into()),
-        Err(AuthError::Store(error)) => Err(error.into()),
+        Err(failure @ (AuthError::Secret(_) | AuthError::Store(_))) => Err(failure),
     }
 }
 

@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use shared::{
-    authenticator::Authenticator, env::Env, secret_text::AccessToken, token::access::Subject, vars::ConfigError,
+    authenticator::{AuthError, Authenticator},
+    env::Env,
+    secret_text::AccessToken,
+    token::access::Subject,
+    vars::ConfigError,
 };
-
-use flow::AuthorizerError;
 
 #[derive(Clone)]
 pub struct Deps {
@@ -66,7 +68,7 @@ pub enum Decision {
 }
 
 /// The function: verifies the token, reads its session, and says yes or no.
-pub async fn handle(deps: Deps, event: Event) -> Result<Decision, AuthorizerError> {
+pub async fn handle(deps: Deps, event: Event) -> Result<Decision, AuthError> {
     let subject = flow::authorize(&deps, event.bearer()).await?;
     Ok(decision(&event, subject.as_ref()))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::{
-    clock::{Deadline, Secs},
+    clock::{Deadline, Millis, Secs},
     ids::{AppId, UserRef},
     owner_function::{AskOwner, OwnerError},
     problem::{Code, Problem},
@@ -13,12 +13,12 @@ use shared::{
     session::idempotency::{CodeHash, IdempotencyRecord},
     store::StoreError,
     wechat::push::{
-        self, Answer, AnswerDefect, AnswerForm, Body, Concern, Config, Event, Push, PushApps, PushDefect, PushQuery,
-        Reply, Sealing,
+        self, Answer, AnswerDefect, AnswerForm, Body, Concern, Config, Event, Message, Push, PushApps, PushDefect,
+        PushQuery, Reply, Sealing, Signed,
     },
 };
 
-use crate::Deps;
+use crate::{Deps, Table};
 
 /// Of the time of an invocation, what is kept for the write that follows the owner's answer.
 const RESERVED_FOR_WRITE: Duration = Duration::from_millis(1_500);
@@ -31,6 +31,10 @@ const PATIENCE: Duration = Duration::from_millis(4_250);
 
 /// The same where WeChat gives up after three.
 const PATIENCE_ABOUT_REFUNDS: Duration = Duration::from_millis(2_250);
+
+/// By how much the clocks of two processes may differ, in milliseconds. A login that arrived so much later than a deletion may have
+/// been before it.
+const CLOCKS: Millis = 5_000;
 
 /// Why a push is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -120,26 +124,34 @@ fn warn(verdict: &'static str, metric: &'static str) {
     });
 }
 
+/// A mini program, and the request as its token signed it.
+type SignedFor<'a> = (&'a AppId, Signed<'a>);
+
+fn signed<'a>(apps: &'a PushApps, query: &'a PushQuery, body: Option<&Body>) -> Result<Vec<SignedFor<'a>>, PushDefect> {
+    let signed = apps.usable().filter_map(|(appid, config)| Some((appid, config.signed(query, body)?)));
+    let signed: Vec<_> = signed.collect();
+    if signed.is_empty() { Err(PushDefect::Unsigned) } else { Ok(signed) }
+}
+
 /// WeChat's own `echostr`, if it is WeChat that asks.
 pub async fn verify(deps: &Deps, query: &PushQuery) -> Result<String, PushError> {
     let (apps, now) = (deps.apps.get().await?, deps.clock.now());
-    let mut refusal = PushDefect::Unsigned;
-    for (_, config) in apps.usable() {
-        match config.echo(query, now) {
-            Ok(echostr) => {
-                bind(deps, &apps, query, Body::read(echostr.as_bytes()).hash(), now).await?;
-                return Ok(echostr.to_owned());
-            }
-            Err(defect) => refusal = refusal.max(defect),
-        }
-    }
-    Err(refusal.into())
+    let signed = signed(&apps, query, None)?;
+    let echostr = query.echo(now)?;
+    bind(deps, &signed, query, Body::read(echostr.as_bytes()).hash(), now).await?;
+    Ok(echostr.to_owned())
 }
 
 /// Binds a signature that covers no message to the one that it first came with. Otherwise whoever saw one request could send
 /// others with it. WeChat may repeat the message, to any process.
-async fn bind(deps: &Deps, apps: &PushApps, query: &PushQuery, message: [u8; 32], now: Secs) -> Result<(), PushError> {
-    match apps.usable().find_map(|(_, config)| config.signature_of_any_message(query, now)) {
+async fn bind(
+    deps: &Deps,
+    signed: &[SignedFor<'_>],
+    query: &PushQuery,
+    message: [u8; 32],
+    now: Secs,
+) -> Result<(), PushError> {
+    match signed.iter().find_map(|(_, signed)| signed.signature_of_any_message(now)) {
         Some(signature) => bind_signature(deps, signature, query, message, now).await,
         None => Ok(()),
     }
@@ -160,8 +172,9 @@ async fn bind_signature(
 pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8], deadline: Deadline) -> Result<Reply, PushError> {
     let (apps, now) = (deps.apps.get().await?, deps.clock.now());
     let body = Body::read(body);
-    bind(deps, &apps, query, body.hash(), now).await?;
-    let Reading { appid, config, push, has_rivals } = reading(&apps, query, &body, now)?;
+    let signed = signed(&apps, query, Some(&body))?;
+    bind(deps, &signed, query, body.hash(), now).await?;
+    let Reading { appid, config, push, has_rivals } = reading(&signed, &body, now)?;
     if push.concern == Concern::Nobody && deps.target.is_none() {
         return Err(PushDefect::NoUser.into());
     }
@@ -170,12 +183,12 @@ pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8], deadline: Deadlin
         return Err(PushDefect::OtherApp.into());
     }
     if let Concern::User { openid, event } = &push.concern {
-        let deletes = *event != Event::UserInfoModified;
-        if let Some(signature) = query.covering_signature().filter(|_| deletes && push.is_encrypted) {
+        if let Some(signature) = query.covering_signature().filter(|_| event.deletes() && push.is_encrypted) {
             // With time and nonce divided anew, the signature of an old message would be a fresh one.
             bind_signature(deps, signature, query, body.hash(), now).await?;
         }
-        obey(deps, &UserRef { appid: appid.clone(), openid: openid.clone() }, *event).await?;
+        let user = UserRef { appid: appid.clone(), openid: openid.clone() };
+        obey(deps, &user, *event, &push.message, query).await?;
     }
     let answer = match &deps.target {
         Some(target) => Errand { deps, target: &**target, appid, push: &push }.run(query, deadline).await?,
@@ -186,22 +199,60 @@ pub async fn push(deps: &Deps, query: &PushQuery, body: &[u8], deadline: Deadlin
     Ok(config.reply(&push, query, &answer, &sealing))
 }
 
-async fn obey(deps: &Deps, user: &UserRef, event: Event) -> Result<(), StoreError> {
+/// Deletes what the message says was revoked, once. When it first came is written before anything is deleted, so that a
+/// repetition which finishes what a delivery began spares who has logged in since.
+async fn obey(
+    deps: &Deps,
+    user: &UserRef,
+    event: Event,
+    message: &Message,
+    query: &PushQuery,
+) -> Result<(), StoreError> {
     let verdict = match event {
-        Event::UserAuthorizationCancellation => {
-            revocation::erase(&*deps.table, user, None, deps.clock.now_ms()).await?;
-            "USER_AUTHORIZATION_CANCELLATION"
-        }
-        Event::UserAuthorizationRevoke { phone: true } => {
-            revocation::erase_phone_numbers(&*deps.table, user, deps.clock.now()).await?;
-            "USER_AUTHORIZATION_REVOKE"
-        }
-        // Nothing else that a user may revoke is stored here: no nickname, no avatar, no postal address.
-        Event::UserAuthorizationRevoke { phone: false } => "USER_AUTHORIZATION_REVOKE",
+        Event::UserAuthorizationCancellation => "USER_AUTHORIZATION_CANCELLATION",
+        Event::UserAuthorizationRevoke { .. } => "USER_AUTHORIZATION_REVOKE",
         Event::UserInfoModified => "USER_INFO_MODIFIED",
     };
     request_log::record(|fields| fields.verdict = Some(verdict));
-    Ok(())
+    if !event.deletes() {
+        return Ok(());
+    }
+    let (table, now_ms) = (&*deps.table, deps.clock.now_ms());
+    let mut deletion = Deletion { user, event, time: now_ms, latest: now_ms + CLOCKS };
+    if !message.is_dated() {
+        return deletion.run(table).await;
+    }
+    let (now, until) = (now_ms / 1_000, query.repeated_until(now_ms / 1_000));
+    let code = CodeHash::of_push_deletion(&user.appid, message.identity());
+    let arrival = IdempotencyRecord::of_push_arrival(code.clone(), now_ms, until);
+    if !table.begin_exchange(&arrival, now).await? {
+        match table.get_idempotency_record(&code).await?.as_ref().and_then(IdempotencyRecord::push_arrival) {
+            Some(first) => (deletion.time, deletion.latest) = (first, first),
+            None => return Ok(()),
+        }
+    }
+    deletion.run(table).await?;
+    table.put_idempotency_record(&IdempotencyRecord::of_obeyed_push(code, until)).await
+}
+
+/// What is deleted: what was there at this time.
+struct Deletion<'a> {
+    user: &'a UserRef,
+    event: Event,
+    time: Millis,
+    /// A login that arrived later is another's of the same user, and stays.
+    latest: Millis,
+}
+
+impl Deletion<'_> {
+    async fn run(&self, table: &dyn Table) -> Result<(), StoreError> {
+        match self.event {
+            Event::UserAuthorizationRevoke { .. } => {
+                revocation::erase_phone_numbers(table, self.user, self.time / 1_000).await
+            }
+            _ => revocation::erase_of(table, self.user, self.time, self.latest).await,
+        }
+    }
 }
 
 /// A message on its way to the owner's function.
@@ -296,8 +347,8 @@ struct Reading<'a> {
 }
 
 /// The push as it is read. Of several mini programs that share a token, the one that understands the message answers.
-fn reading<'a>(apps: &'a PushApps, query: &PushQuery, body: &Body, now: Secs) -> Result<Reading<'a>, PushDefect> {
-    let readings = apps.usable().map(|(appid, config)| (appid, config, config.read(appid, query, body, now)));
+fn reading<'a>(signed: &[SignedFor<'a>], body: &Body, now: Secs) -> Result<Reading<'a>, PushDefect> {
+    let readings = signed.iter().map(|(appid, signed)| (*appid, signed.config, signed.read(appid, body, now)));
     let mut readings: Vec<_> = readings.collect();
     readings.sort_by_key(|(.., reading)| precedence(reading));
     let (appid, config, best) = readings.pop().ok_or(PushDefect::Unsigned)?;
@@ -311,14 +362,13 @@ fn reading<'a>(apps: &'a PushApps, query: &PushQuery, body: &Body, now: Secs) ->
 /// Who answers for the others: whoever has the higher number.
 fn precedence(reading: &Result<Push, PushDefect>) -> (u8, Option<PushDefect>) {
     let push = match reading {
-        Err(PushDefect::Unsigned) => return (0, None),
-        Err(defect) => return (2, Some(*defect)),
+        Err(defect) => return (1, Some(*defect)),
         Ok(push) => push,
     };
     match push.concern {
         // It does not answer for one with a key, to which it may be another message and which has its own reason.
-        Concern::OtherBesideEncrypt => (1, None),
-        Concern::Other | Concern::Nobody => (if push.is_named { 4 } else { 3 }, None),
-        Concern::User { .. } => (5, None),
+        Concern::OtherBesideEncrypt => (0, None),
+        Concern::Other | Concern::Nobody => (if push.is_named { 3 } else { 2 }, None),
+        Concern::User { .. } => (4, None),
     }
 }

@@ -189,11 +189,14 @@ fn payment_signature(app: &App, uri: &str, message: &str) -> Result<String, Sign
     Ok(signature::of_payment(key, uri, message.as_bytes()))
 }
 
-/// Whether WeChat could verify a signature with this name: the word of the client's call as it is, or a path alone.
+/// Whether WeChat could verify a signature with this name: the word of the client's call as it is, or the path alone of a call of
+/// the server, such as `/xpay/query_order`.
 fn is_uri(uri: &str) -> bool {
     let is_path = || {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-');
-        uri.starts_with('/') && uri.len() <= LONGEST_URI && uri.bytes().all(is_plain) && !uri.ends_with(CLIENT_CALL)
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        let is_name = |part: &str| !part.is_empty() && part != CLIENT_CALL && part.bytes().all(is_plain);
+        let mut parts = uri.split('/');
+        parts.next() == Some("") && uri.len() <= LONGEST_URI && parts.clone().count() > 1 && parts.all(is_name)
     };
     uri == CLIENT_CALL || is_path()
 }

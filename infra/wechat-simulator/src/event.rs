@@ -13,6 +13,7 @@ use crate::signature;
 /// Coins that a yuan buys: the console sets it.
 const COINS: u64 = 10;
 
+/// An event, or a message of a customer by its `MsgType`.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Event {
@@ -27,9 +28,15 @@ pub(crate) enum Event {
     XpayComplaintNotify,
     XpayWxpayCallbackNotify,
     XpaySubscribeIosRefundQueryNotify,
+    XpaySubscribeSigningResultNotify,
+    XpaySubscribePayFailNotify,
     MinigameGamePayGoodsDeliverNotify,
     MinigameH5GoodsDeliverNotify,
     MinigameCoinDeliverCompleted,
+    Text,
+    Image,
+    Miniprogrampage,
+    UserEnterTempsession,
 }
 
 impl Event {
@@ -38,13 +45,19 @@ impl Event {
             Self::Verify
             | Self::UserInfoModified
             | Self::UserAuthorizationRevoke
-            | Self::UserAuthorizationCancellation => Kind::Other,
+            | Self::UserAuthorizationCancellation
+            | Self::Text
+            | Self::Image
+            | Self::Miniprogrampage
+            | Self::UserEnterTempsession => Kind::Other,
             Self::XpaySubscribeIosRefundQueryNotify => Kind::Refund,
             Self::XpayGoodsDeliverNotify
             | Self::XpayCoinPayNotify
             | Self::XpayRefundNotify
             | Self::XpayComplaintNotify
-            | Self::XpayWxpayCallbackNotify => Kind::Money,
+            | Self::XpayWxpayCallbackNotify
+            | Self::XpaySubscribeSigningResultNotify
+            | Self::XpaySubscribePayFailNotify => Kind::Money,
             Self::MinigameGamePayGoodsDeliverNotify
             | Self::MinigameH5GoodsDeliverNotify
             | Self::MinigameCoinDeliverCompleted => Kind::MiniGame,
@@ -60,20 +73,55 @@ impl Event {
         !matches!(self, Self::XpayWxpayCallbackNotify | Self::XpaySubscribeIosRefundQueryNotify)
     }
 
+    /// Whether a customer has opened a chat or writes in it. WeChat itself sends all else.
+    pub(crate) fn is_of_a_customer(self) -> bool {
+        matches!(self, Self::UserEnterTempsession) || !self.is_an_event()
+    }
+
+    fn is_an_event(self) -> bool {
+        !matches!(self, Self::Text | Self::Image | Self::Miniprogrampage)
+    }
+
     pub(crate) fn is_about_coins(self) -> bool {
         matches!(self, Self::XpayCoinPayNotify | Self::MinigameCoinDeliverCompleted)
     }
 }
 
-/// What every event has. The sender is the platform itself; the user is in a member of the event's own.
-pub(crate) fn common(appid: &str, event: Event, now: u64) -> Fields {
-    named([
+/// What every message has. The sender of most is the platform itself; the user is in a member of the event's own.
+pub(crate) fn common(appid: &str, event: Event, sender: &str, now: u64) -> Fields {
+    let mut fields = named([
         ("ToUserName", json!(identity::original_id(appid))),
-        ("FromUserName", json!(identity::push_service(appid))),
+        ("FromUserName", json!(sender)),
         ("CreateTime", json!(now)),
-        ("MsgType", json!("event")),
-        ("Event", json!(event)),
-    ])
+    ]);
+    if event.is_an_event() {
+        fields.extend(named([("MsgType", json!("event")), ("Event", json!(event))]));
+    } else {
+        fields.extend(named([("MsgType", json!(event))]));
+    }
+    fields
+}
+
+/// What a customer's message has beside that. `number` is drawn for this message.
+pub(crate) fn of_customer(appid: &str, event: Event, number: u64) -> Fields {
+    // 64 bits, and more than a double holds.
+    let id = ("MsgId", json!(number | 1 << 60));
+    match event {
+        Event::Text => named([("Content", json!("你好")), id]),
+        Event::Image => {
+            let url = format!("https://example.invalid/{number}");
+            named([("PicUrl", json!(url)), ("MediaId", json!(format!("media{number}"))), id])
+        }
+        Event::Miniprogrampage => named([
+            id,
+            ("Title", json!("演示商店")),
+            ("AppId", json!(appid)),
+            ("PagePath", json!("pages/index")),
+            ("ThumbUrl", json!("https://example.invalid/thumb")),
+            ("ThumbMediaId", json!(format!("media{number}"))),
+        ]),
+        _ => named([("SessionFrom", json!("shop"))]),
+    }
 }
 
 /// What an event about this order has beside that. `number` is drawn for this message, and is in its own ids.
@@ -84,13 +132,18 @@ pub(crate) fn of_order(app: &App, event: Event, order: &Order, number: u64, now:
         Event::XpayComplaintNotify => complaint(order, number, now),
         Event::XpayWxpayCallbackNotify => notice(app, number),
         Event::XpaySubscribeIosRefundQueryNotify => refund_query(order, now),
+        Event::XpaySubscribeSigningResultNotify | Event::XpaySubscribePayFailNotify => subscription(order),
         Event::MinigameGamePayGoodsDeliverNotify
         | Event::MinigameH5GoodsDeliverNotify
         | Event::MinigameCoinDeliverCompleted => mini_game(app, event, order)?,
         Event::Verify
         | Event::UserInfoModified
         | Event::UserAuthorizationRevoke
-        | Event::UserAuthorizationCancellation => Vec::new(),
+        | Event::UserAuthorizationCancellation
+        | Event::Text
+        | Event::Image
+        | Event::Miniprogrampage
+        | Event::UserEnterTempsession => Vec::new(),
     })
 }
 
@@ -151,6 +204,16 @@ fn notice(app: &App, number: u64) -> Fields {
         ("BusinessState", json!("NEED_SUBMIT")),
         ("Remark", json!("")),
         ("EventType", json!("due_diligence")),
+        ("RetryTimes", json!(0)),
+    ])
+}
+
+/// Auto-renewal. WeChat's documents name these events and none of their members: these are what its others about money have.
+fn subscription(order: &Order) -> Fields {
+    named([
+        ("OpenId", json!(order.openid)),
+        ("OutTradeNo", json!(order.out_trade_no)),
+        ("Env", json!(order.env)),
         ("RetryTimes", json!(0)),
     ])
 }

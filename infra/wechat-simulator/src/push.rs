@@ -1,4 +1,5 @@
-//! WeChat's message push (消息推送): what it sends to a mini program's server when a user's authorization changes, or money moves.
+//! WeChat's message push (消息推送): what it sends to a mini program's server when a user's authorization changes, money moves, or a
+//! customer writes.
 //!
 //! A push is given to the caller of the control route, who sends it, or does so by `sender`.
 
@@ -69,8 +70,11 @@ pub(crate) fn compose(state: &mut State, request: PushRequest, now: u64) -> Resu
         return Ok(json!({ "method": "GET", "query": query_text(&query) }));
     }
 
-    let mut fields = event::common(&appid, request.event, now);
-    if request.event.is_about_an_order() {
+    let sender = sender(state, &appid, &request)?;
+    let mut fields = event::common(&appid, request.event, &sender, now);
+    if request.event.is_of_a_customer() {
+        fields.extend(event::of_customer(&appid, request.event, state.random.number() >> 1));
+    } else if request.event.is_about_an_order() {
         let order = order(state, &appid, &request, now)?;
         let number = state.random.number();
         fields.extend(event::of_order(&app, request.event, &order, number, now)?);
@@ -207,7 +211,8 @@ fn written(
     // An empty text changes nothing of a concatenation.
     let sign = |encrypted: &str| signature::of_push([&push.token, timestamp, nonce, encrypted]);
     let mut query = vec![("signature", sign("")), ("timestamp", timestamp.clone()), ("nonce", nonce.clone())];
-    query.push(("openid", identity::push_service(&message.appid)));
+    let sender = message.fields.iter().find(|(name, _)| name == "FromUserName").and_then(|(_, sender)| sender.as_str());
+    query.push(("openid", sender.map_or_else(|| identity::push_service(&message.appid), str::to_owned)));
     let mut fields = message.fields.clone();
     if message.mode != Mode::Plain {
         let text = message.text.clone().unwrap_or_else(|| message.format.text(&fields));
@@ -224,6 +229,14 @@ fn written(
     let (content_type, body) = (message.format.content_type(), message.format.text(&fields));
     let query = query_text(&query);
     Ok(json!({ "id": id, "method": "POST", "query": query, "content_type": content_type, "body": body }))
+}
+
+/// Who is in `FromUserName`.
+fn sender(state: &mut State, appid: &str, request: &PushRequest) -> Result<String, ControlError> {
+    if !request.event.is_of_a_customer() {
+        return Ok(identity::push_service(appid));
+    }
+    Ok(state.users.named(appid, request.user.as_deref().ok_or(NOBODY)?).0)
 }
 
 fn of_user(state: &mut State, appid: &str, request: &PushRequest) -> Result<Fields, ControlError> {

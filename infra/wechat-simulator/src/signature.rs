@@ -69,6 +69,22 @@ mod tests {
     }
 
     #[test]
+    fn events_of_mini_games_are_signed_as_in_the_vectors() {
+        let file: Value = serde_json::from_str(include_str!("../../../tests/fixtures/wechat-user-state.json")).unwrap();
+        let of_events = |vector: &&Value| vector["kind"] == "pay_event_sig";
+        let vectors: Vec<_> = file["vectors"].as_array().unwrap().iter().filter(of_events).collect();
+
+        for vector in &vectors {
+            let text = |name: &str| vector[name].as_str().unwrap();
+            let signature = of_payment(text("app_key"), text("event"), text("payload"));
+
+            assert_eq!(signature, text("pay_event_sig"), "{}", vector["id"]);
+            assert!(vector["wrong"].as_object().unwrap().values().all(|wrong| *wrong != signature));
+        }
+        assert_eq!(vectors.len(), 2);
+    }
+
+    #[test]
     fn session_is_signed_as_in_the_official_sample() {
         let key = "o0q0otL8aEzpcZL/FT9WsQ==";
 

@@ -8,7 +8,8 @@
 //! A signature that covers no message is used once, too: its mark says which message it came with.
 //!
 //! A message that WeChat pushes is handed to the owner's function once, too: a mark says that this is being done, and the record
-//! what the function answered.
+//! what the function answered. Another record says of a message that deletes something when it first arrived, and then that it was
+//! obeyed.
 //!
 //! The table never holds a code, only its hash; the content of a record is sealed, but for a function's answer: `push` has no
 //! keyring, which would open every `session_key` to it.
@@ -19,7 +20,7 @@ use aws_lc_rs::digest::{self, SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
-    clock::Secs,
+    clock::{Millis, Secs},
     entropy::{self, Entropy},
     ids::{AppId, DeviceId, Family, OpenId, UserRef},
     secret_text::{IdempotencyKey, LoginCode, PhoneCode},
@@ -37,6 +38,9 @@ pub const EXCHANGE_LIFETIME: Secs = 12;
 
 /// What an answer of the owner's function begins with. It is longer than a mark, so no mark is taken for one.
 const PUSH_ANSWER: &[u8] = b"answer to a message: ";
+
+/// What is kept of a message that was obeyed. It is shorter than a time.
+const OBEYED: &[u8] = b"obeyed";
 
 /// Another request with the same code may be about to write the record: how long to wait before each look.
 pub const POLL_DELAYS: [Duration; 4] =
@@ -110,6 +114,24 @@ impl IdempotencyRecord {
         self.sealed.strip_prefix(PUSH_ANSWER)
     }
 
+    /// When a message that deletes something first arrived.
+    #[must_use]
+    pub fn of_push_arrival(deletion: CodeHash, arrived_ms: Millis, expires_at: Secs) -> Self {
+        Self { code: deletion, sealed: arrived_ms.to_be_bytes().to_vec(), expires_at }
+    }
+
+    /// That time; `None` once the message was obeyed.
+    #[must_use]
+    pub fn push_arrival(&self) -> Option<Millis> {
+        self.sealed.as_slice().try_into().ok().map(Millis::from_be_bytes)
+    }
+
+    /// That a message which deletes something was obeyed.
+    #[must_use]
+    pub fn of_obeyed_push(deletion: CodeHash, expires_at: Secs) -> Self {
+        Self { code: deletion, sealed: OBEYED.to_vec(), expires_at }
+    }
+
     /// When the login of a login's record arrived.
     #[must_use]
     pub fn logged_in_at(&self) -> Secs {
@@ -157,6 +179,12 @@ impl CodeHash {
     #[must_use]
     pub fn of_push_message(appid: &AppId, identity: [u8; 32]) -> Self {
         Self::of("push message", appid, &URL_SAFE_NO_PAD.encode(identity))
+    }
+
+    /// The same hash of a message for what it deletes: both are kept.
+    #[must_use]
+    pub fn of_push_deletion(appid: &AppId, identity: [u8; 32]) -> Self {
+        Self::of("push deletion", appid, &URL_SAFE_NO_PAD.encode(identity))
     }
 
     fn of(kind: &str, appid: &AppId, code: &str) -> Self {
@@ -249,6 +277,7 @@ mod tests {
         let message = |user: &UserRef, identity: u8| CodeHash::of_push_message(&user.appid, [identity; 32]);
         assert_ne!(message(&one, 1), message(&one, 2));
         assert_ne!(message(&one, 1), message(&two, 1));
+        assert_ne!(message(&one, 1), CodeHash::of_push_deletion(&one.appid, [1; 32]));
     }
 
     #[test]
@@ -277,6 +306,16 @@ mod tests {
         assert_eq!(IdempotencyRecord::of_push_answer(code(), b"", 1).push_answer(), Some(&b""[..]));
         assert_eq!(IdempotencyRecord::mark(code(), 1, &OsEntropy).push_answer(), None);
         assert_eq!(IdempotencyRecord::erased(code(), 1).push_answer(), None);
+    }
+
+    #[test]
+    fn a_message_that_was_obeyed_has_no_arrival_any_more() {
+        let code = || CodeHash::stored("hash");
+        assert_eq!(
+            IdempotencyRecord::of_push_arrival(code(), 1_800_000_000_001, 1).push_arrival(),
+            Some(1_800_000_000_001)
+        );
+        assert_eq!(IdempotencyRecord::of_obeyed_push(code(), 1).push_arrival(), None);
     }
 
     #[test]

@@ -150,7 +150,12 @@ pub struct Deletion {
 pub trait EraseUser: Send + Sync {
     /// Erases the user and leaves the mark of the deletion, which no login that arrived before it gets over. A running count of
     /// attempts and a block stay, and the names of idempotency records until [`forget_records`](Self::forget_records).
-    async fn erase_user(&self, user: &UserRef, now: Millis) -> Result<Deletion, StoreError>;
+    async fn erase_user(&self, user: &UserRef, now: Millis) -> Result<Deletion, StoreError> {
+        self.erase_user_of(user, now, Millis::MAX).await
+    }
+
+    /// The same for a deletion of that time, but that a login which arrived after `latest` stays, without what was before it.
+    async fn erase_user_of(&self, user: &UserRef, time: Millis, latest: Millis) -> Result<Deletion, StoreError>;
 
     /// Erases the names of the user's idempotency records, unless the user has logged in again. Where a later deletion has been
     /// there, its time is given: records of a login between the two may be among those named.

@@ -44,25 +44,25 @@ pub trait PlatformApi: Send + Sync {
     async fn stable_token(&self, app: &App, deadline: Deadline) -> Result<(PlatformToken, Secs), WechatError>;
 
     /// `getuserphonenumber`.
-    async fn phone_number(&self, user: &PlatformCall<'_>, code: &PhoneCode) -> Result<Phone, WechatError>;
+    async fn phone_number(&self, user: PlatformCall<'_>, code: &PhoneCode) -> Result<Phone, WechatError>;
 
     /// `checksession`.
-    async fn check_session(&self, user: &PlatformCall<'_>, key: &SessionKey) -> Result<bool, WechatError>;
+    async fn check_session(&self, user: PlatformCall<'_>, key: &SessionKey) -> Result<bool, WechatError>;
 
     /// `resetusersessionkey`: another key for the user, in whose place this one is of no use any more.
-    async fn reset_session_key(&self, user: &PlatformCall<'_>, key: &SessionKey) -> Result<SessionKey, WechatError>;
+    async fn reset_session_key(&self, user: PlatformCall<'_>, key: &SessionKey) -> Result<SessionKey, WechatError>;
 
     /// `checkencryptedmsg`: whether WeChat made this phone data, in the last three days.
-    async fn check_data(&self, user: &PlatformCall<'_>, data: &DataHash) -> Result<bool, WechatError>;
+    async fn check_data(&self, user: PlatformCall<'_>, data: &DataHash) -> Result<bool, WechatError>;
 }
 
 /// A call about a user, with a platform token.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PlatformCall<'a> {
     /// The mini program.
     pub appid: &'a AppId,
     /// Its platform token.
-    pub token: &'a PlatformToken,
+    pub token: PlatformToken,
     /// The user.
     pub openid: &'a OpenId,
     /// The network from which a text in the call came; absent where none in it is a client's.

@@ -43,9 +43,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 const IDLE: Duration = Duration::from_secs(4);
 /// An attempt with less time than this is not begun, because it would spend a code for nothing.
 const SHORTEST: Duration = Duration::from_millis(300);
-/// A phone code is paid for. Where the platform token took half of the time, WeChat is slow: the code is kept for the same
-/// request again, which finds the token and has all the time.
-const SHORTEST_PAID: Duration = Duration::from_millis(4_750);
 /// WeChat's responses are below 1 KiB.
 const LONGEST_RESPONSE: usize = 64 * 1024;
 
@@ -135,10 +132,7 @@ impl PlatformApi for HttpWechat {
         }
     }
 
-    async fn phone_number(&self, user: &PlatformCall<'_>, code: &PhoneCode) -> Result<Phone, WechatError> {
-        if user.deadline.left() < SHORTEST_PAID {
-            return Err(WechatError::NotAsked("too little time is left for a paid code"));
-        }
+    async fn phone_number(&self, user: PlatformCall<'_>, code: &PhoneCode) -> Result<Phone, WechatError> {
         let body = serde_json::json!({ "code": code.expose(), "openid": user.openid.expose() }).to_string();
         let request = || {
             json_post(&self.http, self.url("/wxa/business/getuserphonenumber"), body.clone())
@@ -148,18 +142,18 @@ impl PlatformApi for HttpWechat {
         self.call(request, (Api::PhoneNumber, user.sender), user.deadline, read).await
     }
 
-    async fn check_session(&self, user: &PlatformCall<'_>, key: &SessionKey) -> Result<bool, WechatError> {
+    async fn check_session(&self, user: PlatformCall<'_>, key: &SessionKey) -> Result<bool, WechatError> {
         let deadline = user.deadline.within(BUDGET);
-        let request = || self.get_signed("/wxa/checksession", user, key);
+        let request = || self.get_signed("/wxa/checksession", &user, key);
         self.call(request, (Api::CheckSession, user.sender), deadline, response::session_check).await
     }
 
-    async fn reset_session_key(&self, user: &PlatformCall<'_>, key: &SessionKey) -> Result<SessionKey, WechatError> {
-        let request = || self.get_signed("/wxa/resetusersessionkey", user, key);
+    async fn reset_session_key(&self, user: PlatformCall<'_>, key: &SessionKey) -> Result<SessionKey, WechatError> {
+        let request = || self.get_signed("/wxa/resetusersessionkey", &user, key);
         self.call(request, (Api::ResetSessionKey, user.sender), user.deadline, response::new_session_key).await
     }
 
-    async fn check_data(&self, user: &PlatformCall<'_>, data: &DataHash) -> Result<bool, WechatError> {
+    async fn check_data(&self, user: PlatformCall<'_>, data: &DataHash) -> Result<bool, WechatError> {
         let deadline = user.deadline.within(BUDGET);
         let body = serde_json::json!({ "encrypted_msg_hash": data.as_str() }).to_string();
         let request = || {

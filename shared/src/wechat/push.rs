@@ -2,7 +2,7 @@
 //!
 //! In the plain mode the signature covers a secret token, a time and a nonce, but not the message. Anybody who has seen one
 //! request could send another message with its signature. So a signature is good for the message that it first came with:
-//! see [`Config::signature_of_any_message`]. In the secure mode it covers the message, which is encrypted too. So an app with
+//! see [`Signed::signature_of_any_message`]. In the secure mode it covers the message, which is encrypted too. So an app with
 //! an `EncodingAESKey` takes encrypted messages only.
 
 mod answer;
@@ -10,6 +10,8 @@ mod apps;
 mod cipher;
 mod message;
 mod xml;
+
+use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -36,6 +38,11 @@ const FRESH: Secs = 10 * 60;
 /// The same for an encrypted message about money. WeChat repeats it for a day, for all that is known with its first time, and it
 /// does nothing twice.
 const FRESH_ABOUT_MONEY: Secs = 86_400;
+
+/// WeChat's nonces have ten digits. The signature is over texts one after the other, so whoever saw a message could give the beginning
+/// or the end of `Encrypt` as a part of the nonce: what is left still decrypts to blocks of the message, if whole blocks of its text are
+/// taken, which is 64 characters at least.
+const LONGEST_NONCE: usize = 32;
 
 /// For how long a nonce that reads as a later time is thought of. There is one in three hundred pushes.
 const LATEST_NONCE: Secs = 366 * 86_400;
@@ -100,7 +107,7 @@ pub struct PushQuery {
     timestamp: String,
     nonce: String,
     /// What WeChat wants back when the URL is set in its console.
-    pub echostr: Option<String>,
+    echostr: Option<String>,
 }
 
 /// Why a push is not taken. Where several mini programs do not take it, the last of their reasons in this order is told.
@@ -180,38 +187,63 @@ impl From<MessageDefect> for PushDefect {
     }
 }
 
-impl Config {
-    /// What WeChat's console wants to hear back, if it is WeChat that asks.
-    pub fn echo<'a>(&self, query: &'a PushQuery, now: Secs) -> Result<&'a str, PushDefect> {
-        self.signed(query, now)?;
-        query.echostr.as_deref().ok_or(PushDefect::Unreadable)
-    }
+/// A request that is signed with the token of a mini program. It may be late, and the message of another.
+#[derive(Clone, Copy)]
+pub struct Signed<'a> {
+    /// What is set for the mini program.
+    pub config: &'a Config,
+    query: &'a PushQuery,
+    /// Whether the signature covers what is encrypted in the message.
+    covers: bool,
+}
 
-    /// The message, if it is from WeChat and for this mini program.
-    pub fn read(&self, appid: &AppId, query: &PushQuery, body: &Body, now: Secs) -> Result<Push, PushDefect> {
-        let outer = &body.message;
-        // Without a key the message is read in the clear, which no signature covers: `msg_signature` says nothing of it.
-        let encrypted = outer.as_ref().ok().filter(|_| self.aes_key.is_some());
-        let encrypted = encrypted.and_then(|outer| outer.get("Encrypt").ok()?.map(std::borrow::Cow::into_owned));
-        let covered = self.signs(query, encrypted.as_deref())?;
-        query.is_within(if covered { FRESH_ABOUT_MONEY } else { FRESH }, now)?;
-        let outer = outer.as_ref().map_err(|defect| *defect)?;
-        let Some(aes_key) = &self.aes_key else {
+impl<'a> Signed<'a> {
+    /// The message, if it is for this mini program.
+    pub fn read(&self, appid: &AppId, body: &Body, now: Secs) -> Result<Push, PushDefect> {
+        self.query.is_within(if self.covers { FRESH_ABOUT_MONEY } else { FRESH }, now)?;
+        let outer = body.message.as_ref().map_err(|defect| *defect)?;
+        let Some(aes_key) = &self.config.aes_key else {
             return in_the_clear(outer.clone(), appid);
         };
-        let Some(encrypted) = encrypted else {
+        let Some(encrypted) = body.encrypted() else {
             return Err(if outer.has("Encrypt") { PushDefect::NotOpened } else { PushDefect::InTheClear });
         };
         let aes_key = aes_key.as_ref().map_err(|_| PushDefect::NoKey)?;
-        if !covered {
+        if !self.covers {
             return Err(PushDefect::Forged);
         }
         let text = aes_key.open(&encrypted, appid).ok_or(PushDefect::NotOpened)?;
         let message = Message::read(&text)?;
         if !message.answer_form().is_about_money() {
-            query.is_within(FRESH, now)?;
+            self.query.is_within(FRESH, now)?;
         }
         Ok(Push { concern: message.concern()?, message, is_named: true, is_encrypted: true, format: outer.format() })
+    }
+
+    /// The signature, if this mini program takes messages in the clear and would take any with it.
+    #[must_use]
+    pub fn signature_of_any_message(&self, now: Secs) -> Option<&'a str> {
+        let is_good = self.config.aes_key.is_none() && self.query.is_within(FRESH, now).is_ok();
+        self.query.signature.as_deref().filter(|_| is_good)
+    }
+}
+
+impl Config {
+    /// The request, if it is signed with this mini program's token. Without a key the message is read in the clear, which no
+    /// signature covers: `msg_signature` says nothing of it.
+    #[must_use]
+    pub fn signed<'a>(&'a self, query: &'a PushQuery, body: Option<&Body>) -> Option<Signed<'a>> {
+        if query.nonce.len() > LONGEST_NONCE {
+            return None;
+        }
+        let is_by_us = |given: &Option<String>, encrypted: Option<&str>| {
+            let texts = [self.token.expose(), query.timestamp.as_str(), query.nonce.as_str()];
+            let texts = texts.into_iter().chain(encrypted).collect();
+            given.as_ref().is_some_and(|given| signature::of_push(texts, given))
+        };
+        let encrypted = body.filter(|_| self.aes_key.is_some()).and_then(Body::encrypted);
+        let covers = encrypted.is_some_and(|encrypted| is_by_us(&query.msg_signature, Some(&encrypted)));
+        (covers || is_by_us(&query.signature, None)).then_some(Signed { config: self, query, covers })
     }
 
     /// An answer as WeChat wants it: encrypted and signed where the message was encrypted.
@@ -236,33 +268,6 @@ impl Config {
         });
         Reply { format: Some(to.format), text }
     }
-
-    /// The signature of a query, if this mini program takes messages in the clear and would take any with it.
-    #[must_use]
-    pub fn signature_of_any_message<'a>(&self, query: &'a PushQuery, now: Secs) -> Option<&'a str> {
-        let signature = query.signature.as_deref().filter(|_| self.aes_key.is_none())?;
-        self.signed(query, now).is_ok().then_some(signature)
-    }
-
-    /// Whether the query is WeChat's, and not too old for what no signature covers.
-    fn signed(&self, query: &PushQuery, now: Secs) -> Result<(), PushDefect> {
-        self.signs(query, None)?;
-        query.is_within(FRESH, now)
-    }
-
-    /// Whether a signature covers the encrypted message too.
-    fn signs(&self, query: &PushQuery, encrypted: Option<&str>) -> Result<bool, PushDefect> {
-        let signs = |given: &Option<String>, encrypted: Option<&str>| {
-            let texts = [self.token.expose(), query.timestamp.as_str(), query.nonce.as_str()];
-            let texts = texts.into_iter().chain(encrypted).collect();
-            given.as_ref().is_some_and(|given| signature::of_push(texts, given))
-        };
-        let covered = encrypted.is_some_and(|encrypted| signs(&query.msg_signature, Some(encrypted)));
-        if !covered && !signs(&query.signature, None) {
-            return Err(PushDefect::Unsigned);
-        }
-        Ok(covered)
-    }
 }
 
 /// What came as a body, read once, whoever it is for.
@@ -279,6 +284,11 @@ impl Body {
         let message = Message::read(body);
         let hash = message.as_ref().map_or_else(|_| message::hash_of([body]), Message::hash);
         Self { message, hash }
+    }
+
+    /// What is encrypted in it.
+    fn encrypted(&self) -> Option<Cow<'_, str>> {
+        self.message.as_ref().ok()?.get("Encrypt").ok()?
     }
 
     /// A hash of what it says. WeChat's repetitions of a message have the same.
@@ -340,6 +350,12 @@ fn in_the_clear(message: Message, appid: &AppId) -> Result<Push, PushDefect> {
 }
 
 impl PushQuery {
+    /// What WeChat's console wants to hear back.
+    pub fn echo(&self, now: Secs) -> Result<&str, PushDefect> {
+        self.is_within(FRESH, now)?;
+        self.echostr.as_deref().ok_or(PushDefect::Unreadable)
+    }
+
     fn is_within(&self, span: Secs, now: Secs) -> Result<(), PushDefect> {
         let is_fresh = time(&self.timestamp).is_some_and(|at| at.abs_diff(now) <= span);
         if is_fresh { Ok(()) } else { Err(PushDefect::Stale) }

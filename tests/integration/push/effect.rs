@@ -172,7 +172,7 @@ async fn a_table_that_fails_is_no_success_and_wechat_sends_again() {
 #[tokio::test]
 async fn a_push_that_broke_off_anywhere_is_completed_when_it_comes_again() {
     for (event, info) in [(CANCELLATION, None), (REVOKE, Some("8"))] {
-        for broken in 0..12 {
+        for broken in 0.. {
             let mut laptop = Laptop::start().await;
             let alice = login(&laptop, APPID, "alice").await;
             let code = phone_code(&laptop, "alice");
@@ -192,7 +192,7 @@ async fn a_push_that_broke_off_anywhere_is_completed_when_it_comes_again() {
             });
             let first = first.await;
             if first.status == 200 {
-                assert!(broken > 0, "it did nothing");
+                assert!(broken > 3, "it did nothing");
                 break;
             }
 

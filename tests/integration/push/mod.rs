@@ -1,5 +1,6 @@
 //! `GET` and `POST /v1/push`: what WeChat sends.
 
+mod again;
 mod effect;
 mod modes;
 mod one_body;
@@ -75,11 +76,13 @@ async fn login(laptop: &Laptop, appid: &str, user: &str) -> Tokens {
     Tokens::of(&laptop.login_with_key(KEY, &json!({ "code": code, "appid": appid })).await)
 }
 
-/// The items of the table but the marks of signatures: hashes of 32 bytes. What else is stored for a code is longer, and a mark
-/// of a code shorter.
+/// The items of the table but the marks of signatures, which are hashes of 32 bytes, and what is kept of deletions: a time, or a
+/// word. What else is stored for a code is longer.
 async fn items(laptop: &Laptop) -> Items {
     let mut items = laptop.items().await;
-    items.retain(|_, item| item.get("sealed").is_none_or(|sealed| sealed.as_b().unwrap().as_ref().len() != 32));
+    let is_of_a_push = |length: usize| length == 32 || length <= 8;
+    items
+        .retain(|_, item| item.get("sealed").is_none_or(|sealed| !is_of_a_push(sealed.as_b().unwrap().as_ref().len())));
     items
 }
 

@@ -84,6 +84,7 @@ async fn every_mode_and_format_is_read() {
         let laptop = laptop_of(json!({ APPID: app("token", aes_key) })).await;
         for mode in modes {
             for format in ["json", "xml"] {
+                laptop.clock.advance(1);
                 let alice = laptop.login("alice").await;
                 let wanted = json!({ "user": "alice", "event": CANCELLATION, "mode": mode, "format": format });
 

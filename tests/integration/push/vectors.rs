@@ -52,6 +52,10 @@ async fn every_vector_through_the_route() {
             let ours = event["OpenID"] == "oVect0rUserOfTheMiniProgram1" && event["Event"] == CANCELLATION;
             deleted += u32::from(ours);
             assert_eq!(after, if ours { Items::new() } else { before }, "{id}");
+            if ours {
+                // Another vector may be the same message in another form.
+                laptops.remove(&kind);
+            }
         } else {
             assert_eq!(answer.status, 400, "{id}: {answer:?}");
             answer.is_problem(400, "invalid_request", "fix");

@@ -67,11 +67,19 @@ async fn a_name_by_which_wechat_could_not_verify_is_refused() {
     for uri in ["requestVirtualPayment", "/xpay/query_user_balance", "/wxa/game/getbalance"] {
         assert!(pay(&laptop, &alice.openid, uri, MESSAGE).await.is_ok(), "{uri}");
     }
-    let longest = format!("/{}", "x".repeat(127));
+    let longest = format!("/xpay/{}", "x".repeat(122));
     assert!(pay(&laptop, &alice.openid, &longest, MESSAGE).await.is_ok());
     for uri in [
         "",
+        "/",
+        "//",
+        "/xpay",
+        "/xpay/",
+        "//xpay/query_order",
+        "/xpay//query_order",
+        "/xpay/query_order/",
         "/requestVirtualPayment",
+        "/requestVirtualPayment/query_order",
         "/xpay/requestVirtualPayment",
         "requestvirtualpayment",
         "xpay/query_order",

@@ -11,6 +11,7 @@ use shared::session::refresh::RefreshPolicy;
 use crate::{
     suites::exhaustive::{self, explore},
     suites::interleavings::{self, Habit, Network, run_all},
+    suites::kill::instances,
 };
 
 /// A change for the worse.
@@ -33,6 +34,18 @@ pub const FLAWS: &[Flaw] = &[
     Flaw { what: "a parent that is good for ever", is_noticed: || timed(|policy| policy.grace = 1_000_000) },
     Flaw { what: "no thought of late duplicates", is_noticed: || timed(|policy| policy.in_flight = 0) },
     Flaw { what: "a login that is replayed without a look at its session", is_noticed: blind },
+    Flaw {
+        what: "a pushed message that is acknowledged before the owner's function has answered",
+        is_noticed: || !pushed(instances::Flaw::AnswersForTheOwner).lost.is_empty(),
+    },
+    Flaw {
+        what: "one that is noted as done when it begins",
+        is_noticed: || !pushed(instances::Flaw::NotesFirst).lost.is_empty(),
+    },
+    Flaw {
+        what: "one that is obeyed again when it is repeated",
+        is_noticed: || !pushed(instances::Flaw::ForgetsArrivals).ended.is_empty(),
+    },
 ];
 
 /// Whether the small machine breaks a rule after this change.
@@ -64,6 +77,11 @@ fn blind() -> bool {
     let setup = interleavings::Setup { owner: false, ..interleavings::Setup::new(network, Habit::ComesAndGoes) };
     let gone = |flaw| run_all(0..24, &interleavings::Setup { flaw, ..setup.clone() }).honest.gone;
     gone(Some(interleavings::Flaw::BlindReplay)) > 0 && gone(None) == 0
+}
+
+/// What comes of pushes whose instances die, after this change.
+fn pushed(flaw: instances::Flaw) -> instances::Tally {
+    instances::run(60, 1, Some(flaw))
 }
 
 /// The clauses of the table without which the conformance suite still holds.

@@ -468,7 +468,11 @@ async fn cancel(process: &Process, openid: &str) -> Response {
     texts.sort_unstable();
     let signature = hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, texts.concat().as_bytes()).as_ref());
     let event = "user_authorization_cancellation";
-    let body = json!({ "MsgType": "event", "Event": event, "OpenID": openid, "AppID": APPID }).to_string();
+    // No two are the same message.
+    let body = json!({
+        "MsgType": "event", "Event": event, "CreateTime": process.clock.now_ms(), "OpenID": openid, "AppID": APPID,
+    })
+    .to_string();
     let request = Request::post(format!("/v1/push?timestamp={now}&nonce={nonce}&signature={signature}"))
         .header("content-type", "application/json");
     match send(&process.push, request.body(Body::from(body))).await.0 {

@@ -140,7 +140,7 @@ writes! {
         unblock_user(user: &UserRef; now: Millis) -> bool;
     }
     EraseUser {
-        erase_user(user: &UserRef; now: Millis) -> Deletion;
+        erase_user_of(user: &UserRef; time: Millis, latest: Millis) -> Deletion;
         forget_records(user: &UserRef; deleted_ms: Millis) -> Option<Millis>;
     }
     EraseIdempotencyRecord { erase_idempotency_record(code: &CodeHash; now: Secs) -> (); }

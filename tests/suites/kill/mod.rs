@@ -4,6 +4,7 @@
 //! meant to: before a request arrives, or after it was done and before its answer comes.
 
 pub mod figures;
+pub mod instances;
 pub mod owner;
 mod pushes;
 

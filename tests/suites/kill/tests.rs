@@ -4,7 +4,11 @@ use std::path::Path;
 
 use tests::{
     runtime_api::{binaries, build},
-    suites::kill::{Logins, logins, phones, pushes, refreshes},
+    suites::kill::{
+        Logins,
+        instances::{self, Flaw},
+        logins, phones, pushes, refreshes,
+    },
 };
 
 async fn a_killed_refresh_is_repeated(binaries: &Path) {
@@ -36,6 +40,26 @@ async fn a_killed_push_reaches_the_owner(binaries: &Path) {
     assert_eq!((pushes.killed, pushes.acknowledged, pushes.lost), (44, 44, 0), "{pushes:?}");
     // It is asked twice only where the process died, or had a bad answer, between the question and the write of the answer.
     assert!(pushes.asked_again < 20 && pushes.asked_thrice == 0, "{pushes:?}");
+}
+
+#[test]
+fn no_message_is_acknowledged_before_it_has_reached_whom_it_concerns_and_none_takes_away_what_came_later() {
+    let tally = instances::run(600, 1, None);
+
+    assert_eq!((&tally.lost[..], &tally.ended[..], &tally.stuck[..]), (&[][..], &[][..], &[][..]), "{tally:#?}");
+    assert_eq!((tally.messages, tally.acknowledged), (600, 600));
+    assert!(tally.killed > 500 && tally.since > 100 && tally.asked_again > 50, "{tally:#?}");
+    let reached: Vec<_> = (0..25).filter(|step| !tally.steps.contains(step)).collect();
+    assert_eq!(reached, [0; 0], "nothing died there");
+    assert_eq!((tally.forms.len(), tally.kinds.len()), (8, 13), "{tally:#?}");
+}
+
+#[test]
+fn the_suite_notices_an_early_word_to_wechat_an_early_note_and_a_message_that_is_obeyed_again() {
+    for flaw in [Flaw::AnswersForTheOwner, Flaw::NotesFirst] {
+        assert!(!instances::run(60, 1, Some(flaw)).lost.is_empty(), "{flaw:?}");
+    }
+    assert!(!instances::run(60, 1, Some(Flaw::ForgetsArrivals)).ended.is_empty());
 }
 
 #[tokio::test]

@@ -98,6 +98,10 @@ pub struct Hooks {
     pub torn_refresh: bool,
     /// Sessions are read as they were meant to be put, not as they are.
     pub blind_reads: bool,
+    /// What is to be done about a pushed message is noted as done when it begins.
+    pub notes_first: bool,
+    /// That a pushed message came before is not known.
+    pub forgets_arrivals: bool,
     /// The sessions that were meant to be put, by sid.
     pub put: Arc<Mutex<HashMap<String, Session>>>,
     /// The families that were to be revoked: the process that finds a reuse may not live to tell.

@@ -5,6 +5,7 @@
 mod client;
 mod codes;
 mod control;
+mod customers;
 mod faults;
 mod openapi;
 mod phone_data;

@@ -55,6 +55,9 @@ const LAST_WORD: &str = "(attribute_not_exists(#block_ms) OR #block_ms < :at)";
 /// Everything but the counts of attempts, the block, marks, and the names of the idempotency records, which are still to be erased.
 const ERASE: &str = "REMOVE #current_key, #fingerprint, #previous_key, #previous_until, #first_login, #last_login, \
     #first_family, #unionid, #arrived_ms";
+/// What the last login did not write.
+const ERASE_BEFORE_LOGIN: &str =
+    "REMOVE #previous_key, #previous_until, #unionid SET #first_login = #last_login, #deleted_ms = :at";
 
 /// The idempotency records of the last hour move aside, because the youngest of them are still valid.
 const FIRST_RECORD: &str = ", #phone_claims_before = if_not_exists(#phone_claims, :none), #phone_claims = :record";
@@ -278,29 +281,37 @@ impl BlockUser for DynamoTable {
     }
 }
 
-/// The time of a mark only grows, and no login so far has arrived after it.
+/// The time of a mark only grows.
+fn grows(mark: &str) -> String {
+    format!("(attribute_not_exists(#{mark}) OR #{mark} < :at)")
+}
+
+/// And no login so far has arrived after it.
 fn is_latest(mark: &str) -> String {
-    format!(
-        "(attribute_not_exists(#{mark}) OR #{mark} < :at) AND (attribute_not_exists(#arrived_ms) OR #arrived_ms <= :at)"
-    )
+    format!("{} AND (attribute_not_exists(#arrived_ms) OR #arrived_ms <= :at)", grows(mark))
+}
+
+/// When the last login arrived, if anybody has logged in.
+fn last_arrival(item: Option<&Item>) -> Option<Millis> {
+    item.and_then(|item| get_number(item, "arrived_ms").ok())
 }
 
 /// This time, or one that is later than an item's mark and not before its last login.
 fn latest(item: Option<&Item>, mark: &'static str, at: Millis) -> Millis {
-    let login = item.and_then(|item| get_number(item, "arrived_ms").ok()).unwrap_or(at);
-    after(item, mark, at.max(login))
+    after(item, mark, last_arrival(item).map_or(at, |login| at.max(login)))
 }
 
 impl DynamoTable {
     /// Writes a mark into a user item, now or as late as it must be, by the update for this kind of item, and gives the mark's time
-    /// and the item as it was.
+    /// and the item as it was. Where a login arrived after `most`, it writes nothing.
     async fn mark(
         &self,
         user: &UserRef,
         mark: &'static str,
         kinds: [(&str, &str); 2],
         now: Millis,
-    ) -> Result<(Millis, Item), StoreError> {
+        most: Millis,
+    ) -> Result<Option<(Millis, Item)>, StoreError> {
         let mut at = now;
         for _ in 0..ROUNDS {
             let mut last = None;
@@ -311,9 +322,12 @@ impl DynamoTable {
                     values.push((":ttl", number(at / 1_000 + MARK)));
                 }
                 match self.update_giving(ReturnValue::AllOld, user_item_key(user), update, &condition, values).await? {
-                    WriteResult::Applied(before) => return Ok((at, before)),
+                    WriteResult::Applied(before) => return Ok(Some((at, before))),
                     WriteResult::Refused(item) => last = item,
                 }
+            }
+            if last_arrival(last.as_ref()).is_some_and(|login| login > most) {
+                return Ok(None);
             }
             at = latest(last.as_ref(), mark, at);
         }
@@ -332,7 +346,7 @@ impl RefuseLogins for DynamoTable {
                 "attribute_not_exists(#first_login) AND attribute_not_exists(#blocked_at)",
             ),
         ];
-        self.mark(user, "logins_after_ms", kinds, now).await.map(drop)
+        self.mark(user, "logins_after_ms", kinds, now, Millis::MAX).await.map(drop)
     }
 }
 
@@ -373,13 +387,18 @@ fn after(item: Option<&Item>, attribute: &'static str, at: Millis) -> Millis {
 
 #[async_trait]
 impl EraseUser for DynamoTable {
-    async fn erase_user(&self, user: &UserRef, now: Millis) -> Result<Deletion, StoreError> {
+    async fn erase_user_of(&self, user: &UserRef, time: Millis, latest: Millis) -> Result<Deletion, StoreError> {
         let (erase, erase_bare) =
             (format!("{ERASE} SET #deleted_ms = :at, #ttl = :ttl"), format!("{ERASE} SET #deleted_ms = :at"));
         // A block stays, so its item must not get a TTL.
         let kinds = [(erase.as_str(), NOT_BLOCKED), (erase_bare.as_str(), "attribute_exists(#blocked_at)")];
-        let (deleted_ms, before) = self.mark(user, "deleted_ms", kinds, now).await?;
-        Ok(Deletion { deleted_ms, was_user: before.contains_key("first_login") })
+        if let Some((deleted_ms, before)) = self.mark(user, "deleted_ms", kinds, time, latest).await? {
+            return Ok(Deletion { deleted_ms, was_user: before.contains_key("first_login") });
+        }
+        // Where a later deletion was there already, nothing is left of what was before it.
+        let condition = format!("#arrived_ms > :at AND {}", grows("deleted_ms"));
+        self.update(user_item_key(user), ERASE_BEFORE_LOGIN, &condition, vec![(":at", number(time))]).await?;
+        Ok(Deletion { deleted_ms: time, was_user: true })
     }
 
     async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<Option<Millis>, StoreError> {

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::message::{AnswerForm, Format, Message};
+use super::message::{AnswerForm, DEEPEST, Format, Message};
+use crate::json;
 
 /// WeChat's limit is not known. Whatever is to be said fits into this.
 const LONGEST: usize = 16 * 1024;
@@ -25,6 +26,11 @@ pub enum AnswerDefect {
     /// It is an `ErrCode` other than 0, of a message for which WeChat knows none.
     #[error("it is an ErrCode other than 0")]
     Refused,
+    /// It is what a function answers to API Gateway, which is not here.
+    #[error(
+        "it has a statusCode, as an answer to API Gateway: return WeChat's answer itself, or nothing where the message is taken"
+    )]
+    OfApiGateway,
     /// It is too long.
     #[error("it is longer than 16 KiB")]
     TooLong,
@@ -37,9 +43,11 @@ impl Answer {
         if given.len() > LONGEST {
             return Err(AnswerDefect::TooLong);
         }
-        let given: Json = match given.trim_ascii() {
+        let given = match given.trim_ascii() {
             b"" => Json::Null,
-            given => serde_json::from_slice(given).map_err(|_| AnswerDefect::Form)?,
+            // Of a member that is given twice, another reader would take the other one.
+            object if object.starts_with(b"{") => json::nested(object, DEEPEST).map_err(|_| AnswerDefect::Form)?,
+            word => serde_json::from_slice(word).map_err(|_| AnswerDefect::Form)?,
         };
         let is_taken = match &given {
             Json::Null => true,
@@ -47,18 +55,21 @@ impl Answer {
             _ => false,
         };
         let code = given.get("ErrCode").map(|code| whole(code).ok_or(AnswerDefect::Form)).transpose()?;
-        match message.answer_form() {
-            AnswerForm::ErrCode if is_taken => Ok(Self::of(json!({ "ErrCode": 0, "ErrMsg": "success" }))),
-            AnswerForm::ErrCode => {
-                let code = code.ok_or(AnswerDefect::Form)?;
+        let answer = match (message.answer_form(), code) {
+            (AnswerForm::ErrCode, _) if is_taken => Some(Self::of(json!({ "ErrCode": 0, "ErrMsg": "success" }))),
+            (AnswerForm::ErrCode, Some(code)) => {
                 let otherwise = if code == 0 { "success" } else { "failed" };
-                Ok(Self::of(json!({ "ErrCode": code, "ErrMsg": given["ErrMsg"].as_str().unwrap_or(otherwise) })))
+                let said = given["ErrMsg"].as_str().unwrap_or(otherwise);
+                Some(Self::of(json!({ "ErrCode": code, "ErrMsg": said })))
             }
-            AnswerForm::Success if is_taken || code == Some(0) => Ok(Self::Success),
-            _ if code.is_some_and(|code| code != 0) => Err(AnswerDefect::Refused),
-            AnswerForm::Success => transfer(&given, message, now).ok_or(AnswerDefect::Form),
-            AnswerForm::RefundVerdict => refund_verdict(&given).ok_or(AnswerDefect::Form),
-        }
+            (AnswerForm::Success, _) if is_taken || code == Some(0) => Some(Self::Success),
+            (_, Some(code)) if code != 0 => return Err(AnswerDefect::Refused),
+            (AnswerForm::ErrCode, None) => None,
+            (AnswerForm::Success, _) => transfer(&given, message, now),
+            (AnswerForm::RefundVerdict, _) => refund_verdict(&given),
+        };
+        let is_for_a_gateway = given.get("statusCode").is_some();
+        answer.ok_or(if is_for_a_gateway { AnswerDefect::OfApiGateway } else { AnswerDefect::Form })
     }
 
     /// Whether the message is done. Any other `ErrCode` than 0 has WeChat send it again.
@@ -232,10 +243,30 @@ mod tests {
 
     #[test]
     fn what_is_none_of_these_is_not_handed_on() {
-        for garbage in ["1", "true", "[]", "{}", "\"ok\"", "{", "<xml/>", "\u{0}", r#"{"statusCode":200,"body":""}"#] {
+        for garbage in [
+            "1",
+            "true",
+            "[]",
+            "{}",
+            "\"ok\"",
+            "{",
+            "<xml/>",
+            "\u{0}",
+            // Nobody knows which is meant.
+            r#"{"ErrCode":0,"ErrCode":0}"#,
+            r#"{"ErrCode":1,"ErrCode":0}"#,
+            r#"{"ErrCode":0,"ErrMsg":"a","ErrMsg":"b"}"#,
+            r#"{"result_code":0,"evidence":"e","result_code":1}"#,
+            r#"{"MsgType":"transfer_customer_service","more":{"a":1,"a":2}}"#,
+            &format!(r#"{{"ErrCode":0,"more":{}{}}}"#, "[".repeat(40), "]".repeat(40)),
+        ] {
             for message in [event(), text(), delivery(), refund()] {
                 assert_eq!(told(garbage, &message), Err(AnswerDefect::Form), "{garbage}");
             }
+        }
+        for message in [event(), text(), delivery(), refund()] {
+            let given = r#"{"statusCode":200,"body":"success"}"#;
+            assert_eq!(told(given, &message), Err(AnswerDefect::OfApiGateway));
         }
         let long = format!(r#"{{"ErrCode":0,"ErrMsg":"{}"}}"#, "x".repeat(LONGEST));
         assert_eq!(told(&long, &delivery()), Err(AnswerDefect::TooLong));

@@ -1,15 +1,16 @@
 //! What a pushed message says, in JSON or XML, what that means for what is stored here, and what WeChat wants to hear.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use serde::de::{Deserializer as _, Visitor};
 use serde_json::{Map, Number, Value as Json, value::RawValue};
 
 use super::xml;
 use crate::{ids::OpenId, json};
 
 /// Messages of other kinds nest deeper than those that we act on.
-const DEEPEST: usize = 32;
+pub(super) const DEEPEST: usize = 32;
 
 /// JavaScript and many others read every number as a double, in which whole numbers are exact up to here.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -45,6 +46,14 @@ pub enum Event {
     },
     /// `user_authorization_cancellation`: the user's account is gone.
     UserAuthorizationCancellation,
+}
+
+impl Event {
+    /// Whether anything that is stored here goes with it: no nickname, no avatar and no postal address is.
+    #[must_use]
+    pub const fn deletes(self) -> bool {
+        matches!(self, Self::UserAuthorizationRevoke { phone: true } | Self::UserAuthorizationCancellation)
+    }
 }
 
 /// How a message is written, and so its answer.
@@ -178,6 +187,12 @@ impl Message {
             Some(parts) => hash_of(parts),
             None => hash_of(std::iter::once("whole".to_owned()).chain(self.parts())),
         }
+    }
+
+    /// Whether it says when it was made. Without that, the same event of another day would be the same message.
+    #[must_use]
+    pub fn is_dated(&self) -> bool {
+        self.get("CreateTime").is_ok_and(|time| time.is_some())
     }
 
     /// The names of a message that has some: what kind of names they are comes first.
@@ -339,7 +354,30 @@ fn exact(value: &RawValue) -> Option<Json> {
             items.into_iter().map(exact).collect::<Option<_>>().map(Json::Array)
         }
         b'-' | b'0'..=b'9' => Some(number(text)),
+        b'"' => serde_json::Deserializer::from_str(text).deserialize_bytes(Readable).ok().map(Json::String),
         _ => serde_json::from_str(text).ok(),
+    }
+}
+
+/// Reads a text of JSON, in which half of an emoji may be left, written as `\ud83d`: no text can hold it, so U+FFFD has its place.
+struct Readable;
+
+impl Visitor<'_> for Readable {
+    type Value = String;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a text")
+    }
+
+    /// In bytes a half is there as if it were a character.
+    fn visit_bytes<E>(self, text: &[u8]) -> Result<String, E> {
+        let mut text = text.to_vec();
+        for at in 0..text.len().saturating_sub(2) {
+            if text[at] == 0xed && text[at + 1] >= 0xa0 {
+                text[at..at + 3].copy_from_slice("\u{fffd}".as_bytes());
+            }
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 }
 

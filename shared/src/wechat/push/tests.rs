@@ -14,6 +14,18 @@ fn config(vector: &Value) -> Config {
     Config::parse(vector["token"].as_str().unwrap().to_owned(), key).unwrap()
 }
 
+/// What the mini program reads of a request.
+fn read(config: &Config, appid: &AppId, query: &PushQuery, body: &str, now: Secs) -> Result<Push, PushDefect> {
+    let body = Body::read(body.as_bytes());
+    config.signed(query, Some(&body)).ok_or(PushDefect::Unsigned)?.read(appid, &body, now)
+}
+
+/// What it answers to the console.
+fn echo(config: &Config, query: &PushQuery, now: Secs) -> Result<String, PushDefect> {
+    config.signed(query, None).ok_or(PushDefect::Unsigned)?;
+    query.echo(now).map(str::to_owned)
+}
+
 /// When all vectors were signed.
 const SIGNED: Secs = 1_700_000_000;
 
@@ -25,8 +37,7 @@ fn every_push_is_taken_or_not() {
             continue;
         };
         let appid = AppId::parse(vector["appid"].as_str().unwrap()).unwrap();
-        let push =
-            config(vector).read(&appid, &query, &Body::read(vector["body"].as_str().unwrap().as_bytes()), SIGNED);
+        let push = read(&config(vector), &appid, &query, vector["body"].as_str().unwrap(), SIGNED);
 
         assert_eq!(push.is_ok(), vector["expect"] == "ok", "{}: {push:?}", vector["id"]);
         if let Ok(Push { concern, .. }) = push {
@@ -52,7 +63,7 @@ fn every_push_is_taken_or_not() {
 fn every_question_of_the_console_is_wechats_or_not() {
     for vector in vectors().iter().filter(|vector| vector["method"] == "GET") {
         let query = PushQuery::deserialize(&vector["query"]);
-        let echo = query.ok().and_then(|query| config(vector).echo(&query, SIGNED).ok().map(str::to_owned));
+        let echo = query.ok().and_then(|query| echo(&config(vector), &query, SIGNED).ok());
 
         let expected = vector["echostr"].as_str().filter(|_| vector["expect"] == "ok");
         assert_eq!(echo.as_deref(), expected, "{}", vector["id"]);
@@ -66,10 +77,10 @@ fn a_signature_counts_for_ten_minutes() {
     let query = PushQuery::deserialize(&vector["query"]).unwrap();
 
     for at in [SIGNED + FRESH, SIGNED - FRESH] {
-        assert!(config(vector).echo(&query, at).is_ok());
+        assert!(echo(&config(vector), &query, at).is_ok());
     }
     for at in [SIGNED + FRESH + 1, SIGNED - FRESH - 1] {
-        assert_eq!(config(vector).echo(&query, at), Err(PushDefect::Stale));
+        assert_eq!(echo(&config(vector), &query, at), Err(PushDefect::Stale));
     }
 }
 
@@ -115,11 +126,10 @@ fn the_official_requests_say_what_the_page_says() {
         let appid = AppId::parse(vector["appid"].as_str().unwrap()).unwrap();
         seen += 1;
         if vector["method"] == "GET" {
-            assert_eq!(config(vector).echo(&query, now), Ok(vector["echostr"].as_str().unwrap()));
+            assert_eq!(echo(&config(vector), &query, now).unwrap(), vector["echostr"]);
             continue;
         }
-        let push =
-            config(vector).read(&appid, &query, &Body::read(vector["body"].as_str().unwrap().as_bytes()), now).unwrap();
+        let push = read(&config(vector), &appid, &query, vector["body"].as_str().unwrap(), now).unwrap();
         assert_eq!(push.message.said_to_owner(), vector["event"], "{}", vector["id"]);
     }
     assert_eq!(seen, 3);
@@ -186,7 +196,7 @@ fn an_answer_has_the_form_of_its_vector() {
         let vector = file["vectors"].as_array().unwrap().iter().find(|vector| vector["id"] == id).unwrap();
         let text = |name: &str| vector[name].as_str().unwrap();
         let (config, appid, query, body) = secure(message, SIGNED, text("nonce"));
-        let push = config.read(&appid, &query, &Body::read(body.as_bytes()), SIGNED).unwrap();
+        let push = read(&config, &appid, &query, &body, SIGNED).unwrap();
         let answer = Answer::read(b"", &push.message, SIGNED).unwrap();
         let random = u128::from_str_radix(text("random"), 16).unwrap().to_be_bytes();
         let reply =
@@ -211,7 +221,7 @@ fn what_is_encrypted_about_money_is_taken_for_a_day_and_all_else_for_ten_minutes
     let event = r#"{"MsgType":"event","Event":"user_authorization_cancellation","OpenID":"oA"}"#;
     for (message, span) in [(DELIVERY, FRESH_ABOUT_MONEY), (event, FRESH), (r#"{"MsgType":"text","MsgId":1}"#, FRESH)] {
         let (config, appid, query, body) = secure(message, SIGNED, "1");
-        let read = |at| config.read(&appid, &query, &Body::read(body.as_bytes()), at).map(drop);
+        let read = |at| read(&config, &appid, &query, &body, at).map(drop);
         for at in [SIGNED - span, SIGNED + span] {
             assert_eq!(read(at), Ok(()), "{message}");
         }
@@ -229,8 +239,42 @@ fn what_is_encrypted_about_money_is_taken_for_a_day_and_all_else_for_ten_minutes
     let time = SIGNED.to_string();
     let query = json!({ "signature": signature::push(vec!["t", &time, "1"]), "timestamp": time, "nonce": "1" });
     let query = PushQuery::deserialize(query).unwrap();
-    let read = |at| plain.read(&AppId::parse("wx1").unwrap(), &query, &Body::read(DELIVERY.as_bytes()), at).map(drop);
+    let read = |at| read(&plain, &AppId::parse("wx1").unwrap(), &query, DELIVERY, at).map(drop);
     assert_eq!((read(SIGNED + FRESH), read(SIGNED + FRESH + 1)), (Ok(()), Err(PushDefect::Stale)));
+}
+
+/// WeChat signs the texts one after the other. So the signature of a message is also that of its end, where the beginning of `Encrypt`
+/// is a part of the nonce; and what somebody wrote may stand where a message begins then.
+#[test]
+fn the_end_of_a_message_is_no_message_under_its_signature() {
+    let config =
+        Config::parse("token".to_owned(), Some("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG".to_owned())).unwrap();
+    let (key, appid) = (config.aes_key.as_ref().unwrap().as_ref().unwrap(), AppId::parse("wx1").unwrap());
+    let (before, after) = ("<xml><MsgType>text</MsgType><Content><![CDATA[", "]]></Content></xml>");
+    let inner = "<xml><MsgType>event</MsgType><Event>user_authorization_cancellation</Event><OpenID>oA</OpenID>";
+    let inner = format!("{inner}<Content><![CDATA[{}", "x".repeat(0x105 - inner.len() - 18 - after.len()));
+    // After 48 times so many bytes, a block has the place of the random bytes, and then comes the length.
+    let cut = 2 * 48;
+    let filler = "x".repeat(cut + 16 - 20 - before.len());
+    let message = format!("{before}{filler}\0\0\u{1}\u{5}{inner}{after}");
+    let begin_with_capitals =
+        |encrypted: &String| [0, cut / 3 * 4].iter().all(|at| encrypted.as_bytes()[*at].is_ascii_uppercase());
+    let sealed = (0..=u8::MAX).filter_map(|random| key.seal(&message, &appid, &Known([random; 16])));
+    let encrypted = sealed.into_iter().find(begin_with_capitals).unwrap();
+    let (begin, end) = encrypted.split_at(cut / 3 * 4);
+    let time = SIGNED.to_string();
+    let nonce = format!("9{begin}");
+    let signature = signature::push(vec!["token", &time, "9", &encrypted]);
+
+    assert_eq!(signature, signature::push(vec!["token", &time, &nonce, end]));
+    let opened = Message::read(&key.open(end, &appid).unwrap()).unwrap().concern().unwrap();
+    assert!(matches!(opened, Concern::User { event: Event::UserAuthorizationCancellation, .. }));
+    let read = |nonce: &str, encrypted: &str| {
+        let query = json!({ "msg_signature": signature, "timestamp": time, "nonce": nonce });
+        let body = json!({ "ToUserName": "gh_1", "Encrypt": encrypted }).to_string();
+        read(&config, &appid, &PushQuery::deserialize(query).unwrap(), &body, SIGNED).map(|push| push.concern)
+    };
+    assert_eq!((read("9", &encrypted), read(&nonce, end)), (Ok(Concern::Other), Err(PushDefect::Unsigned)));
 }
 
 #[test]

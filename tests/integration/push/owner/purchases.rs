@@ -6,15 +6,23 @@ use tests::{APPID, Laptop, Start, Tokens, suites::kill::owner::Owner};
 
 use super::{AES_KEY, app, send_push};
 
-const MONEY: [&str; 8] = [
+/// All that the simulator pushes and does not delete anything here.
+const MESSAGES: [&str; 15] = [
     "xpay_goods_deliver_notify",
     "xpay_coin_pay_notify",
     "xpay_refund_notify",
     "xpay_complaint_notify",
     "xpay_subscribe_ios_refund_query_notify",
+    "xpay_subscribe_signing_result_notify",
+    "xpay_subscribe_pay_fail_notify",
+    "xpay_wxpay_callback_notify",
     "minigame_game_pay_goods_deliver_notify",
     "minigame_h5_goods_deliver_notify",
     "minigame_coin_deliver_completed",
+    "text",
+    "image",
+    "miniprogrampage",
+    "user_enter_tempsession",
 ];
 
 async fn start(owner: Option<&Owner>) -> Laptop {
@@ -105,21 +113,23 @@ async fn a_key_that_is_replaced_after_signing_is_refused_and_one_login_mends_it(
 }
 
 #[tokio::test]
-async fn every_event_about_money_is_taken_in_every_mode_and_form_and_the_answer_acknowledges_it() {
+async fn every_message_is_taken_in_every_mode_and_form_and_the_answer_acknowledges_it() {
     for mode in ["plain", "compatible", "secure"] {
         for format in ["json", "xml"] {
             let owner = Owner::start().await;
             let laptop = start_with(Some(&owner), (mode != "plain").then_some(AES_KEY)).await;
-            for event in MONEY {
+            for event in MESSAGES {
                 if event.contains("refund_query") {
                     owner.answers(r#"{"result_code":1,"evidence":"e"}"#);
                 }
                 let push =
                     laptop.sim("push", json!({ "user": "alice", "event": event, "mode": mode, "format": format }));
-                let told = carried(&laptop, &push).await;
-                assert_eq!(told, json!({ "acknowledged": true }), "{event} {mode} {format}");
+                for push in [&push, &laptop.sim("repeat", json!({ "id": push["id"] }))] {
+                    let told = carried(&laptop, push).await;
+                    assert_eq!(told, json!({ "acknowledged": true }), "{event} {mode} {format}");
+                }
             }
-            assert_eq!(owner.asked().len(), MONEY.len(), "{mode} {format}");
+            assert_eq!(owner.asked().len(), MESSAGES.len(), "{mode} {format}");
         }
     }
 }

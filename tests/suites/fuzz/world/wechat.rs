@@ -71,21 +71,21 @@ impl PlatformApi for Wechat {
         self.read(Api::StableToken, &good, response::platform_token)
     }
 
-    async fn phone_number(&self, call: &PlatformCall<'_>, _: &PhoneCode) -> Result<Phone, WechatError> {
+    async fn phone_number(&self, call: PlatformCall<'_>, _: &PhoneCode) -> Result<Phone, WechatError> {
         let good = json!({ "errcode": 0, "phone_info": open_data::phone_info(call.appid.as_str()) });
         self.read(Api::PhoneNumber, &good, |body| response::phone(body, call.appid))
     }
 
-    async fn check_session(&self, _: &PlatformCall<'_>, _: &SessionKey) -> Result<bool, WechatError> {
+    async fn check_session(&self, _: PlatformCall<'_>, _: &SessionKey) -> Result<bool, WechatError> {
         self.read(Api::CheckSession, &json!({ "errcode": 0 }), response::session_check)
     }
 
-    async fn reset_session_key(&self, call: &PlatformCall<'_>, _: &SessionKey) -> Result<SessionKey, WechatError> {
+    async fn reset_session_key(&self, call: PlatformCall<'_>, _: &SessionKey) -> Result<SessionKey, WechatError> {
         let good = json!({ "errcode": 0, "openid": call.openid.expose(), "session_key": SESSION_KEY });
         self.read(Api::ResetSessionKey, &good, response::new_session_key)
     }
 
-    async fn check_data(&self, _: &PlatformCall<'_>, _: &DataHash) -> Result<bool, WechatError> {
+    async fn check_data(&self, _: PlatformCall<'_>, _: &DataHash) -> Result<bool, WechatError> {
         self.read(Api::CheckData, &json!({ "errcode": 0, "vaild": true }), response::data_check)
     }
 }

@@ -17,6 +17,7 @@ every! {
     of_a_deleted_user_a_mark_is_left_for_an_hour,
     no_login_that_arrived_before_a_deletion_brings_the_user_back,
     a_deletion_is_later_than_all_that_it_finds,
+    a_login_that_is_later_than_a_deletion_may_be_stays_without_what_was_before_it,
     logins_that_arrived_before_they_were_refused_change_nothing_and_later_ones_find_the_user_whole,
     refused_logins_of_nobody_leave_a_mark_for_an_hour_and_of_a_blocked_one_for_good,
     logins_are_refused_until_later_than_all_that_is_found,
@@ -165,6 +166,36 @@ async fn logins_are_refused_until_later_than_all_that_is_found(case: Case) -> Ve
         case.table.refuse_logins(&case.user, ms(now)).await?;
         same!(case.attribute("logins_after_ms").await, Some(Value::Number(until)));
     }
+    Ok(())
+}
+
+async fn a_login_that_is_later_than_a_deletion_may_be_stays_without_what_was_before_it(case: Case) -> Verdict {
+    let (time, bound) = (ms(NOW + 10), UserLogin { unionid: Some(UnionId::parse("u1")?), ..case.login(1, NOW) });
+    case.table.store_user_login(&bound).await?;
+    case.table.store_user_login(&case.login(2, NOW + 20)).await?;
+
+    same!(case.table.erase_user_of(&case.user, time, time).await?, Deletion { deleted_ms: time, was_user: true });
+
+    let stays = User {
+        first_login: Some(NOW + 20),
+        last_login: Some(NOW + 20),
+        first_family: Some(bound.family),
+        current_key: Some(vec![2; 32]),
+        deleted_ms: Some(time),
+        ..User::default()
+    };
+    same!(case.table.read_user(&case.user).await?, Some(stays));
+    same!(case.take(&Attempt::OpenData, NOW + 20).await?, keys(2, None));
+    same!(case.table.store_user_login(&case.login(3, NOW + 10)).await?, UserStatus::Overtaken);
+    // Where a later deletion was, nothing of before is left.
+    case.table.store_user_login(&case.login(3, NOW + 30)).await?;
+    let whole = case.items().await;
+    same!(case.table.erase_user_of(&case.user, time - 1, time).await?.deleted_ms, time - 1);
+    same!(case.items().await, whole);
+    // Not later than it may be: by a clock that is ahead.
+    let deletion = case.table.erase_user_of(&case.user, ms(NOW + 29), ms(NOW + 30)).await?;
+    same!(deletion, Deletion { deleted_ms: ms(NOW + 30), was_user: true });
+    same!(case.table.read_user(&case.user).await?.and_then(|user| user.first_login), None);
     Ok(())
 }
 

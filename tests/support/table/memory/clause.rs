@@ -93,6 +93,8 @@ clauses! {
     EraseLater,
     /// The deletion of a user: not before the last login.
     EraseAfterLogin,
+    /// The deletion of what was before a login that stays: later than the last deletion.
+    EraseBeforeLogin,
     /// Logins are refused, and a TTL: there is neither a user nor a block.
     RefuseNobody,
     /// Logins are refused: until later than before.

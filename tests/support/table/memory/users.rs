@@ -364,24 +364,31 @@ impl BlockUser for MemoryTable {
     }
 }
 
+/// When the last login arrived, if anybody has logged in.
+fn last_arrival(item: Option<&Item>) -> Option<Millis> {
+    item.and_then(|item| get_number(item, "arrived_ms"))
+}
+
 /// This time, or one that is later than an item's mark and not before its last login.
 fn latest(item: Option<&Item>, mark: &str, at: Millis) -> Millis {
-    let login = item.and_then(|item| get_number(item, "arrived_ms")).unwrap_or(at);
-    after(item, mark, at.max(login))
+    after(item, mark, last_arrival(item).map_or(at, |login| at.max(login)))
 }
+
+/// Which kind of item is tried first, which items are brief, and what the end does with an item.
+type Kinds = (bool, fn(&Item) -> bool, fn(&mut Item));
 
 impl MemoryTable {
     /// Marks an end in a user item, now or as late as it must be, and gives the mark's time and whether there was a user. Items are
     /// of two kinds, of which the usual one is tried first; those that are `brief` get a TTL. The clauses: of this kind, later than
-    /// the last mark, and not before the last login.
+    /// the last mark, and not before the last login. Where a login arrived after `most`, nothing is written.
     async fn mark(
         &self,
         user: &UserRef,
         mark: &'static str,
         [kind, later, after_login]: [Clause; 3],
-        (usual, is_brief, change): (bool, fn(&Item) -> bool, fn(&mut Item)),
-        now: Millis,
-    ) -> Result<(Millis, bool), StoreError> {
+        (usual, is_brief, change): Kinds,
+        (now, most): (Millis, Millis),
+    ) -> Result<Option<(Millis, bool)>, StoreError> {
         let mut at = now;
         for _ in 0..ROUNDS {
             let mut last = None;
@@ -401,9 +408,12 @@ impl MemoryTable {
                     }
                 };
                 match self.update(user, may, update).await? {
-                    WriteResult::Applied(_) => return Ok((at, was_user.into_inner())),
+                    WriteResult::Applied(_) => return Ok(Some((at, was_user.into_inner()))),
                     WriteResult::Refused(item) => last = item,
                 }
+            }
+            if last_arrival(last.as_ref()).is_some_and(|login| login > most) {
+                return Ok(None);
             }
             at = latest(last.as_ref(), mark, at);
         }
@@ -416,7 +426,7 @@ impl RefuseLogins for MemoryTable {
     async fn refuse_logins(&self, user: &UserRef, now: Millis) -> Result<(), StoreError> {
         let clauses = [Clause::RefuseNobody, Clause::RefuseLater, Clause::RefuseAfterLogin];
         let is_brief = |item: &Item| !has_logged_in(item) && !is_blocked(item);
-        self.mark(user, "logins_after_ms", clauses, (false, is_brief, |_| {}), now).await.map(drop)
+        self.mark(user, "logins_after_ms", clauses, (false, is_brief, |_| {}), (now, Millis::MAX)).await.map(drop)
     }
 }
 
@@ -470,12 +480,25 @@ const KEPT: [&str; 14] = [
 
 #[async_trait]
 impl EraseUser for MemoryTable {
-    async fn erase_user(&self, user: &UserRef, now: Millis) -> Result<Deletion, StoreError> {
+    async fn erase_user_of(&self, user: &UserRef, time: Millis, latest: Millis) -> Result<Deletion, StoreError> {
         let clauses = [Clause::EraseNotBlocked, Clause::EraseLater, Clause::EraseAfterLogin];
         let is_brief = |item: &Item| !is_blocked(item);
         let erase = |item: &mut Item| item.retain(|name, _| KEPT.contains(name));
-        let (deleted_ms, was_user) = self.mark(user, "deleted_ms", clauses, (true, is_brief, erase), now).await?;
-        Ok(Deletion { deleted_ms, was_user })
+        let kinds: Kinds = (true, is_brief, erase);
+        if let Some((deleted_ms, was_user)) = self.mark(user, "deleted_ms", clauses, kinds, (time, latest)).await? {
+            return Ok(Deletion { deleted_ms, was_user });
+        }
+        let may = |item: Option<&Item>| {
+            item.is_some_and(|item| above(item, "arrived_ms", time))
+                && self.and(Clause::EraseBeforeLogin, grows(item, "deleted_ms", time))
+        };
+        let erase = |item: &mut Item| {
+            item.retain(|name, _| !["previous_key", "previous_until", "unionid"].contains(name));
+            item.insert("first_login", moved(item, "last_login"));
+            item.insert("deleted_ms", number(time));
+        };
+        self.update(user, may, erase).await?;
+        Ok(Deletion { deleted_ms: time, was_user: true })
     }
 
     async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<Option<Millis>, StoreError> {

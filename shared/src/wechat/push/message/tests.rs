@@ -333,6 +333,32 @@ fn a_refund_that_fails_and_then_succeeds_is_two_messages() {
     assert_ne!(refund(0), refund(1));
 }
 
+/// Of an emoji that was cut, a half is left.
+#[test]
+fn half_an_emoji_is_read_as_a_character_that_is_none() {
+    let content = |written: &str| {
+        let text = format!(r#"{{"MsgType":"text","Content":{written},"more":[{{"a":{written}}}]}}"#);
+        let message = Message::read(text.as_bytes()).unwrap();
+        let said = message.said_to_owner();
+        assert_eq!(said["more"][0]["a"], said["Content"], "{written}");
+        said["Content"].as_str().unwrap().to_owned()
+    };
+    for (written, read) in [
+        (r#""a\ud83d""#, "a\u{fffd}"),
+        (r#""\ud83db""#, "\u{fffd}b"),
+        (r#""\ude00""#, "\u{fffd}"),
+        (r#""\ud83d\ud83d\ude00""#, "\u{fffd}\u{1f600}"),
+        (r#""\ud83d\ude00""#, "\u{1f600}"),
+        (r#""\\ud83d""#, "\\ud83d"),
+        (r#""\u0000\ud7ff\ue000퟿""#, "\0\u{d7ff}\u{e000}\u{d7ff}"),
+    ] {
+        assert_eq!(content(written), read, "{written}");
+    }
+    for bad in [r#""\ud83""#, r#""\x""#, r#""\ud83d"#] {
+        assert!(Message::read(format!(r#"{{"MsgType":"text","Content":{bad}}}"#).as_bytes()).is_err(), "{bad}");
+    }
+}
+
 #[test]
 fn what_users_write_makes_no_message_unreadable() {
     let xml = b"<xml><MsgType>text</MsgType><Content><![CDATA[a\x1db\xe6\xb8]]></Content></xml>";
