@@ -104,8 +104,9 @@ async fn what_is_a_users_needs_an_access_token() {
     assert!(operations.len() >= 7);
     for Operation { route, .. } in operations {
         let method: Method = route.method.parse().unwrap();
-        let request = public_client().request(method, format!("{}{}", url(), route.path));
-        let answer = send(request.json(&json!({}))).await;
+        let request = public_client().request(method.clone(), format!("{}{}", url(), route.path));
+        // A logout may have a refresh token in its body instead of an access token: an empty object would be that, and wrong.
+        let answer = send(if method == Method::POST { request.json(&json!({})) } else { request }).await;
 
         answer.is_problem(401, "token_invalid", "refresh");
         assert_eq!(answer.header("www-authenticate").unwrap(), r#"Bearer error="invalid_token""#, "{}", route.path);

@@ -90,7 +90,7 @@ pub async fn examine(vars: Vec<(String, String)>, options: Options) -> Report {
     Report { findings, reminder: deployment::reminder(origin.as_ref()) }
 }
 
-/// What WeChat is asked beyond whether it accepts the AppSecrets.
+/// What else WeChat is asked than whether it accepts each `AppSecret`.
 struct Asked {
     quota: bool,
     rid: Option<String>,
