@@ -109,8 +109,8 @@ async fn the_shipped_binaries_do_under_the_runtime_api_what_they_are_for() {
     sign_and_push(&shipped).await;
 }
 
-/// Needs `cargo lambda build --release --arm64 --lambda-dir target/lambda-arm64 -p keys`, and Debian's `qemu-user-static` and
-/// `libc6-arm64-cross`.
+/// Needs the `keys` that `infra/package` packs for arm64, unpacked (`.ci/run shipped` tells how), and Debian's `qemu-user-static`
+/// and `libc6-arm64-cross`.
 #[tokio::test]
 #[ignore = "needs a function for arm64, and what runs it here"]
 async fn a_function_that_was_built_for_arm64_answers_an_event() {
@@ -123,7 +123,10 @@ async fn a_function_that_was_built_for_arm64_answers_an_event() {
     let jwks = body(&keys.invoke(&event("GET", "/.well-known/jwks.json", "")).await);
 
     assert_eq!(jwks["keys"].as_array().unwrap().len(), 2, "{jwks}");
-    assert!(jwks["keys"].as_array().unwrap().iter().all(|key| key["alg"] == "RS256" && key.get("d").is_none()), "{jwks}");
+    assert!(
+        jwks["keys"].as_array().unwrap().iter().all(|key| key["alg"] == "RS256" && key.get("d").is_none()),
+        "{jwks}"
+    );
 }
 
 #[tokio::test]
