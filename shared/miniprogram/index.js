@@ -48,13 +48,13 @@ function createAuth({
       if (loginPage && (await call("navigateTo", { url: loginPage }).then(() => true, () => false))) {
         const isOpen = () => getCurrentPages().some(({ route }) => loginPage.includes(route));
         while (!current() && quietly(isOpen) !== false) await pause(200);
-        return refresh().catch(refuse); // a login that is still under way counts
+        return refresh().then(current, refuse); // a login that is still under way counts
       }
       const show = () => call("showModal", { ...MODAL, ...modal }).then(({ confirm }) => confirm, () => false);
       return (await (typeof modal === "function" ? modal : show)()) ? session.login() : refuse();
     });
 
-  /** The tokens; where there are none, what a person or a guest can do about it: a person only, who logged out. */
+  /** The tokens. Without them whoever logged out is asked, which is all that a person can help, and a guest goes without. */
   const obtain = (tokens, { guest, interactive } = {}) =>
     tokens.catch((error) => {
       if (interactive && error.code === "logged_out" && (loginPage || modal)) return showLoginModal();

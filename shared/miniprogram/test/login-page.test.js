@@ -38,8 +38,9 @@ test("all who wait for the user wait for one page, and go on after its login", a
   assert.deepEqual(opened(wx), [loginPage]);
   await client.login();
   await pass(300);
-  const [session, , answer] = await Promise.all(asked);
+  const [session, shown, answer] = await Promise.all(asked);
   assert.deepEqual([session.openid, answer.data.fine, wx.made("showModal").length], ["o-ada", true, 0]);
+  assert.deepEqual(Object.keys(shown), ["openid", "device", "access_token"], "what renews a session stays in the storage");
 });
 
 test("a page that is closed without a login is a refusal, and the next need opens it again", async (t) => {

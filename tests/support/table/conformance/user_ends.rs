@@ -2,7 +2,7 @@
 
 use super::{
     Case, NOW, Value, Verdict, every, ms, same,
-    users::{kinds, names, refused},
+    users::{keys, kinds, names, refused},
 };
 use shared::{
     ids::UnionId,

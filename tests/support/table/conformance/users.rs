@@ -43,7 +43,7 @@ async fn the_first_login_makes_the_user_and_its_repetition_is_the_first_still(ca
     Ok(())
 }
 
-fn keys(current: u8, previous: Option<u8>) -> SealedSessionKeys {
+pub(super) fn keys(current: u8, previous: Option<u8>) -> SealedSessionKeys {
     SealedSessionKeys { current: Some(vec![current; 32]), previous: previous.map(|key| vec![key; 32]) }
 }
 
