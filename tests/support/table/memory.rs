@@ -91,6 +91,18 @@ impl Wire for Sure {
     }
 }
 
+/// What a table keeps of pushed messages when something begins to be done about them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pushes {
+    /// That it begins.
+    #[default]
+    Begun,
+    /// That it is done.
+    Done,
+    /// Not that a message has arrived before.
+    Forgotten,
+}
+
 /// What a table does wrong, or remembers, for a test.
 #[derive(Clone, Default)]
 pub struct Hooks {
@@ -98,10 +110,8 @@ pub struct Hooks {
     pub torn_refresh: bool,
     /// Sessions are read as they were meant to be put, not as they are.
     pub blind_reads: bool,
-    /// What is to be done about a pushed message is noted as done when it begins.
-    pub notes_first: bool,
-    /// That a pushed message came before is not known.
-    pub forgets_arrivals: bool,
+    /// What is kept of pushed messages.
+    pub pushes: Pushes,
     /// The sessions that were meant to be put, by sid.
     pub put: Arc<Mutex<HashMap<String, Session>>>,
     /// The families that were to be revoked: the process that finds a reuse may not live to tell.

@@ -240,7 +240,8 @@ impl Message {
     fn event(&self) -> Result<Option<Cow<'_, str>>, MessageDefect> {
         let event = self.get("Event")?;
         match self.get("MsgType")? {
-            Some(kind) if event.is_some() || !kind.eq_ignore_ascii_case("event") => Ok(event),
+            // A user writes what stands in a message of another kind, and no user says an event.
+            Some(kind) if kind.eq_ignore_ascii_case("event") == event.is_some() => Ok(event),
             // By its table of members, Apple's question about a refund is the one message without a kind.
             None if self.get("channel_bill")?.is_some() && self.get("bundleid")?.is_some() => Ok(event),
             None if self.is_check() => Ok(None),

@@ -25,8 +25,11 @@ fn has_namespaces(body: &str) -> bool {
 }
 
 /// An element that holds elements as an object, in which those of one name are an array; any other as its text. `None` if it
-/// nests too deep, or holds text beside elements: nothing of a message may be left out.
+/// nests too deep, has attributes, or holds text beside elements: nothing of a message may be left out.
 fn element(node: roxmltree::Node<'_, '_>, deeper: usize) -> Option<Json> {
+    if node.attributes().len() > 0 {
+        return None;
+    }
     let texts = node.children().filter(roxmltree::Node::is_text).filter_map(|part| part.text());
     let own: String = texts.collect();
     let mut members = Map::new();

@@ -76,6 +76,13 @@ pub struct Tally {
 }
 
 impl Tally {
+    fn count(&mut self, message: &Message) {
+        self.messages += 1;
+        *self.kinds.entry(message.event).or_default() += 1;
+        let form = format!("{} {} {}", message.appid, message.wanted["mode"], message.wanted["format"]);
+        *self.forms.entry(form).or_default() += 1;
+    }
+
     fn and(mut self, other: Self) -> Self {
         self.messages += other.messages;
         self.killed += other.killed;
@@ -217,10 +224,7 @@ impl Message {
     }
 
     async fn deliver(self, world: &Arc<World>, random: &mut Seeded, tally: &mut Tally) {
-        tally.messages += 1;
-        *tally.kinds.entry(self.event).or_default() += 1;
-        let form = format!("{} {} {}", self.appid, self.wanted["mode"], self.wanted["format"]);
-        *tally.forms.entry(form).or_default() += 1;
+        tally.count(&self);
         // Apple's question comes after the payment.
         sleep(Duration::from_secs(1)).await;
         let patience = if self.event == REFUND_QUERY { Duration::from_secs(3) } else { PAUSE };
@@ -244,16 +248,15 @@ impl Message {
             let step = if tries == 0 { self.number % STEPS } else { random.below(STEPS) };
             let doom = Arc::new(if is_doomed { Doom::at(step) } else { Doom::never() });
             let began = tokio::time::Instant::now();
-            let mut instance = tokio::spawn(world.clone().push(request, self.function.clone(), doom.clone()));
-            let answer = timeout(patience, &mut instance).await;
-            if let Ok(answer) = answer {
-                if let Some((status, body)) = answer.expect("it does not panic") {
-                    is_obeyed = true;
-                    let told = json!({ "id": id, "status": status, "body": body });
-                    if world.sim("answer", told)["acknowledged"] == true {
-                        is_acknowledged = true;
-                        self.judge(world, tally).await;
-                    }
+            // An instance that WeChat does not wait for runs on.
+            let instance = tokio::spawn(world.clone().push(request, self.function.clone(), doom.clone()));
+            let answer = timeout(patience, instance).await.ok();
+            if let Some((status, body)) = answer.and_then(|answer| answer.expect("it does not panic")) {
+                is_obeyed = true;
+                let told = json!({ "id": id, "status": status, "body": body });
+                if world.sim("answer", told)["acknowledged"] == true {
+                    is_acknowledged = true;
+                    self.judge(world, tally).await;
                 }
             }
             is_noted |= doom.steps() >= NOTED;
@@ -266,10 +269,9 @@ impl Message {
         }
         // Whoever WeChat did not wait for ends by then.
         sleep(LATER).await;
-        for step in dooms.iter().filter_map(|doom| doom.died_at()) {
-            tally.killed += 1;
-            tally.steps.insert(step);
-        }
+        let deaths: Vec<_> = dooms.iter().filter_map(|doom| doom.died_at()).collect();
+        tally.killed += deaths.len() as u64;
+        tally.steps.extend(deaths);
         if is_acknowledged {
             tally.acknowledged += 1;
             self.judge(world, tally).await;

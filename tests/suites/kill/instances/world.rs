@@ -43,7 +43,7 @@ use crate::{
     APPID, BEGIN, login_deps,
     secrets::{ring, secret},
     seeded::SeededEntropy,
-    table::memory::{Hooks, MemoryTable},
+    table::memory::{Hooks, MemoryTable, Pushes},
 };
 
 pub(super) const OTHER: &str = "wx0000000000000002";
@@ -107,12 +107,12 @@ fn simulated() -> Vec<SimulatedApp> {
 impl World {
     pub(super) async fn new(seed: u64, flaw: Option<Flaw>) -> Arc<Self> {
         let (time, entropy) = (Time(Instant::now()), Arc::new(SeededEntropy::new(seed)));
-        let hooks = Hooks {
-            notes_first: flaw == Some(Flaw::NotesFirst),
-            forgets_arrivals: flaw == Some(Flaw::ForgetsArrivals),
-            ..Hooks::default()
+        let pushes = match flaw {
+            Some(Flaw::NotesFirst) => Pushes::Done,
+            Some(Flaw::ForgetsArrivals) => Pushes::Forgotten,
+            _ => Pushes::Begun,
         };
-        let table = MemoryTable::default().hooked(hooks);
+        let table = MemoryTable::default().hooked(Hooks { pushes, ..Hooks::default() });
         let login = login_deps(Arc::new(table.clone()), Arc::new(Codes), Arc::new(time.clone()), entropy.clone()).await;
         let apps = json!({ "apps": { APPID: { "secret": "s" }, OTHER: { "secret": "s" } } });
         let login = login::Deps { apps: secret(apps.to_string()).await, ..login };

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Clause, Hooks, Item, Items, Key, MemoryTable, at_most, bytes, get_bytes, get_number, is, number};
+use super::{Clause, Hooks, Item, Items, Key, MemoryTable, Pushes, at_most, bytes, get_bytes, get_number, is, number};
 use shared::{
     clock::Secs,
     ids::AppId,
@@ -60,10 +60,10 @@ impl BeginExchange for MemoryTable {
     async fn begin_exchange(&self, mark: &IdempotencyRecord, now: Secs) -> Result<bool, StoreError> {
         // Of a message that deletes something; another mark says that the owner's function is asked.
         let is_arrival = mark.push_arrival().is_some();
-        let written = match (self.hooks.notes_first, is_arrival) {
-            (false, _) => mark.clone(),
-            (true, true) => IdempotencyRecord::of_obeyed_push(mark.code.clone(), mark.expires_at),
-            (true, false) => IdempotencyRecord::of_push_answer(mark.code.clone(), b"null", now + 86_400),
+        let written = match (self.hooks.pushes, is_arrival) {
+            (Pushes::Done, true) => IdempotencyRecord::of_obeyed_push(mark.code.clone(), mark.expires_at),
+            (Pushes::Done, false) => IdempotencyRecord::of_push_answer(mark.code.clone(), b"null", now + 86_400),
+            _ => mark.clone(),
         };
         let begin = |items: &mut Items| {
             let there = items.get(&record_key(&mark.code)).cloned();
@@ -71,7 +71,7 @@ impl BeginExchange for MemoryTable {
             let may = self.or(Clause::ExchangeNone, there.is_none())
                 || self.or(Clause::ExchangeOver, has(&|there| at_most(there, "until", now)))
                 || self.or(Clause::ExchangeOwn, has(&|there| is(there, "sealed", &bytes(mark.sealed.clone()))));
-            let may = may || self.hooks.forgets_arrivals && is_arrival;
+            let may = may || self.hooks.pushes == Pushes::Forgotten && is_arrival;
             if may {
                 put(items, &written);
             }

@@ -150,6 +150,26 @@ fn what_does_not_say_of_what_kind_it_is_is_no_message() {
     }
 }
 
+/// What a user writes stands in a message of another kind, and might leave its element.
+#[test]
+fn a_message_of_a_user_says_no_event() {
+    let event = "user_authorization_cancellation";
+    for kind in ["text", "miniprogrampage", ""] {
+        let json = format!(r#"{{"MsgType":"{kind}","MsgId":1,"Event":"{event}","OpenID":"oA"}}"#);
+        let xml = format!(
+            "<xml><MsgType>{kind}</MsgType><Content>a</Content><Event>{event}</Event><OpenID>oA</OpenID></xml>"
+        );
+        assert_eq!(
+            [push(&json), push(&xml)],
+            [Err(MessageDefect::Unreadable), Err(MessageDefect::Unreadable)],
+            "{kind}"
+        );
+    }
+    let twice =
+        format!("<xml><MsgType>text</MsgType><Content>a</Content><MsgType>event</MsgType><Event>{event}</Event></xml>");
+    assert_eq!(push(&twice), Err(MessageDefect::Unreadable));
+}
+
 #[test]
 fn every_other_kind_of_message_that_wechat_sends_is_one() {
     for other in [
@@ -210,6 +230,8 @@ fn what_would_lose_a_part_of_a_message_is_not_read() {
     for bad in [
         r#"{"MsgType":"text","a":"1"," a":"2"}"#,
         "<xml><MsgType>text</MsgType>and more</xml>",
+        "<xml><MsgType>text</MsgType><a b=\"1\">2</a></xml>",
+        "<xml a='1'><MsgType>text</MsgType></xml>",
         "<xml><MsgType>text</MsgType><a>1<b>2</b></a></xml>",
         "<!DOCTYPE xml [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;\">]><xml><MsgType>&b;</MsgType></xml>",
         "<xml><MsgType>&unknown;</MsgType></xml>",
