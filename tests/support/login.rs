@@ -8,10 +8,8 @@ use shared::{
     session::refresh::RefreshPolicy, token::access::AccessTokenConfig, vars::Vars, wechat::api::ExchangeCode,
 };
 
-use crate::{
-    APPID,
-    secrets::{ring, secret, signing_keys},
-};
+use crate::APPID;
+use crate::secrets::{ring, secret, signing_keys};
 
 /// With one mini program and secrets that never change.
 pub(crate) async fn login_deps(

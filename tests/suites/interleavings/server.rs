@@ -13,7 +13,6 @@ use refresh::flow::RefreshError;
 use serde_json::{Value, json};
 use shared::{
     authenticator::Authenticator,
-    brake::Brake,
     clock::{Clock, Deadline, Millis, Secs},
     entropy::OsEntropy,
     http::{
@@ -268,8 +267,7 @@ async fn process(
     let (table, blind) = (late(plain.clone()), late(plain.hooked(blind)));
     let entropy = Arc::new(SeededEntropy::new(seed ^ (number as u64) << 32));
     // Warm processes may differ for a while on which key of the ring is the current one.
-    let keyring = secret(ring(1 + number % 2)).await;
-    let apps = secrets.apps.clone();
+    let (keyring, apps) = (secret(ring(1 + number % 2)).await, secrets.apps.clone());
     let login = login_deps(blind, wechat.clone(), clock.clone(), entropy).await;
     let login = login::Deps { apps: apps.clone(), keyring: keyring.clone(), policy: setup.policy, ..login };
     let refresh = refresh::Deps {
@@ -278,7 +276,7 @@ async fn process(
         signer: login.signer.clone(),
         access_tokens: login.access_tokens.clone(),
         policy: setup.policy,
-        brake: Brake::default(),
+        brake: login.brake.clone(),
         senders: login.senders.clone(),
         clock: clock.clone(),
         entropy: Arc::new(OsEntropy),
@@ -287,7 +285,7 @@ async fn process(
         verifier: secrets.verifier.clone(),
         sessions: table.clone(),
         config: login.access_tokens.clone(),
-        brake: Brake::default(),
+        brake: login.brake.clone(),
         clock: clock.clone(),
     };
     let session = session::Deps {
@@ -501,13 +499,6 @@ fn admin_deps(
     keyring: Arc<Secret<Keyring>>,
     clock: Arc<Off>,
 ) -> admin::Deps {
-    admin::Deps {
-        table,
-        platform: wechat.clone(),
-        apps,
-        keyring,
-        brake: Brake::default(),
-        clock,
-        entropy: Arc::new(OsEntropy),
-    }
+    let brake = shared::brake::Brake::default();
+    admin::Deps { table, platform: wechat.clone(), apps, keyring, brake, clock, entropy: Arc::new(OsEntropy) }
 }
