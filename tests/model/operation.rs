@@ -153,6 +153,12 @@ impl Maker {
         AppId::parse(["wx1", "wx2"][usize::from(self.random.one_in(4))]).unwrap()
     }
 
+    fn erase_user(&mut self) -> Operation {
+        let (user, time) = (self.user(), self.now_ms());
+        let latest = if self.random.one_in(2) { Millis::MAX } else { time + self.random.below(2_000) };
+        Operation::EraseUser(user, time, latest)
+    }
+
     fn user(&mut self) -> UserRef {
         let openid = ["oA", "oA", "oB"][usize::from(self.byte(3))];
         UserRef { appid: self.appid(), openid: OpenId::parse(openid).unwrap() }
@@ -280,11 +286,7 @@ impl Maker {
             26 => Operation::List(self.user()),
             27..29 => Operation::Block(self.user(), self.now_ms()),
             29..31 => Operation::Unblock(self.user(), self.now_ms()),
-            31 => {
-                let (user, time) = (self.user(), self.now_ms());
-                let latest = if self.random.one_in(2) { Millis::MAX } else { time + self.random.below(2_000) };
-                Operation::EraseUser(user, time, latest)
-            }
+            31 => self.erase_user(),
             32 => Operation::EraseIdempotencyRecord(self.code(), self.now()),
             33 => {
                 let until = self.now() + [0, 300][usize::from(self.byte(2))];

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 use shared::{
-    brake::Brake, clock::Clock, entropy::Entropy, http::extract::Senders,
-    session::refresh::RefreshPolicy, token::access::AccessTokenConfig, vars::Vars, wechat::api::ExchangeCode,
+    brake::Brake, clock::Clock, entropy::Entropy, http::extract::Senders, session::refresh::RefreshPolicy,
+    token::access::AccessTokenConfig, vars::Vars, wechat::api::ExchangeCode,
 };
 
 use crate::APPID;

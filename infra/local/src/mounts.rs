@@ -32,7 +32,8 @@ macro_rules! mounts {
     (routes: $($function:ident),+; events: $($event_function:ident),+;) => {
         /// All functions, built from one environment.
         pub async fn all(env: &Env) -> Result<Vec<Mount>, ConfigError> {
-            let ($($function,)+) = tokio::try_join!($($function::Deps::from_env(env.clone())),+)?;
+            // All of them together are large.
+            let ($($function,)+) = tokio::try_join!($(Box::pin($function::Deps::from_env(env.clone()))),+)?;
             let mut mounts = vec![$(Mount {
                 name: stringify!($function),
                 entry_point: EntryPoint::Routes($function::ROUTES, stack($function::router($function), env.log())),
