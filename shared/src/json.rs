@@ -167,6 +167,33 @@ impl<'de, T: TryFrom<String, Error: fmt::Display>> Deserialize<'de> for Optional
     }
 }
 
+/// A text of JSON. Half of an emoji may be left in it, written as `\ud83d`: no text can hold that, so U+FFFD has its place.
+#[must_use]
+pub fn readable_text(written: &str) -> Option<String> {
+    serde_json::Deserializer::from_str(written).deserialize_bytes(Readable).ok()
+}
+
+struct Readable;
+
+impl Visitor<'_> for Readable {
+    type Value = String;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a text")
+    }
+
+    /// In bytes a half is there as if it were a character.
+    fn visit_bytes<E>(self, text: &[u8]) -> Result<String, E> {
+        let mut text = text.to_vec();
+        for at in 0..text.len().saturating_sub(2) {
+            if text[at] == 0xed && text[at + 1] >= 0xa0 {
+                text[at..at + 3].copy_from_slice("\u{fffd}".as_bytes());
+            }
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
 /// A value that may nest so many levels deeper. Keys are read; texts and numbers are not, as nobody may want them: half an
 /// emoji in a member that is ignored makes nothing else unreadable.
 #[derive(Clone, Copy)]

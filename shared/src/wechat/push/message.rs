@@ -1,9 +1,8 @@
 //! What a pushed message says, in JSON or XML, what that means for what is stored here, and what WeChat wants to hear.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use serde::de::{Deserializer as _, Visitor};
 use serde_json::{Map, Number, Value as Json, value::RawValue};
 
 use super::xml;
@@ -355,30 +354,8 @@ fn exact(value: &RawValue) -> Option<Json> {
             items.into_iter().map(exact).collect::<Option<_>>().map(Json::Array)
         }
         b'-' | b'0'..=b'9' => Some(number(text)),
-        b'"' => serde_json::Deserializer::from_str(text).deserialize_bytes(Readable).ok().map(Json::String),
+        b'"' => json::readable_text(text).map(Json::String),
         _ => serde_json::from_str(text).ok(),
-    }
-}
-
-/// Reads a text of JSON, in which half of an emoji may be left, written as `\ud83d`: no text can hold it, so U+FFFD has its place.
-struct Readable;
-
-impl Visitor<'_> for Readable {
-    type Value = String;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a text")
-    }
-
-    /// In bytes a half is there as if it were a character.
-    fn visit_bytes<E>(self, text: &[u8]) -> Result<String, E> {
-        let mut text = text.to_vec();
-        for at in 0..text.len().saturating_sub(2) {
-            if text[at] == 0xed && text[at + 1] >= 0xa0 {
-                text[at..at + 3].copy_from_slice("\u{fffd}".as_bytes());
-            }
-        }
-        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 }
 
