@@ -135,11 +135,13 @@ impl Operation {
 pub(crate) struct Maker {
     random: Seeded,
     now: Secs,
+    /// The last deletion, whose records are to be forgotten.
+    erased: Option<(UserRef, Millis)>,
 }
 
 impl Maker {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { random: Seeded::new(seed), now: 1_800_000_000 }
+        Self { random: Seeded::new(seed), now: 1_800_000_000, erased: None }
     }
 
     fn byte(&mut self, below: u8) -> u8 {
@@ -257,7 +259,7 @@ impl Maker {
 
     /// The next one: often of sessions, seldom of what only one function does.
     pub(crate) fn next(&mut self) -> Operation {
-        match self.random.below(50) {
+        match self.random.below(48) {
             0..4 => Operation::Record(self.login()),
             4 => Operation::RememberUnionid(self.user(), UnionId::parse("u3").unwrap()),
             5 => Operation::User(self.user()),
@@ -277,7 +279,11 @@ impl Maker {
             26 => Operation::List(self.user()),
             27..29 => Operation::Block(self.user(), self.now_ms()),
             29..31 => Operation::Unblock(self.user(), self.now_ms()),
-            31 => Operation::EraseUser(self.user(), self.now_ms()),
+            31 => {
+                let (user, now) = (self.user(), self.now_ms());
+                self.erased = Some((user.clone(), now));
+                Operation::EraseUser(user, now)
+            }
             32 => Operation::EraseIdempotencyRecord(self.code(), self.now()),
             33 => {
                 let until = self.now() + [0, 300][usize::from(self.byte(2))];
@@ -296,7 +302,11 @@ impl Maker {
                 let (user, device) = (self.user(), self.device());
                 Operation::Retract(SessionRef { sid: user.sid(device), user }, self.session(device), self.now())
             }
-            43 | 47 | 48 => Operation::ForgetRecords(self.user(), self.now_ms()),
+            43 => {
+                let last = self.erased.clone().filter(|_| self.random.one_in(2));
+                let (user, at) = last.unwrap_or_else(|| (self.user(), self.now_ms()));
+                Operation::ForgetRecords(user, at)
+            }
             44 => {
                 let byte = self.byte(3);
                 let key = NewKey { sealed: vec![byte, self.byte(255)], fingerprint: [byte + 10; 16] };
