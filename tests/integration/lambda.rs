@@ -193,6 +193,14 @@ async fn an_event_in_which_a_member_is_given_twice_does_nothing_and_every_error_
     ] {
         assert_eq!(sign.invoke_text(&event).await[answer.0], answer.1, "{event:.99}");
     }
+    for name in ["authorizer", "platform", "rotation"] {
+        let mut command = function(&build().join(name), &laptop, &secrets);
+        if name == "rotation" {
+            command.env("WXAUTH_JWKS", "public-half");
+        }
+        let mut other = Function::start(command).await;
+        assert_eq!(other.invoke_text(r#"{"appid":"a","appid":"b"}"#).await["errorType"], "invalid_request", "{name}");
+    }
     assert_eq!(laptop.items().await, before);
     let read = admin.invoke_text(&format!(r#"{{"operation":"read",{user}}}"#)).await;
     assert!(read["user"]["first_login"].is_number(), "{read}");

@@ -152,3 +152,19 @@ async fn the_end_of_all_sessions_of_somebody_unknown_refuses_their_first_login_a
     let again = laptop.post("/v1/login", &body(&laptop)).await.ok();
     assert_eq!(again["new_user"], true);
 }
+
+#[tokio::test]
+async fn a_logout_everywhere_makes_three_requests_to_the_table_and_one_for_each_session() {
+    let mut laptop = Laptop::start().await;
+    let devices = [laptop.login("alice").await, laptop.login("alice").await, laptop.login("alice").await];
+    let (beside, mut wire) = wire::beside(&mut laptop).await;
+    let mut operations = Vec::new();
+
+    let ended = wire.step(beside.delete(&devices[0].access, "/v1/sessions"), async |waiting| {
+        operations.push(waiting.operation.clone());
+        waiting.pass().await;
+    });
+
+    assert_eq!(Box::pin(ended).await.status, 204);
+    assert_eq!(operations, ["GetItem", "UpdateItem", "Query", "UpdateItem", "UpdateItem", "UpdateItem"]);
+}

@@ -138,11 +138,13 @@ impl Operation {
 pub(crate) struct Maker {
     random: Seeded,
     now: Secs,
+    /// The last deletion, whose records are to be forgotten.
+    erased: Option<(UserRef, Millis)>,
 }
 
 impl Maker {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { random: Seeded::new(seed), now: 1_800_000_000 }
+        Self { random: Seeded::new(seed), now: 1_800_000_000, erased: None }
     }
 
     fn byte(&mut self, below: u8) -> u8 {
@@ -156,6 +158,7 @@ impl Maker {
     fn erase_user(&mut self) -> Operation {
         let (user, time) = (self.user(), self.now_ms());
         let latest = if self.random.one_in(2) { Millis::MAX } else { time + self.random.below(2_000) };
+        self.erased = Some((user.clone(), time));
         Operation::EraseUser(user, time, latest)
     }
 
@@ -266,7 +269,7 @@ impl Maker {
 
     /// The next one: often of sessions, seldom of what only one function does.
     pub(crate) fn next(&mut self) -> Operation {
-        match self.random.below(50) {
+        match self.random.below(48) {
             0..4 => Operation::Record(self.login()),
             4 => Operation::RememberUnionid(self.user(), UnionId::parse("u3").unwrap()),
             5 => Operation::User(self.user()),
@@ -305,7 +308,11 @@ impl Maker {
                 let (user, device) = (self.user(), self.device());
                 Operation::Retract(SessionRef { sid: user.sid(device), user }, self.session(device), self.now())
             }
-            43 | 47 | 48 => Operation::ForgetRecords(self.user(), self.now_ms()),
+            43 => {
+                let last = self.erased.clone().filter(|_| self.random.one_in(2));
+                let (user, at) = last.unwrap_or_else(|| (self.user(), self.now_ms()));
+                Operation::ForgetRecords(user, at)
+            }
             44 => {
                 let byte = self.byte(3);
                 let key = NewKey { sealed: vec![byte, self.byte(255)], fingerprint: [byte + 10; 16] };

@@ -7,6 +7,7 @@
 mod clause;
 mod idempotency;
 mod sessions;
+mod user_ends;
 mod users;
 
 use std::{

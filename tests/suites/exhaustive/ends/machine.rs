@@ -224,7 +224,7 @@ impl Model for Machine {
         }
         for (at, (end, kind)) in state.ends.iter().zip(setup.ends).enumerate() {
             match end.step(setup, *kind) {
-                Some(Step::Take) => actions.extend(end.to_take().map(|(login, of)| Action::Take(at, login, of))),
+                Some(Step::Take) => actions.extend(end.left().map(|(login, of)| Action::Take(at, login, of))),
                 Some(_) => actions.push(Action::Step(at)),
                 None => continue,
             }

@@ -98,7 +98,7 @@ impl Ending {
     }
 
     /// What is still to be ended, and to be erased.
-    pub(super) fn to_take(self) -> impl Iterator<Item = (Login, bool)> {
+    pub(super) fn left(self) -> impl Iterator<Item = (Login, bool)> {
         let of = |bits: u8, is_session| (0..2).filter(move |at| bits & 1 << at != 0).map(move |at| (at, is_session));
         of(self.found.0, true).chain(of(self.found.1, false))
     }

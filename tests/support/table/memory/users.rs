@@ -1,34 +1,27 @@
-//! User items.
+//! User items: logins, keys, attempts.
 
-use std::{
-    collections::BTreeSet,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
 use super::{
-    Clause, Item, Items, Key, MemoryTable, Value, above, at_most, below, bytes, get_bytes, get_number, get_text, is,
-    number, sessions::HOUR, text,
+    Clause, Item, Items, Key, MemoryTable, Value, above, at_most, bytes, get_bytes, get_number, get_text, number, text,
 };
 use shared::{
-    clock::{Millis, Secs},
+    clock::Secs,
     ids::{Family, UnionId, UserRef},
     session::{
-        Attempt, NewKey, PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus,
-        WriteResult, idempotency::CodeHash,
+        Attempt, PREVIOUS_KEY, SealedSessionKeys, TRIES, TRIES_WINDOW, User, UserLogin, UserStatus, WriteResult,
+        idempotency::CodeHash,
     },
     store::{
         StoreError, TakeError,
-        grants::{
-            BlockUser, Deletion, EraseUser, ReadUser, RefuseLogins, RememberUnionid, ReplaceSessionKey, StoreUserLogin,
-            TakeSessionKeys,
-        },
+        grants::{ReadUser, RememberUnionid, StoreUserLogin, TakeSessionKeys},
     },
 };
 
 /// How often an operation of several requests begins again.
-const ROUNDS: usize = 3;
+pub(super) const ROUNDS: usize = 3;
 
 pub(super) fn partition(user: &UserRef) -> String {
     format!("{}#{}", user.appid, user.openid.expose())
@@ -87,7 +80,7 @@ fn first_family(item: &Item) -> Option<Family> {
     get_bytes(item, "first_family").and_then(|bytes| bytes.try_into().ok()).map(Family)
 }
 
-fn is_blocked(item: &Item) -> bool {
+pub(super) fn is_blocked(item: &Item) -> bool {
     item.contains_key("blocked_at")
 }
 
@@ -96,12 +89,12 @@ fn overtakes(item: &Item, mark: &str, login: &UserLogin) -> bool {
     get_number(item, mark).is_some_and(|last| last >= login.arrived_ms)
 }
 
-fn has_logged_in(item: &Item) -> bool {
+pub(super) fn has_logged_in(item: &Item) -> bool {
     item.contains_key("first_login")
 }
 
 /// What moves aside, or `NULL` where there was none.
-fn moved(item: &Item, name: &str) -> Value {
+pub(super) fn moved(item: &Item, name: &str) -> Value {
     item.get(name).cloned().unwrap_or(Value::Null)
 }
 
@@ -150,7 +143,7 @@ fn write_login(item: &mut Item, login: &UserLogin, standing: Standing, shift: bo
 
 impl MemoryTable {
     /// Updates an item, there or not, if a condition holds.
-    async fn update(
+    pub(super) async fn update(
         &self,
         user: &UserRef,
         condition: impl Fn(Option<&Item>) -> bool + Send + Sync,
@@ -290,230 +283,5 @@ impl TakeSessionKeys for MemoryTable {
             }
         }
         Err(TakeError::Store(StoreError::Throttled))
-    }
-}
-
-/// Whether a number is not there or smaller.
-fn grows(item: Option<&Item>, name: &str, to: Millis) -> bool {
-    item.is_none_or(|item| !item.contains_key(name) || below(item, name, to))
-}
-
-/// Whether the last login did not arrive later.
-fn is_after_login(item: Option<&Item>, at: Millis) -> bool {
-    grows(item, "arrived_ms", at + 1)
-}
-
-/// This time, or one that is later than that of an item.
-fn after(item: Option<&Item>, name: &str, at: Millis) -> Millis {
-    item.and_then(|item| get_number(item, name)).map_or(at, |last| at.max(last + 1))
-}
-
-#[async_trait]
-impl BlockUser for MemoryTable {
-    async fn block_user(&self, user: &UserRef, now: Millis) -> Result<Secs, StoreError> {
-        let mut at = now;
-        for _ in 0..ROUNDS {
-            let later = |item: Option<&Item>| self.and(Clause::BlockLater, grows(item, "block_ms", at));
-            let block = |item: &mut Item| {
-                item.entry("blocked_at").or_insert_with(|| number(now / 1_000));
-                item.insert("block_ms", number(at));
-                item.remove("ttl");
-            };
-            match self.update(user, later, block).await? {
-                WriteResult::Applied(item) => {
-                    return get_number(&item, "blocked_at").ok_or(StoreError::Corrupt { attribute: "blocked_at" });
-                }
-                WriteResult::Refused(item) => at = after(item.as_ref(), "block_ms", at),
-            }
-        }
-        Err(StoreError::Throttled)
-    }
-
-    async fn unblock_user(&self, user: &UserRef, now: Millis) -> Result<bool, StoreError> {
-        let mut at = now;
-        for _ in 0..ROUNDS {
-            let blocked = |item: Option<&Item>| {
-                self.and(Clause::UnblockBlocked, item.is_some_and(is_blocked))
-                    && self.and(Clause::UnblockLater, grows(item, "block_ms", at))
-            };
-            let of_a_user =
-                |item: Option<&Item>| blocked(item) && self.and(Clause::UnblockUser, item.is_some_and(has_logged_in));
-            let lift = |item: &mut Item| {
-                item.remove("blocked_at");
-                item.insert("block_ms", number(at));
-            };
-            let item = match self.update(user, of_a_user, lift).await? {
-                WriteResult::Applied(_) => return Ok(true),
-                WriteResult::Refused(item) => item.unwrap_or_default(),
-            };
-            if !is_blocked(&item) {
-                return Ok(is(&item, "block_ms", &number(at)));
-            }
-            let run_out = |item: &mut Item| {
-                lift(item);
-                item.insert("ttl", number(at / 1_000 + HOUR));
-            };
-            if !has_logged_in(&item)
-                && let WriteResult::Applied(_) = self.update(user, blocked, run_out).await?
-            {
-                return Ok(true);
-            }
-            at = after(Some(&item), "block_ms", at);
-        }
-        Err(StoreError::Throttled)
-    }
-}
-
-/// When the last login arrived, if anybody has logged in.
-fn last_arrival(item: Option<&Item>) -> Option<Millis> {
-    item.and_then(|item| get_number(item, "arrived_ms"))
-}
-
-/// This time, or one that is later than an item's mark and not before its last login.
-fn latest(item: Option<&Item>, mark: &str, at: Millis) -> Millis {
-    after(item, mark, last_arrival(item).map_or(at, |login| at.max(login)))
-}
-
-/// Which kind of item is tried first, which items are brief, and what the end does with an item.
-type Kinds = (bool, fn(&Item) -> bool, fn(&mut Item));
-
-impl MemoryTable {
-    /// Marks an end in a user item, now or as late as it must be, and gives the mark's time and whether there was a user. Items are
-    /// of two kinds, of which the usual one is tried first; those that are `brief` get a TTL. The clauses: of this kind, later than
-    /// the last mark, and not before the last login. Where a login arrived after `most`, nothing is written.
-    async fn mark(
-        &self,
-        user: &UserRef,
-        mark: &'static str,
-        [kind, later, after_login]: [Clause; 3],
-        (usual, is_brief, change): Kinds,
-        (now, most): (Millis, Millis),
-    ) -> Result<Option<(Millis, bool)>, StoreError> {
-        let mut at = now;
-        for _ in 0..ROUNDS {
-            let mut last = None;
-            for brief in [usual, !usual] {
-                let was_user = AtomicBool::new(false);
-                let may = |item: Option<&Item>| {
-                    was_user.store(item.is_some_and(has_logged_in), Ordering::Relaxed);
-                    self.and(kind, item.is_none_or(is_brief) == brief)
-                        && self.and(later, grows(item, mark, at))
-                        && self.and(after_login, is_after_login(item, at))
-                };
-                let update = |item: &mut Item| {
-                    change(item);
-                    item.insert(mark, number(at));
-                    if brief {
-                        item.insert("ttl", number(at / 1_000 + HOUR));
-                    }
-                };
-                match self.update(user, may, update).await? {
-                    WriteResult::Applied(_) => return Ok(Some((at, was_user.into_inner()))),
-                    WriteResult::Refused(item) => last = item,
-                }
-            }
-            if last_arrival(last.as_ref()).is_some_and(|login| login > most) {
-                return Ok(None);
-            }
-            at = latest(last.as_ref(), mark, at);
-        }
-        Err(StoreError::Throttled)
-    }
-}
-
-#[async_trait]
-impl RefuseLogins for MemoryTable {
-    async fn refuse_logins(&self, user: &UserRef, now: Millis) -> Result<(), StoreError> {
-        let clauses = [Clause::RefuseNobody, Clause::RefuseLater, Clause::RefuseAfterLogin];
-        let is_brief = |item: &Item| !has_logged_in(item) && !is_blocked(item);
-        self.mark(user, "logins_after_ms", clauses, (false, is_brief, |_| {}), (now, Millis::MAX)).await.map(drop)
-    }
-}
-
-#[async_trait]
-impl ReplaceSessionKey for MemoryTable {
-    async fn replace_session_key(&self, user: &UserRef, key: Option<&NewKey>, now: Millis) -> Result<bool, StoreError> {
-        let mut at = now;
-        for _ in 0..ROUNDS {
-            let may = |item: Option<&Item>| {
-                self.and(Clause::ReplaceUser, item.is_some_and(has_logged_in))
-                    && self.and(Clause::ReplaceLater, grows(item, "logins_after_ms", at))
-                    && self.and(Clause::ReplaceAfterLogin, is_after_login(item, at))
-            };
-            let replace = |item: &mut Item| {
-                item.retain(|name, _| !["current_key", "fingerprint", "previous_key", "previous_until"].contains(name));
-                if let Some(key) = key {
-                    item.insert("current_key", bytes(key.sealed.clone()));
-                    item.insert("fingerprint", bytes(key.fingerprint));
-                }
-                item.insert("logins_after_ms", number(at));
-            };
-            match self.update(user, may, replace).await? {
-                WriteResult::Applied(_) => return Ok(true),
-                WriteResult::Refused(item) if item.as_ref().is_some_and(has_logged_in) => {
-                    at = latest(item.as_ref(), "logins_after_ms", at);
-                }
-                WriteResult::Refused(_) => return Ok(false),
-            }
-        }
-        Err(StoreError::Throttled)
-    }
-}
-
-/// What a deletion leaves.
-const KEPT: [&str; 14] = [
-    "tries",
-    "tries_from",
-    "login_tries",
-    "login_tries_from",
-    "phone_tries",
-    "phone_tries_from",
-    "blocked_at",
-    "block_ms",
-    "logins_after_ms",
-    "ttl",
-    "login_claim",
-    "login_claim_before",
-    "phone_claims",
-    "phone_claims_before",
-];
-
-#[async_trait]
-impl EraseUser for MemoryTable {
-    async fn erase_user_of(&self, user: &UserRef, time: Millis, latest: Millis) -> Result<Deletion, StoreError> {
-        let clauses = [Clause::EraseNotBlocked, Clause::EraseLater, Clause::EraseAfterLogin];
-        let is_brief = |item: &Item| !is_blocked(item);
-        let erase = |item: &mut Item| item.retain(|name, _| KEPT.contains(name));
-        let kinds: Kinds = (true, is_brief, erase);
-        if let Some((deleted_ms, was_user)) = self.mark(user, "deleted_ms", clauses, kinds, (time, latest)).await? {
-            return Ok(Deletion { deleted_ms, was_user });
-        }
-        let may = |item: Option<&Item>| {
-            item.is_some_and(|item| above(item, "arrived_ms", time))
-                && self.and(Clause::EraseBeforeLogin, grows(item, "deleted_ms", time))
-        };
-        let erase = |item: &mut Item| {
-            item.retain(|name, _| !["previous_key", "previous_until", "unionid"].contains(name));
-            item.insert("first_login", moved(item, "last_login"));
-            item.insert("deleted_ms", number(time));
-        };
-        self.update(user, may, erase).await?;
-        Ok(Deletion { deleted_ms: time, was_user: true })
-    }
-
-    async fn forget_records(&self, user: &UserRef, deleted_ms: Millis) -> Result<Option<Millis>, StoreError> {
-        let may = |item: Option<&Item>| {
-            self.and(Clause::ForgetOwn, item.is_some_and(|item| is(item, "deleted_ms", &number(deleted_ms))))
-                && self.and(Clause::ForgetNoUser, !item.is_some_and(has_logged_in))
-        };
-        let forget = |item: &mut Item| {
-            item.retain(|name, _| !name.contains("_claim"));
-        };
-        Ok(match self.update(user, may, forget).await? {
-            WriteResult::Refused(Some(item)) if !has_logged_in(&item) => {
-                get_number(&item, "deleted_ms").filter(|last| *last > deleted_ms)
-            }
-            WriteResult::Applied(_) | WriteResult::Refused(_) => None,
-        })
     }
 }
