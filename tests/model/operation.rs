@@ -155,6 +155,12 @@ impl Maker {
         AppId::parse(["wx1", "wx2"][usize::from(self.random.one_in(4))]).unwrap()
     }
 
+    fn forget_records(&mut self) -> Operation {
+        let last = self.erased.clone().filter(|_| self.random.one_in(2));
+        let (user, at) = last.unwrap_or_else(|| (self.user(), self.now_ms()));
+        Operation::ForgetRecords(user, at)
+    }
+
     fn erase_user(&mut self) -> Operation {
         let (user, time) = (self.user(), self.now_ms());
         let latest = if self.random.one_in(2) { Millis::MAX } else { time + self.random.below(2_000) };
@@ -308,11 +314,7 @@ impl Maker {
                 let (user, device) = (self.user(), self.device());
                 Operation::Retract(SessionRef { sid: user.sid(device), user }, self.session(device), self.now())
             }
-            43 => {
-                let last = self.erased.clone().filter(|_| self.random.one_in(2));
-                let (user, at) = last.unwrap_or_else(|| (self.user(), self.now_ms()));
-                Operation::ForgetRecords(user, at)
-            }
+            43 => self.forget_records(),
             44 => {
                 let byte = self.byte(3);
                 let key = NewKey { sealed: vec![byte, self.byte(255)], fingerprint: [byte + 10; 16] };
