@@ -211,6 +211,18 @@ def a_secret_of_another_shape_is_left_as_it_is(desk, text):
     assert desk.state["stack"]["AppsSecret"] == text
 
 
+@pytest.mark.parametrize("action", [[], ["--app"], ["--push"], ["--smoke-test"], ["--brake"]])
+def a_secret_that_cannot_be_read_is_not_taken_for_an_empty_one(desk, action):
+    desk.deploys()
+    desk.has(fails="aws secretsmanager get-secret-value")
+
+    done = desk.runs(*action, types=f"{APPID}\n{SECRET}\n")
+
+    assert done.returncode != 0 and "does not work today" in done.stderr
+    assert "is configured" not in done.stderr and "(not shown)" not in done.stderr
+    assert _changes(desk.calls) == []
+
+
 def an_appsecret_that_is_there_is_not_replaced(desk):
     desk.deploys()
 
