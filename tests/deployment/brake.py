@@ -46,9 +46,6 @@ def a_later_plain_deployment_brings_no_session_back(play, stack, users):
         assert play.authorized(user)["isAuthorized"] is False
 
 
-@pytest.mark.xfail(
-    emulated.brake_is_a_parameter(), strict=True, raises=AssertionError, reason="it was saved as it was before"
-)
 def a_deployment_with_saved_parameters_brings_no_session_back(play, stack, users, account):
     """`sam deploy --guided` saves every parameter, and each later `sam deploy` gives them all."""
     defaults = {name: it["Default"] for name, it in emulated.declared("Parameters").items()}

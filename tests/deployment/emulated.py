@@ -238,17 +238,9 @@ class Stack:
         client.update_function_configuration(FunctionName=name, Timeout=timeout)
 
 
-def brake_is_a_parameter():
-    """Whether the brake is a parameter of the template, or a secret that functions read again every five minutes."""
-    return "NotBefore" in declared("Parameters")
-
-
 def pull_brake(stack, functions):
     """Ends every session that there is now."""
     now = int(time.time())
-    if brake_is_a_parameter():
-        stack.deploy(NotBefore=now)
-        return
     client, secret = stack.emulator.client("secretsmanager", stack.deployer), stack.resources()["BrakeSecret"]
     client.put_secret_value(SecretId=secret, SecretString=json.dumps({"not_before": now}))
     # Stands for the five minutes: a new process reads it at once.
