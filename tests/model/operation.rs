@@ -162,7 +162,9 @@ impl Maker {
     }
 
     fn erase_user(&mut self) -> Operation {
-        let (user, time) = (self.user(), self.now_ms());
+        // Or one of before the last deletion, which is late.
+        let late = self.erased.clone().filter(|_| self.random.one_in(3)).map(|(user, last)| (user, last - 1));
+        let (user, time) = late.unwrap_or_else(|| (self.user(), self.now_ms()));
         let latest = if self.random.one_in(2) { Millis::MAX } else { time + self.random.below(2_000) };
         self.erased = Some((user.clone(), time));
         Operation::EraseUser(user, time, latest)

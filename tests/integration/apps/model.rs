@@ -23,10 +23,12 @@ struct Held {
     access: String,
     made_at: u64,
     device: String,
-    created_at: u64,
+    login: usize,
 }
 
 struct Session {
+    /// Which login made it: a device may log in twice within a second.
+    login: usize,
     refresh: String,
     created_at: u64,
     rotated_at: u64,
@@ -73,7 +75,7 @@ enum Admitted {
 
 impl User {
     fn admitted(&self, held: &Held, now: u64) -> Admitted {
-        let is_there = self.sessions.get(&held.device).is_some_and(|session| session.created_at == held.created_at);
+        let is_there = self.sessions.get(&held.device).is_some_and(|session| session.login == held.login);
         match (now < held.made_at + 930, is_there) {
             (false, _) => Admitted::Expired,
             (true, true) => Admitted::Yes,
@@ -228,7 +230,6 @@ impl Model {
         self.tell("login", who);
         let (now, device) = (self.now, self.dice.index(3));
         let device = self.users[who].devices[device].clone();
-        self.laptop.clock.tick();
         let code = self.laptop.sim("login", self.of(who))["code"].clone();
         let mut body = json!({ "code": code, "appid": self.users[who].appid, "device": device });
         let with_profile = self.dice.index(3) == 0;
@@ -258,8 +259,8 @@ impl Model {
         );
         user.is_known = true;
         user.end(&device);
-        let refresh = answer.text_of("refresh_token");
-        user.sessions.insert(device.clone(), Session { refresh, created_at: now, rotated_at: now });
+        let (login, refresh) = (self.done["login"], answer.text_of("refresh_token"));
+        user.sessions.insert(device.clone(), Session { login, refresh, created_at: now, rotated_at: now });
         self.hold(who, &answer, &device);
         self.settle(who, &answer, Touches::Own).await;
     }
@@ -269,8 +270,8 @@ impl Model {
         let (user, access) = (&mut self.users[who], answer.text_of("access_token"));
         let claims = jwt_claims(&access);
         assert_eq!((&claims["sub"], &claims["client_id"]), (&json!(user.openid), &json!(user.appid)));
-        let created_at = user.sessions[device].created_at;
-        user.held.push(Held { access, made_at: self.now, device: device.to_owned(), created_at });
+        let login = user.sessions[device].login;
+        user.held.push(Held { access, made_at: self.now, device: device.to_owned(), login });
         if user.held.len() > 8 {
             user.held.remove(0);
         }
