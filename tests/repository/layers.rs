@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["config", "contract"],
     &["contract/document", "contract/forms"],
     &["contract/operation"],
+    &["store/dynamo/user_ends"],
     &["store/dynamo/idempotency", "store/dynamo/platform_tokens", "store/dynamo/sessions", "store/dynamo/users"],
     &["store/dynamo/item"],
     &["store/dynamo"],

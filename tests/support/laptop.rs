@@ -247,14 +247,11 @@ impl Laptop {
         self.sim("login", json!({ "user": user }))["code"].as_str().expect("a code").to_owned()
     }
 
-    /// Calls a control route of the simulator.
+    /// Calls a control route of the simulator. No code is of the millisecond of what was before it.
     #[must_use]
     pub fn sim(&self, route: &str, request: Value) -> Value {
         canary::hear_session_key(&self.simulator, &request);
-        if route == "login" {
-            // No code is of the millisecond of what was before it.
-            self.clock.tick();
-        }
+        let _ = (route == "login").then(|| self.clock.tick());
         self.simulator.control(route, request).unwrap_or_else(|error| panic!("{route}: {error}"))
     }
 

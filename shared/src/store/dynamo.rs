@@ -7,6 +7,7 @@ mod idempotency;
 mod item;
 mod platform_tokens;
 mod sessions;
+mod user_ends;
 mod users;
 
 use std::collections::HashMap;

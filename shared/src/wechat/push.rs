@@ -20,11 +20,10 @@ use zeroize::Zeroizing;
 use super::signature;
 use crate::{
     clock::Secs,
-    entropy::Entropy,
     ids::AppId,
     secret_text::{self, PushToken},
 };
-pub use answer::{Answer, AnswerDefect};
+pub use answer::{Answer, AnswerDefect, Reply, Sealing};
 pub use apps::PushApps;
 use cipher::AesKey;
 use message::MessageDefect;
@@ -311,26 +310,6 @@ pub struct Push {
     pub is_encrypted: bool,
     /// How the body is written, and so the answer has to be.
     format: Format,
-}
-
-/// What encrypting an answer takes beside the mini program's key.
-#[derive(Clone, Copy)]
-pub struct Sealing<'a> {
-    /// The mini program.
-    pub appid: &'a AppId,
-    /// The present time, which is signed.
-    pub now: Secs,
-    /// The random bytes before the answer.
-    pub entropy: &'a dyn Entropy,
-}
-
-/// What WeChat gets to read.
-#[derive(Debug)]
-pub struct Reply {
-    /// How it is written; a mere word has no format.
-    pub format: Option<Format>,
-    /// The body.
-    pub text: String,
 }
 
 /// The message in the clear. The signature does not cover it, so one that we act on must name its mini program.

@@ -3,10 +3,30 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::message::{AnswerForm, DEEPEST, Format, Message};
-use crate::json;
+use crate::{clock::Secs, entropy::Entropy, ids::AppId, json};
 
 /// WeChat's limit is not known. Whatever is to be said fits into this.
 const LONGEST: usize = 16 * 1024;
+
+/// What encrypting an answer takes beside the mini program's key.
+#[derive(Clone, Copy)]
+pub struct Sealing<'a> {
+    /// The mini program.
+    pub appid: &'a AppId,
+    /// The present time, which is signed.
+    pub now: Secs,
+    /// The random bytes before the answer.
+    pub entropy: &'a dyn Entropy,
+}
+
+/// What WeChat gets to read.
+#[derive(Debug)]
+pub struct Reply {
+    /// How it is written; a mere word has no format.
+    pub format: Option<Format>,
+    /// The body.
+    pub text: String,
+}
 
 /// What WeChat is told of a message.
 #[derive(Clone, Debug, PartialEq)]
