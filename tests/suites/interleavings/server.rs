@@ -459,21 +459,17 @@ const TOKEN: &str = "token";
 
 /// WeChat's push that a user's account is gone.
 async fn cancel(process: &Process, openid: &str) -> Response {
-    let now = process.clock.now();
-    // Each push has another nonce.
-    let (now, nonce) = (now.to_string(), process.clock.now_ms().to_string());
+    // Each push has another nonce, and is another message.
+    let (now, at) = (process.clock.now().to_string(), process.clock.now_ms());
+    let nonce = at.to_string();
     let mut texts = [TOKEN, &now, &nonce];
     texts.sort_unstable();
     let signature = hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, texts.concat().as_bytes()).as_ref());
     let event = "user_authorization_cancellation";
-    // No two are the same message.
-    let body = json!({
-        "MsgType": "event", "Event": event, "CreateTime": process.clock.now_ms(), "OpenID": openid, "AppID": APPID,
-    })
-    .to_string();
+    let body = json!({ "MsgType": "event", "Event": event, "CreateTime": at, "OpenID": openid, "AppID": APPID });
     let request = Request::post(format!("/v1/push?timestamp={now}&nonce={nonce}&signature={signature}"))
         .header("content-type", "application/json");
-    match send(&process.push, request.body(Body::from(body))).await.0 {
+    match send(&process.push, request.body(Body::from(body.to_string()))).await.0 {
         StatusCode::OK => Response::Done,
         _ => Response::Retry,
     }

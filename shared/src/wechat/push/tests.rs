@@ -1,7 +1,7 @@
 //! Pushes against the published vectors: what is taken, what is answered, and for how long.
 
 use super::*;
-use crate::ids::OpenId;
+use crate::{entropy::Entropy, ids::OpenId};
 use serde_json::Value;
 
 fn vectors() -> Vec<Value> {

@@ -153,7 +153,8 @@ impl State {
         let is_refused = refused != 0
             || is_deleted && setup.has(Rule::LookForDeletion)
             || user.logins_after >= Some(stamp) && setup.has(Rule::LookForMark)
-            || user.is_blocked && setup.has(Rule::LookForBlock);
+            // Only so that the login is told why: a block refuses logins under way, too.
+            || user.is_blocked;
         self.logins[login] = if is_refused { Phase::Undoing(0) } else { Phase::Answered };
         self.judge_answer(setup, login, is_refused);
     }

@@ -75,8 +75,6 @@ rules! {
     LookForDeletion,
     /// A login looks whether logins are refused, after its writes.
     LookForMark,
-    /// A login looks for a block after its writes.
-    LookForBlock,
     /// A login that is sent again looks whether logins are refused.
     ReplayAfterMark,
     /// A deletion erases the user, and marks it, before it looks.
