@@ -169,7 +169,19 @@ function gate() {
   return { promise, open };
 }
 
+// The time stands still, and passes only where a test lets it.
+const clock = (t) => t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1e12 });
+const pass = async (t, ms) => {
+  for (let left = ms; left > 0; left -= 250) {
+    await settle();
+    t.mock.timers.tick(250);
+  }
+  await settle();
+};
+
 module.exports = {
+  clock,
+  pass,
   BASE,
   GONE,
   INTERRUPTED,

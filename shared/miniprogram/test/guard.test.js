@@ -2,7 +2,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { auth, fakeWx, gate, GONE, loggedOut, loginAnswer, NO_ANSWER, openPage: open, problem, recorder, settle } = require("../test-support/fake");
+const { auth, clock, fakeWx, gate, GONE, loggedOut, loginAnswer, NO_ANSWER, openPage: open, pass, problem, recorder, settle } = require("../test-support/fake");
 
 test("a page waits for the login, then loads and shows", async () => {
   const wx = fakeWx();
@@ -124,15 +124,6 @@ test("a page without hooks or data is guarded too, and two pages of one kind do 
   one.onHide();
   one.onUnload();
 });
-
-const clock = (t) => t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1e12 });
-const pass = async (t, ms) => {
-  for (let left = ms; left > 0; left -= 250) {
-    await settle();
-    t.mock.timers.tick(250);
-  }
-  await settle();
-};
 
 test("the hooks run in the order in which they came, and taps wait with them", async () => {
   const late = gate();

@@ -7,20 +7,11 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
 const { createAuth } = require("..");
-const { auth, fakeWx, loggedOut, NO_ANSWER, ok, openPage, recorder, settle } = require("../test-support/fake");
+const { auth, clock, fakeWx, loggedOut, NO_ANSWER, ok, openPage, pass, recorder, settle } = require("../test-support/fake");
 
 const { cases } = JSON.parse(fs.readFileSync(path.join(__dirname, "../../../tests/fixtures/client-scenarios.json"), "utf8"));
 const API = "https://api.example.com";
 const origins = [API];
-
-const clock = (t) => t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1e12 });
-const pass = async (t, ms) => {
-  for (let left = ms; left > 0; left -= 250) {
-    await settle();
-    t.mock.timers.tick(250);
-  }
-  await settle();
-};
 
 const scenarios = {
   async "offline, a guarded page"(t) {

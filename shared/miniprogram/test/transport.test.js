@@ -2,18 +2,9 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { auth, fakeWx, gate, GONE, loggedOut, NO_ANSWER, ok, openPage, problem, recorder, settle } = require("../test-support/fake");
+const { auth, clock, fakeWx, gate, GONE, loggedOut, NO_ANSWER, ok, openPage, pass, problem, recorder, settle } = require("../test-support/fake");
 
 const REFUSED = { statusCode: 401, data: { message: "Unauthorized" } };
-const clock = (t) => t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1e12 });
-const pass = async (t, ms) => {
-  for (let left = ms; left > 0; left -= 250) {
-    await settle();
-    t.mock.timers.tick(250);
-  }
-  await settle();
-};
-
 async function ada(options) {
   const wx = fakeWx().on("request", ok({ fine: true }));
   const client = auth(wx, options);
