@@ -44,7 +44,7 @@ async fn folders_template_and_mounts_name_the_same_functions_and_routes() {
             .map(|route| format!("{} {} {}", mount.name, route.method, route.path))
         })
         .collect();
-    let routed: BTreeSet<_> = local::template::routes(local::template::TEXT)
+    let routed: BTreeSet<_> = local::template::routes()
         .unwrap()
         .into_iter()
         .map(|route| format!("{} {} {}", route.function, route.method, route.path))

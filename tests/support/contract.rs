@@ -182,7 +182,7 @@ pub fn done() -> Vec<(Operation, Vec<Example>)> {
 /// Where the template has none.
 #[must_use]
 pub fn function(route: Route) -> String {
-    let mut routes = local::template::routes(local::template::TEXT).expect("the template").into_iter();
+    let mut routes = local::template::routes().expect("the template").into_iter();
     let served = routes.find(|served| (served.method.as_str(), served.path.as_str()) == (route.method, route.path));
     served.unwrap_or_else(|| panic!("{} {} is not in the template", route.method, route.path)).function
 }

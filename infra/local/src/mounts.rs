@@ -64,7 +64,7 @@ pub fn routers(mounts: &[Mount]) -> Result<HashMap<String, Router>, StartError> 
             EntryPoint::Events => None,
         })
     };
-    template::routes(template::TEXT)?
+    template::routes()?
         .into_iter()
         .map(|route| {
             let router = find(&route.function);

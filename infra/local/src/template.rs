@@ -1,5 +1,7 @@
 //! The parts of the SAM template that the laptop uses: the routes and the table.
 
+use std::sync::LazyLock;
+
 use aws_sdk_dynamodb::{
     Client,
     error::ProvideErrorMetadata as _,
@@ -14,6 +16,9 @@ use crate::error::StartError;
 
 pub const TEXT: &str = include_str!("../../template.yaml");
 
+/// Read once in a process: in a build without optimizations reading it is a third of what a laptop does until its first answer.
+static TEMPLATE: LazyLock<Option<Yaml<'static>>> = LazyLock::new(|| parse(TEXT));
+
 /// One route of the API and the function that serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateRoute {
@@ -23,10 +28,13 @@ pub struct TemplateRoute {
     pub function: String,
 }
 
-/// The routes of all functions in a template.
-pub fn routes(template: &str) -> Result<Vec<TemplateRoute>, StartError> {
-    let template = parse(template)?;
-    let resources = member(&template, "Resources")?.as_mapping().ok_or_else(|| wrong("Resources"))?;
+/// The routes of all functions in the template.
+pub fn routes() -> Result<Vec<TemplateRoute>, StartError> {
+    routes_in(template()?)
+}
+
+fn routes_in(template: &Yaml<'_>) -> Result<Vec<TemplateRoute>, StartError> {
+    let resources = member(template, "Resources")?.as_mapping().ok_or_else(|| wrong("Resources"))?;
     let mut routes = Vec::new();
     for (name, resource) in resources {
         let Some(function) = name.as_str().and_then(|name| name.strip_suffix("Function")) else {
@@ -48,9 +56,8 @@ pub fn routes(template: &str) -> Result<Vec<TemplateRoute>, StartError> {
 }
 
 /// Makes the table as the template describes it, unless it exists.
-pub async fn create_table(client: &Client, name: &str, template: &str) -> Result<(), StartError> {
-    let template = parse(template)?;
-    let properties = member(member(member(&template, "Resources")?, "Table")?, "Properties")?;
+pub async fn create_table(client: &Client, name: &str) -> Result<(), StartError> {
+    let properties = member(member(member(template()?, "Resources")?, "Table")?, "Properties")?;
     match with_keys(client.create_table().table_name(name), properties)?.send().await {
         Ok(_) => {}
         Err(error) if error.code() == Some("ResourceInUseException") => return Ok(()),
@@ -85,9 +92,12 @@ fn with_keys(
     Ok(request)
 }
 
-fn parse(template: &str) -> Result<Yaml<'_>, StartError> {
-    let documents = Yaml::load_from_str(template).map_err(|_| wrong("it is no YAML"))?;
-    documents.into_iter().next().ok_or_else(|| wrong("it is no YAML"))
+fn template() -> Result<&'static Yaml<'static>, StartError> {
+    TEMPLATE.as_ref().ok_or_else(|| wrong("it is no YAML"))
+}
+
+fn parse(template: &str) -> Option<Yaml<'_>> {
+    Yaml::load_from_str(template).ok()?.into_iter().next()
 }
 
 fn member<'a, 'b>(node: &'a Yaml<'b>, name: &str) -> Result<&'a Yaml<'b>, StartError> {
@@ -126,7 +136,7 @@ Resources:
         let login =
             TemplateRoute { method: "POST".to_owned(), path: "/v1/login".to_owned(), function: "login".to_owned() };
 
-        assert_eq!(routes(template).unwrap(), [login]);
-        assert!(routes("Resources: 1").is_err());
+        assert_eq!(routes_in(&parse(template).unwrap()).unwrap(), [login]);
+        assert!(routes_in(&parse("Resources: 1").unwrap()).is_err());
     }
 }

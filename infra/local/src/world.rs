@@ -65,7 +65,7 @@ impl World {
         if urls.dynamodb.starts_with("http://") {
             // A table on AWS costs money, so only the template makes it.
             let (client, name) = env.dynamodb()?;
-            template::create_table(&client, &name, template::TEXT).await?;
+            template::create_table(&client, &name).await?;
         }
 
         let mut router = Front::new(mounts::routers(&mounts::all(&env).await?)?).router();

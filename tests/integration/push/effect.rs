@@ -157,7 +157,7 @@ async fn a_table_that_fails_is_no_success_and_wechat_sends_again() {
     client.delete_table().table_name(&table).send().await.unwrap();
 
     let failed = send_push(&laptop, &push).await;
-    template::create_table(&client, &table, template::TEXT).await.unwrap();
+    template::create_table(&client, &table).await.unwrap();
     for item in stored.into_values() {
         client.put_item().table_name(&table).set_item(Some(item)).send().await.unwrap();
     }
