@@ -112,8 +112,10 @@ fn installed() -> PathBuf {
 fn every_example_has_the_form_that_is_described() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("contract/examples.py");
     let mut python = Command::new(installed().join("bin/python"));
-    let mut python = python.arg(script).arg(contract::folder().join("openapi.json")).stdin(Stdio::piped()).spawn().unwrap();
-    let examples: Vec<_> = contract::examples().iter().map(|it| json!([it.route, it.case, it.request, it.response])).collect();
+    let mut python =
+        python.arg(script).arg(contract::folder().join("openapi.json")).stdin(Stdio::piped()).spawn().unwrap();
+    let examples: Vec<_> =
+        contract::examples().iter().map(|it| json!([it.route, it.case, it.request, it.response])).collect();
     serde_json::to_writer(python.stdin.take().unwrap(), &examples).unwrap();
     assert!(python.wait().unwrap().success());
 }
