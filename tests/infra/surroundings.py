@@ -1,4 +1,4 @@
-"""What stands around the template agrees with it: folders, example events, samconfig, `cargo lambda watch`."""
+"""What stands around the template agrees with it: folders, example events, samconfig."""
 
 import json
 import re
@@ -71,27 +71,15 @@ def what_is_told_to_all_of_sam_reaches_the_build_and_the_deployment():
         assert told["parameter_overrides"] == ["LogRetentionDays=90"] and told["stack_name"] == "wxauth-prod"
 
 
-def cargo_lambda_watch_has_the_routes_of_the_template():
-    manifest = tomllib.loads((support.ROOT / "Cargo.toml").read_text())
-
-    router = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"]
-
-    routes = {f"{entry['method']} {path}": entry["function"] for path, entries in router.items() for entry in entries}
-    assert routes == {route: function for route, (function, _) in support.Deployed().routes().items()}
-
-
 def the_page_for_a_first_deployment_says_what_the_template_has():
     page = (support.ROOT / "infra" / "FIRST.md").read_text()
     deployed = support.Deployed()
     (rule,) = deployed.of_type("AWS::Logs::MetricFilter").values()
     (stage,) = deployed.of_type("AWS::ApiGatewayV2::Stage").values()
     login = stage["RouteSettings"]["POST /v1/login"]
-    numbers = {"10": "ten", "12": "Twelve"}
 
     assert len(re.findall(r"^## \d+\. ", page, re.MULTILINE)) == 15 and "fifteen" in page
     assert f"{len(deployed.of_type('AWS::CloudWatch::Alarm'))} alarms, all `OK`" in page
-    assert f"\n{len(deployed.routes())} routes, " in page
-    assert f"\n{numbers[str(len(deployed.functions()))]}, each with `LogRetentionDays`" in page
     assert f"has {login['ThrottlingRateLimit']}/{login['ThrottlingBurstLimit']}." in page
     assert rule["FilterPattern"] in page
     # What the commands name is there.
