@@ -126,34 +126,26 @@ pub fn steps() -> Value {
     json!({ "stepInfoList": [day(1, 100), day(0, 8_000)] })
 }
 
-/// The headers of every response of a function, which an example names only where its own are others.
-const HEADERS: [(&str, &str); 4] = [
-    ("cache-control", "no-store"),
-    ("strict-transport-security", "max-age=31536000"),
-    ("x-content-type-options", "nosniff"),
-    ("x-request-id", "{request_id}"),
-];
-
 /// All examples, sorted by route and case.
 #[must_use]
 pub fn examples() -> Vec<Example> {
+    // What every response of a function has. An example names them only where its own are others.
+    let every = json!({ "cache-control": "no-store", "strict-transport-security": "max-age=31536000",
+        "x-content-type-options": "nosniff", "x-request-id": "{request_id}" });
     let mut examples = Vec::new();
     for file in fs::read_dir(folder().join("examples")).expect("examples") {
         let path = file.expect("a file").path();
-        let text = fs::read_to_string(&path).expect("text");
+        let cases = serde_json::from_str(&fs::read_to_string(&path).expect("text"));
         let cases: BTreeMap<String, BTreeMap<String, Value>> =
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            cases.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let route = path.file_stem().unwrap().to_str().unwrap();
         for (case, mut parts) in cases {
             let mut part = |name| parts.remove(name).unwrap_or_else(|| panic!("{route}/{case} has no {name}"));
             let (request, mut response) = (part("request"), part("response"));
-            // The gateway's own responses have none of them.
-            for (name, value) in HEADERS.into_iter().filter(|_| route != "gateway") {
-                let header = &mut response["headers"][name];
-                if header.is_null() {
-                    *header = value.into();
-                }
-            }
+            let every = every.as_object().filter(|_| route != "gateway");
+            let mut headers = every.cloned().unwrap_or_default();
+            headers.extend(response["headers"].as_object().cloned().unwrap_or_default());
+            response["headers"] = headers.into();
             examples.push(Example { route: route.to_owned(), case, request, response });
         }
     }
