@@ -13,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 use url::Url;
 
 use crate::{
+    authenticator::Authenticator,
     brake::Brake,
     clock::{Clock, SystemClock},
     config,
@@ -28,7 +29,7 @@ use crate::{
     store::dynamo::DynamoTable,
     tls,
     token::{
-        access::{AccessSigner, AccessTokenConfig, AccessVerifier},
+        access::{AccessSigner, AccessTokenConfig},
         jwks::{KeyKind, PublicJwks},
         keyring::Keyring,
     },
@@ -219,9 +220,11 @@ impl Env {
         self.secret("WXAUTH_SIGNING_KEYS").await
     }
 
-    /// The public halves of all signing keys.
-    pub async fn verifier(&self) -> Result<Arc<Secret<AccessVerifier>>, ConfigError> {
-        self.secret("WXAUTH_JWKS").await
+    /// What authenticates requests, by the public halves of all signing keys and the sessions in this table.
+    pub async fn authenticator(&self, table: &Arc<DynamoTable>) -> Result<Authenticator, ConfigError> {
+        let config = self.access_token_config()?;
+        let (verifier, brake) = tokio::try_join!(self.secret("WXAUTH_JWKS"), self.brake())?;
+        Ok(Authenticator { verifier, sessions: table.clone(), config, brake, clock: self.clock() })
     }
 
     /// The public halves of all signing keys, to be published.

@@ -1,4 +1,4 @@
-"""The examples have the form that the document gives them: `examples.py FOLDER-OF-THE-CONTRACT`."""
+"""The examples, as the tests read them, have the form that the document gives them: `examples.py openapi.json < EXAMPLES`."""
 
 import json
 import pathlib
@@ -6,8 +6,7 @@ import sys
 
 import jsonschema_rs
 
-CONTRACT = pathlib.Path(sys.argv[1])
-DOCUMENT = json.loads((CONTRACT / "openapi.json").read_text())
+DOCUMENT = json.loads(pathlib.Path(sys.argv[1]).read_text())
 OPERATIONS = {operation["operationId"]: operation for path in DOCUMENT["paths"].values() for operation in path.values()}
 # Placeholders whose values have a form.
 SAMPLES = {
@@ -21,8 +20,8 @@ SAMPLES = {
 }
 
 
-def read(path):
-    text = path.read_text()
+def read():
+    text = sys.stdin.read()
     for placeholder, sample in SAMPLES.items():
         text = text.replace(placeholder, sample)
     return json.loads(text)
@@ -60,10 +59,10 @@ def check(operation, request, answer):
         assert is_valid(media(operation["requestBody"]["content"], request["headers"]), request["body"]), "the request"
 
 
-for path in sorted(CONTRACT.glob("examples/*/*.request.json")):
-    operation = OPERATIONS.get(path.parent.name)
+for route, case, request, answer in read():
+    operation = OPERATIONS.get(route)
     if operation:
         try:
-            check(operation, read(path), read(path.with_name(path.name.replace(".request.", ".response."))))
+            check(operation, request, answer)
         except Exception as error:
-            sys.exit(f"{path.relative_to(CONTRACT)}: {error!r}")
+            sys.exit(f"{route}/{case}: {error!r}")

@@ -64,9 +64,9 @@ impl Emulator {
         send(self.http.post(invocations).json(event)).await.ok()
     }
 
-    /// A request by the routes in `Cargo.toml`.
-    async fn request(&self, method: Method, path: &str) -> Response {
-        let request = self.http.request(method, format!("http://{}{path}", self.address));
+    /// A request over HTTP, below the path that names the function.
+    async fn request(&self, function: &str, method: Method, path: &str) -> Response {
+        let request = self.http.request(method, format!("http://{}/lambda-url/{function}{path}", self.address));
         send(request.header("content-type", "application/json").body("{}")).await
     }
 
@@ -103,15 +103,16 @@ async fn every_function_of_cargo_lambda_answers_its_event_and_its_routes() {
     let _functions: Vec<_> = started.iter().map(|mount| emulator.function(mount.name, &laptop, &secrets)).collect();
 
     for (operation, examples) in contract::done() {
+        let function = contract::function(operation.route);
         for example in &examples {
             let user = emulator.login(&laptop).await;
             let request = example.request_of(&laptop, "alice", Some(&user));
-            let answer = emulator.invoke(&contract::function(operation.route), &contract::event(&request)).await;
+            let answer = emulator.invoke(&function, &contract::event(&request)).await;
             assert_eq!(answer["statusCode"], example.response["status"], "{}: {answer}", example.name());
             assert_eq!(members(&body(&answer)), members(&example.response["body"]), "{}: {answer}", example.name());
         }
         let (method, path) = (operation.route.method, operation.route.path);
-        let answer = emulator.request(method.parse().unwrap(), path).await;
+        let answer = emulator.request(&function, method.parse().unwrap(), path).await;
         let takes_nothing =
             |example: &Example| example.request["path"] == path && example.request.get("body").is_none();
         let status = match operation.is_bearer() {

@@ -41,7 +41,7 @@ fn named(function: &str) -> BTreeSet<String> {
         named.extend(declared("shared/src/revocation.rs"));
     }
     let text = read(&path);
-    let parts = [("env.platform_tokens(", "KeepPlatformToken"), ("Authenticator {", "ReadSession")];
+    let parts = [("env.platform_tokens(", "KeepPlatformToken"), ("env.authenticator(", "ReadSession")];
     named.extend(parts.into_iter().filter(|(part, _)| text.contains(part)).map(|(_, grant)| grant.to_owned()));
     named.extend(
         ["RotateSecret", "WriteSecret"]
@@ -62,7 +62,7 @@ fn secrets(function: &str) -> BTreeSet<(String, String)> {
         ("env.push_apps()", &read_only, &["PushSecret"]),
         ("env.keyring()", &read_only, &["KeyringSecret"]),
         ("env.signer()", &read_only, &["SigningKeysSecret"]),
-        ("env.verifier()", &read_only, &["JwksSecret"]),
+        ("env.authenticator(", &read_only, &["JwksSecret", "BrakeSecret"]),
         ("env.jwks()", &read_only, &["JwksSecret"]),
         ("env.brake()", &read_only, &["BrakeSecret"]),
         ("env.proxy()", &read_only, &["TrustedProxyArn"]),

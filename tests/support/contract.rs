@@ -27,7 +27,7 @@ pub type Known = BTreeMap<String, String>;
 /// A request of `examples/`, and the answer to it. `{name}` stands for what differs each time.
 #[derive(Clone)]
 pub struct Example {
-    /// The folder: the name of the route.
+    /// The file: the name of the route.
     pub route: String,
     /// What is special about it.
     pub case: String,
@@ -129,25 +129,24 @@ pub fn steps() -> Value {
 /// All examples, sorted by route and case.
 #[must_use]
 pub fn examples() -> Vec<Example> {
+    // What every response of a function has. An example names them only where its own are others.
+    let every = json!({ "cache-control": "no-store", "strict-transport-security": "max-age=31536000",
+        "x-content-type-options": "nosniff", "x-request-id": "{request_id}" });
     let mut examples = Vec::new();
-    for route in fs::read_dir(folder().join("examples")).expect("examples") {
-        let route = route.expect("a folder").path();
-        for file in fs::read_dir(&route).expect("a folder") {
-            let path = file.expect("a file").path();
-            let name = |path: &std::path::Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-            let Some(case) = name(&path).strip_suffix(".request.json").map(str::to_owned) else {
-                // An answer without its request is missed here.
-                let request = path.with_file_name(name(&path).replace(".response.", ".request."));
-                assert!(request.exists(), "{}", request.display());
-                continue;
-            };
-            let read = |part: &str| {
-                let path = route.join(format!("{case}.{part}.json"));
-                let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-            };
-            let (request, response) = (read("request"), read("response"));
-            examples.push(Example { route: name(&route), case, request, response });
+    for file in fs::read_dir(folder().join("examples")).expect("examples") {
+        let path = file.expect("a file").path();
+        let cases = serde_json::from_str(&fs::read_to_string(&path).expect("text"));
+        let cases: BTreeMap<String, BTreeMap<String, Value>> =
+            cases.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let route = path.file_stem().unwrap().to_str().unwrap();
+        for (case, mut parts) in cases {
+            let mut part = |name| parts.remove(name).unwrap_or_else(|| panic!("{route}/{case} has no {name}"));
+            let (request, mut response) = (part("request"), part("response"));
+            let every = every.as_object().filter(|_| route != "gateway");
+            let mut headers = every.cloned().unwrap_or_default();
+            headers.extend(response["headers"].as_object().cloned().unwrap_or_default());
+            response["headers"] = headers.into();
+            examples.push(Example { route: route.to_owned(), case, request, response });
         }
     }
     examples.sort_by_key(Example::name);

@@ -23,9 +23,7 @@ pub struct Deps {
 
 impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let (sessions, config) = (env.table()?, env.access_token_config()?);
-        let (verifier, brake) = tokio::try_join!(env.verifier(), env.brake())?;
-        Ok(Self { authenticator: Authenticator { verifier, sessions, config, brake, clock: env.clock() } })
+        Ok(Self { authenticator: env.authenticator(&env.table()?).await? })
     }
 }
 

@@ -55,13 +55,12 @@ pub struct Deps {
 
 impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let (table, config) = (env.table()?, env.access_token_config()?);
-        let (apps, keyring, verifier, brake, proxy) =
-            tokio::try_join!(env.apps(), env.keyring(), env.verifier(), env.brake(), env.proxy())?;
+        let table = env.table()?;
+        let (authenticator, apps, keyring, proxy) =
+            tokio::try_join!(env.authenticator(&table), env.apps(), env.keyring(), env.proxy())?;
         let platform = env.platform_tokens(&table, &keyring)?;
         let data_check = env.phone_data_check()?.then(|| -> Arc<dyn CheckData> { platform.clone() });
         let (clock, entropy, senders) = (env.clock(), env.entropy(), Senders { proxy, keyring: keyring.clone() });
-        let authenticator = Authenticator { verifier, sessions: table.clone(), config, brake, clock: clock.clone() };
         Ok(Self { authenticator, table, platform, data_check, apps, keyring, senders, clock, entropy })
     }
 }

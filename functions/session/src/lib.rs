@@ -59,11 +59,9 @@ pub struct Deps {
 
 impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let (table, config) = (env.table()?, env.access_token_config()?);
-        let (apps, keyring, verifier, brake) =
-            tokio::try_join!(env.apps(), env.keyring(), env.verifier(), env.brake())?;
+        let table = env.table()?;
+        let (authenticator, apps, keyring) = tokio::try_join!(env.authenticator(&table), env.apps(), env.keyring())?;
         let platform = env.platform_tokens(&table, &keyring)?;
-        let authenticator = Authenticator { verifier, sessions: table.clone(), config, brake, clock: env.clock() };
         Ok(Self { authenticator, table, platform, checks: Arc::default(), apps, keyring, clock: env.clock() })
     }
 }

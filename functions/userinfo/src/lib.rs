@@ -47,9 +47,8 @@ pub struct Deps {
 
 impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
-        let (table, config) = (env.table()?, env.access_token_config()?);
-        let (keyring, verifier, brake) = tokio::try_join!(env.keyring(), env.verifier(), env.brake())?;
-        let authenticator = Authenticator { verifier, sessions: table.clone(), config, brake, clock: env.clock() };
+        let table = env.table()?;
+        let (authenticator, keyring) = tokio::try_join!(env.authenticator(&table), env.keyring())?;
         Ok(Self { authenticator, table, keyring, clock: env.clock() })
     }
 }

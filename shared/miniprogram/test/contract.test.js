@@ -13,13 +13,13 @@ const ACTIONS = ["fix", "refresh", "relogin", "relogin_then_retap", "retry", "st
 const read = (file) => JSON.parse(fs.readFileSync(file, "utf8"));
 
 function examples() {
-  const files = fs.readdirSync(EXAMPLES, { recursive: true }).filter((name) => name.endsWith(".json"));
-  const names = [...new Set(files.map((name) => name.replace(/\.(request|response)\.json$/, "")))].sort();
-  return names.map((name) => {
-    const request = read(path.join(EXAMPLES, `${name}.request.json`));
-    const { status, headers, body } = read(path.join(EXAMPLES, `${name}.response.json`));
-    return { name, request, body, answer: { statusCode: status, header: headers || {}, data: body === undefined ? "" : body } };
-  });
+  return fs.readdirSync(EXAMPLES).flatMap((file) =>
+    Object.entries(read(path.join(EXAMPLES, file))).map(([name, { request, response }]) => {
+      const { status, headers, body } = response;
+      const answer = { statusCode: status, header: headers || {}, data: body === undefined ? "" : body };
+      return { name: path.join(path.basename(file, ".json"), name), request, body, answer };
+    }),
+  );
 }
 
 /** How a page comes to each route. What is not here is not for mini programs, or wrong: `request` brings it as it is. */
