@@ -44,12 +44,12 @@ const exchange = (url, { method = "GET", header = {}, data, timeout = 10000 } = 
   });
 
 /** `cargo run` on free ports, for as long as a test runs. */
-async function startLaptop(vars = {}) {
+async function startLaptop(vars = {}, more = []) {
   if (!existsSync(PROGRAM)) {
     throw new Error(`${PROGRAM} is not there: run \`cargo build\` first, or name the program in WXAUTH_LOCAL`);
   }
   const [api, sim] = [await freePort(), await freePort()];
-  const flags = ["--memory", "--listen", `127.0.0.1:${api}`, "--wechat-listen", `127.0.0.1:${sim}`];
+  const flags = ["--memory", "--listen", `127.0.0.1:${api}`, "--wechat-listen", `127.0.0.1:${sim}`, ...more];
   const child = spawn(PROGRAM, flags, { env: { ...process.env, ...vars }, stdio: ["ignore", "pipe", "pipe"] });
   const stop = () =>
     new Promise((stopped) => {
@@ -75,7 +75,7 @@ async function startLaptop(vars = {}) {
     if (statusCode >= 300) throw new Error(`/sim/${what}: ${statusCode}`);
     return given;
   };
-  return { url: `http://127.0.0.1:${api}`, simulate, stop };
+  return { url: `http://127.0.0.1:${api}`, wechat, simulate, stop };
 }
 
 /** A phone of that user: `wx` over real HTTP. `counts` says how often what was called. */
@@ -103,4 +103,4 @@ function phoneOf(laptop, user, storage = new Map()) {
   };
 }
 
-module.exports = { exchange, phoneOf, startLaptop };
+module.exports = { exchange, freePort, phoneOf, startLaptop };
