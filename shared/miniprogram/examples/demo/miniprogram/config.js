@@ -12,5 +12,5 @@ module.exports = {
   simulator: "http://127.0.0.1:9001",
 
   /** 开发者工具的 code 在模拟的微信里登录成谁 */
-  simulatedUser: "developer",
+  simulatedUser: "devtools",
 };

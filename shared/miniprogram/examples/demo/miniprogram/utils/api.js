@@ -22,6 +22,11 @@ function showFailure({ code, action, errCode, errno }) {
   wx.showToast({ title, icon: "none" });
 }
 
+/** 基础库 2.32.3 以下没有这个接口，也没有要同意的内容。 */
+function openPrivacy() {
+  if (wx.openPrivacyContract) wx.openPrivacyContract({ fail() {} });
+}
+
 const yuan = (fen) => (fen / 100).toFixed(2);
 
-module.exports = { api, showFailure, upload, yuan };
+module.exports = { api, openPrivacy, showFailure, upload, yuan };

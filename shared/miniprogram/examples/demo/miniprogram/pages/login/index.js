@@ -1,5 +1,7 @@
 "use strict";
 
+const { openPrivacy } = require("../../utils/api");
+
 const HINTS = { retry: "网络不稳定，请稍后再试", fix: "登录失败，请检查服务端配置" };
 
 /** `createAuth` 的 `loginPage`：登录成功后返回，等着登录的请求会自己继续；直接关掉就是拒绝。 */
@@ -14,10 +16,7 @@ Page({
     this.setData({ hint: HINTS[action] || "登录失败" });
   },
 
-  /** 基础库 2.32.3 以下没有这个接口，也没有要同意的内容。 */
-  onPrivacy() {
-    if (wx.openPrivacyContract) wx.openPrivacyContract({ fail() {} });
-  },
+  onPrivacy: openPrivacy,
 
   onLater() {
     wx.navigateBack();

@@ -1,6 +1,6 @@
 "use strict";
 
-const { api, showFailure, upload } = require("../../utils/api");
+const { api, openPrivacy, showFailure, upload } = require("../../utils/api");
 
 const { auth } = getApp();
 
@@ -48,6 +48,8 @@ Page({
   onError({ detail }) {
     showFailure(detail);
   },
+
+  onPrivacy: openPrivacy,
 
   /** 得到的是手机上的临时文件，要上传到自己的服务器才留得住。 */
   onChooseAvatar({ detail: { avatarUrl } }) {
