@@ -103,4 +103,20 @@ function phoneOf(laptop, user, storage = new Map()) {
   };
 }
 
-module.exports = { exchange, freePort, phoneOf, startLaptop };
+/** As much of AWS's SDK as a server uses that has purchases signed at the laptop. */
+const lambdaSdk = (laptop) => ({
+  InvokeCommand: class {
+    constructor(input) {
+      this.input = input;
+    }
+  },
+  LambdaClient: class {
+    async send({ input: { FunctionName, Payload } }) {
+      const url = `${laptop.url}/2015-03-31/functions/${FunctionName}/invocations`;
+      const { data, header } = await exchange(url, { method: "POST", data: Payload });
+      return { Payload: Buffer.from(JSON.stringify(data)), FunctionError: header["x-amz-function-error"] };
+    }
+  },
+});
+
+module.exports = { exchange, freePort, lambdaSdk, phoneOf, startLaptop };

@@ -119,13 +119,13 @@ export async function stage(root, wx, instead = {}) {
   });
   Object.assign(globalThis, { wx, App: (given) => (globalThis.getApp = () => given), getCurrentPages: () => stack });
   load(path.join(root, "app.js"));
-  toTab(app.pages[0]);
+  if (!toTab(app.pages[0])) show(openPage(app.pages[0]), true);
 
   /** The page that is seen, when `seen` finds what it looks for there. */
   async function until(seen, what = seen) {
     for (let look = 0; look < 400; look += 1) {
       await settle();
-      const found = seen(top());
+      const found = await seen(top());
       if (found) return found;
       await simulate.sleep(25);
     }
