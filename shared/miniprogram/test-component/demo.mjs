@@ -62,8 +62,7 @@ function phone(user) {
 let users = 0;
 
 /** The demo on somebody's phone, as `config.js` would be for it. */
-async function opened(t, change = () => {}) {
-  const user = `visitor-${(users += 1)}`;
+async function opened(t, change = () => {}, user = `visitor-${(users += 1)}`) {
   const wx = phone(user);
   change(wx);
   const config = { wxauth: laptop.url, api, simulator: laptop.wechat, simulatedUser: user };
@@ -114,6 +113,16 @@ test("a login elsewhere between signing and paying costs one more signature, and
   await app.until(({ route }) => route === "pages/orders/index", "the tab of orders");
   await app.shows("已到账");
   assert.equal(wx.counts.logins, 2);
+});
+
+test("in the developer tools, whose codes the laptop did not make, the demo as it stands logs in and buys", async (t) => {
+  const admits = await laptop.simulate("settings", { foreign_codes: true }).then(() => true, () => false);
+  if (!admits) return t.skip("this laptop does not take the tools' codes");
+  const { simulatedUser } = require(path.join(demo, "miniprogram/config.js"));
+  const { app } = await opened(t, (wx) => (wx.login = ({ success }) => success({ code: "the code is a mock one" })), simulatedUser);
+  await app.act(BUY);
+  await app.until(({ route }) => route === "pages/orders/index", "the tab of orders");
+  await app.shows("已到账");
 });
 
 test("what the page claims of a payment delivers nothing, and the price is the server's", async (t) => {
