@@ -227,6 +227,24 @@ test("an account that is deleted is gone at both servers, and asked about before
   assert.deepEqual((await auth.request({ url: `${api}/orders` })).data, []);
 });
 
+/** As much of miniprogram-automator as the demo's script uses, where the pages are the simulator's. */
+function automated(app) {
+  const element = (found) => ({ tap: async () => found.dispatchEvent("tap", { bubbles: true }), $: async () => element(found.querySelector(".auth-button")) });
+  const currentPage = async () => {
+    const { route, instance } = app.top();
+    const data = async (name) => instance.data[name];
+    return { path: route, data, $: async (selector) => element(app.find(selector)), $$: async (selector) => app.all(selector) };
+  };
+  const goTo = async (url) => void app.goTo(url.slice(1));
+  return { currentPage, reLaunch: goTo, switchTab: goTo };
+}
+
+test("the script for the developer tools goes through the pages to its end", async (t) => {
+  const { app, auth } = await opened(t);
+  await require(path.join(demo, "automator.js")).tour(automated(app));
+  assert.equal(auth.loggedIn, true);
+});
+
 test("without a network the orders say so, and log in when it is back", async (t) => {
   const { app, wx } = await opened(t, (wx) => {
     const { request } = wx;

@@ -1,7 +1,7 @@
 "use strict";
 
 // 在真的微信开发者工具里走一遍：首页、静默登录、订单、退出、登录页。仓库的 CI 里没有开发者工具，所以这个脚本不在 CI 里运行；
-// CI 用 miniprogram-simulate 跑同样的页面，见 test-component/demo.mjs。
+// CI 用 miniprogram-simulate 跑同样的页面，并让下面的 tour 在它上面走一遍，见 test-component/demo.mjs。
 //
 // 1. 登录服务和业务服务器都已启动，`npm start` 执行过
 // 2. 开发者工具：设置 > 安全 > 服务端口，打开
@@ -9,7 +9,6 @@
 //    工具装在别处时设置 WECHAT_CLI，例如 D:\微信web开发者工具\cli.bat
 
 const assert = require("node:assert/strict");
-const automator = require("miniprogram-automator");
 
 async function tour(miniProgram) {
   /** 当前页面，等到条件成立为止，最多十秒。 */
@@ -24,8 +23,8 @@ async function tour(miniProgram) {
   const at = (path) => until((page) => page.path === path, path);
   const tap = async (page, selector) => (await page.$(selector)).tap();
 
-  const home = await miniProgram.reLaunch("/pages/home/index");
-  await until(async (page) => (await page.data("products")).length, "商品");
+  await miniProgram.reLaunch("/pages/home/index");
+  const home = await until(async (page) => (await page.data("products")).length, "商品");
   assert.equal((await home.$$(".product")).length, 2);
 
   await miniProgram.switchTab("/pages/orders/index");
@@ -38,12 +37,13 @@ async function tour(miniProgram) {
 
   await miniProgram.switchTab("/pages/orders/index");
   const login = await at("pages/login/index");
-  await tap(await login.$("auth-button"), "button");
+  await tap(await login.$(".login-button"), "button");
   await at("pages/orders/index");
   await until((page) => page.data("authed"), "登录页登录之后");
 }
 
 async function main() {
+  const automator = require("miniprogram-automator");
   const miniProgram = await automator.launch({ projectPath: __dirname, cliPath: process.env.WECHAT_CLI });
   try {
     await tour(miniProgram);
@@ -53,7 +53,11 @@ async function main() {
   }
 }
 
-main().catch((error) => {
-  console.error(error);
-  process.exitCode = 1;
-});
+module.exports = { tour };
+
+if (require.main === module) {
+  main().catch((error) => {
+    console.error(error);
+    process.exitCode = 1;
+  });
+}
