@@ -77,10 +77,11 @@ test("the page opens without a question, and logs in again after a logout and a 
   assert.deepEqual(wx.shown, ["登录"]);
 });
 
-test("the server learns the phone number; a refusal shows nothing, and a code that is none asks for another tap", async (t) => {
+test("the server learns the phone number; a refusal shows nothing, and data that is too old asks for another tap", async (t) => {
   const { app, user, wx } = await opened(t);
   await app.act(".ask", "getphonenumber", { errMsg: "getPhoneNumber:fail user deny" });
-  await app.act(".ask", "getphonenumber", { code: "none-of-anybody" });
+  const [encryptedData, iv] = [64, 16].map((length) => Buffer.alloc(length, 7).toString("base64"));
+  await app.act(".ask", "getphonenumber", { encryptedData, iv });
   await app.until(() => wx.shown.length, "a toast");
   assert.deepEqual(wx.shown, ["请再点一次"]);
   await app.act(".ask", "getphonenumber", await laptop.simulate("phone", { user }));
