@@ -4,25 +4,8 @@ use std::collections::BTreeSet;
 
 use shared::{problem::Code, vars::VARIABLES};
 
+use crate::languages::headings;
 use crate::{files, read, root};
-
-/// The levels of a document's headings, in order; code blocks aside.
-fn headings(text: &str) -> Vec<(usize, String)> {
-    let mut in_code = false;
-    text.lines()
-        .filter(|line| {
-            in_code ^= line.starts_with("```");
-            !in_code && line.starts_with('#')
-        })
-        .map(|line| (line.chars().take_while(|at| *at == '#').count(), line.trim_start_matches('#').trim().to_owned()))
-        .collect()
-}
-
-#[test]
-fn both_readmes_have_the_same_headings() {
-    let levels = |path| headings(&read(path)).into_iter().map(|(level, _)| level).collect::<Vec<_>>();
-    assert_eq!(levels("README.md"), levels("README.zh-CN.md"));
-}
 
 #[test]
 fn every_code_has_a_heading() {

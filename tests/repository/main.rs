@@ -5,6 +5,7 @@
 mod constant_time;
 mod documents;
 mod grants;
+mod languages;
 mod layers;
 mod secrets;
 mod toolchain;

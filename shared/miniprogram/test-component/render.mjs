@@ -6,24 +6,10 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { need } from "./modules.mjs";
+import { simulate } from "../test-support/simulate.mjs";
 
 const require = createRequire(import.meta.url);
 const here = path.dirname(fileURLToPath(import.meta.url));
-
-const { JSDOM } = need("jsdom");
-const { window } = new JSDOM("<!doctype html><body></body>", { url: "http://localhost/" });
-globalThis.window = window;
-// Node has classes of these names too, and jsdom takes only its own.
-for (const name of Object.getOwnPropertyNames(window)) {
-  if (/(Event|EventTarget|Element|Node|Observer)$|^(document|navigator|Document|Text|Comment|getComputedStyle)$/.test(name)) {
-    Object.defineProperty(globalThis, name, { value: window[name], configurable: true, writable: true });
-  }
-}
-window.requestAnimationFrame = globalThis.requestAnimationFrame = (run) => setTimeout(run, 0);
-window.cancelAnimationFrame = globalThis.cancelAnimationFrame = clearTimeout;
-
-const simulate = need("miniprogram-simulate");
 const { auth: createFake, fakeWx, loggedOut, ok, problem } = require("../test-support/fake");
 
 const NUMBER = { phoneNumber: "13800138000", purePhoneNumber: "13800138000", countryCode: "86" };

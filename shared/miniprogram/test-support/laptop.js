@@ -44,12 +44,12 @@ const exchange = (url, { method = "GET", header = {}, data, timeout = 10000 } = 
   });
 
 /** `cargo run` on free ports, for as long as a test runs. */
-async function startLaptop(vars = {}) {
+async function startLaptop(vars = {}, more = []) {
   if (!existsSync(PROGRAM)) {
     throw new Error(`${PROGRAM} is not there: run \`cargo build\` first, or name the program in WXAUTH_LOCAL`);
   }
   const [api, sim] = [await freePort(), await freePort()];
-  const flags = ["--memory", "--listen", `127.0.0.1:${api}`, "--wechat-listen", `127.0.0.1:${sim}`];
+  const flags = ["--memory", "--listen", `127.0.0.1:${api}`, "--wechat-listen", `127.0.0.1:${sim}`, ...more];
   const child = spawn(PROGRAM, flags, { env: { ...process.env, ...vars }, stdio: ["ignore", "pipe", "pipe"] });
   const stop = () =>
     new Promise((stopped) => {
@@ -75,7 +75,7 @@ async function startLaptop(vars = {}) {
     if (statusCode >= 300) throw new Error(`/sim/${what}: ${statusCode}`);
     return given;
   };
-  return { url: `http://127.0.0.1:${api}`, simulate, stop };
+  return { url: `http://127.0.0.1:${api}`, wechat, simulate, stop };
 }
 
 /** A phone of that user: `wx` over real HTTP. `counts` says how often what was called. */
@@ -103,4 +103,20 @@ function phoneOf(laptop, user, storage = new Map()) {
   };
 }
 
-module.exports = { exchange, phoneOf, startLaptop };
+/** As much of AWS's SDK as a server uses that has purchases signed at the laptop. */
+const lambdaSdk = (laptop) => ({
+  InvokeCommand: class {
+    constructor(input) {
+      this.input = input;
+    }
+  },
+  LambdaClient: class {
+    async send({ input: { FunctionName, Payload } }) {
+      const url = `${laptop.url}/2015-03-31/functions/${FunctionName}/invocations`;
+      const { data, header } = await exchange(url, { method: "POST", data: Payload });
+      return { Payload: Buffer.from(JSON.stringify(data)), FunctionError: header["x-amz-function-error"] };
+    }
+  },
+});
+
+module.exports = { exchange, freePort, lambdaSdk, phoneOf, startLaptop };

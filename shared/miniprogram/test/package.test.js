@@ -15,8 +15,8 @@ test("the developer tools find the package, and npm ships all of it", () => {
   assert.equal(manifest.dependencies, undefined);
   for (const name of [manifest.main, manifest.types, ...manifest.files]) assert.ok(fs.existsSync(path.join(ROOT, name)), name);
   for (const name of fs.readdirSync(ROOT)) {
-    const known = [...manifest.files, "README.md", "package.json", "test", "test-component", "test-support"];
-    assert.ok(known.includes(name), `${name} is neither shipped nor a test`);
+    const known = [...manifest.files, "README.md", "package.json", "examples", "test", "test-component", "test-support"];
+    assert.ok(known.includes(name), `${name} is neither shipped nor a test nor the demo`);
   }
 });
 

@@ -160,46 +160,6 @@ for (const readme of ROOTS) {
   });
 }
 
-/** `examples/handleLogin.js`, and the pages that its comments show. */
-async function tutorial(wx) {
-  const code = read("examples/handleLogin.js");
-  const module = {};
-  const near = (name) => (name === "wxauth-miniprogram" ? require("..") : module.exports);
-  globalThis.wx = wx;
-  try {
-    vm.runInNewContext(code, { wx, module, Promise, require: near });
-    const shown = code.split("\n//\n// pages/").slice(1).map((text) => text.match(/^\/\/ {5}.*$/gm).map((line) => line.slice(2)).join("\n"));
-    const pages = [];
-    for (const script of shown) vm.runInNewContext(`{${script}}`, { wx, require: near, Page: (page) => pages.push(page) });
-    return { ...module.exports, pages: pages.map((page) => openPage(page)) };
-  } finally {
-    delete globalThis.wx;
-  }
-}
-
-test("the handleLogin.js of the tutorials logs in, shows orders and buys", async () => {
-  const wx = phone().on("POST /orders", ok({}));
-  const { pages: [order, shop] } = await tutorial(wx);
-  for (let turn = 0; turn < 3; turn += 1) await settle();
-  shop.onBuy();
-  for (let turn = 0; turn < 3; turn += 1) await settle();
-  assert.deepEqual([order.data.orders, wx.toasts, wx.made("login").length], [[{ id: 1 }], ["已下单"], 1]);
-});
-
-test("it tells an outage and no refusal, and knows what a profile is good for today", async () => {
-  const wx = phone().on("DELETE /v1/session", { statusCode: 204, data: "" }).on("POST /v1/userinfo", ok({ nickName: "微信用户", unionId: "u-ada" }));
-  wx.getUserInfo = ({ success }) => success({ rawData: "{}", signature: "s", encryptedData: "e", iv: "i" });
-  const { auth: client, getUnionId, handleLogin } = await tutorial(wx);
-  assert.equal(await getUnionId(), "u-ada");
-  await client.logout();
-  wx.on("showModal", { confirm: false });
-  await handleLogin(() => assert.fail());
-  assert.deepEqual(wx.toasts, []);
-  wx.on("showModal", { confirm: true }).on("login", { errMsg: "login:fail" });
-  await handleLogin(() => assert.fail());
-  assert.deepEqual(wx.toasts, ["网络不稳定，请稍后再试"]);
-});
-
 for (const readme of [...OURS, ...ROOTS]) {
   test(`no sample of ${readme} believes an answer whose status it has not seen, or leaves a failure unheard`, () => {
     for (const code of blocks(readme, "js").filter((code) => /auth\.(request|uploadFile|downloadFile|phone)\(/.test(code))) {

@@ -8,7 +8,7 @@ const path = require("node:path");
 const { promisify } = require("node:util");
 const vm = require("node:vm");
 const { createAuth } = require("..");
-const { exchange, phoneOf, startLaptop } = require("../test-support/laptop");
+const { exchange, lambdaSdk, phoneOf, startLaptop } = require("../test-support/laptop");
 
 let laptop;
 before(async () => {
@@ -23,25 +23,8 @@ function server(readme, language) {
   return blocks.find(([, found, block]) => found === language && block.includes("wxauth-sign"))[2];
 }
 
-const invocation = (name) => `${laptop.url}/2015-03-31/functions/${name}/invocations`;
-
-/** As much of AWS's SDK as the server uses. */
-const sdk = () => ({
-  InvokeCommand: class {
-    constructor(input) {
-      this.input = input;
-    }
-  },
-  LambdaClient: class {
-    async send({ input: { FunctionName, Payload } }) {
-      const { data, header } = await exchange(invocation(FunctionName), { method: "POST", data: Payload });
-      return { Payload: Buffer.from(JSON.stringify(data)), FunctionError: header["x-amz-function-error"] };
-    }
-  },
-});
-
 function inNode(readme) {
-  const world = { Buffer, Error, JSON, require: (name) => assert.equal(name, "@aws-sdk/client-lambda") || sdk() };
+  const world = { Buffer, Error, JSON, require: (name) => assert.equal(name, "@aws-sdk/client-lambda") || lambdaSdk(laptop) };
   return vm.runInNewContext(`${server(readme, "js")}\nsignPayment`, world);
 }
 
