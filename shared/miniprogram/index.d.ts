@@ -415,6 +415,17 @@ export interface AuthHooks {
   onAuthError?(error: AuthError): void;
 }
 
+/** The hooks of a page that wait for the login, and those that end it, as `wxauth-miniprogram/uni` and `/taro` take them. */
+export interface PageHooks extends AuthHooks {
+  onLoad?(query: Record<string, string | undefined>): unknown;
+  onShow?(): unknown;
+  onReady?(): unknown;
+  onPullDownRefresh?(): unknown;
+  onTabItemTap?(item: { index: string; pagePath: string; text: string }): unknown;
+  onHide?(): unknown;
+  onUnload?(): unknown;
+}
+
 export interface AuthMethods {
   /** For a tap: tries to log in at once. What comes of it is in the data. */
   retryAuth(): Promise<void>;

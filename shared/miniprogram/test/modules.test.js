@@ -1,0 +1,94 @@
+"use strict";
+
+// The package as npm hands it out: what is in it, and that each module system finds its parts.
+
+const { after, before, test } = require("node:test");
+const assert = require("node:assert/strict");
+const { execFileSync } = require("node:child_process");
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+const { install } = require("../test-support/packed");
+
+const PARTS = {
+  "wxauth-miniprogram": ["createAuth"],
+  "wxauth-miniprogram/uni": ["interceptRequests", "useAuth", "useGuard"],
+  "wxauth-miniprogram/taro": ["useAuth", "useGuard"],
+};
+
+/** The frameworks, as far as the adapters ask for something when they are loaded. */
+const FRAMEWORKS = {
+  "@dcloudio/uni-app": ["onHide", "onLoad", "onPullDownRefresh", "onReady", "onShow", "onTabItemTap", "onUnload"],
+  "@tarojs/taro": [],
+  react: [],
+  vue: ["getCurrentScope", "onScopeDispose", "reactive", "readonly", "toRefs"],
+};
+
+let project;
+let files;
+before(() => {
+  project = fs.mkdtempSync(path.join(os.tmpdir(), "wxauth-project-"));
+  const modules = path.join(project, "node_modules");
+  files = install(modules);
+  for (const [name, exported] of Object.entries(FRAMEWORKS)) {
+    fs.mkdirSync(path.join(modules, name), { recursive: true });
+    fs.writeFileSync(path.join(modules, name, "index.js"), exported.map((one) => `exports.${one} = () => {};\n`).join(""));
+  }
+});
+after(() => fs.rmSync(project, { recursive: true }));
+
+test("npm ships these files and no others, but for what lies in examples", () => {
+  assert.deepEqual(files.filter((name) => !name.startsWith("examples/")), [
+    "README.md",
+    "README.zh-CN.md",
+    "components/auth-button/index.js",
+    "components/auth-button/index.json",
+    "components/auth-button/index.wxml",
+    "components/auth-button/index.wxss",
+    "index.d.ts",
+    "index.js",
+    "lib/guard.js",
+    "lib/session.js",
+    "lib/wire.js",
+    "package.json",
+    "pages/auth/index.js",
+    "pages/auth/index.json",
+    "pages/auth/index.wxml",
+    "pages/auth/index.wxss",
+    "taro/index.d.ts",
+    "taro/index.js",
+    "uni/adapt.js",
+    "uni/index.d.ts",
+    "uni/index.js",
+    "uni/index.mjs",
+  ]);
+  for (const name of files) assert.doesNotMatch(name, /node_modules|package-lock|\.env|private/);
+});
+
+/** What a module of the project prints. */
+function run(name, code) {
+  const file = path.join(project, name);
+  fs.writeFileSync(file, code);
+  return execFileSync(process.execPath, [file], { encoding: "utf8" }).trim();
+}
+
+for (const [part, names] of Object.entries(PARTS)) {
+  const list = JSON.stringify(names);
+  test(`${part} is imported by names, required, and found as a file where nobody reads exports`, () => {
+    const shown = (from) => `console.log([${names.map((name) => `typeof ${from}${name}`)}].join());`;
+    const functions = names.map(() => "function").join();
+    assert.equal(run("a.mjs", `import { ${names.join(", ")} } from "${part}";\n${shown("")}`), functions);
+    assert.equal(run("a.cjs", `const part = require("${part}");\n${shown("part.")}`), functions);
+    assert.equal(run("a.cjs", `console.log(JSON.stringify(Object.keys(require("${part}")).sort()));`), list);
+    assert.equal(run("b.cjs", `const part = require("./node_modules/${part}");\n${shown("part.")}`), functions);
+    const place = path.join(project, "node_modules", part);
+    for (const name of ["index.js", "index.d.ts"]) assert.ok(fs.existsSync(path.join(place, name)), `${part}/${name}`);
+  });
+}
+
+test("component and pages are found with exports as without", () => {
+  for (const name of ["components/auth-button/index", "components/auth-button/index.json", "pages/auth/index.wxml", "package.json"]) {
+    const found = run("a.cjs", `console.log(require.resolve("wxauth-miniprogram/${name}"));`);
+    assert.equal(found, fs.realpathSync(require.resolve(path.join(project, "node_modules/wxauth-miniprogram", name))));
+  }
+});
