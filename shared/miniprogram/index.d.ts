@@ -210,7 +210,7 @@ export interface AuthOptions {
    * treated as after a 401: one renewal, and sent again once.
    */
   expired?(answer: Answer): unknown;
-  /** The platform. Default: the global `wx`; pass `uni` or `Taro` there */
+  /** The platform. Default: the global `wx`, which uni-app and Taro leave in place */
   wx?: any;
   /**
    * Milliseconds within which wxauth has to answer, repetitions included, and `wx.login` too. Half a second later the caller

@@ -92,3 +92,17 @@ test("component and pages are found with exports as without", () => {
     assert.equal(found, fs.realpathSync(require.resolve(path.join(project, "node_modules/wxauth-miniprogram", name))));
   }
 });
+
+test("it goes to npm with provenance, with a published release alone, and only where the owner has allowed it", () => {
+  const folder = path.join(__dirname, "../../../.github/workflows");
+  const publishing = fs.readdirSync(folder).filter((name) => fs.readFileSync(path.join(folder, name), "utf8").includes("npm publish"));
+  assert.deepEqual(publishing, ["release.yml"]);
+  const [jobs, npm, ...more] = fs.readFileSync(path.join(folder, "release.yml"), "utf8").split(/^ {2}npm:\n/m);
+  assert.deepEqual([more, jobs.includes("npm publish")], [[], false]);
+  assert.match(npm, /^ {4}if: github\.event_name == 'release' && vars\.NPM_PUBLISH == 'true'$/m);
+  assert.match(npm, /^ {6}id-token: write$/m);
+  assert.match(npm, /^ {10}npm publish --provenance --access public$/m);
+  assert.match(jobs, /^ {2}release:\n {4}types: \[published\]$/m);
+  const { repository } = JSON.parse(fs.readFileSync(path.join(__dirname, "../package.json"), "utf8"));
+  assert.equal(repository.directory, "shared/miniprogram");
+});
