@@ -65,32 +65,35 @@ test("npm ships these files and no others, but for what lies in examples", () =>
   for (const name of files) assert.doesNotMatch(name, /node_modules|package-lock|\.env|private/);
 });
 
-/** What a module of the project prints. */
+/** What a module of the project says, which is JSON. */
 function run(name, code) {
   const file = path.join(project, name);
   fs.writeFileSync(file, code);
-  return execFileSync(process.execPath, [file], { encoding: "utf8" }).trim();
+  return JSON.parse(execFileSync(process.execPath, [file], { encoding: "utf8" }));
 }
 
-for (const [part, names] of Object.entries(PARTS)) {
-  const list = JSON.stringify(names);
-  test(`${part} is imported by names, required, and found as a file where nobody reads exports`, () => {
-    const shown = (from) => `console.log([${names.map((name) => `typeof ${from}${name}`)}].join());`;
-    const functions = names.map(() => "function").join();
-    assert.equal(run("a.mjs", `import { ${names.join(", ")} } from "${part}";\n${shown("")}`), functions);
-    assert.equal(run("a.cjs", `const part = require("${part}");\n${shown("part.")}`), functions);
-    assert.equal(run("a.cjs", `console.log(JSON.stringify(Object.keys(require("${part}")).sort()));`), list);
-    assert.equal(run("b.cjs", `const part = require("./node_modules/${part}");\n${shown("part.")}`), functions);
-    const place = path.join(project, "node_modules", part);
-    for (const name of ["index.js", "index.d.ts"]) assert.ok(fs.existsSync(path.join(place, name)), `${part}/${name}`);
-  });
-}
+const parts = Object.entries(PARTS);
+const FUNCTIONS = parts.map(([, names]) => names.map(() => "function"));
+
+test("each part is imported by the names of what it has", () => {
+  const imports = parts.map(([part, names], at) => `import { ${names.map((name) => `${name} as ${name}${at}`)} } from "${part}";`);
+  const kinds = parts.map(([, names], at) => `[${names.map((name) => `typeof ${name}${at}`)}]`);
+  assert.deepEqual(run("a.mjs", `${imports.join("\n")}\nconsole.log(JSON.stringify([${kinds}]));`), FUNCTIONS);
+});
+
+test("each part is required, by its name and as a file where nobody reads exports, and has nothing else", () => {
+  const shown = (from) => `[${parts.map(([part]) => `Object.entries(require("${from}${part}")).sort().map(([name, value]) => [name, typeof value])`)}]`;
+  const expected = parts.map(([, names]) => names.map((name) => [name, "function"]));
+  const [byName, byFile] = run("a.cjs", `console.log(JSON.stringify([${shown("")}, ${shown("./node_modules/")}]));`);
+  assert.deepEqual([byName, byFile], [expected, expected]);
+  for (const [part] of parts) assert.ok(fs.existsSync(path.join(project, "node_modules", part, "index.d.ts")), part);
+});
 
 test("component and pages are found with exports as without", () => {
-  for (const name of ["components/auth-button/index", "components/auth-button/index.json", "pages/auth/index.wxml", "package.json"]) {
-    const found = run("a.cjs", `console.log(require.resolve("wxauth-miniprogram/${name}"));`);
-    assert.equal(found, fs.realpathSync(require.resolve(path.join(project, "node_modules/wxauth-miniprogram", name))));
-  }
+  const names = ["components/auth-button/index", "components/auth-button/index.json", "pages/auth/index.wxml", "package.json"];
+  const places = ["wxauth-miniprogram", "./node_modules/wxauth-miniprogram"];
+  const [found, files] = run("b.cjs", `console.log(JSON.stringify([${places.map((place) => `[${names.map((name) => `require.resolve("${place}/${name}")`)}]`)}]));`);
+  assert.deepEqual(found, files);
 });
 
 test("it goes to npm with provenance, with a published release alone, and only where the owner has allowed it", () => {

@@ -17,7 +17,8 @@ export default function Orders() {
     }
   }
 
-  const { authed, authError, retryAuth } = useGuard(auth, { onShow: load, onPullDownRefresh: load });
+  const onPullDownRefresh = () => load().finally(Taro.stopPullDownRefresh);
+  const { authed, authError, retryAuth } = useGuard(auth, { onShow: load, onPullDownRefresh });
   if (authed) return <View>{orders.map(({ id, title }) => <View key={id}>{title}</View>)}</View>;
   if (authError) return <View>暂时无法登录<Button onClick={retryAuth}>重试</Button></View>;
   return <View>登录中…</View>;
