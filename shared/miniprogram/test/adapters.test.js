@@ -86,6 +86,17 @@ test("a refusal is a failure with its code, and after the end calls are the plat
   assert.deepEqual(bearers(wx, "/orders"), [undefined]);
 });
 
+test("an origin may end with a slash, and a call that somebody else stops gets no task of ours", async () => {
+  const { client, uni, wx } = intercepted();
+  await client.login();
+  wx.on("GET /v1/session", ok({}));
+  uni.request({ url: `${API}/orders`, success() {} });
+  await uni.request({ url: "https://auth.example.com/v1/session" });
+  assert.deepEqual(bearers(wx, "/v1/session"), [`Bearer ${client.current().access_token}`]);
+  uni.addInterceptor("request", { invoke: () => false, returnValue: () => undefined });
+  assert.equal(uni.request({ url: "https://elsewhere.example/orders", success() {} }), undefined);
+});
+
 test("a call with callbacks gives a task at once, and what it is told reaches each attempt", async () => {
   const { client, uni, wx } = intercepted();
   await client.login();
@@ -133,6 +144,13 @@ test("the guard of uni-app runs the page's hooks in order once somebody is logge
   assert.deepEqual([state.authed, state.authError, heard.slice(1)], [true, null, [["load", { id: "7" }], ["show", undefined]]]);
 });
 
+/** The server ends the session of `client`, and WeChat is down, so that nobody is logged in after it. */
+async function kick(client, wx) {
+  wx.on("GET /v1/session", OVER).on("POST /v1/refresh", problem(400, "login_required", "relogin")).on("login", { errMsg: "login:fail" });
+  await client.session().catch(() => {});
+  wx.on("login", { code: "c", errMsg: "login:ok" });
+}
+
 const fakeWxLogin = () => ok({ access_token: "a", refresh_token: "r", expires_in: 900, openid: "o-ada", device: "d" });
 
 test("the composable of uni-app follows logins and logouts for as long as its scope lives", async () => {
@@ -142,12 +160,13 @@ test("the composable of uni-app follows logins and logouts for as long as its sc
   const { useAuth } = adapt({ ...vue, onScopeDispose: (run) => (dispose = run) }, {});
   const state = useAuth(client);
   const seen = [];
-  for (const act of [client.login, client.logout, () => dispose(), client.login]) {
+  for (const act of [client.login, () => kick(client, wx), client.login, client.logout, () => dispose(), client.login]) {
     await act();
     await settle();
     seen.push([state.loggedIn, state.openid]);
   }
-  assert.deepEqual(seen, [[true, "o-ada"], [false, undefined], [false, undefined], [false, undefined]]);
+  const [ada, nobody] = [[true, "o-ada"], [false, undefined]];
+  assert.deepEqual(seen, [ada, nobody, ada, nobody, nobody, nobody]);
 });
 
 /** The adapter of Taro over so much of React: one function, drawn again by `draw`. */
@@ -168,7 +187,7 @@ function taro() {
     },
     useRef: (first) => React.useState(() => ({ current: first }))[0],
     useEffect(run) {
-      if (!slots[at]) effects.push(run());
+      if (!slots[at]) effects.push(run);
       slots[at] = true;
       at += 1;
     },
@@ -183,7 +202,8 @@ function taro() {
     delete require.cache[require.resolve("../taro")];
     const adapter = require("../taro");
     const draw = (run) => ((at = 0), run(adapter));
-    return { draw, page, unmount: () => effects.forEach((end) => end()) };
+    const mount = () => effects.splice(0).forEach((run) => effects.push(run()));
+    return { draw, mount, page, unmount: () => effects.forEach((end) => end()) };
   } finally {
     Module._load = load;
   }
@@ -210,17 +230,18 @@ test("the guard of Taro runs the hooks of the last drawing once somebody is logg
   assert.deepEqual([drawn(3).authed, heard.slice(1)], [true, [["load", "7", 2], ["show", 2]]]);
 });
 
-test("the hook of Taro follows logins and logouts until its component is gone", async () => {
+test("the hook of Taro follows logins, ends and logouts from its first drawing until its component is gone", async () => {
   const wx = fakeWx().on("DELETE /v1/session", GONE);
   const client = auth(wx);
-  const { draw, unmount } = taro();
+  const { draw, mount, unmount } = taro();
   const drawn = () => draw(({ useAuth }) => useAuth(client));
   const seen = [drawn()];
-  for (const act of [client.login, client.logout, unmount, client.login]) {
+  await client.login();
+  for (const act of [mount, () => kick(client, wx), client.login, client.logout, unmount, client.login]) {
     await act();
     await settle();
     seen.push(drawn());
   }
-  const nobody = { loggedIn: false, openid: undefined };
-  assert.deepEqual(seen, [nobody, { loggedIn: true, openid: "o-ada" }, nobody, nobody, nobody]);
+  const [ada, nobody] = [{ loggedIn: true, openid: "o-ada" }, { loggedIn: false, openid: undefined }];
+  assert.deepEqual(seen, [nobody, ada, nobody, ada, nobody, nobody, nobody]);
 });
