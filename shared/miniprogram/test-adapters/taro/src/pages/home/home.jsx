@@ -4,6 +4,6 @@ import { auth } from "../../auth";
 
 export default function Home() {
   const { loggedIn, openid } = useAuth(auth);
-  if (!loggedIn) return <View>未登录</View>;
+  if (!loggedIn) return <View>未登录<auth-button /></View>;
   return <View>{openid}<Button onClick={() => auth.logout()}>退出</Button></View>;
 }
