@@ -2,12 +2,14 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import path from "node:path";
 import { test } from "node:test";
 import { build } from "./support/built.mjs";
-import { createRun, ok, play } from "./support/plays.mjs";
+import { createRun, play } from "./support/plays.mjs";
 import { ofUni } from "./support/words.mjs";
 
+const { ok } = createRequire(import.meta.url)("../test-support/fake");
 const { folder } = build("uni", ["uni", "build", "-p", "mp-weixin"], "dist");
 const output = path.join(folder, "build/mp-weixin");
 const words = (page, route) => ofUni(readFileSync(path.join(output, `${route}.wxml`), "utf8"))(page);

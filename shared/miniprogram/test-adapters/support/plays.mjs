@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { test } from "node:test";
 import { start } from "./host.mjs";
 
-const { GONE, NO_ANSWER, clock, fakeWx, ok, pass, problem } = createRequire(import.meta.url)("../../test-support/fake");
+const { GONE, NO_ANSWER, clock, fakeWx, gate, ok, pass, problem } = createRequire(import.meta.url)("../../test-support/fake");
 
 const TEA = ok([{ id: 1, title: "茶" }]);
 const OVER = problem(401, "token_expired", "refresh");
@@ -46,12 +46,10 @@ const HOME = "pages/home/home";
 const SHOWN = ["茶"];
 const FAILED = ["暂时无法登录", "重试"];
 
-export { ok };
-
 export function play(built) {
   test("a guarded page says that it logs in, does so without a question, and then runs its hooks", async (t) => {
-    let answer;
-    const run = createRun(t, built, (wx) => wx.on("POST /v1/login", () => new Promise((done) => (answer = done)).then(() => ok(tokensOf(1)))));
+    const { answer, login } = held();
+    const run = createRun(t, built, (wx) => wx.on("POST /v1/login", () => login));
     const page = await run.open(ORDERS);
     assert.deepEqual([page.said(), run.called()], [["登录中…"], ["login", "/v1/login"]]);
     answer();
@@ -134,6 +132,19 @@ export function play(built) {
     });
   }
 
+  test("a page that was hidden while it logged in loads when it is shown again", async (t) => {
+    const { answer, login } = held();
+    const run = createRun(t, built, (wx) => wx.on("POST /v1/login", () => login));
+    const page = await run.open(ORDERS);
+    page.hook("onHide");
+    answer();
+    await run.wait();
+    const before = run.wx.made("request", "/orders").length;
+    page.hook("onShow");
+    await run.wait();
+    assert.deepEqual([before, page.said(), run.wx.made("request", "/orders").length], [0, SHOWN, 1]);
+  });
+
   test("a page that was left while it logged in is told nothing", async (t) => {
     const run = createRun(t, built, (wx) => wx.on("POST /v1/login", NO_ANSWER));
     const page = await run.open(ORDERS);
@@ -142,6 +153,12 @@ export function play(built) {
     for (let second = 0; second < 12; second += 1) await run.wait();
     assert.equal(run.wx.made("request", "/orders").length, 0);
   });
+}
+
+/** A login that is answered when the play says so. */
+function held() {
+  const { open, promise } = gate();
+  return { answer: () => open(ok(tokensOf(1))), login: promise };
 }
 
 const tokensOf = (number) => ({
