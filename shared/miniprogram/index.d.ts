@@ -210,7 +210,7 @@ export interface AuthOptions {
    * treated as after a 401: one renewal, and sent again once.
    */
   expired?(answer: Answer): unknown;
-  /** The platform. Default: the global `wx`; pass `uni` or `Taro` there */
+  /** The platform. Default: the global `wx`, which uni-app and Taro leave in place */
   wx?: any;
   /**
    * Milliseconds within which wxauth has to answer, repetitions included, and `wx.login` too. Half a second later the caller
@@ -413,6 +413,17 @@ export interface AuthData {
 export interface AuthHooks {
   /** The page cannot log in, for now: `data.authError` says the same */
   onAuthError?(error: AuthError): void;
+}
+
+/** The hooks of a page that wait for the login, and those that end it, as `wxauth-miniprogram/uni` and `/taro` take them. */
+export interface PageHooks extends AuthHooks {
+  onLoad?(query: Record<string, string | undefined>): unknown;
+  onShow?(): unknown;
+  onReady?(): unknown;
+  onPullDownRefresh?(): unknown;
+  onTabItemTap?(item: { index: string; pagePath: string; text: string }): unknown;
+  onHide?(): unknown;
+  onUnload?(): unknown;
 }
 
 export interface AuthMethods {

@@ -15,7 +15,7 @@ test("the developer tools find the package, and npm ships all of it", () => {
   assert.equal(manifest.dependencies, undefined);
   for (const name of [manifest.main, manifest.types, ...manifest.files]) assert.ok(fs.existsSync(path.join(ROOT, name)), name);
   for (const name of fs.readdirSync(ROOT)) {
-    const known = [...manifest.files, "README.md", "package.json", "examples", "test", "test-component", "test-support"];
+    const known = [...manifest.files, "README.md", "package.json", "examples", "test", "test-adapters", "test-component", "test-support"];
     assert.ok(known.includes(name), `${name} is neither shipped nor a test nor the demo`);
   }
 });
@@ -28,19 +28,41 @@ for (const readme of ["README.md", "README.zh-CN.md"]) {
 }
 
 test("what the tests install is named without an address, and not shipped", () => {
-  const lock = JSON.parse(read("test-component/package-lock.json"));
-  assert.deepEqual(lock.packages[""].dependencies, JSON.parse(read("test-component/package.json")).dependencies);
-  for (const [name, { resolved }] of Object.entries(lock.packages)) assert.equal(resolved, undefined, name);
+  for (const folder of ["test-component", "test-adapters/uni", "test-adapters/taro"]) {
+    const lock = JSON.parse(read(`${folder}/package-lock.json`));
+    assert.deepEqual(lock.packages[""].dependencies, JSON.parse(read(`${folder}/package.json`)).dependencies);
+    for (const [name, { resolved }] of Object.entries(lock.packages)) assert.equal(resolved, undefined, name);
+  }
   assert.ok(manifest.files.every((name) => !name.startsWith("test")));
 });
+
+const MODERN = /\?\.[a-z[(]|\?\?|catch \{|\bprocess\b|\bwindow\b|\bBuffer\b|new URL|#\w+\(/;
 
 test("no syntax is newer than ES2018, and nothing is required from outside", () => {
   for (const name of shipped) {
     const code = read(name);
-    assert.doesNotMatch(code, /\?\.[a-z[(]|\?\?|catch \{|\bimport\b|\bprocess\b|\bwindow\b|\bBuffer\b|new URL|#\w+\(/, name);
+    assert.doesNotMatch(code, MODERN, name);
+    assert.doesNotMatch(code, /\bimport\b/, name);
     for (const [, wanted] of code.matchAll(/require\("([^"]+)"\)/g)) assert.match(wanted, /^\.\.?\//);
   }
 });
+
+for (const [name, wanted] of Object.entries({
+  "uni/adapt.js": [],
+  "uni/index.js": ["./adapt", "@dcloudio/uni-app", "vue"],
+  "uni/index.mjs": ["./adapt.js", "@dcloudio/uni-app", "vue"],
+  "taro/index.js": ["@tarojs/taro", "react"],
+})) {
+  test(`${name} has no newer syntax either, and wants its framework alone, which is an optional peer`, () => {
+    const code = read(name);
+    assert.doesNotMatch(code, MODERN);
+    const found = [...code.matchAll(/(?:require\(|from )"([^"]+)"/g)].map(([, from]) => from).sort();
+    assert.deepEqual(found, wanted);
+    for (const peer of wanted.filter((from) => !from.startsWith("."))) {
+      assert.ok(manifest.peerDependencies[peer] && manifest.peerDependenciesMeta[peer].optional, peer);
+    }
+  });
+}
 
 test("what the types declare is there, and nothing else", () => {
   const { createAuth } = require("..");

@@ -169,6 +169,24 @@ for (const readme of [...OURS, ...ROOTS]) {
   });
 }
 
+for (const readme of OURS) {
+  test(`what ${readme} shows of uni-app and Taro is what test-adapters builds and runs`, () => {
+    const shown = blocks(readme).flatMap((code) => [.../^(?:\/\/|<!--) (src\/\S+\.(?:vue|jsx|js)).*\n([\s\S]*)/g[Symbol.matchAll](code)]);
+    const files = shown.map(([, name, code]) => [name, code]);
+    assert.deepEqual(files.map(([name]) => name), ["src/auth.js", "src/pages/orders/orders.vue", "src/pages/orders/orders.jsx"]);
+    for (const [name, code] of files) assert.equal(code, read(`test-adapters/${name.endsWith("x") ? "taro" : "uni"}/${name}`), name);
+  });
+
+  test(`${readme} names all that the adapters have`, () => {
+    const chapter = read(readme).split(/^## /m).find((text) => text.startsWith("uni-app"));
+    for (const adapter of ["uni", "taro"]) {
+      const names = [...read(`${adapter}/index.d.ts`).matchAll(/^export function (\w+)/gm)].map(([, name]) => name);
+      assert.ok(names.length > 1 && chapter.includes(`\`wxauth-miniprogram/${adapter}\``), adapter);
+      for (const name of names) assert.ok(chapter.includes(`\`${name}(`), name);
+    }
+  });
+}
+
 test("both READMEs have the same chapters and the same code, but for what is said in comments", () => {
   const [ours, theirs] = OURS.map((readme) => ({
     chapters: read(readme).replace(/```[\s\S]*?```/g, "").match(/^#+ /gm),

@@ -1,0 +1,1 @@
+export default { pages: ["pages/home/home", "pages/orders/orders"] };

@@ -1,0 +1,3 @@
+const { default: uni } = require("@dcloudio/vite-plugin-uni");
+
+module.exports = { plugins: [uni()] };
