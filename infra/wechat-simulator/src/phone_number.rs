@@ -13,7 +13,7 @@ pub(crate) fn redeem(state: &mut State, call: &Call, now: u64) -> Outcome {
     let body = call.json()?;
     let text = body.get("code").and_then(Value::as_str).ok_or(Refusal(40029))?;
 
-    state.admit_phone_code(text, &appid, now);
+    state.admit_phone_code(text, &appid, body.get("openid"), now);
     let code = state.phone_codes.find(text, now).filter(|code| !code.used).ok_or(Refusal(40029))?;
     if code.appid != appid {
         return Err(Refusal(40013));

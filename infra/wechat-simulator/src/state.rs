@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::api::Api;
 use crate::app::App;
@@ -147,9 +148,10 @@ impl State {
         }
     }
 
-    /// The same for a phone code.
-    pub(crate) fn admit_phone_code(&mut self, text: &str, appid: &str, now: u64) {
-        if self.settings.foreign_codes && self.foreign_codes.is_new(text) {
+    /// The same for a phone code, unless it comes with another user's openid: then it is as invalid as any that is made up.
+    pub(crate) fn admit_phone_code(&mut self, text: &str, appid: &str, openid: Option<&Value>, now: u64) {
+        let is_of_user = openid.is_none_or(|openid| *openid == self.users.named(appid, FOREIGN_USER).0);
+        if self.settings.foreign_codes && is_of_user && self.foreign_codes.is_new(text) {
             self.phone_codes.issue(text, appid, FOREIGN_USER, now);
         }
     }

@@ -103,7 +103,7 @@ async fn a_foreign_phone_code_is_the_number_of_that_user_and_of_nobody_else() {
     let (devtools, ada) = (wire.openid("devtools").await, wire.openid("ada").await);
     wire.sim("user", json!({ "user": "devtools", "phoneNumber": "13800138000" })).await;
 
-    assert_eq!(wire.number(&token, json!({ "code": PHONE, "openid": ada })).await.errcode(), 40003);
+    assert_eq!(wire.number(&token, json!({ "code": PHONE, "openid": ada })).await.errcode(), 40029);
     let number = wire.number(&token, json!({ "code": PHONE, "openid": devtools })).await;
 
     assert_eq!(number.json()["phone_info"]["phoneNumber"], "13800138000");
