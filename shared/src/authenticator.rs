@@ -10,7 +10,7 @@ use http::request::Parts;
 use crate::{
     brake::Brake,
     clock::Clock,
-    http::extract::{Bearer, Host},
+    http::extract::{Bearer, Origin},
     problem::{Code, Problem},
     secret_text::AccessToken,
     secrets::{Secret, SecretError},
@@ -89,9 +89,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Bearer(token) = Bearer::from_request_parts(parts, state).await?;
-        let host = Host::from_request_parts(parts, state).await?;
+        let origin = Origin::from_request_parts(parts, state).await?;
         let authenticator = Authenticator::from_ref(state);
-        let issuer = host.issuer(&authenticator.config);
+        let issuer = origin.issuer(&authenticator.config);
         Ok(authenticator.subject(&token, Some(&issuer)).await?)
     }
 }

@@ -126,9 +126,12 @@ pub fn push_target(vars: &Vars) -> Result<Option<&str>, ConfigError> {
     if fits { Ok(Some(function)) } else { Err(ConfigError::new("WXAUTH_PUSH_TARGET", "the name or ARN of a function")) }
 }
 
+/// WeChat itself.
+pub const WECHAT_URL: &str = "https://api.weixin.qq.com";
+
 /// Reads `WXAUTH_WECHAT_URL`; without it, WeChat itself.
 pub fn wechat_url(vars: &Vars) -> Result<String, ConfigError> {
-    Ok(vars.origin("WXAUTH_WECHAT_URL")?.unwrap_or_else(|| "https://api.weixin.qq.com".to_owned()))
+    Ok(vars.origin("WXAUTH_WECHAT_URL")?.unwrap_or_else(|| WECHAT_URL.to_owned()))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::{
     clock::{Deadline, SystemClock},
     env::Env,
     http::{
-        extract::{ClientIp, Host, RequestId},
+        extract::{ClientIp, Origin, RequestId},
         record, stack,
     },
     json,
@@ -174,7 +174,8 @@ fn prepare(request: lambda_http::Request) -> http::Request<Body> {
     request.headers_mut().remove(HeaderName::from_static("x-request-id"));
     let extensions = request.extensions_mut();
     extensions.insert(RequestId(context.request_id));
-    extensions.insert(Host(host.unwrap_or_default()));
+    // API Gateway speaks nothing but https.
+    extensions.insert(Origin(format!("https://{}", host.unwrap_or_default())));
     extensions.insert(ClientIp(client_ip.unwrap_or_default()));
     extensions.insert(deadline(context.deadline));
     request

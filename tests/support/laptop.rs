@@ -2,14 +2,12 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
     sync::{Arc, PoisonError},
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;
-use local::{Data, Settings, World};
-use reqwest::Url;
+use local::{Data, Settings, World, networks::Networks, settings::SIMULATOR};
 use serde_json::{Value, json};
 use shared::{clock::Secs, entropy::OsEntropy, http::record::Log, token::jwks::KeyKind};
 
@@ -24,26 +22,23 @@ use crate::{
 
 #[derive(Default)]
 pub struct Start {
-    vars: Vec<(String, String)>,
-    folder: Option<PathBuf>,
     apps: Option<Value>,
-    push_target: Option<Url>,
-    rsa: bool,
+    changes: Vec<Box<dyn FnOnce(&mut Settings) + Send>>,
     begin: Option<Secs>,
 }
 
 impl Start {
     #[must_use]
-    pub fn var(mut self, name: &str, value: &str) -> Self {
-        self.vars.push((name.to_owned(), value.to_owned()));
-        self
+    pub fn var(self, name: &str, value: &str) -> Self {
+        let var = (name.to_owned(), value.to_owned());
+        self.with(|settings| settings.vars.push(var))
     }
 
     /// Keeps the database in this folder instead of memory.
     #[must_use]
-    pub fn folder(mut self, folder: &Folder) -> Self {
-        self.folder = Some(folder.0.clone());
-        self
+    pub fn folder(self, folder: &Folder) -> Self {
+        let folder = folder.0.clone();
+        self.with(|settings| settings.data = Data::Folder(folder))
     }
 
     /// Configures these mini programs instead of the demo's.
@@ -53,18 +48,23 @@ impl Start {
         self
     }
 
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Settings) + Send + 'static) -> Self {
+        self.changes.push(Box::new(change));
+        self
+    }
+
     /// Hands what WeChat pushes to the server at this URL.
     #[must_use]
-    pub fn push_target(mut self, url: &str) -> Self {
-        self.push_target = Some(url.parse().expect("a URL"));
-        self
+    pub fn push_target(self, url: &str) -> Self {
+        let url = url.parse().expect("a URL");
+        self.with(|settings| settings.push_target = Some(url))
     }
 
     /// Signs with RSA, which is slow to make, instead of P-256.
     #[must_use]
-    pub fn rsa(mut self) -> Self {
-        self.rsa = true;
-        self
+    pub fn rsa(self) -> Self {
+        self.with(|settings| settings.signing = KeyKind::Rsa)
     }
 
     #[must_use]
@@ -76,7 +76,7 @@ impl Start {
     pub async fn go(self) -> Laptop {
         let scratch = Folder::new();
         let (clock, lines) = (ManualClock::at(self.begin.unwrap_or(BEGIN)), Lines::default());
-        let world = start(self.settings(&scratch, &clock, &lines)).await;
+        let world = start(self.settings(&scratch, &clock, lines.clone())).await;
         let simulator = world.simulator.clone().expect("the simulator runs");
         let log = Watched::new(lines, &simulator);
         Laptop { world, simulator, clock, log, http: client(), scratch }
@@ -84,35 +84,36 @@ impl Start {
 
     /// Starts everything where a variable points to another WeChat.
     pub async fn without_simulator(self) -> World {
-        let (clock, lines) = (ManualClock::at(BEGIN), Lines::default());
-        start(self.settings(&Folder::new(), &clock, &lines)).await
+        start(self.settings(&Folder::new(), &ManualClock::at(BEGIN), Lines::default())).await
     }
 
-    fn settings(self, scratch: &Folder, clock: &ManualClock, lines: &Lines) -> Settings {
-        let written = Arc::clone(lines);
+    fn settings(self, scratch: &Folder, clock: &ManualClock, lines: Lines) -> Settings {
         let apps = self.apps.map(|apps| {
             let path = scratch.0.join("given-apps.json");
             std::fs::write(&path, apps.to_string()).expect("the scratch folder is writable");
             path
         });
         let any_port = ([127, 0, 0, 1], 0).into();
-        Settings {
+        let mut settings = Settings {
             listen: any_port,
             wechat_listen: any_port,
-            data: self.folder.map_or_else(|| Data::Memory(scratch.0.clone()), Data::Folder),
+            data: Data::Memory(scratch.0.clone()),
             dynamodb_url: None,
             wechat_url: None,
+            foreign_codes: false,
+            networks: Networks::default,
             apps,
-            push_target: self.push_target,
-            vars: self.vars,
-            signing: if self.rsa { KeyKind::Rsa } else { KeyKind::Ec },
+            push_target: None,
+            // A variable for the simulator: one that a test sets comes later.
+            vars: vec![("WXAUTH_WECHAT_URL".to_owned(), SIMULATOR.to_owned())],
+            signing: KeyKind::Ec,
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(OsEntropy),
             playground: None,
-            log: Log::new(move |line| {
-                written.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
-            }),
-        }
+            log: Log::new(move |line| lines.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned())),
+        };
+        self.changes.into_iter().for_each(|change| change(&mut settings));
+        settings
     }
 }
 
@@ -206,7 +207,7 @@ impl Laptop {
             .var("WXAUTH_JWKS", &file("jwks.json"));
         let start = vars.iter().fold(start, |start, (name, value)| start.var(name, value));
         let (scratch, lines) = (Folder::new(), Lines::default());
-        let world = self::start(start.settings(&scratch, clock, &lines)).await;
+        let world = self::start(start.settings(&scratch, clock, lines.clone())).await;
         let log = Watched::new(lines, &self.simulator);
         Self { world, simulator: self.simulator.clone(), clock: clock.clone(), log, http: client(), scratch }
     }

@@ -124,7 +124,7 @@ function wechat() {
   });
   const revoke = act("wechat.revoke", () => pushOf("user_authorization_revoke", { RevokeInfo: "8" }));
   const close = act("wechat.cancel", () => pushOf("user_authorization_cancellation"));
-  return card("wechat", fault, elsewhere, revoke, close);
+  return card("wechat", fault, elsewhere, revoke, close, el("p", { t: "wechat.foreign" }));
 }
 
 /** What WeChat sends when the user of phone 1 does something there. */

@@ -142,6 +142,11 @@ const TABLE = [
     "Another WeChat than the simulated one is in use: codes come from the developer tools.",
     "当前使用的不是模拟微信：code 请从开发者工具获取。",
   ],
+  [
+    "wechat.foreign",
+    "Codes of the real wx.login, from the developer tools or a phone, log in as one user, “devtools”; so do phone codes. Real encryptedData cannot be decrypted here.",
+    "开发者工具或真机上真实的 wx.login code，一律登录为同一个用户 “devtools”，手机号的 code 也一样；真实的 encryptedData 在这里无法解密。",
+  ],
   ["wechat.answers", "WeChat's servers", "微信服务器"],
   ["wechat.answers.works", "work", "正常"],
   ["wechat.answers.silence", "do not answer", "没有响应"],

@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,29 +14,38 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
+    middleware,
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use shared::{clock::SystemClock, lambda};
+use shared::{clock::SystemClock, http::extract::Origin, lambda};
 
 /// The gateway's own limit. Below it the function applies its own, which is smaller.
 const MAX_PAYLOAD: usize = 10 * 1024 * 1024;
 
-/// The routers of the functions, by route key (`METHOD /path`).
+/// By route key (`METHOD /path`).
+type Routers = HashMap<String, Router>;
+
+/// The routers of the functions.
 #[derive(Clone)]
 pub struct Front {
-    routers: Arc<HashMap<String, Router>>,
+    /// For clients that speak plain http: the gateway has none.
+    http: Arc<Routers>,
+    /// For those behind a proxy or tunnel that speaks https.
+    https: Arc<Routers>,
     requests: Arc<AtomicU64>,
 }
 
 impl Front {
     #[must_use]
-    pub fn new(routers: HashMap<String, Router>) -> Self {
-        Self { routers: Arc::new(routers), requests: Arc::default() }
+    pub fn new(routers: Routers) -> Self {
+        let plain = |router: &Router| router.clone().layer(middleware::map_request(over_http));
+        let http = routers.iter().map(|(key, router)| (key.clone(), plain(router))).collect();
+        Self { http: Arc::new(http), https: Arc::new(routers), requests: Arc::default() }
     }
 
     /// A router that responds to every request.
@@ -44,10 +54,32 @@ impl Front {
     }
 }
 
+/// So that `iss` and `jwks_uri` are what the client called.
+async fn over_http(mut request: Request) -> Request {
+    if let Some(Origin(origin)) = request.extensions_mut().get_mut()
+        && let Some(host) = origin.strip_prefix("https://")
+    {
+        *origin = format!("http://{host}");
+    }
+    request
+}
+
+/// Whether a proxy says that the client spoke https to it. A client that says so without one deceives only itself.
+fn is_https(parts: &Parts) -> bool {
+    parts.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
+}
+
+/// The address that the request came from.
+pub(crate) fn peer(extensions: &http::Extensions) -> IpAddr {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip().to_canonical());
+    peer.unwrap_or(Ipv4Addr::LOCALHOST.into())
+}
+
 async fn respond(State(front): State<Front>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let key = format!("{} {}", parts.method, parts.uri.path());
-    let Some(function) = front.routers.get(&key) else {
+    let routers = if is_https(&parts) { &front.https } else { &front.http };
+    let Some(function) = routers.get(&key) else {
         return gateway_response(StatusCode::NOT_FOUND, "Not Found");
     };
     let Ok(body) = axum::body::to_bytes(body, MAX_PAYLOAD).await else {
@@ -90,7 +122,7 @@ fn event(parts: &Parts, body: &[u8], route_key: &str, id: &str) -> Value {
                 "method": parts.method.as_str(),
                 "path": path,
                 "protocol": "HTTP/1.1",
-                "sourceIp": "127.0.0.1",
+                "sourceIp": peer(&parts.extensions).to_string(),
                 "userAgent": header(header::USER_AGENT),
             },
             "requestId": id,

@@ -1,9 +1,11 @@
 //! The command line: `cargo run` starts the laptop, `cargo run -- doctor` checks a configuration or a deployment.
 
-use std::{net::SocketAddr, os::unix::fs::DirBuilderExt as _, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    io::IsTerminal as _, net::SocketAddr, os::unix::fs::DirBuilderExt as _, path::PathBuf, process::ExitCode, sync::Arc,
+};
 
 use clap::{Parser, Subcommand};
-use local::{Data, Settings, StartError, World, doctor, playground::Playground};
+use local::{Data, Settings, StartError, World, doctor, networks::Networks, playground::Playground, ready};
 use shared::{
     clock::{Secs, SystemClock},
     entropy::{self, OsEntropy},
@@ -17,7 +19,7 @@ use url::Url;
 #[derive(Parser)]
 #[command(name = "wxauth", version, args_conflicts_with_subcommands = true)]
 struct Flags {
-    /// Where the API listens
+    /// Where the API listens; 0.0.0.0:9000 is for phones in your network, too, and for everybody else in it
     #[arg(long, default_value = "127.0.0.1:9000")]
     listen: SocketAddr,
     /// Where the WeChat simulator listens
@@ -32,10 +34,10 @@ struct Flags {
     /// Another DynamoDB endpoint than the embedded one
     #[arg(long, value_name = "URL")]
     dynamodb_url: Option<String>,
-    /// Another WeChat than the simulator
+    /// Another WeChat than the simulator; "simulator" simulates it for the mini programs of --apps, too
     #[arg(long, value_name = "URL")]
     wechat_url: Option<String>,
-    /// Real mini programs: {"apps": {"wx...": {"secret": "...", "push": {"token": "..."}}}}
+    /// Real mini programs, for which WeChat itself is asked: {"apps": {"wx...": {"secret": "...", "push": {"token": "..."}}}}
     #[arg(long, value_name = "FILE")]
     apps: Option<PathBuf>,
     /// Where every message that WeChat pushes is posted, as your function would get it
@@ -99,6 +101,8 @@ async fn run(flags: Flags) -> Result<(), StartError> {
         data,
         dynamodb_url: flags.dynamodb_url,
         wechat_url: flags.wechat_url,
+        foreign_codes: true,
+        networks: Networks::of_this_machine,
         apps: flags.apps,
         push_target: flags.push_target,
         vars: Env::process_vars()?,
@@ -164,38 +168,8 @@ fn print_report(report: &doctor::Report) {
     println!("{report}");
 }
 
-/// Prints the URL and the page, and lines for a shell that call login, refresh and phone.
+/// Prints where everything is, and lines to paste.
 #[expect(clippy::print_stdout, reason = "a command speaks to whoever started it")]
 fn print_ready(world: &World, ahead: Secs) {
-    let api = &world.url;
-    println!("wxauth is ready at {api}\n");
-    if ahead > 0 {
-        println!("Its clock is {ahead} s ahead: the page has moved it. Without the data folder it is right again.\n");
-    }
-    let Some(_) = &world.simulator else {
-        println!("WeChat is {}: take a code from wx.login in the developer tools, then", world.wechat_url);
-        println!("  curl -s {api}/v1/login -H 'content-type: application/json' -d '{{\"code\":\"CODE\"}}'\n");
-        return;
-    };
-    let wechat = &world.wechat_url;
-    println!("WeChat is simulated at {wechat}. Paste these lines, one after the other:\n");
-    println!(
-        "# login: what wx.login gives, for our tokens\n\
-         CODE=$(curl -s {wechat}/sim/login -d '{{\"user\":\"alice\"}}' | sed -E 's/.*\"code\":\"([^\"]*)\".*/\\1/')\n\
-         LOGIN=$(curl -s {api}/v1/login -H 'content-type: application/json' -d \"{{\\\"code\\\":\\\"$CODE\\\"}}\"); echo \"$LOGIN\"\n\
-         ACCESS=$(echo \"$LOGIN\" | sed -E 's/.*\"access_token\":\"([^\"]*)\".*/\\1/')\n\
-         REFRESH=$(echo \"$LOGIN\" | sed -E 's/.*\"refresh_token\":\"([^\"]*)\".*/\\1/')\n\n\
-         # refresh: a token younger than two minutes comes back unchanged, as it is meant to\n\
-         curl -s {api}/v1/refresh -H 'content-type: application/json' -d \"{{\\\"refresh_token\\\":\\\"$REFRESH\\\"}}\"; echo\n\n\
-         # phone, by encryptedData and by code: what the button gives\n\
-         PHONE=$(curl -s {wechat}/sim/phone -d '{{\"user\":\"alice\"}}')\n\
-         curl -s {api}/v1/phone -H \"authorization: Bearer $ACCESS\" -H 'content-type: application/json' \\\n  \
-           -d \"$(echo \"$PHONE\" | sed -E 's/\"code\":\"[^\"]*\",?//; s/,}}/}}/')\"; echo\n\
-         curl -s {api}/v1/phone -H \"authorization: Bearer $ACCESS\" -H 'content-type: application/json' \\\n  \
-           -d \"{{$(echo \"$PHONE\" | grep -oE '\"code\":\"[^\"]*\"')}}\"; echo\n"
-    );
-    println!("Phones to play with, and switches that make things fail: {api}/ in a browser\n");
-    if world.plays_owner {
-        println!("What WeChat pushes goes to the shop on that page; --push-target names a server of yours.\n");
-    }
+    print!("{}", ready::text(world, ahead, std::io::stdout().is_terminal()));
 }

@@ -1,13 +1,15 @@
 //! The playground: the page at `GET /`, where phones in the browser run the client package against the laptop.
 //!
 //! The page controls the simulated WeChat and the clock, so no other page may: the playground responds only to requests of
-//! its own page on this machine. All other requests go on to the front, which responds with 404 to the routes of the
-//! playground. Pages whose DNS name points at loopback ("DNS rebinding") are among the others.
+//! its own page, from this machine or, where it listens to them, from the networks that the machine is in. All other requests
+//! go on to the front, which responds with 404 to the routes of the playground. Pages whose DNS name points at this machine
+//! ("DNS rebinding") are among the others.
 
 use std::{
     collections::VecDeque,
     fs,
     io::Write as _,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -32,7 +34,8 @@ use shared::{
 use wechat_simulator::{ControlError, Simulator};
 
 use crate::{
-    data_folder,
+    data_folder, front,
+    networks::Networks,
     owner::{self, Owner},
 };
 
@@ -123,8 +126,14 @@ impl Playground {
     }
 
     /// The front, and the page at its own routes. Without a simulator, the buttons of the page report that it is missing.
-    pub(crate) fn in_front_of(self, front: Router, simulator: Option<Simulator>, owner: Owner) -> Router {
-        let page = Page { playground: Arc::new(self), simulator, owner: Arc::new(owner) };
+    pub(crate) fn in_front_of(
+        self,
+        front: Router,
+        simulator: Option<Simulator>,
+        owner: Owner,
+        networks: fn() -> Networks,
+    ) -> Router {
+        let page = Page { playground: Arc::new(self), simulator, owner: Arc::new(owner), networks };
         front.layer(middleware::from_fn_with_state(page, respond))
     }
 }
@@ -134,12 +143,16 @@ struct Page {
     playground: Arc<Playground>,
     simulator: Option<Simulator>,
     owner: Arc<Owner>,
+    networks: fn() -> Networks,
 }
 
 async fn respond(State(page): State<Page>, request: Request, next: Next) -> Response {
-    if !is_from_the_page(request.headers()) {
+    let peer = front::peer(request.extensions());
+    if !is_from_the_page(request.headers(), peer, page.networks) {
         return next.run(request).await;
     }
+    // On AWS only the owner may have something signed: real keys sign for this machine alone.
+    let may_sign = page.simulator.is_some() || peer.is_loopback();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let rest = path.strip_prefix("/playground/").unwrap_or_default();
     match (method, rest) {
@@ -147,7 +160,7 @@ async fn respond(State(page): State<Page>, request: Request, next: Next) -> Resp
         (Method::GET, "log") => page.log(request.uri()),
         (Method::GET, "miniprogram.js") => document("text/javascript; charset=utf-8", package()),
         (Method::POST, "clock") => page.clock(&body(request).await),
-        (Method::POST, _) if path == owner::SIGN => page.owner.sign(&body(request).await).await,
+        (Method::POST, _) if path == owner::SIGN && may_sign => page.owner.sign(&body(request).await).await,
         (Method::POST, _) if path == owner::FUNCTION => page.told(&body(request).await),
         (Method::POST, "owner/conduct") => match page.owner.set_conduct(&body(request).await) {
             Some(()) => json_response(StatusCode::OK, &json!({})),
@@ -231,13 +244,18 @@ async fn body(request: Request) -> Vec<u8> {
     axum::body::to_bytes(request.into_body(), MAX_BODY).await.unwrap_or_default().to_vec()
 }
 
-/// Whether `Host` is a loopback name that no DNS server can set, and `Origin`, if sent, is the same host.
-fn is_from_the_page(headers: &HeaderMap) -> bool {
+/// Whether the client is near, `Host` is a near address or the one name that no DNS server can set, and `Origin`, if sent, is
+/// the same host. Near is this machine and, unless it listens on loopback alone, the networks that it is in.
+fn is_from_the_page(headers: &HeaderMap, peer: IpAddr, networks: fn() -> Networks) -> bool {
+    let is_near = |address: IpAddr| address.is_loopback() || networks().contain(address);
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let host = text(header::HOST).unwrap_or_default();
     let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-    let is_loopback = ["127.0.0.1", "localhost", "[::1]"].contains(&name.map_or(host, |(name, _)| name));
-    is_loopback && text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://") == Some(host))
+    let address = host.parse().map(|address: SocketAddr| address.ip());
+    let address = address.or_else(|_| host.trim_start_matches('[').trim_end_matches(']').parse());
+    (name.map_or(host, |(name, _)| name) == "localhost" || address.is_ok_and(is_near))
+        && is_near(peer)
+        && text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://") == Some(host))
 }
 
 /// The package with each file in a call of `define`, so that the page runs it unchanged, without a bundler or `eval`.
@@ -346,6 +364,7 @@ impl Clock for AdjustableClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::networks::Network;
     use http::HeaderValue;
     use std::{collections::BTreeSet, os::unix::fs::PermissionsExt as _};
 
@@ -369,15 +388,18 @@ mod tests {
         assert_eq!(packed, names("../../shared/miniprogram/lib", &["js"]));
     }
 
-    #[test]
-    fn only_the_page_on_this_machine_is_heard() {
-        let is_heard = |host: &'static str, origin: Option<&'static str>| {
-            let mut headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
-            headers.extend(origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin))));
-            is_from_the_page(&headers)
-        };
+    fn headers(host: &'static str, origin: Option<&'static str>) -> HeaderMap {
+        let host = (header::HOST, HeaderValue::from_static(host));
+        let origin = origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin)));
+        [host].into_iter().chain(origin).collect()
+    }
 
-        for host in ["127.0.0.1:9000", "localhost:9000", "[::1]:9000", "localhost"] {
+    #[test]
+    fn on_loopback_only_the_page_on_this_machine_is_heard() {
+        let is_heard =
+            |host, origin| is_from_the_page(&headers(host, origin), [127, 0, 0, 1].into(), Networks::default);
+
+        for host in ["127.0.0.1:9000", "localhost:9000", "[::1]:9000", "localhost", "[::1]"] {
             assert!(is_heard(host, None), "{host}");
         }
         assert!(is_heard("localhost:9000", Some("http://localhost:9000")));
@@ -389,7 +411,27 @@ mod tests {
         for origin in ["https://evil.example", "http://localhost:9001", "http://127.0.0.1:9000", "null", ""] {
             assert!(!is_heard("localhost:9000", Some(origin)), "{origin}");
         }
-        assert!(!is_from_the_page(&HeaderMap::new()));
+        assert!(!is_from_the_page(&HeaderMap::new(), [127, 0, 0, 1].into(), Networks::default));
+    }
+
+    #[test]
+    fn elsewhere_the_networks_of_this_machine_are_heard_too_and_no_others() {
+        fn networks() -> Networks {
+            [Network { address: [192, 168, 1, 7].into(), prefix: 24 }].into_iter().collect()
+        }
+        let is_heard = |host, peer: [u8; 4]| is_from_the_page(&headers(host, None), peer.into(), networks);
+
+        assert!(is_heard("192.168.1.7:9000", [192, 168, 1, 20]));
+        assert!(is_heard("192.168.1.7", [127, 0, 0, 1]));
+        for host in ["10.0.0.7:9000", "8.8.8.8:9000", "192.168.1.7.evil.example:9000", "evil.example"] {
+            assert!(!is_heard(host, [192, 168, 1, 20]), "{host}");
+        }
+        for stranger in [[10, 0, 0, 20], [8, 8, 8, 8]] {
+            assert!(!is_heard("192.168.1.7:9000", stranger), "{stranger:?}");
+            assert!(!is_heard("localhost:9000", stranger), "{stranger:?}");
+        }
+        let other_page = headers("192.168.1.7:9000", Some("http://192.168.1.66"));
+        assert!(!is_from_the_page(&other_page, [192, 168, 1, 20].into(), networks));
     }
 
     #[test]

@@ -6,11 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use shared::{clock::Clock, entropy::Entropy, http::record::Log, token::jwks::KeyKind, vars::Vars};
+use shared::{clock::Clock, config::WECHAT_URL, entropy::Entropy, http::record::Log, token::jwks::KeyKind, vars::Vars};
 
 use url::Url;
 
-use crate::{playground::Playground, push_target, secrets::SecretFiles};
+use crate::{networks::Networks, playground::Playground, push_target, secrets::SecretFiles};
+
+/// Instead of a URL of WeChat: the simulator, also for mini programs of the owner's.
+pub const SIMULATOR: &str = "simulator";
 
 /// The table's name if `WXAUTH_TABLE` is not set.
 const TABLE: &str = "wxauth";
@@ -40,8 +43,12 @@ pub struct Settings {
     pub data: Data,
     /// A DynamoDB other than the embedded one.
     pub dynamodb_url: Option<String>,
-    /// A WeChat other than the simulator.
+    /// The URL of a WeChat, or [`SIMULATOR`]. Without it the demo app is simulated, and others are asked for at WeChat itself.
     pub wechat_url: Option<String>,
+    /// Whether the simulator logs in codes that it did not make, all as one user.
+    pub foreign_codes: bool,
+    /// The networks that the machine is in now. They are not asked for on loopback.
+    pub networks: fn() -> Networks,
     /// A file of mini programs other than the demo's.
     pub apps: Option<PathBuf>,
     /// The URL of a server that plays the owner's function, which gets what WeChat pushes.
@@ -54,13 +61,12 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub log: Log,
-    /// The page at `GET /`; it is served on loopback only.
+    /// The page at `GET /`.
     pub playground: Option<Playground>,
 }
 
 /// Where the laptop's servers, or those that replace them, are reached.
 pub(crate) struct Urls {
-    pub api: String,
     pub wechat: String,
     pub dynamodb: String,
     /// What runs the owner's function, if the settings name one.
@@ -74,16 +80,19 @@ impl Settings {
         self.vars.retain(|(_, value)| !value.is_empty());
         let vars: Vars = self.vars.iter().cloned().collect();
         let text = |name: &str| vars.get(name).map(str::to_owned);
-        self.wechat_url = self.wechat_url.take().or_else(|| text("WXAUTH_WECHAT_URL"));
         self.dynamodb_url = self.dynamodb_url.take().or_else(|| text("AWS_ENDPOINT_URL_DYNAMODB"));
         let apps = vars.get("WXAUTH_APPS").and_then(|apps| apps.strip_prefix("file:")).map(PathBuf::from);
         self.apps = self.apps.take().or(apps);
+        let has_own_apps = self.apps.is_some() || vars.get("WXAUTH_APPS").is_some();
+        let wechat_url = self.wechat_url.take().or_else(|| text("WXAUTH_WECHAT_URL"));
+        let wechat_url = wechat_url.or_else(|| has_own_apps.then(|| WECHAT_URL.to_owned()));
+        self.wechat_url = wechat_url.filter(|url| url != SIMULATOR);
     }
 
     /// Whether the page is served, and messages go to its function unless the variables name another.
     pub(crate) fn plays_owner(&self) -> bool {
         let is_named = self.vars.iter().any(|(name, _)| name == "WXAUTH_PUSH_TARGET");
-        self.playground.is_some() && self.listen.ip().is_loopback() && self.push_target.is_none() && !is_named
+        self.playground.is_some() && self.push_target.is_none() && !is_named
     }
 
     /// The file of mini programs, if they are in one.
@@ -106,8 +115,6 @@ impl Settings {
             ("AWS_ACCESS_KEY_ID", "local".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
         ];
-        // An http origin is an issuer only on loopback. Elsewhere the issuer follows from the host of each request.
-        let issuer = self.listen.ip().is_loopback().then(|| ("WXAUTH_ISSUER", urls.api.clone()));
         let process = self.vars.iter().map(|(name, value)| (name.as_str(), value.clone()));
         let servers =
             [("WXAUTH_WECHAT_URL", urls.wechat.clone()), ("AWS_ENDPOINT_URL_DYNAMODB", urls.dynamodb.clone())];
@@ -115,6 +122,6 @@ impl Settings {
         let target = urls.lambda.iter().flat_map(|url| {
             [("WXAUTH_PUSH_TARGET", push_target::FUNCTION.to_owned()), ("AWS_ENDPOINT_URL_LAMBDA", url.clone())]
         });
-        defaults.into_iter().chain(issuer).chain(process).chain(servers).chain(apps).chain(target).collect()
+        defaults.into_iter().chain(process).chain(servers).chain(apps).chain(target).collect()
     }
 }

@@ -16,6 +16,7 @@ pub(crate) fn exchange(state: &mut State, call: &Call, now: u64) -> Outcome {
         return Err(Refusal(40002));
     }
     state.authenticate(appid, secret)?;
+    state.admit_login_code(text, appid, now);
 
     let code = state.login_codes.find(text, now).filter(|code| code.appid == appid).ok_or(Refusal(40029))?;
     if code.used {

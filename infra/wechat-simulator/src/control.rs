@@ -14,7 +14,7 @@ use crate::opendata::{self, PhoneInfo, Profile, UserInfo, Watermark};
 use crate::script::{Entry, Fault};
 use crate::state::{KeyRule, State};
 use crate::users::User;
-use crate::{purchase, push, signature};
+use crate::{codes, purchase, push, signature};
 
 type ControlResult = Result<Value, ControlError>;
 
@@ -52,11 +52,8 @@ struct UserRequest {
 /// `wx.login`. The key changes here, not at the exchange: no ciphertext from before opens with the key of this login.
 fn login(state: &mut State, request: &UserRequest, now: u64) -> ControlResult {
     let appid = state.appid(request.appid.as_deref())?;
-    let (code, key) = (state.random.text::<24>(), state.random.session_key());
-    let (_, user) = state.users.named(&appid, &request.user);
-    if state.settings.session_key == KeyRule::Replace || user.session_key.is_none() {
-        user.session_key = Some(key);
-    }
+    let code = codes::new_text::<16>(&mut state.random);
+    state.renew_session_key(&appid, &request.user);
     state.login_codes.issue(&code, &appid, &request.user, now);
     Ok(json!({ "code": code }))
 }
@@ -69,7 +66,7 @@ fn phone(state: &mut State, request: &UserRequest, now: u64) -> ControlResult {
     // `encrypt` makes what a forger makes who knows the key, so it is remembered only here.
     state.phone_data.remember(&appid, response["encryptedData"].as_str().unwrap_or_default(), now);
     // 64 characters, so that a phone code does not pass for a login code.
-    let code = state.random.text::<48>();
+    let code = codes::new_text::<40>(&mut state.random);
     state.phone_codes.issue(&code, &appid, &request.user, now);
     response["code"] = json!(code);
     Ok(response)
@@ -187,6 +184,7 @@ struct SettingsChange {
     used_code_errcode: Option<i64>,
     stale_key_errcode: Option<i64>,
     daily_limit: Option<u64>,
+    foreign_codes: Option<bool>,
 }
 
 fn change_settings(state: &mut State, change: &SettingsChange) -> ControlResult {
@@ -204,6 +202,7 @@ fn change_settings(state: &mut State, change: &SettingsChange) -> ControlResult 
     replace(&mut settings.used_code_errcode, change.used_code_errcode);
     replace(&mut settings.stale_key_errcode, change.stale_key_errcode);
     replace(&mut settings.daily_limit, change.daily_limit);
+    replace(&mut settings.foreign_codes, change.foreign_codes);
     Ok(json!({}))
 }
 

@@ -69,6 +69,7 @@ use tokio::net::TcpListener;
 
 pub use app::{App, AppKeys, Push};
 pub use error::ControlError;
+pub use state::FOREIGN_USER;
 
 use api::Api;
 use state::{Clock, SharedState};
@@ -110,6 +111,11 @@ impl Simulator {
     pub fn login(&self, user: &str) -> String {
         let response = self.control("login", serde_json::json!({ "user": user })).unwrap_or_default();
         response["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// From now on, codes that no simulator made log in as [`FOREIGN_USER`], as `foreign_codes` under `/sim/settings` says.
+    pub fn admit_foreign_codes(&self) {
+        self.0.with(|state, _| state.settings.foreign_codes = true);
     }
 
     /// How many requests reached this WeChat API (`"jscode2session"`), those that met a fault included.

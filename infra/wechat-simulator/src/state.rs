@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::api::Api;
 use crate::app::App;
 use crate::call::Refusal;
-use crate::codes::Codes;
+use crate::codes::{Codes, ForeignCodes};
 use crate::data_check::PhoneData;
 use crate::error::ControlError;
 use crate::messages::Messages;
@@ -51,6 +52,9 @@ pub(crate) enum KeyRule {
     Keep,
 }
 
+/// The user whom all foreign codes log in.
+pub const FOREIGN_USER: &str = "devtools";
+
 /// How the simulator answers where WeChat is known to answer in more than one way.
 pub(crate) struct Settings {
     pub(crate) session_key: KeyRule,
@@ -63,6 +67,8 @@ pub(crate) struct Settings {
     pub(crate) stale_key_errcode: i64,
     /// What the quota of every call is said to be.
     pub(crate) daily_limit: u64,
+    /// Whether codes that no simulator made, but WeChat may have, are good: those of one user.
+    pub(crate) foreign_codes: bool,
 }
 
 pub(crate) struct State {
@@ -71,6 +77,7 @@ pub(crate) struct State {
     pub(crate) users: Users,
     pub(crate) login_codes: Codes,
     pub(crate) phone_codes: Codes,
+    foreign_codes: ForeignCodes,
     pub(crate) phone_data: PhoneData,
     pub(crate) orders: Orders,
     pub(crate) messages: Messages,
@@ -90,6 +97,7 @@ impl State {
             users: Users::default(),
             login_codes: Codes::default(),
             phone_codes: Codes::default(),
+            foreign_codes: ForeignCodes::default(),
             phone_data: PhoneData::default(),
             orders: Orders::default(),
             messages: Messages::default(),
@@ -102,6 +110,7 @@ impl State {
                 used_code_errcode: 40163,
                 stale_key_errcode: 87009,
                 daily_limit: 500_000,
+                foreign_codes: false,
             },
             script: Script::default(),
             random: Random::new(),
@@ -120,6 +129,31 @@ impl State {
     pub(crate) fn appid(&self, named: Option<&str>) -> Result<String, ControlError> {
         let appid = named.or(self.default_appid.as_deref()).unwrap_or_default().to_owned();
         if self.apps.contains_key(&appid) { Ok(appid) } else { Err(ControlError::UnknownApp(appid)) }
+    }
+
+    /// What `wx.login` does to the user's key.
+    pub(crate) fn renew_session_key(&mut self, appid: &str, user: &str) {
+        let key = self.random.session_key();
+        let (_, user) = self.users.named(appid, user);
+        if self.settings.session_key == KeyRule::Replace || user.session_key.is_none() {
+            user.session_key = Some(key);
+        }
+    }
+
+    /// A foreign login code becomes one that [`FOREIGN_USER`] got just now.
+    pub(crate) fn admit_login_code(&mut self, text: &str, appid: &str, now: u64) {
+        if self.settings.foreign_codes && self.foreign_codes.is_new(text) {
+            self.renew_session_key(appid, FOREIGN_USER);
+            self.login_codes.issue(text, appid, FOREIGN_USER, now);
+        }
+    }
+
+    /// The same for a phone code, unless it comes with another user's openid: then it is as invalid as any that is made up.
+    pub(crate) fn admit_phone_code(&mut self, text: &str, appid: &str, openid: Option<&Value>, now: u64) {
+        let is_of_user = openid.is_none_or(|openid| *openid == self.users.named(appid, FOREIGN_USER).0);
+        if self.settings.foreign_codes && is_of_user && self.foreign_codes.is_new(text) {
+            self.phone_codes.issue(text, appid, FOREIGN_USER, now);
+        }
     }
 
     /// Every secret and every personal value that the simulator knows now, each after its kind.

@@ -51,6 +51,7 @@ async function startLaptop(vars = {}, more = []) {
   const [api, sim] = [await freePort(), await freePort()];
   const flags = ["--memory", "--listen", `127.0.0.1:${api}`, "--wechat-listen", `127.0.0.1:${sim}`, ...more];
   const child = spawn(PROGRAM, flags, { env: { ...process.env, ...vars }, stdio: ["ignore", "pipe", "pipe"] });
+  let printed = "";
   const stop = () =>
     new Promise((stopped) => {
       if (child.exitCode !== null) return stopped();
@@ -65,7 +66,10 @@ async function startLaptop(vars = {}, more = []) {
       act(value);
     };
     child.stderr.on("data", (chunk) => (errors += chunk));
-    child.stdout.on("data", (chunk) => /ready/.test(chunk) && done(resolve));
+    child.stdout.on("data", (chunk) => {
+      printed += chunk;
+      if (/ready/.test(chunk)) done(resolve);
+    });
     child.once("error", (error) => done(reject, error));
     child.once("exit", (code) => done(reject, new Error(`the laptop ended with ${code}: ${errors}`)));
   });
@@ -75,7 +79,7 @@ async function startLaptop(vars = {}, more = []) {
     if (statusCode >= 300) throw new Error(`/sim/${what}: ${statusCode}`);
     return given;
   };
-  return { url: `http://127.0.0.1:${api}`, wechat, simulate, stop };
+  return { url: `http://127.0.0.1:${api}`, wechat, simulate, stop, printed: () => printed };
 }
 
 /** A phone of that user: `wx` over real HTTP. `counts` says how often what was called. */

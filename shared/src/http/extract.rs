@@ -1,4 +1,4 @@
-//! Extractors for everything of a request but its body: client, host, issuer, query, bearer token, deadline.
+//! Extractors for everything of a request but its body: client, origin, issuer, query, bearer token, deadline.
 
 use std::sync::Arc;
 
@@ -56,15 +56,15 @@ where
     }
 }
 
-/// The host that the client called, as the gateway saw it (`requestContext.domainName`).
+/// The origin that the client called, as the gateway saw it: `https://` and `requestContext.domainName`.
 #[derive(Clone, Debug)]
-pub struct Host(pub String);
+pub struct Origin(pub String);
 
-impl Host {
-    /// The `iss` of tokens that are issued to a request for this host.
+impl Origin {
+    /// The `iss` of tokens that are issued to a request for this origin.
     #[must_use]
     pub fn issuer(&self, config: &AccessTokenConfig) -> String {
-        config.issuer.clone().unwrap_or_else(|| format!("https://{}", self.0))
+        config.issuer.clone().unwrap_or_else(|| self.0.clone())
     }
 }
 
@@ -81,7 +81,7 @@ macro_rules! from_extensions {
     )*};
 }
 
-from_extensions!(ClientIp, Deadline, Host, RequestId);
+from_extensions!(ClientIp, Deadline, Origin, RequestId);
 
 /// The `iss` of tokens that are issued to this request.
 #[derive(Clone, Debug)]
@@ -94,8 +94,8 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let host = Host::from_request_parts(parts, state).await?;
-        Ok(Self(host.issuer(&AccessTokenConfig::from_ref(state))))
+        let origin = Origin::from_request_parts(parts, state).await?;
+        Ok(Self(origin.issuer(&AccessTokenConfig::from_ref(state))))
     }
 }
 

@@ -22,7 +22,7 @@ use shared::{
     entropy::OsEntropy,
     env::Env,
     http::{
-        extract::{ClientIp, Host, RequestId},
+        extract::{ClientIp, Origin, RequestId},
         record::Log,
         stack,
     },
@@ -91,7 +91,7 @@ impl Endpoint {
     pub async fn present(&self, token: &str) -> Response {
         let request = Request::post("/v1/refresh")
             .header("content-type", "application/json")
-            .extension(Host("api.example.com".to_owned()))
+            .extension(Origin("https://api.example.com".to_owned()))
             .extension(ClientIp("192.0.2.1".to_owned()))
             .extension(RequestId("r".to_owned()))
             .extension(Deadline::after(Duration::from_hours(1)))

@@ -17,7 +17,7 @@ use shared::{
     contract::Operation,
     http::{
         Route,
-        extract::{ClientIp, Host, RequestId},
+        extract::{ClientIp, Origin, RequestId},
         record::Log,
     },
     ids::AppId,
@@ -257,7 +257,7 @@ impl World {
         let router = self.function(request.uri_ref().map_or("", Uri::path)).router.clone();
         let _entered = self.runtime.enter();
         let request = request
-            .extension(Host(HOST.to_owned()))
+            .extension(Origin(format!("https://{HOST}")))
             .extension(ClientIp("192.0.2.1".to_owned()))
             .extension(RequestId("request-1".to_owned()))
             .extension(Deadline::after(Duration::from_secs(10)))

@@ -16,7 +16,7 @@ use shared::{
     clock::{Clock, Deadline, Millis, Secs},
     entropy::OsEntropy,
     http::{
-        extract::{ClientIp, Host, RequestId},
+        extract::{ClientIp, Origin, RequestId},
         record::Log,
         stack,
     },
@@ -435,7 +435,7 @@ impl World {
 /// Sends a request to a function: status and body.
 async fn send(function: &Router, request: http::Result<Request<Body>>) -> (StatusCode, Value) {
     let mut request = request.expect("a request");
-    request.extensions_mut().insert(Host("a.example".to_owned()));
+    request.extensions_mut().insert(Origin("https://a.example".to_owned()));
     request.extensions_mut().insert(ClientIp("192.0.2.1".to_owned()));
     request.extensions_mut().insert(RequestId("r".to_owned()));
     request.extensions_mut().insert(Deadline::after(std::time::Duration::from_hours(1)));

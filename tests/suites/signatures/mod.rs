@@ -21,7 +21,7 @@ use shared::{
     brake::Brake,
     clock::Deadline,
     http::{
-        extract::{ClientIp, Host, RequestId},
+        extract::{ClientIp, Origin, RequestId},
         record::Log,
         stack,
     },
@@ -187,7 +187,7 @@ impl World {
         }
         let request = Request::post("/v1/login")
             .header("content-type", "application/json")
-            .extension(Host("a.example".to_owned()))
+            .extension(Origin("https://a.example".to_owned()))
             .extension(ClientIp("192.0.2.1".to_owned()))
             .extension(RequestId("request-1".to_owned()))
             .extension(Deadline::after(Duration::from_mins(1)))

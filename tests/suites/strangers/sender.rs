@@ -7,7 +7,7 @@ use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use shared::{
     clock::Deadline,
-    http::extract::{ClientIp, Host, RequestId},
+    http::extract::{ClientIp, Origin, RequestId},
 };
 use tower::ServiceExt as _;
 
@@ -50,7 +50,7 @@ impl<'a> Login<'a> {
         let body = json!({ "code": self.code, "device": self.device }).to_string();
         let mut request = Request::post("/v1/login")
             .header("content-type", "application/json")
-            .extension(Host("a.example".to_owned()))
+            .extension(Origin("https://a.example".to_owned()))
             .extension(ClientIp(self.address.to_owned()))
             .extension(RequestId("r".to_owned()))
             .extension(Deadline::after(self.limit));

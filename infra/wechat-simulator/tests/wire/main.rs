@@ -7,6 +7,7 @@ mod codes;
 mod control;
 mod customers;
 mod faults;
+mod foreign_codes;
 mod openapi;
 mod phone_data;
 mod phone_numbers;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::{
     clock::{Clock, Deadline, Millis},
     http::{
-        extract::{ClientIp, Host, RequestId},
+        extract::{ClientIp, Origin, RequestId},
         record::Log,
         stack,
     },
@@ -224,7 +224,7 @@ impl World {
 
 async fn send(function: &Router, request: http::Result<Request<Body>>) -> (u16, String) {
     let mut request = request.expect("a request");
-    request.extensions_mut().insert(Host("a.example".to_owned()));
+    request.extensions_mut().insert(Origin("https://a.example".to_owned()));
     request.extensions_mut().insert(ClientIp("192.0.2.1".to_owned()));
     request.extensions_mut().insert(RequestId("r".to_owned()));
     request.extensions_mut().insert(Deadline::after(lambda::LIMIT));

@@ -1,5 +1,10 @@
 //! The laptop itself: it keeps what it should over a restart, and refuses to start half.
 
+mod developer_tools;
+mod network;
+mod printed;
+mod real_apps;
+
 use std::{
     collections::BTreeMap,
     fs::{self, Permissions},
