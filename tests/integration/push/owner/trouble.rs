@@ -84,6 +84,22 @@ async fn a_function_that_is_not_there_did_not_run() {
     }
 }
 
+/// As a process that dies over the message: Lambda says that the function failed, and not that there is none.
+#[tokio::test]
+async fn a_server_that_hangs_up_is_a_function_that_failed() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            let _ = connection.readable().await;
+        }
+    });
+    let apps = json!({ "apps": { APPID: app("token", Some(AES_KEY)) } });
+    let laptop = Start::default().apps(apps).push_target(&url).go().await;
+
+    is_untaken(&laptop, &send_message(&laptop, &delivery("1")).await, "PUSH_OWNER_FAILED");
+}
+
 /// It may run still, so it is not asked again while a request can live.
 #[tokio::test]
 async fn a_function_that_never_answers_is_asked_again_when_nobody_waits_for_it_any_more() {
