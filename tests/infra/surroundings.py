@@ -86,7 +86,7 @@ def the_page_for_a_first_deployment_says_what_the_template_has():
     login = stage["RouteSettings"]["POST /v1/login"]
     numbers = {"10": "ten", "12": "Twelve"}
 
-    assert len(re.findall(r"^## \d+\. ", page, re.MULTILINE)) == 15 and "fifteen" in page
+    assert len(re.findall(r"^## \d+\. ", page, re.MULTILINE)) == 16 and "sixteen" in page
     assert f"{len(deployed.of_type('AWS::CloudWatch::Alarm'))} alarms, all `OK`" in page
     assert f"\n{len(deployed.routes())} routes, " in page
     assert f"\n{numbers[str(len(deployed.functions()))]}, each with `LogRetentionDays`" in page
