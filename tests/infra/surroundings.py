@@ -78,7 +78,7 @@ def the_page_for_a_first_deployment_says_what_the_template_has():
     (stage,) = deployed.of_type("AWS::ApiGatewayV2::Stage").values()
     login = stage["RouteSettings"]["POST /v1/login"]
 
-    assert len(re.findall(r"^## \d+\. ", page, re.MULTILINE)) == 15 and "fifteen" in page
+    assert len(re.findall(r"^## \d+\. ", page, re.MULTILINE)) == 16 and "sixteen" in page
     assert f"{len(deployed.of_type('AWS::CloudWatch::Alarm'))} alarms, all `OK`" in page
     assert f"has {login['ThrottlingRateLimit']}/{login['ThrottlingBurstLimit']}." in page
     assert rule["FilterPattern"] in page

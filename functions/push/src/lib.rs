@@ -87,6 +87,6 @@ pub fn operations() -> Vec<shared::contract::Operation> {
         Operation::new(PUSH, "push", "WeChat's message push; answers `success`, or what the owner's function answers")
             .query::<PushQuery>()
             .takes_anything(&["application/json", "text/xml"])
-            .gives_text(),
+            .gives_text_or(&["application/json", "text/xml"]),
     ]
 }

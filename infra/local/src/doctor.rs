@@ -155,6 +155,7 @@ impl Examination {
         findings.extend(push_apps.all().flat_map(|(appid, config)| forms::push(variable, appid, config)));
         findings.extend(secrets::misplaced_push(&texts, vars));
         findings.extend(variables::shared_audience(vars, apps.len()));
+        findings.extend(variables::no_push_target(vars, &apps, &push_apps));
         if let Ok((client, name)) = env.dynamodb() {
             let table = gather::table(&client, &name, variables::is_emulated(vars)).await;
             findings.extend(table::findings(&table));

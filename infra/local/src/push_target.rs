@@ -34,20 +34,23 @@ pub(crate) fn router(url: Url, vars: &Vars) -> Result<Router, ConfigError> {
     Ok(Router::new().route(route, post(invoke)).with_state(Target { http, url }))
 }
 
-/// A function's output is JSON; what a server answers in words is a text of JSON. Any status but success is a failed function, and 404 none.
+/// A function's output is JSON; what a server answers in words is a text of JSON. Any status but success is a failed function, as is
+/// a server that hangs up, and 404 none.
 async fn invoke(State(Target { http, url }): State<Target>, event: Bytes) -> Response {
     let posted = http.post(url).header("content-type", "application/json").body(event).send().await;
-    let answer = posted.ok().filter(|answer| answer.status() != StatusCode::NOT_FOUND);
-    let Some(answer) = answer else {
-        // Nobody listens there, or has hung up, or knows no such path: the same as no function.
-        return (StatusCode::NOT_FOUND, [("x-amzn-errortype", "ResourceNotFoundException")]).into_response();
+    let is_absent = match &posted {
+        Ok(answer) => answer.status() == StatusCode::NOT_FOUND,
+        Err(error) => error.is_connect(),
     };
-    let is_good = answer.status().is_success();
-    match answer.text().await {
-        Ok(text) if is_good => {
-            let is_json = text.trim().is_empty() || serde_json::from_str::<Value>(&text).is_ok();
-            if is_json { text } else { json!(text).to_string() }.into_response()
-        }
-        _ => [("x-amz-function-error", "Unhandled")].into_response(),
+    if is_absent {
+        // Nobody listens there, or knows no such path: the same as no function.
+        return (StatusCode::NOT_FOUND, [("x-amzn-errortype", "ResourceNotFoundException")]).into_response();
     }
+    let text = match posted {
+        Ok(answer) if answer.status().is_success() => answer.text().await.ok(),
+        _ => None,
+    };
+    let Some(text) = text else { return [("x-amz-function-error", "Unhandled")].into_response() };
+    let is_json = text.trim().is_empty() || serde_json::from_str::<Value>(&text).is_ok();
+    if is_json { text } else { json!(text).to_string() }.into_response()
 }

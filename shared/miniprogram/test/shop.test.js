@@ -84,6 +84,38 @@ for (const readme of ["README.md", "README.zh-CN.md"]) {
   }
 }
 
+/** The function in the chapter, with what it does to an order. */
+function inLambda(readme, does) {
+  const text = fs.readFileSync(path.join(__dirname, "..", readme), "utf8");
+  const [code] = text.match(/exports\.handler = [\s\S]*?(?=```)/);
+  const exports = {};
+  vm.runInNewContext(code, { exports, Number, ...does });
+  return exports.handler;
+}
+
+for (const readme of ["README.md", "README.zh-CN.md"]) {
+  test(`the function of ${readme} delivers and takes back what WeChat pushes, and fails where it cannot`, async () => {
+    const done = [];
+    const does = (what) => async (order) => void done.push([what, order.openid, order.number]);
+    const handler = inLambda(readme, { deliver: does("delivered"), takeBack: does("taken back") });
+    const orders = { outTradeNo: "ORDER-PUSHED", user: "patron" };
+    const pushed = async (event, more) => {
+      const { body } = await laptop.simulate("push", { event, mode: "plain", ...orders, ...more });
+      return handler({ appid: "wx0123456789abcdef", received_at: 1, message: JSON.parse(body) });
+    };
+
+    assert.equal(await pushed("xpay_goods_deliver_notify"), undefined);
+    await pushed("xpay_refund_notify", { with: { RetCode: 1 } });
+    await pushed("xpay_refund_notify");
+    await pushed("xpay_complaint_notify");
+
+    const { openid } = await laptop.simulate("user", { user: "patron" });
+    assert.deepEqual(done, [["delivered", openid, "ORDER-PUSHED"], ["taken back", openid, "ORDER-PUSHED"]]);
+    const broken = inLambda(readme, { deliver: () => Promise.reject(new Error("no stock")) });
+    await assert.rejects(broken({ appid: "wx", message: { Event: "xpay_goods_deliver_notify" } }), /no stock/);
+  });
+}
+
 test("a delivery that the page's function takes is acknowledged, and the simulator sends it by itself", async () => {
   const wx = phoneOf(laptop, "patron");
   const auth = createAuth({ baseUrl: laptop.url, wx });

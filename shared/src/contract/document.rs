@@ -139,14 +139,22 @@ impl Operation {
 
     fn responses(&self, components: &mut Components) -> Map<String, Value> {
         let (status, content) = match self.gives {
-            Gives::Nothing => ("204", None),
-            Gives::Json(schema) => ("200", Some(media("application/json", &schema(&mut components.written)))),
-            Gives::Text => ("200", Some(media("text/plain", &json_schema!({ "type": "string" })))),
+            Gives::Nothing => ("204", Map::new()),
+            Gives::Json(schema) => {
+                ("200", Map::from_iter([media("application/json", &schema(&mut components.written))]))
+            }
+            Gives::Text(others) => {
+                let text = media("text/plain", &json_schema!({ "type": "string" }));
+                (
+                    "200",
+                    std::iter::once(text).chain(others.iter().map(|name| media(name, &Schema::default()))).collect(),
+                )
+            }
         };
         let good = json!({
             "description": "Done",
             "headers": of_every_response(if self.cached { "max-age" } else { "no-store" }),
-            "content": content.into_iter().collect::<Map<_, _>>(),
+            "content": content,
         });
 
         let mut by_status: BTreeMap<u16, Vec<_>> = BTreeMap::new();

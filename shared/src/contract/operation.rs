@@ -24,7 +24,8 @@ pub(super) enum Takes {
 pub(super) enum Gives {
     Nothing,
     Json(SchemaOf),
-    Text,
+    /// Or what is not ours to describe, of one of these other media types.
+    Text(&'static [&'static str]),
 }
 
 /// What the contract says about one route.
@@ -109,7 +110,14 @@ impl Operation {
     /// It gives text.
     #[must_use]
     pub fn gives_text(mut self) -> Self {
-        self.gives = Gives::Text;
+        self.gives = Gives::Text(&[]);
+        self
+    }
+
+    /// It gives text, or a body that is not ours to describe, of one of these media types.
+    #[must_use]
+    pub fn gives_text_or(mut self, media_types: &'static [&'static str]) -> Self {
+        self.gives = Gives::Text(media_types);
         self
     }
 

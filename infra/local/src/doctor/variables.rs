@@ -6,6 +6,7 @@ use shared::{
     tls,
     token::access::AccessTokenConfig,
     vars::{ConfigError, VARIABLES, Vars},
+    wechat::{app::App, push::PushApps},
 };
 use url::Url;
 
@@ -98,6 +99,19 @@ pub(super) fn shared_audience(vars: &Vars, apps: usize) -> Option<Finding> {
         warn(
             format_args!("WXAUTH_AUDIENCE is one for {apps} mini programs"),
             "remove it, so that each has its AppID as aud, or let every service that verifies tokens compare client_id",
+        )
+    })
+}
+
+/// Whether a mini program sells and has its messages pushed to us, and nobody is there to deliver. On the laptop the page is.
+pub(super) fn no_push_target(vars: &Vars, apps: &[App], pushed: &PushApps) -> Option<Finding> {
+    let is_ours = vars.get("WXAUTH_PUSH").is_some() && vars.get("WXAUTH_PUSH_TARGET").is_none();
+    let sells = |app: &App| app.app_keys.as_ref().is_ok_and(|keys| keys.production.is_some() || keys.sandbox.is_some());
+    let sold = pushed.all().any(|(appid, _)| apps.iter().any(|app| app.appid == *appid && sells(app)));
+    (is_ours && sold).then(|| {
+        warn(
+            "a mini program has app_keys, and WXAUTH_PUSH_TARGET names no function",
+            "name the one that delivers (PushTargetArn): without it no message about a payment is acknowledged",
         )
     })
 }

@@ -1,5 +1,7 @@
 //! Every event in every mode and both forms: what the owner's function is told, and what WeChat gets to hear.
 
+use std::collections::BTreeSet;
+
 use aes::{
     Aes256,
     cipher::{BlockModeDecrypt as _, KeyIvInit as _, block_padding::NoPadding},
@@ -10,7 +12,7 @@ use base64::{
     engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD},
 };
 use serde_json::{Value, json};
-use tests::{APPID, hex, suites::kill::owner::Owner};
+use tests::{APPID, contract, hex, suites::kill::owner::Owner};
 
 use super::{
     AES_KEY, ERR_CODE, Laptop, MODES, Response, in_mode, laptop_with, refund_query, secure, send_message, send_push,
@@ -170,4 +172,23 @@ async fn a_server_that_answers_in_words_has_taken_the_message() {
     assert_eq!(read(&send_push(&laptop, &push).await, &push), ERR_CODE);
     owner.answers("");
     assert_eq!(send_message(&laptop, &super::media_check("1")).await.text, "success");
+}
+
+/// What each message wants to hear, in each form.
+#[tokio::test]
+async fn an_answer_is_of_each_media_type_that_the_contract_has_and_of_no_other() {
+    let (laptop, owner) = secure().await;
+    let in_xml =
+        "<xml><MsgType>event</MsgType><Event>xpay_coin_pay_notify</Event><OutTradeNo>2</OutTradeNo></xml>".to_owned();
+    let mut given = BTreeSet::new();
+    for message in [super::media_check("1"), super::delivery("1"), in_xml] {
+        let answer = send_message(&laptop, &message).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        given.insert(answer.header("content-type").unwrap().split(';').next().unwrap().to_owned());
+    }
+
+    let document: Value = serde_json::from_str(&contract::openapi()).unwrap();
+    let described = document["paths"]["/v1/push"]["post"]["responses"]["200"]["content"].as_object().unwrap();
+    assert_eq!(given, described.keys().cloned().collect());
+    assert_eq!(owner.asked().len(), 3);
 }

@@ -1,11 +1,12 @@
 //! What is not acknowledged: a message that nobody takes, or about which nobody knows whether it was taken.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use serde_json::json;
-use shared::wechat::push::PushDefect;
+use local::doctor::{Options, examine};
+use serde_json::{Value, json};
+use shared::{clock::SystemClock, wechat::push::PushDefect};
 use tests::{
-    APPID, Start,
+    APPID, Folder, Start,
     suites::kill::owner::{Does, Owner},
 };
 
@@ -84,6 +85,22 @@ async fn a_function_that_is_not_there_did_not_run() {
     }
 }
 
+/// As a process that dies over the message: Lambda says that the function failed, and not that there is none.
+#[tokio::test]
+async fn a_server_that_hangs_up_is_a_function_that_failed() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            let _ = connection.readable().await;
+        }
+    });
+    let apps = json!({ "apps": { APPID: app("token", Some(AES_KEY)) } });
+    let laptop = Start::default().apps(apps).push_target(&url).go().await;
+
+    is_untaken(&laptop, &send_message(&laptop, &delivery("1")).await, "PUSH_OWNER_FAILED");
+}
+
 /// It may run still, so it is not asked again while a request can live.
 #[tokio::test]
 async fn a_function_that_never_answers_is_asked_again_when_nobody_waits_for_it_any_more() {
@@ -129,4 +146,32 @@ async fn what_is_not_wechats_is_told_to_nobody() {
     is_acknowledged(&send_push(&laptop, &beside).await);
     let asked = owner.asked();
     assert!(asked.len() == 1 && asked[0]["message"]["Event"] == "wxa_media_check", "{asked:?}");
+}
+
+#[tokio::test]
+async fn the_doctor_tells_a_seller_whose_deliveries_nobody_would_get() {
+    for (app_keys, target, is_told) in [
+        (json!({ "production": "a" }), "", true),
+        (json!({ "sandbox": "b" }), "", true),
+        (json!({ "production": "a" }), "deliver", false),
+        (json!({}), "", false),
+        (json!(null), "", false),
+    ] {
+        let folder = Folder::new();
+        let file = |name: &str, app: Value| {
+            std::fs::write(folder.0.join(name), json!({ "apps": { APPID: app } }).to_string()).unwrap();
+            format!("file:{}", folder.0.join(name).display())
+        };
+        let vars = [
+            ("WXAUTH_APPS", file("apps.json", json!({ "secret": "s", "app_keys": app_keys }))),
+            ("WXAUTH_PUSH", file("push.json", app("token", Some(AES_KEY))["push"].take())),
+            ("WXAUTH_PUSH_TARGET", target.to_owned()),
+            ("WXAUTH_WECHAT_URL", "http://127.0.0.1:9".to_owned()),
+        ];
+        let options = Options { url: None, quota: false, rid: None, clock: Arc::new(SystemClock) };
+
+        let report = examine(vars.map(|(name, value)| (name.to_owned(), value)).into(), options).await.to_string();
+
+        assert_eq!(report.contains("WXAUTH_PUSH_TARGET names no function"), is_told, "{report}");
+    }
 }
