@@ -11,6 +11,7 @@ import sys
 import tarfile
 import time
 import tomllib
+import types
 
 import pytest
 import support
@@ -629,6 +630,39 @@ def a_release_for_another_processor_is_not_deployed(desk):
     done = desk.runs("--parameter", "Architecture=x86_64", types=f"{APPID}\n{SECRET}\n")
 
     assert done.returncode != 0 and "not for x86_64" in done.stderr and not desk.called("aws cloudformation deploy")
+
+
+# ---- The workflow ------------------------------------------------------------------------------------------------------------------
+
+WORKFLOW = yaml.safe_load((support.ROOT / ".github/workflows/deploy.yml").read_text())["jobs"]["deploy"]
+
+
+def _chosen(expression, **inputs):
+    """What GitHub makes of `A == 'x' && B || C` and of a name."""
+    text = expression.removeprefix("${{").removesuffix("}}").strip()
+    for word, python in (("&&", "and"), ("||", "or")):
+        text = text.replace(word, python)
+    return eval(text, {"inputs": types.SimpleNamespace(**inputs)})  # an expression of our own workflow
+
+
+@pytest.mark.parametrize("stage", ["default", "dev", "prod", "cn"])
+@pytest.mark.parametrize("rollout", ["as samconfig.toml says", "Canary10Percent10Minutes"])
+def the_workflow_deploys_each_stage_for_its_processor_by_the_rollout_that_was_chosen(desk, stage, rollout):
+    desk.deploys("--stage", stage)
+    *_, build, _, deploy = [step for step in WORKFLOW["steps"] if "run" in step or "configure-aws" in step.get("uses", "")]
+    script = desk.repository / "workflow"
+    script.write_text(f"set -eu\ncd {desk.repository}\n{build['run']}\n{deploy['run']}\n")
+    told = {name: _chosen(text, stage=stage, rollout=rollout) for name, text in (WORKFLOW["env"] | deploy["env"]).items()}
+
+    desk.deploys(script="workflow", types="", **told)
+
+    wanted = dict(given.split("=") for given in desk.state["parameters"])
+    processor = "x86_64" if stage == "cn" else "arm64"
+    assert wanted["Architecture"] == _template(desk.state["template"])["Globals"]["Function"]["Architectures"][0] == processor
+    assert wanted.get("Rollout", "as samconfig.toml says") == rollout
+    assert ("AutoPublishAlias" in desk.state["template"]) == (rollout != "as samconfig.toml says")
+    assert f"--stack-name wxauth{'' if stage == 'default' else f'-{stage}'} " in desk.called("aws cloudformation deploy")[0]
+    assert len(desk.called("cargo lambda build")) == 1
 
 
 # ---- The brake ---------------------------------------------------------------------------------------------------------------------
