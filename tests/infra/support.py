@@ -63,7 +63,7 @@ def _translated(partition, parameters, text):
     template = yaml.load(text, _Loader)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "s3://bucket/key"
+            resource["Properties"]["CodeUri"] = "s3://wxauth-bucket/key"
     os.environ["AWS_DEFAULT_REGION"] = region
     ArnGenerator.BOTO_SESSION_REGION_NAME = None
     session = boto3.session.Session(region_name=region)
