@@ -1,5 +1,6 @@
 """`infra/deploy` and `infra/package`, run against stand-ins for the commands that they call (`fakes.py`)."""
 
+import copy
 import hashlib
 import json
 import os
@@ -7,12 +8,12 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import time
 import tomllib
 import types
 
+import fakes
 import pytest
 import support
 import yaml
@@ -26,8 +27,6 @@ URL = "https://abc.execute-api.eu-central-1.amazonaws.com"
 # What the scripts take from the machine, and what is put in its place.
 MACHINE = """awk basename bash cat chmod cp cut date dirname env grep head mkdir mktemp mv rm sed sha256sum sort tail tar tr uniq
 gzip""".split()
-FAKES = ["aws", "cargo", "curl", "python3"]
-
 
 class Desk:
     """A clone of the repository, the tools, and an account."""
@@ -44,10 +43,7 @@ class Desk:
         for tool in MACHINE:
             (self.bin / tool).symlink_to(shutil.which(BASH if tool == "bash" else tool))
         (self.bin / "sleep").symlink_to(shutil.which("true"))
-        (self.bin / "fakes.py").symlink_to(support.ROOT / "tests" / "infra" / "fakes.py")
-        for tool in FAKES:
-            (self.bin / tool).write_text(f"#!{sys.executable} -SE\nimport fakes\nfakes.main()\n")
-            (self.bin / tool).chmod(0o755)
+        self.account = fakes.Account(folder, shutil.which(BASH))
         self.has(
             aws="aws-cli/2.27.1 Python/3.13.2 Darwin/24.4.0",
             cargo="cargo 1.97.0 (abc 2026-01-01)",
@@ -68,30 +64,41 @@ class Desk:
 
     @property
     def state(self):
-        return json.loads((self.folder / "state.json").read_text())
+        return copy.deepcopy(self.account.state)
 
     def has(self, **state):
-        file = self.folder / "state.json"
-        file.write_text(json.dumps((self.state if file.exists() else {}) | state))
+        self.account.state |= state
+
+    def is_deployed(self):
+        """The account is as after a first deployment."""
+        self.has(
+            status="UPDATE_COMPLETE",
+            stack=fakes.FRESH | {"AppsSecret": json.dumps({"apps": {APPID: {"secret": SECRET}}}, separators=(",", ":"))},
+            bucket=True,
+        )
+
+    def was_removed(self):
+        """The account is as after --destroy."""
+        self.is_deployed()
+        self.has(left=self.state["stack"], stack={}, status="none")
 
     def runs(self, *arguments, types="", script="infra/deploy", **environment):
         """Runs the script, which is answered with `types`."""
-        (self.folder / "calls.jsonl").write_text("")
+        self.account.seen = []
         done = subprocess.run(
             [shutil.which(BASH), self.repository / script, *arguments],
             input=types,
-            env={"PATH": str(self.bin), "TMPDIR": str(self.folder / "tmp"), "FAKES": str(self.folder), "HOME": "/nowhere"}
+            env={"PATH": str(self.bin), "TMPDIR": str(self.folder / "tmp"), "HOME": "/nowhere"}
             | environment,
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-        self.seen = [json.loads(line) for line in (self.folder / "calls.jsonl").read_text().splitlines()]
-        self.calls = [seen["call"] for seen in self.seen]
+        self.calls = [seen["call"] for seen in self.account.seen]
         # Whatever happens, an AppSecret is in no argument, no environment, no file and nothing that is printed.
-        for seen in self.seen:
-            assert SECRET not in seen["call"] and SECRET not in json.dumps(seen["environment"]), seen["call"]
+        for seen in self.account.seen:
+            assert SECRET not in seen["call"] and SECRET not in seen["environment"], seen["call"]
             assert not seen["on_disk"], seen["call"]
         assert SECRET not in done.stdout + done.stderr
         assert list((self.folder / "tmp").iterdir()) == []
@@ -108,7 +115,9 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path):
-    return Desk(tmp_path)
+    desk = Desk(tmp_path)
+    yield desk
+    desk.account.close()
 
 
 def _changes(calls):
@@ -133,7 +142,7 @@ def a_first_deployment_asks_for_appid_and_appsecret_alone_and_ends_with_the_url(
 
 
 def a_second_deployment_asks_nothing_and_leaves_the_secret_alone(desk):
-    desk.deploys()
+    desk.is_deployed()
     first = desk.state["stack"]["AppsSecret"]
 
     done = desk.deploys(types="")
@@ -164,6 +173,16 @@ def a_bucket_of_somebody_elses_is_not_used(desk):
 
     assert done.returncode != 0 and "--expected-bucket-owner 123456789012" in desk.called("aws s3api head-bucket")[0]
     assert not desk.called("aws cloudformation package")
+
+
+def what_these_tests_call_deployed_is_what_a_first_deployment_leaves(desk):
+    desk.deploys()
+    left = desk.state
+
+    desk.has(status="none", stack={}, bucket=False)
+    desk.is_deployed()
+
+    assert desk.state == left
 
 
 # ---- What is typed -----------------------------------------------------------------------------------------------------------------
@@ -203,7 +222,7 @@ def one_more_mini_program_leaves_the_others_as_they_are(desk):
 
 @pytest.mark.parametrize("text", ['{"apps":[]}', "{}", "", '{"x":{"apps":{}}}', '{"other":1,"apps":{}}'])
 def a_secret_of_another_shape_is_left_as_it_is(desk, text):
-    desk.deploys()
+    desk.is_deployed()
     desk.has(stack=desk.state["stack"] | {"AppsSecret": text})
 
     done = desk.runs("--app", types=f"{APPID}\n{SECRET}\n")
@@ -214,7 +233,7 @@ def a_secret_of_another_shape_is_left_as_it_is(desk, text):
 
 @pytest.mark.parametrize("action", [[], ["--app"], ["--push"], ["--smoke-test"], ["--brake"]])
 def a_secret_that_cannot_be_read_is_not_taken_for_an_empty_one(desk, action):
-    desk.deploys()
+    desk.is_deployed()
     desk.has(fails="aws secretsmanager get-secret-value")
 
     done = desk.runs(*action, types=f"{APPID}\n{SECRET}\n")
@@ -225,7 +244,7 @@ def a_secret_that_cannot_be_read_is_not_taken_for_an_empty_one(desk, action):
 
 
 def an_appsecret_that_is_there_is_not_replaced(desk):
-    desk.deploys()
+    desk.is_deployed()
 
     done = desk.runs("--app", types=f"{APPID}\n{SECRET[::-1]}\n")
 
@@ -234,7 +253,7 @@ def an_appsecret_that_is_there_is_not_replaced(desk):
 
 
 def message_push_is_asked_for_and_belongs_to_the_one_mini_program(desk):
-    desk.deploys()
+    desk.is_deployed()
     key = "k" * 43
 
     desk.deploys("--push", types=f"Token123\n{key}\n")
@@ -244,7 +263,7 @@ def message_push_is_asked_for_and_belongs_to_the_one_mini_program(desk):
 
 
 def in_the_plain_mode_there_is_no_encoding_key(desk):
-    desk.deploys()
+    desk.is_deployed()
 
     desk.deploys("--push", types="Token123\n\n")
 
@@ -280,7 +299,7 @@ def a_tool_that_is_missing_or_old_is_named_with_the_line_that_gets_it(desk, tool
 
 
 def who_builds_nothing_needs_no_rust(desk):
-    desk.deploys()
+    desk.is_deployed()
     (desk.bin / "cargo").unlink()
 
     for action in ("--brake", "--smoke-test", "--destroy"):
@@ -359,7 +378,7 @@ def a_first_deployment_that_failed_is_cleared_away_and_its_table_taken_up(desk):
     [("UPDATE_IN_PROGRESS", "another deployment is under way"), ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback")],
 )
 def a_stack_that_cannot_be_deployed_over_is_left_alone(desk, status, sentence):
-    desk.deploys()
+    desk.is_deployed()
     desk.has(status=status)
 
     done = desk.runs()
@@ -399,7 +418,7 @@ def a_smoke_test_says_what_another_answer_means(desk, answer, sentence):
 
 @pytest.mark.parametrize("action", [[], ["--app"], ["--push"], ["--brake"], ["--destroy"]])
 def a_dry_run_asks_nothing_and_changes_nothing(desk, action):
-    desk.deploys()
+    desk.is_deployed()
     before, config = desk.state, (desk.repository / "infra/samconfig.toml").read_text()
 
     done = desk.deploys("--dry-run", "--parameter", "Memory=512", *action, types="")
@@ -689,7 +708,7 @@ def the_brake_is_pulled_by_one_command_and_stays_pulled(desk):
 
 
 def the_brake_only_grows(desk):
-    desk.deploys()
+    desk.is_deployed()
     later = int(time.time()) + 3600
     desk.has(stack=desk.state["stack"] | {"BrakeSecret": json.dumps({"not_before": later})})
 
@@ -706,7 +725,7 @@ def there_is_no_brake_without_a_deployment(desk):
 
 
 def the_brake_says_when_it_could_not_be_pulled(desk):
-    desk.deploys()
+    desk.is_deployed()
     desk.has(fails="aws secretsmanager put-secret-value")
 
     done = desk.runs("--brake")
@@ -718,7 +737,7 @@ def the_brake_says_when_it_could_not_be_pulled(desk):
 
 
 def what_stays_after_the_stack_is_named_with_its_cost_and_the_lines_that_delete_it(desk):
-    desk.deploys()
+    desk.is_deployed()
 
     done = desk.deploys("--destroy", types="")
 
@@ -730,8 +749,7 @@ def what_stays_after_the_stack_is_named_with_its_cost_and_the_lines_that_delete_
 
 
 def a_deployment_after_the_end_takes_up_users_keys_and_mini_programs(desk):
-    desk.deploys()
-    desk.deploys("--destroy", types="")
+    desk.was_removed()
 
     done = desk.deploys(types="")
 
@@ -748,8 +766,7 @@ def a_deployment_after_the_end_takes_up_users_keys_and_mini_programs(desk):
 
 @pytest.mark.parametrize("step", ["wait change-set-create-complete", "execute-change-set", "wait stack-import-complete"])
 def what_cannot_be_taken_up_is_left_and_not_forgotten_in_silence(desk, step):
-    desk.deploys()
-    desk.deploys("--destroy", types="")
+    desk.was_removed()
     left = desk.state["left"]
     desk.has(fails=f"aws cloudformation {step}")
 
@@ -763,8 +780,7 @@ def what_cannot_be_taken_up_is_left_and_not_forgotten_in_silence(desk, step):
 
 
 def what_several_deployments_left_is_not_taken_up_by_chance(desk):
-    desk.deploys()
-    desk.deploys("--destroy", types="")
+    desk.was_removed()
     desk.has(tables="Table\twxauth-Table-1\nTable\twxauth-Table-2")
 
     done = desk.runs()
