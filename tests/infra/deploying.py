@@ -1,14 +1,17 @@
 """`infra/deploy` and `infra/package`, run against stand-ins for the commands that they call (`fakes.py`)."""
 
+import contextlib
 import copy
 import hashlib
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import subprocess
 import tarfile
+import termios
 import time
 import tomllib
 import types
@@ -25,8 +28,12 @@ APPID, SECRET = "wx0123456789abcdef", "0123456789abcdef0123456789abcdef"
 URL = "https://abc.execute-api.eu-central-1.amazonaws.com"
 
 # What the scripts take from the machine, and what is put in its place.
-MACHINE = """awk basename bash cat chmod cp cut date dirname env grep head mkdir mktemp mv rm sed sha256sum sort tail tar tr uniq
+MACHINE = """awk bash cat chmod cp cut date dirname env grep head mkdir mktemp mv rm sed sha256sum sort tail tar tr uniq
 gzip""".split()
+
+# What infra/package packs, and it.
+FILES = [file for folder in ("infra", "infra/recipes") for file in sorted((support.ROOT / folder).iterdir()) if file.is_file()]
+
 
 class Desk:
     """A clone of the repository, the tools, and an account."""
@@ -35,8 +42,8 @@ class Desk:
         self.folder, self.repository, self.bin = folder, folder / "repository", folder / "bin"
         for path in (self.repository / "infra" / "recipes", self.bin, folder / "tmp", self.repository / "functions"):
             path.mkdir(parents=True)
-        for name in ("deploy", "package", "recipes/canary", "template.yaml", "samconfig.toml"):
-            shutil.copy(support.ROOT / "infra" / name, self.repository / "infra" / name)
+        for file in FILES:
+            shutil.copy(file, self.repository / file.relative_to(support.ROOT))
         shutil.copy(support.ROOT / "Cargo.toml", self.repository)
         for function in (support.ROOT / "functions").glob("*/Cargo.toml"):
             (self.repository / "functions" / function.parent.name).mkdir()
@@ -82,14 +89,17 @@ class Desk:
         self.is_deployed()
         self.has(left=self.state["stack"], stack={}, status="none")
 
+    @property
+    def environment(self):
+        return {"PATH": str(self.bin), "TMPDIR": str(self.folder / "tmp"), "HOME": "/nowhere"}
+
     def runs(self, *arguments, types="", script="infra/deploy", **environment):
         """Runs the script, which is answered with `types`."""
         self.account.seen = []
         done = subprocess.run(
             [shutil.which(BASH), self.repository / script, *arguments],
             input=types,
-            env={"PATH": str(self.bin), "TMPDIR": str(self.folder / "tmp"), "HOME": "/nowhere"}
-            | environment,
+            env=self.environment | environment,
             capture_output=True,
             text=True,
             timeout=120,
@@ -186,6 +196,32 @@ def what_these_tests_call_deployed_is_what_a_first_deployment_leaves(desk):
 
 
 # ---- What is typed -----------------------------------------------------------------------------------------------------------------
+
+
+def nothing_that_is_typed_on_a_terminal_is_shown(desk):
+    ours, theirs = pty.openpty()
+    command = [shutil.which(BASH), desk.repository / "infra/deploy"]
+    script = subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0, env=desk.environment
+    )
+    for typed in (APPID, SECRET):
+        asked = b""
+        while not asked.endswith(b"(not shown): "):
+            asked += script.stderr.read(1) or pytest.fail(asked.decode())
+        until = time.monotonic() + 10
+        while termios.tcgetattr(theirs)[3] & termios.ECHO:
+            assert time.monotonic() < until, "what is typed would be shown"
+        os.write(ours, f"{typed}\n".encode())
+
+    script.stderr.close()
+    assert script.wait(timeout=60) == 0
+    assert json.loads(desk.state["stack"]["AppsSecret"]) == {"apps": {APPID: {"secret": SECRET}}}
+    os.set_blocking(ours, False)
+    with contextlib.suppress(BlockingIOError):
+        shown = os.read(ours, 65536).decode()
+        assert APPID not in shown and SECRET not in shown
+    os.close(ours)
+    os.close(theirs)
 
 
 def what_has_another_form_is_asked_again(desk):
@@ -610,6 +646,16 @@ def a_release_that_was_unpacked_deploys_itself(desk):
     desk.deploys(types="")
 
     assert "Memory=512" in desk.state["parameters"] and "CodeUri: login.zip" in desk.state["template"]
+
+
+def what_the_script_points_at_is_in_a_release(desk):
+    unpacked = _release(desk)
+
+    named = set(re.findall(r"infra/[\w/-]+\.\w+", (unpacked / "infra/deploy").read_text()))
+
+    assert {"infra/OPERATE.md", "infra/README.md", "infra/CHINA.md"} <= named
+    assert [name for name in sorted(named) if not (unpacked / name).exists()] == []
+    assert (unpacked / "infra/deploy-policy.json").exists()
 
 
 @pytest.mark.parametrize("harm", ["archive", "sums", "absent"])

@@ -1,0 +1,8 @@
+"""Every interpreter with this folder on its PYTHONPATH sleeps for a moment only: the AWS CLI and SAM CLI wait for what AWS takes minutes for,
+and look at the emulator again at once.
+"""
+
+import time
+
+_sleep = time.sleep
+time.sleep = lambda seconds: _sleep(min(seconds, 0.1))
