@@ -213,7 +213,7 @@ def nothing_that_is_typed_on_a_terminal_is_shown(desk):
             assert time.monotonic() < until, "what is typed would be shown"
         os.write(ours, f"{typed}\n".encode())
 
-    script.stderr.close()
+    script.stderr.read()
     assert script.wait(timeout=60) == 0
     assert json.loads(desk.state["stack"]["AppsSecret"]) == {"apps": {APPID: {"secret": SECRET}}}
     os.set_blocking(ours, False)
