@@ -636,8 +636,9 @@ def a_release_is_deployed_without_rust(desk):
     assert "CodeUri: login.zip" in desk.state["template"]
 
 
-def a_release_that_was_unpacked_deploys_itself(desk):
-    unpacked = _release(desk)
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+def a_release_that_was_unpacked_deploys_itself_for_its_processor(desk, architecture):
+    unpacked = _release(desk, architecture=architecture)
     shutil.rmtree(desk.repository)
     shutil.copytree(unpacked, desk.repository)
     (desk.bin / "cargo").unlink()
@@ -645,7 +646,8 @@ def a_release_that_was_unpacked_deploys_itself(desk):
     desk.deploys("--parameter", "Memory=512")
     desk.deploys(types="")
 
-    assert "Memory=512" in desk.state["parameters"] and "CodeUri: login.zip" in desk.state["template"]
+    assert desk.state["parameters"] == [f"Architecture={architecture}", "Memory=512"]
+    assert "CodeUri: login.zip" in desk.state["template"]
 
 
 def what_the_script_points_at_is_in_a_release(desk):
