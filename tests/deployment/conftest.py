@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import types
 
 import pytest
@@ -87,5 +88,8 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.section("the emulated deployment")
     for step, seconds in SECONDS.items():
         terminalreporter.write_line(f"{seconds:6.1f} s  {step}")
+    times = os.times()
+    used = times.user + times.system + times.children_user + times.children_system
+    terminalreporter.write_line(f"{used:6.1f} s  of processor time in all, with the emulator, the functions and the tools")
     for figure, found in FOUND.items():
         terminalreporter.write_line(f"{figure}: {found}")

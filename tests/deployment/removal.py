@@ -45,6 +45,8 @@ def the_next_deployment_takes_them_up_and_sessions_go_on(play, stack, left):
     assert items <= play.items("")
     answer = user.refresh()
     assert answer.status == 200, answer
+    # The gateway's address is another, and with it the issuer of access tokens.
+    user.took(answer.json)
     assert user.call("GET", "/v1/session").status == 200
 
 

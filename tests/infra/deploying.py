@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import hashlib
 import json
 import os
 import pathlib
@@ -612,17 +611,22 @@ def without_a_rollout_there_is_no_alias(desk):
 
 
 def _release(desk, version="v1.0.0", architecture="arm64"):
-    """A release as the workflow makes it."""
-    name = f"wxauth-{version}-{architecture}"
-    done = desk.runs(f"{desk.folder}/{name}/infra", architecture, script="infra/package")
+    """A release as the workflow makes it, and the folder that is in its archive."""
+    jobs = yaml.safe_load((support.ROOT / ".github/workflows/release.yml").read_text())["jobs"]
+    (pack,) = [step["run"] for step in jobs["archive"]["steps"] if "infra/package" in step.get("run", "")]
+    (sums,) = [step["run"] for step in jobs["draft"]["steps"] if "SHA256SUMS" in step.get("run", "") and "gh " not in step["run"]]
+    for name in ("README.md", "README.zh-CN.md", "CHANGELOG.md", "LICENSE-MIT"):
+        (desk.repository / name).touch()
+    (desk.repository / "workflow").write_text(f"set -eu\ncd {desk.repository}\n{pack}\n{sums}\n")
+    done = desk.runs(script="workflow", GITHUB_REF_NAME=version, ARCHITECTURE=architecture)
     assert done.returncode == 0, done.stderr
     folder = desk.folder / "releases" / version
     folder.mkdir(parents=True)
-    with tarfile.open(folder / f"{name}.tar.gz", "w:gz") as archive:
-        archive.add(desk.folder / name, name)
-    digest = hashlib.sha256((folder / f"{name}.tar.gz").read_bytes()).hexdigest()
-    (folder / "SHA256SUMS").write_text(f"{digest}  {name}.tar.gz\n")
-    return desk.folder / name
+    for file in ("SHA256SUMS", f"wxauth-{version}-{architecture}.tar.gz"):
+        (desk.repository / file).rename(folder / file)
+    with tarfile.open(folder / f"wxauth-{version}-{architecture}.tar.gz") as archive:
+        archive.extractall(desk.folder, filter="data")
+    return desk.folder / f"wxauth-{version}-{architecture}"
 
 
 def a_release_is_deployed_without_rust(desk):
@@ -640,7 +644,7 @@ def a_release_is_deployed_without_rust(desk):
 def a_release_that_was_unpacked_deploys_itself_for_its_processor(desk, architecture):
     unpacked = _release(desk, architecture=architecture)
     shutil.rmtree(desk.repository)
-    shutil.copytree(unpacked, desk.repository)
+    unpacked.rename(desk.repository)
     (desk.bin / "cargo").unlink()
 
     desk.deploys("--parameter", "Memory=512")
@@ -682,7 +686,7 @@ def a_zip_that_was_changed_after_it_was_unpacked_is_not_deployed(desk):
     unpacked = _release(desk)
     (unpacked / "infra/login.zip").write_text("another")
     shutil.rmtree(desk.repository)
-    shutil.copytree(unpacked, desk.repository)
+    unpacked.rename(desk.repository)
 
     done = desk.runs(types=f"{APPID}\n{SECRET}\n")
 
@@ -692,7 +696,7 @@ def a_zip_that_was_changed_after_it_was_unpacked_is_not_deployed(desk):
 def a_release_for_another_processor_is_not_deployed(desk):
     unpacked = _release(desk)
     shutil.rmtree(desk.repository)
-    shutil.copytree(unpacked, desk.repository)
+    unpacked.rename(desk.repository)
 
     done = desk.runs("--parameter", "Architecture=x86_64", types=f"{APPID}\n{SECRET}\n")
 
