@@ -92,6 +92,7 @@ class Emulator(Process):
         self.url = f"http://127.0.0.1:{self.port}"
         self._decisions = folder / "decisions"
         self._decisions.touch()
+        self._read, self._decided = 0, []
         (folder / "tmp").mkdir()
         # Functions get what the emulator has, so this is how they find the simulator instead of WeChat: the template has no
         # such variable.
@@ -112,7 +113,14 @@ class Emulator(Process):
 
     def decisions(self):
         """What was asked of IAM so far, and whether it was allowed: of all but the account's root."""
-        return [json.loads(line) for line in self._decisions.read_text().splitlines()]
+        with self._decisions.open() as file:
+            file.seek(self._read)
+            for line in file:
+                # The last may be half written.
+                if line.endswith("\n"):
+                    self._decided.append(json.loads(line))
+                    self._read += len(line.encode())
+        return list(self._decided)
 
     def denials(self):
         return [decision for decision in self.decisions() if not decision["allowed"]]
