@@ -3,14 +3,6 @@
 import pytest
 
 import report
-from conftest import DEPLOY_POLICY
-from scenario import FUNCTIONS
-
-# What the deploying user may do and need not be asked for here, and who asks for it.
-LATER = {
-    "cloudformation:GetTemplateSummary": "a console",
-}
-
 
 @pytest.fixture(scope="module")
 def left(play, stack):
@@ -48,15 +40,3 @@ def the_next_deployment_takes_them_up_and_sessions_go_on(play, stack, left):
     # The gateway's address is another, and with it the issuer of access tokens.
     user.took(answer.json)
     assert user.call("GET", "/v1/session").status == 200
-
-
-def the_deploying_user_was_asked_for_what_it_may(stack, account):
-    deployer = f"user/{stack.deployer.user}"
-    asked = {it["action"] for it in account.emulator.decisions() if it["principal"].endswith(deployer)}
-
-    held = set()
-    for statement in DEPLOY_POLICY["Statement"]:
-        actions = statement["Action"]
-        held |= set(actions if isinstance(actions, list) else [actions])
-
-    assert held - asked <= set(LATER), sorted(held - asked)
