@@ -14,7 +14,7 @@ from scenario import APPID, APPS, FUNCTIONS, PROXY, PUSH, Play, owner
 DEPLOY_POLICY = json.loads((ROOT / "infra" / "deploy-policy.json").read_text())
 
 # The order of a stack's life.
-ORDER = ["first_deployment", "plays", "grants", "brake", "removal", "update", "rights"]
+ORDER = ["first_deployment", "plays", "grants", "brake", "removal", "update", "asked"]
 # What the owner types.
 APP = "".join(f"{line}\n" for line in (APPID, APPS["apps"][APPID]["secret"]))
 
