@@ -463,6 +463,20 @@ def a_dry_run_asks_nothing_and_changes_nothing(desk, action):
     assert (desk.repository / "infra/samconfig.toml").read_text() == config
 
 
+def a_dry_run_says_what_comes_first(desk):
+    built, fetched = (desk.deploys("--dry-run", *options, types="").stdout for options in ([], ["--release", "v1.0.0"]))
+    _release(desk).rename(desk.folder / "unpacked")
+    shutil.rmtree(desk.repository)
+    (desk.folder / "unpacked").rename(desk.repository)
+    desk.is_deployed()
+
+    checked = desk.deploys("--dry-run", types="").stdout
+
+    assert "It would ask for AppID and AppSecret, then build, deploy," in built
+    assert "It would ask for AppID and AppSecret, then fetch release v1.0.0, deploy," in fetched
+    assert "It would ask nothing, check the release, deploy," in checked
+
+
 # ---- Settings ----------------------------------------------------------------------------------------------------------------------
 
 
