@@ -1,4 +1,4 @@
-"""What the deploying user was asked for until now, against `infra/deploy-policy.json`. The template's tests look at each resource, too."""
+"""What the deploying user was asked for until now, against `infra/deploy-policy.json`."""
 
 from conftest import DEPLOY_POLICY
 

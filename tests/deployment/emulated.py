@@ -1,4 +1,4 @@
-"""The emulator, the simulator of WeChat, and a stack that is deployed there as its owner does it: by `infra/deploy`, and by SAM CLI."""
+"""The emulator, the simulator of WeChat, and a stack that is deployed there by `infra/deploy` and by SAM CLI."""
 
 import functools
 import http.client

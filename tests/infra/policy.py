@@ -92,7 +92,10 @@ def _physical(deployed, node):
 
 def _calls(deployed):
     """All that is called to make, change and remove a deployment, and what for."""
-    resources = {name: _physical(deployed, {key: it.get(key, {}) for key in ("Properties", "UpdatePolicy")}) for name, it in deployed.resources.items()}
+    parts = ("Properties", "UpdatePolicy")
+    resources = {
+        name: _physical(deployed, {part: it.get(part, {}) for part in parts}) for name, it in deployed.resources.items()
+    }
     for name, resource in deployed.resources.items():
         for operation in ("create", "update", "delete"):
             # The table is never deleted; the secrets are where the deployment that made them is rolled back.

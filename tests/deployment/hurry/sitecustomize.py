@@ -1,5 +1,6 @@
-"""Every interpreter with this folder on its PYTHONPATH sleeps for a moment only: the AWS CLI and SAM CLI wait for what AWS takes minutes for,
-and look at the emulator again at once.
+"""Every interpreter with this folder on its PYTHONPATH sleeps for a moment only.
+
+The AWS CLI and SAM CLI wait for what AWS takes minutes for; so they look at the emulator again at once.
 """
 
 import time
