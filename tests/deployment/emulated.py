@@ -1,10 +1,11 @@
-"""The emulator, the simulator of WeChat, and a stack that is deployed there as a user of SAM CLI does it."""
+"""The emulator, the simulator of WeChat, and a stack that is deployed there by `infra/deploy` and by SAM CLI."""
 
 import functools
 import http.client
 import json
 import os
 import pathlib
+import platform
 import re
 import shutil
 import socket
@@ -13,7 +14,6 @@ import sys
 import time
 import types
 import typing
-import zipfile
 
 import boto3
 import botocore.config
@@ -21,8 +21,11 @@ from samtranslator.yaml_helper import yaml_parse
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
-# What `cargo lambda build` made: the functions, and the simulator beside them.
+# What `infra/package` packed for this machine, which is what a release holds.
+PACKAGE = ROOT / "target" / "package-emulated"
+# What `cargo lambda build` made: the simulator is beside the functions.
 PROGRAMS = ROOT / "target" / "lambda"
+ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
 REGION = "eu-central-1"
 # Every client has one: a path that nobody serves waits for ever.
 PATIENCE = 30
@@ -89,6 +92,7 @@ class Emulator(Process):
         self.url = f"http://127.0.0.1:{self.port}"
         self._decisions = folder / "decisions"
         self._decisions.touch()
+        self._read, self._decided = 0, []
         (folder / "tmp").mkdir()
         # Functions get what the emulator has, so this is how they find the simulator instead of WeChat: the template has no
         # such variable.
@@ -109,7 +113,14 @@ class Emulator(Process):
 
     def decisions(self):
         """What was asked of IAM so far, and whether it was allowed: of all but the account's root."""
-        return [json.loads(line) for line in self._decisions.read_text().splitlines()]
+        with self._decisions.open() as file:
+            file.seek(self._read)
+            for line in file:
+                # The last may be half written.
+                if line.endswith("\n"):
+                    self._decided.append(json.loads(line))
+                    self._read += len(line.encode())
+        return list(self._decided)
 
     def denials(self):
         return [decision for decision in self.decisions() if not decision["allowed"]]
@@ -156,24 +167,44 @@ def exchange(port, method, path, body=None, headers=None):
 
 
 class Refused(Exception):
-    """A deployment that failed, with what SAM CLI printed."""
+    """A deployment that failed, with what was printed."""
 
 
 class Stack:
-    """The template of this checkout, deployed by SAM CLI with the rights of `deployer`."""
+    """A release that was unpacked, and the stack that it is deployed as with the rights of `deployer`."""
 
     def __init__(self, emulator, folder, deployer, name="wxauth"):
         self.emulator, self.folder, self.deployer, self.name = emulator, folder, deployer, name
         self.outputs, self.served = {}, set()
-        build(folder)
+        shutil.copytree(PACKAGE, folder / "infra")
+        (folder / "bin").mkdir()
+        # The emulator is quick: whoever waits for it looks again at once. So does every interpreter, by `sitecustomize.py`.
+        (folder / "bin" / "sleep").write_text("#!/bin/sh\nexec /bin/sleep 0.1\n")
+        (folder / "bin" / "sleep").chmod(0o755)
+        # Whatever the name of the API is, it is on loopback.
+        (folder / ".curlrc").write_text(f'connect-to = "::127.0.0.1:{emulator.port}"\n')
 
-    def deploy(self, **parameters):
-        """`sam deploy`, as it is run in `infra/` after `sam build`."""
+    def deploy(self, *options, types="", **parameters):
+        """`infra/deploy`, which is answered with `types`; gives what it printed."""
+        options = [*options, *(word for it in parameters.items() for word in ("--parameter", "=".join(map(str, it))))]
+        said = self.script(*options, types=types)
+        self._learn()
+        return said
+
+    def script(self, *options, types=""):
+        """`infra/deploy`, where it leaves the outputs as they are."""
+        return self._run([self.folder / "infra" / "deploy", *options], types)
+
+    def sam_deploy(self, **parameters):
+        """`sam deploy` of the same functions."""
         given = ["--parameter-overrides", *(f'{name}="{value}"' for name, value in parameters.items())]
-        sam = os.environ["SAM"]
+        self._run([os.environ["SAM"], "deploy", "--stack-name", self.name, "--no-progressbar", *(given if parameters else [])])
+        self._learn()
+
+    def _run(self, command, types=""):
         run = subprocess.run(
-            [sam, "deploy", "--stack-name", self.name, "--no-progressbar", *(given if parameters else [])],
-            cwd=self.folder,
+            command,
+            cwd=self.folder / "infra",
             env={
                 "AWS_ACCESS_KEY_ID": self.deployer.id,
                 "AWS_DEFAULT_REGION": REGION,
@@ -181,12 +212,13 @@ class Stack:
                 "AWS_SECRET_ACCESS_KEY": self.deployer.secret,
                 "HOME": str(self.folder),
                 "LANG": "C.UTF-8",
-                "PATH": os.environ["PATH"],
-                "SAM_CLI_POLL_DELAY": "1",
+                # The AWS CLI is in this interpreter's environment.
+                "PATH": os.pathsep.join([str(self.folder / "bin"), str(pathlib.Path(sys.executable).parent), os.environ["PATH"]]),
+                "PYTHONPATH": str(HERE / "hurry"),
                 "SAM_CLI_TELEMETRY": "0",
             },
             check=False,
-            stdin=subprocess.DEVNULL,
+            input=types,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -194,14 +226,11 @@ class Stack:
         )
         if run.returncode:
             raise Refused(run.stdout)
+        return run.stdout
+
+    def _learn(self):
         described = self.emulator.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-
-    def remove(self):
-        """Deletes the stack, as somebody does whose first deployment failed."""
-        client = self.emulator.client("cloudformation", self.deployer)
-        client.delete_stack(StackName=self.name)
-        client.get_waiter("stack_delete_complete").wait(StackName=self.name, WaiterConfig={"Delay": 1})
 
     def resources(self):
         """The physical id of each resource, by its name in the template."""
@@ -238,16 +267,6 @@ class Stack:
         client.update_function_configuration(FunctionName=name, Timeout=timeout)
 
 
-def pull_brake(stack, functions):
-    """Ends every session that there is now."""
-    now = int(time.time())
-    client, secret = stack.emulator.client("secretsmanager", stack.deployer), stack.resources()["BrakeSecret"]
-    client.put_secret_value(SecretId=secret, SecretString=json.dumps({"not_before": now}))
-    # Stands for the five minutes: a new process reads it at once.
-    for function in functions:
-        stack.restart(function)
-
-
 def template():
     """The template as it is written."""
     return (ROOT / "infra" / "template.yaml").read_text()
@@ -256,23 +275,3 @@ def template():
 def declared(section="Resources"):
     """What a section of the template declares."""
     return yaml_parse(template())[section]
-
-
-def build(folder):
-    """What `sam build` leaves in `infra/`: the template with the functions' packages beside it.
-
-    It has folders there, which SAM CLI compresses at each deployment. These packages are the same and not compressed, because
-    that takes longer than the rest of a deployment here.
-    """
-    text, built = template(), folder / ".aws-sam" / "build"
-    built.mkdir(parents=True)
-    for resource in declared().values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            source = resource["Properties"]["CodeUri"]
-            name = pathlib.Path(source).name
-            with zipfile.ZipFile(built / f"{name}.zip", "w") as package:
-                package.write(PROGRAMS / name / "bootstrap", "bootstrap")
-            text, count = re.subn(rf"CodeUri: {re.escape(source)}\n", f"CodeUri: {name}.zip\n", text)
-            assert count == 1, source
-    (built / "template.yaml").write_text(text)
-    shutil.copy(ROOT / "infra" / "samconfig.toml", folder)

@@ -1,44 +1,42 @@
-"""The stack is removed."""
+"""The stack is removed, and deployed again."""
+
+import pytest
 
 import report
-from conftest import DEPLOY_POLICY
 
-# What the deploying user may do and need not be asked for here, and who asks for it.
-LATER = {
-    "dynamodb:UpdateTable": "a release that changes the table",
-    "secretsmanager:DeleteSecret": "a first deployment that fails, where secrets are not retained",
-    "iam:CreatePolicyVersion": "a release that changes what traces need",
-    "iam:DeletePolicyVersion": "a release that changes what traces need",
-    "iam:UpdateAssumeRolePolicy": "a release that changes who may take a role",
-    "secretsmanager:UpdateSecret": "a release that changes the description of a secret",
-    "cloudformation:ListStackResources": "infra/deploy, which is not run here",
-    "dynamodb:ListTables": "infra/deploy",
-    "s3:ListBucket": "infra/deploy",
-    "secretsmanager:GetSecretValue": "infra/deploy",
-    "secretsmanager:ListSecrets": "infra/deploy",
-}
-
-
-def table_and_secrets_stay(play, stack, account):
-    kept = {name: id for name, id in stack.resources().items() if name.endswith("Secret")}
-    items = play.items("")
-    assert items
-
+@pytest.fixture(scope="module")
+def left(play, stack):
+    """A user who has a session, the table's items and the secrets, before the stack is removed; and what is printed then."""
+    user, items = play.user(), play.items("")
+    secrets = {name: play.current(id)["SecretString"] for name, id in stack.resources().items() if name.endswith("Secret")}
+    assert items and len(secrets) == 6
+    kept = {name: id for name, id in stack.resources().items() if name == "Table" or name.endswith("Secret")}
     with report.timed("removal"):
-        stack.remove()
+        said = stack.script("--destroy")
+    return user, items, kept, secrets, said
 
-    for secret in kept.values():
-        assert play.current(secret)["SecretString"]
+
+def table_and_secrets_stay_and_are_named(play, stack, left):
+    _, items, kept, secrets, said = left
+
     assert play.items("") == items
+    assert {name: play.current(id)["SecretString"] for name, id in kept.items() if name != "Table"} == secrets
+    assert f"aws dynamodb delete-table --table-name {kept['Table']}" in said
+    assert all(f"aws secretsmanager delete-secret --secret-id {id}" in said for name, id in kept.items() if name != "Table")
 
 
-def the_deploying_user_was_asked_for_what_it_may(stack, account):
-    deployer = f"user/{stack.deployer.user}"
-    asked = {it["action"] for it in account.emulator.decisions() if it["principal"].endswith(deployer)}
+def the_next_deployment_takes_them_up_and_sessions_go_on(play, stack, left):
+    user, items, kept, secrets, _ = left
 
-    held = set()
-    for statement in DEPLOY_POLICY["Statement"]:
-        actions = statement["Action"]
-        held |= set(actions if isinstance(actions, list) else [actions])
+    with report.timed("deployment after the removal"):
+        said = stack.deploy()
 
-    assert held - asked <= set(LATER)
+    assert "Taking up what an earlier deployment of wxauth left" in said and "(not shown)" not in said
+    assert {name: id for name, id in stack.resources().items() if name in kept} == kept
+    assert {name: play.current(id)["SecretString"] for name, id in kept.items() if name != "Table"} == secrets
+    assert items <= play.items("")
+    answer = user.refresh()
+    assert answer.status == 200, answer
+    # The gateway's address is another, and with it the issuer of access tokens.
+    user.took(answer.json)
+    assert user.call("GET", "/v1/session").status == 200

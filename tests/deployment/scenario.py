@@ -74,6 +74,8 @@ class Play:
 
     def __init__(self, stack, wechat):
         self.stack, self.wechat, self.emulator = stack, wechat, stack.emulator
+        # Lines that are older are not looked at: there are soon thousands.
+        self.since = 0
 
     def user(self, key=None):
         return User(self.stack, self.wechat).login(key)
@@ -82,12 +84,13 @@ class Play:
         return {name: getattr(self, name) for name in FUNCTIONS}
 
     def lines(self, function):
-        """What the function itself wrote into its log group."""
+        """What the function itself wrote into its log group, lately."""
         messages = self._messages(f"/aws/lambda/{self.stack.name}-{function}")
         return [json.loads(message) for message in messages if message.startswith("{")]
 
     def _messages(self, group):
-        pages = self.emulator.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        pages = self.emulator.client("logs").get_paginator("filter_log_events")
+        pages = pages.paginate(logGroupName=group, startTime=self.since)
         return [event["message"] for page in pages for event in page["events"]]
 
     def _tells_addresses_apart(self, function, path, body, token=None):
@@ -284,6 +287,11 @@ class Play:
         while not condition():
             assert time.monotonic() < until
             time.sleep(0.1)
+
+
+def now():
+    """In milliseconds, as log events are timed."""
+    return int(time.time() * 1000)
 
 
 def _older(value, seconds):

@@ -18,8 +18,8 @@ def changed_parameters_leave_sessions_keys_and_secrets_as_they_are(play, stack):
     user, keys = play.user(), _published(stack)
     secrets = {name: play.current(id) for name, id in stack.resources().items() if name.endswith("Secret")}
 
-    with report.timed("update of some parameters"):
-        stack.deploy(**CHANGED)
+    with report.timed("update of some parameters by SAM"):
+        stack.sam_deploy(**CHANGED)
 
     # From here on every request is one to the domain.
     assert stack.outputs["ApiUrl"] == "https://auth.example.com"

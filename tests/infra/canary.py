@@ -3,32 +3,20 @@
 import json
 import os
 import re
-import subprocess
 
+import conftest
 import pytest
-from samcli import yamlhelper
-
 import support
 
 ROUTED = {"login", "refresh", "phone", "userinfo", "session", "push", "keys"}
-CANARY = support.ROOT / "infra" / "recipes" / "canary"
-
-
-def _canary(file, how, **environment):
-    return subprocess.run(
-        [CANARY, how, file], env=os.environ | environment, capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture
-def built(tmp_path):
-    """What the recipe makes of the template as `sam build` writes it: deployed, and as SAM gives it to CloudFormation."""
-    file = tmp_path / "template.yaml"
+def built(canary_of):
+    """What the recipe makes of the template: deployed, and as SAM gives it to CloudFormation."""
 
     def run(how="Canary10Percent10Minutes", partition="aws", **environment):
-        file.write_text(yamlhelper.yaml_dump(yamlhelper.yaml_parse(support.SOURCE.read_text())))
-        done = _canary(file, how, **environment)
-        assert done.returncode == 0, done.stderr
+        file = canary_of(how, **environment)
         return support.Deployed(partition, file), support.translated(partition, file)["Resources"]
 
     return run
@@ -93,7 +81,7 @@ def a_later_deployment_publishes_versions_whatever_was_changed(built, tmp_path):
     clock.chmod(0o755)
 
     # Only the time differs. SAM sees no change in a parameter, and would leave the versions as they are.
-    first, second = versions(built()[1]), versions(built(PATH=f"{tmp_path}:{os.environ['PATH']}")[1])
+    first, second = versions(built()[1]), versions(built(path=f"{tmp_path}:{os.environ['PATH']}")[1])
 
     assert len(first) == len(second) == len(ROUTED) and not first & second
 
@@ -109,7 +97,7 @@ def the_words_of_the_parameter_are_those_of_the_recipe(tmp_path):
     file = tmp_path / "template.yaml"
     for how in support.source()["Parameters"]["Rollout"]["AllowedValues"]:
         file.write_text(support.SOURCE.read_text())
-        assert _canary(file, how).returncode == 0, how
+        assert conftest.run_canary(file, how).returncode == 0, how
 
 
 def at_once_there_is_an_alias_and_nothing_that_shifts_it(built):
@@ -123,8 +111,8 @@ def a_word_of_nobody_a_missing_template_and_a_second_run_are_refused(tmp_path):
     file = tmp_path / "template.yaml"
     file.write_text(support.SOURCE.read_text())
 
-    assert "Sometimes?" in _canary(file, "Sometimes").stderr and file.read_text() == support.SOURCE.read_text()
-    assert "sam build first" in _canary(tmp_path / "nothing.yaml", "AllAtOnce").stderr
-    assert _canary(file, "AllAtOnce").returncode == 0
+    assert "Sometimes?" in conftest.run_canary(file, "Sometimes").stderr and file.read_text() == support.SOURCE.read_text()
+    assert "sam build first" in conftest.run_canary(tmp_path / "nothing.yaml", "AllAtOnce").stderr
+    assert conftest.run_canary(file, "AllAtOnce").returncode == 0
     once = file.read_text()
-    assert "sam build again" in _canary(file, "AllAtOnce").stderr and file.read_text() == once
+    assert "sam build again" in conftest.run_canary(file, "AllAtOnce").stderr and file.read_text() == once

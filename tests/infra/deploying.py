@@ -1,17 +1,21 @@
 """`infra/deploy` and `infra/package`, run against stand-ins for the commands that they call (`fakes.py`)."""
 
-import hashlib
+import contextlib
+import copy
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
+import termios
 import time
 import tomllib
+import types
 
+import fakes
 import pytest
 import support
 import yaml
@@ -23,9 +27,11 @@ APPID, SECRET = "wx0123456789abcdef", "0123456789abcdef0123456789abcdef"
 URL = "https://abc.execute-api.eu-central-1.amazonaws.com"
 
 # What the scripts take from the machine, and what is put in its place.
-MACHINE = """awk basename bash cat chmod cp cut date dirname env grep head mkdir mktemp mv rm sed sha256sum sort tail tar tr uniq
+MACHINE = """awk bash cat chmod cp cut date dirname env grep head mkdir mktemp mv rm sed sha256sum sort tail tar tr uniq
 gzip""".split()
-FAKES = ["aws", "cargo", "curl", "python3"]
+
+# What infra/package packs, and it.
+FILES = [file for folder in ("infra", "infra/recipes") for file in sorted((support.ROOT / folder).iterdir()) if file.is_file()]
 
 
 class Desk:
@@ -35,18 +41,15 @@ class Desk:
         self.folder, self.repository, self.bin = folder, folder / "repository", folder / "bin"
         for path in (self.repository / "infra" / "recipes", self.bin, folder / "tmp", self.repository / "functions"):
             path.mkdir(parents=True)
-        for name in ("deploy", "package", "recipes/canary", "template.yaml", "samconfig.toml"):
-            shutil.copy(support.ROOT / "infra" / name, self.repository / "infra" / name)
+        for file in FILES:
+            shutil.copy(file, self.repository / file.relative_to(support.ROOT))
         shutil.copy(support.ROOT / "Cargo.toml", self.repository)
         for function in (support.ROOT / "functions").glob("*/Cargo.toml"):
             (self.repository / "functions" / function.parent.name).mkdir()
         for tool in MACHINE:
             (self.bin / tool).symlink_to(shutil.which(BASH if tool == "bash" else tool))
         (self.bin / "sleep").symlink_to(shutil.which("true"))
-        (self.bin / "fakes.py").symlink_to(support.ROOT / "tests" / "infra" / "fakes.py")
-        for tool in FAKES:
-            (self.bin / tool).write_text(f"#!{sys.executable} -SE\nimport fakes\nfakes.main()\n")
-            (self.bin / tool).chmod(0o755)
+        self.account = fakes.Account(folder, shutil.which(BASH))
         self.has(
             aws="aws-cli/2.27.1 Python/3.13.2 Darwin/24.4.0",
             cargo="cargo 1.97.0 (abc 2026-01-01)",
@@ -67,30 +70,44 @@ class Desk:
 
     @property
     def state(self):
-        return json.loads((self.folder / "state.json").read_text())
+        return copy.deepcopy(self.account.state)
 
     def has(self, **state):
-        file = self.folder / "state.json"
-        file.write_text(json.dumps((self.state if file.exists() else {}) | state))
+        self.account.state |= state
+
+    def is_deployed(self):
+        """The account is as after a first deployment."""
+        self.has(
+            status="UPDATE_COMPLETE",
+            stack=fakes.FRESH | {"AppsSecret": json.dumps({"apps": {APPID: {"secret": SECRET}}}, separators=(",", ":"))},
+            bucket=True,
+        )
+
+    def was_removed(self):
+        """The account is as after --destroy."""
+        self.is_deployed()
+        self.has(left=self.state["stack"], stack={}, status="none")
+
+    @property
+    def environment(self):
+        return {"PATH": str(self.bin), "TMPDIR": str(self.folder / "tmp"), "HOME": "/nowhere"}
 
     def runs(self, *arguments, types="", script="infra/deploy", **environment):
         """Runs the script, which is answered with `types`."""
-        (self.folder / "calls.jsonl").write_text("")
+        self.account.seen = []
         done = subprocess.run(
             [shutil.which(BASH), self.repository / script, *arguments],
             input=types,
-            env={"PATH": str(self.bin), "TMPDIR": str(self.folder / "tmp"), "FAKES": str(self.folder), "HOME": "/nowhere"}
-            | environment,
+            env=self.environment | environment,
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-        self.seen = [json.loads(line) for line in (self.folder / "calls.jsonl").read_text().splitlines()]
-        self.calls = [seen["call"] for seen in self.seen]
+        self.calls = [seen["call"] for seen in self.account.seen]
         # Whatever happens, an AppSecret is in no argument, no environment, no file and nothing that is printed.
-        for seen in self.seen:
-            assert SECRET not in seen["call"] and SECRET not in json.dumps(seen["environment"]), seen["call"]
+        for seen in self.account.seen:
+            assert SECRET not in seen["call"] and SECRET not in seen["environment"], seen["call"]
             assert not seen["on_disk"], seen["call"]
         assert SECRET not in done.stdout + done.stderr
         assert list((self.folder / "tmp").iterdir()) == []
@@ -107,7 +124,9 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path):
-    return Desk(tmp_path)
+    desk = Desk(tmp_path)
+    yield desk
+    desk.account.close()
 
 
 def _changes(calls):
@@ -132,7 +151,7 @@ def a_first_deployment_asks_for_appid_and_appsecret_alone_and_ends_with_the_url(
 
 
 def a_second_deployment_asks_nothing_and_leaves_the_secret_alone(desk):
-    desk.deploys()
+    desk.is_deployed()
     first = desk.state["stack"]["AppsSecret"]
 
     done = desk.deploys(types="")
@@ -165,7 +184,43 @@ def a_bucket_of_somebody_elses_is_not_used(desk):
     assert not desk.called("aws cloudformation package")
 
 
+def what_these_tests_call_deployed_is_what_a_first_deployment_leaves(desk):
+    desk.deploys()
+    left = desk.state
+
+    desk.has(status="none", stack={}, bucket=False)
+    desk.is_deployed()
+
+    assert desk.state == left
+
+
 # ---- What is typed -----------------------------------------------------------------------------------------------------------------
+
+
+def nothing_that_is_typed_on_a_terminal_is_shown(desk):
+    ours, theirs = pty.openpty()
+    command = [shutil.which(BASH), desk.repository / "infra/deploy"]
+    script = subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0, env=desk.environment
+    )
+    for typed in (APPID, SECRET):
+        asked = b""
+        while not asked.endswith(b"(not shown): "):
+            asked += script.stderr.read(1) or pytest.fail(asked.decode())
+        until = time.monotonic() + 10
+        while termios.tcgetattr(theirs)[3] & termios.ECHO:
+            assert time.monotonic() < until, "what is typed would be shown"
+        os.write(ours, f"{typed}\n".encode())
+
+    script.stderr.read()
+    assert script.wait(timeout=60) == 0
+    assert json.loads(desk.state["stack"]["AppsSecret"]) == {"apps": {APPID: {"secret": SECRET}}}
+    os.set_blocking(ours, False)
+    with contextlib.suppress(BlockingIOError):
+        shown = os.read(ours, 65536).decode()
+        assert APPID not in shown and SECRET not in shown
+    os.close(ours)
+    os.close(theirs)
 
 
 def what_has_another_form_is_asked_again(desk):
@@ -202,7 +257,7 @@ def one_more_mini_program_leaves_the_others_as_they_are(desk):
 
 @pytest.mark.parametrize("text", ['{"apps":[]}', "{}", "", '{"x":{"apps":{}}}', '{"other":1,"apps":{}}'])
 def a_secret_of_another_shape_is_left_as_it_is(desk, text):
-    desk.deploys()
+    desk.is_deployed()
     desk.has(stack=desk.state["stack"] | {"AppsSecret": text})
 
     done = desk.runs("--app", types=f"{APPID}\n{SECRET}\n")
@@ -213,7 +268,7 @@ def a_secret_of_another_shape_is_left_as_it_is(desk, text):
 
 @pytest.mark.parametrize("action", [[], ["--app"], ["--push"], ["--smoke-test"], ["--brake"]])
 def a_secret_that_cannot_be_read_is_not_taken_for_an_empty_one(desk, action):
-    desk.deploys()
+    desk.is_deployed()
     desk.has(fails="aws secretsmanager get-secret-value")
 
     done = desk.runs(*action, types=f"{APPID}\n{SECRET}\n")
@@ -224,7 +279,7 @@ def a_secret_that_cannot_be_read_is_not_taken_for_an_empty_one(desk, action):
 
 
 def an_appsecret_that_is_there_is_not_replaced(desk):
-    desk.deploys()
+    desk.is_deployed()
 
     done = desk.runs("--app", types=f"{APPID}\n{SECRET[::-1]}\n")
 
@@ -233,7 +288,7 @@ def an_appsecret_that_is_there_is_not_replaced(desk):
 
 
 def message_push_is_asked_for_and_belongs_to_the_one_mini_program(desk):
-    desk.deploys()
+    desk.is_deployed()
     key = "k" * 43
 
     desk.deploys("--push", types=f"Token123\n{key}\n")
@@ -243,7 +298,7 @@ def message_push_is_asked_for_and_belongs_to_the_one_mini_program(desk):
 
 
 def in_the_plain_mode_there_is_no_encoding_key(desk):
-    desk.deploys()
+    desk.is_deployed()
 
     desk.deploys("--push", types="Token123\n\n")
 
@@ -279,7 +334,7 @@ def a_tool_that_is_missing_or_old_is_named_with_the_line_that_gets_it(desk, tool
 
 
 def who_builds_nothing_needs_no_rust(desk):
-    desk.deploys()
+    desk.is_deployed()
     (desk.bin / "cargo").unlink()
 
     for action in ("--brake", "--smoke-test", "--destroy"):
@@ -358,7 +413,7 @@ def a_first_deployment_that_failed_is_cleared_away_and_its_table_taken_up(desk):
     [("UPDATE_IN_PROGRESS", "another deployment is under way"), ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback")],
 )
 def a_stack_that_cannot_be_deployed_over_is_left_alone(desk, status, sentence):
-    desk.deploys()
+    desk.is_deployed()
     desk.has(status=status)
 
     done = desk.runs()
@@ -398,7 +453,7 @@ def a_smoke_test_says_what_another_answer_means(desk, answer, sentence):
 
 @pytest.mark.parametrize("action", [[], ["--app"], ["--push"], ["--brake"], ["--destroy"]])
 def a_dry_run_asks_nothing_and_changes_nothing(desk, action):
-    desk.deploys()
+    desk.is_deployed()
     before, config = desk.state, (desk.repository / "infra/samconfig.toml").read_text()
 
     done = desk.deploys("--dry-run", "--parameter", "Memory=512", *action, types="")
@@ -406,6 +461,20 @@ def a_dry_run_asks_nothing_and_changes_nothing(desk, action):
     assert done.stderr == "" and "would" in done.stdout
     assert _changes(desk.calls) == [] and desk.state == before
     assert (desk.repository / "infra/samconfig.toml").read_text() == config
+
+
+def a_dry_run_says_what_comes_first(desk):
+    built, fetched = (desk.deploys("--dry-run", *options, types="").stdout for options in ([], ["--release", "v1.0.0"]))
+    _release(desk).rename(desk.folder / "unpacked")
+    shutil.rmtree(desk.repository)
+    (desk.folder / "unpacked").rename(desk.repository)
+    desk.is_deployed()
+
+    checked = desk.deploys("--dry-run", types="").stdout
+
+    assert "It would ask for AppID and AppSecret, then build, deploy," in built
+    assert "It would ask for AppID and AppSecret, then fetch release v1.0.0, deploy," in fetched
+    assert "It would ask nothing, check the release, deploy," in checked
 
 
 # ---- Settings ----------------------------------------------------------------------------------------------------------------------
@@ -556,17 +625,22 @@ def without_a_rollout_there_is_no_alias(desk):
 
 
 def _release(desk, version="v1.0.0", architecture="arm64"):
-    """A release as the workflow makes it."""
-    name = f"wxauth-{version}-{architecture}"
-    done = desk.runs(f"{desk.folder}/{name}/infra", architecture, script="infra/package")
+    """A release as the workflow makes it, and the folder that is in its archive."""
+    jobs = yaml.safe_load((support.ROOT / ".github/workflows/release.yml").read_text())["jobs"]
+    (pack,) = [step["run"] for step in jobs["archive"]["steps"] if "infra/package" in step.get("run", "")]
+    (sums,) = [step["run"] for step in jobs["draft"]["steps"] if "SHA256SUMS" in step.get("run", "") and "gh " not in step["run"]]
+    for name in ("README.md", "README.zh-CN.md", "CHANGELOG.md", "LICENSE-MIT"):
+        (desk.repository / name).touch()
+    (desk.repository / "workflow").write_text(f"set -eu\ncd {desk.repository}\n{pack}\n{sums}\n")
+    done = desk.runs(script="workflow", GITHUB_REF_NAME=version, ARCHITECTURE=architecture)
     assert done.returncode == 0, done.stderr
     folder = desk.folder / "releases" / version
     folder.mkdir(parents=True)
-    with tarfile.open(folder / f"{name}.tar.gz", "w:gz") as archive:
-        archive.add(desk.folder / name, name)
-    digest = hashlib.sha256((folder / f"{name}.tar.gz").read_bytes()).hexdigest()
-    (folder / "SHA256SUMS").write_text(f"{digest}  {name}.tar.gz\n")
-    return desk.folder / name
+    for file in ("SHA256SUMS", f"wxauth-{version}-{architecture}.tar.gz"):
+        (desk.repository / file).rename(folder / file)
+    with tarfile.open(folder / f"wxauth-{version}-{architecture}.tar.gz") as archive:
+        archive.extractall(desk.folder, filter="data")
+    return desk.folder / f"wxauth-{version}-{architecture}"
 
 
 def a_release_is_deployed_without_rust(desk):
@@ -580,16 +654,28 @@ def a_release_is_deployed_without_rust(desk):
     assert "CodeUri: login.zip" in desk.state["template"]
 
 
-def a_release_that_was_unpacked_deploys_itself(desk):
-    unpacked = _release(desk)
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+def a_release_that_was_unpacked_deploys_itself_for_its_processor(desk, architecture):
+    unpacked = _release(desk, architecture=architecture)
     shutil.rmtree(desk.repository)
-    shutil.copytree(unpacked, desk.repository)
+    unpacked.rename(desk.repository)
     (desk.bin / "cargo").unlink()
 
     desk.deploys("--parameter", "Memory=512")
     desk.deploys(types="")
 
-    assert "Memory=512" in desk.state["parameters"] and "CodeUri: login.zip" in desk.state["template"]
+    assert desk.state["parameters"] == [f"Architecture={architecture}", "Memory=512"]
+    assert "CodeUri: login.zip" in desk.state["template"]
+
+
+def what_the_script_points_at_is_in_a_release(desk):
+    unpacked = _release(desk)
+
+    named = set(re.findall(r"infra/[\w/-]+\.\w+", (unpacked / "infra/deploy").read_text()))
+
+    assert {"infra/OPERATE.md", "infra/README.md", "infra/CHINA.md"} <= named
+    assert [name for name in sorted(named) if not (unpacked / name).exists()] == []
+    assert (unpacked / "infra/deploy-policy.json").exists()
 
 
 @pytest.mark.parametrize("harm", ["archive", "sums", "absent"])
@@ -614,7 +700,7 @@ def a_zip_that_was_changed_after_it_was_unpacked_is_not_deployed(desk):
     unpacked = _release(desk)
     (unpacked / "infra/login.zip").write_text("another")
     shutil.rmtree(desk.repository)
-    shutil.copytree(unpacked, desk.repository)
+    unpacked.rename(desk.repository)
 
     done = desk.runs(types=f"{APPID}\n{SECRET}\n")
 
@@ -624,11 +710,44 @@ def a_zip_that_was_changed_after_it_was_unpacked_is_not_deployed(desk):
 def a_release_for_another_processor_is_not_deployed(desk):
     unpacked = _release(desk)
     shutil.rmtree(desk.repository)
-    shutil.copytree(unpacked, desk.repository)
+    unpacked.rename(desk.repository)
 
     done = desk.runs("--parameter", "Architecture=x86_64", types=f"{APPID}\n{SECRET}\n")
 
     assert done.returncode != 0 and "not for x86_64" in done.stderr and not desk.called("aws cloudformation deploy")
+
+
+# ---- The workflow ------------------------------------------------------------------------------------------------------------------
+
+WORKFLOW = yaml.safe_load((support.ROOT / ".github/workflows/deploy.yml").read_text())["jobs"]["deploy"]
+
+
+def _chosen(expression, **inputs):
+    """What GitHub makes of `A == 'x' && B || C` and of a name."""
+    text = expression.removeprefix("${{").removesuffix("}}").strip()
+    for word, python in (("&&", "and"), ("||", "or")):
+        text = text.replace(word, python)
+    return eval(text, {"inputs": types.SimpleNamespace(**inputs)})  # an expression of our own workflow
+
+
+@pytest.mark.parametrize("stage", ["default", "dev", "prod", "cn"])
+@pytest.mark.parametrize("rollout", ["as samconfig.toml says", "Canary10Percent10Minutes"])
+def the_workflow_deploys_each_stage_for_its_processor_by_the_rollout_that_was_chosen(desk, stage, rollout):
+    desk.deploys("--stage", stage)
+    *_, build, _, deploy = [step for step in WORKFLOW["steps"] if "run" in step or "configure-aws" in step.get("uses", "")]
+    script = desk.repository / "workflow"
+    script.write_text(f"set -eu\ncd {desk.repository}\n{build['run']}\n{deploy['run']}\n")
+    told = {name: _chosen(text, stage=stage, rollout=rollout) for name, text in (WORKFLOW["env"] | deploy["env"]).items()}
+
+    desk.deploys(script="workflow", types="", **told)
+
+    wanted = dict(given.split("=") for given in desk.state["parameters"])
+    processor = "x86_64" if stage == "cn" else "arm64"
+    assert wanted["Architecture"] == _template(desk.state["template"])["Globals"]["Function"]["Architectures"][0] == processor
+    assert wanted.get("Rollout", "as samconfig.toml says") == rollout
+    assert ("AutoPublishAlias" in desk.state["template"]) == (rollout != "as samconfig.toml says")
+    assert f"--stack-name wxauth{'' if stage == 'default' else f'-{stage}'} " in desk.called("aws cloudformation deploy")[0]
+    assert len(desk.called("cargo lambda build")) == 1
 
 
 # ---- The brake ---------------------------------------------------------------------------------------------------------------------
@@ -655,7 +774,7 @@ def the_brake_is_pulled_by_one_command_and_stays_pulled(desk):
 
 
 def the_brake_only_grows(desk):
-    desk.deploys()
+    desk.is_deployed()
     later = int(time.time()) + 3600
     desk.has(stack=desk.state["stack"] | {"BrakeSecret": json.dumps({"not_before": later})})
 
@@ -672,7 +791,7 @@ def there_is_no_brake_without_a_deployment(desk):
 
 
 def the_brake_says_when_it_could_not_be_pulled(desk):
-    desk.deploys()
+    desk.is_deployed()
     desk.has(fails="aws secretsmanager put-secret-value")
 
     done = desk.runs("--brake")
@@ -684,7 +803,7 @@ def the_brake_says_when_it_could_not_be_pulled(desk):
 
 
 def what_stays_after_the_stack_is_named_with_its_cost_and_the_lines_that_delete_it(desk):
-    desk.deploys()
+    desk.is_deployed()
 
     done = desk.deploys("--destroy", types="")
 
@@ -696,8 +815,7 @@ def what_stays_after_the_stack_is_named_with_its_cost_and_the_lines_that_delete_
 
 
 def a_deployment_after_the_end_takes_up_users_keys_and_mini_programs(desk):
-    desk.deploys()
-    desk.deploys("--destroy", types="")
+    desk.was_removed()
 
     done = desk.deploys(types="")
 
@@ -714,8 +832,7 @@ def a_deployment_after_the_end_takes_up_users_keys_and_mini_programs(desk):
 
 @pytest.mark.parametrize("step", ["wait change-set-create-complete", "execute-change-set", "wait stack-import-complete"])
 def what_cannot_be_taken_up_is_left_and_not_forgotten_in_silence(desk, step):
-    desk.deploys()
-    desk.deploys("--destroy", types="")
+    desk.was_removed()
     left = desk.state["left"]
     desk.has(fails=f"aws cloudformation {step}")
 
@@ -729,8 +846,7 @@ def what_cannot_be_taken_up_is_left_and_not_forgotten_in_silence(desk, step):
 
 
 def what_several_deployments_left_is_not_taken_up_by_chance(desk):
-    desk.deploys()
-    desk.deploys("--destroy", types="")
+    desk.was_removed()
     desk.has(tables="Table\twxauth-Table-1\nTable\twxauth-Table-2")
 
     done = desk.runs()

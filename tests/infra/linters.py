@@ -6,11 +6,15 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
+import cfnlint.runner
+import pytest
 import support
+from click.testing import CliRunner
+from samcli.cli import main as sam
 
 HERE = pathlib.Path(__file__).parent
-TOOLS = pathlib.Path(sys.executable).parent
 
 # One of each partition, and both regions of China.
 CHINA = ["cn-north-1", "cn-northwest-1"]
@@ -26,33 +30,59 @@ RECIPES = {
 }
 
 
-def _run(tool, *arguments, cwd=support.ROOT):
-    quiet = {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1"}
-    return subprocess.run(
-        [tool, *arguments], cwd=cwd, env=os.environ | quiet, capture_output=True, text=True, timeout=300, check=False
-    )
+# Both tools are called in this process, which reads the types' schemas once.
 
 
-def cfn_lint_has_nothing_to_say_in_any_partition():
-    done = _run(TOOLS / "cfn-lint", support.SOURCE, "--regions", *REGIONS)
+@pytest.fixture
+def cfn_lint(capsys, monkeypatch):
+    """Runs it, and gives its exit code and what it says."""
 
-    assert (done.returncode, done.stdout) == (0, "")
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["cfn-lint", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cfnlint.runner.main()
+        return ended.value.code, capsys.readouterr().out
+
+    return run
 
 
-def sam_finds_the_template_valid_in_every_environment_of_samconfig():
+def cfn_lint_has_nothing_to_say_in_any_partition(cfn_lint):
+    assert cfn_lint(support.SOURCE, "--regions", *REGIONS) == (0, "")
+
+
+def cfn_lint_says_something_of_a_template_with_a_fault(cfn_lint, tmp_path):
+    file = tmp_path / "template.yaml"
+    file.write_text("Resources: { Topic: { Type: AWS::SNS::Topic, Properties: { TopicNmae: x } } }\n")
+
+    status, said = cfn_lint(file, "--regions", "us-east-1")
+
+    assert status != 0 and "TopicNmae" in said
+
+
+def sam_finds_the_template_valid_in_every_environment_of_samconfig(monkeypatch):
+    monkeypatch.chdir(support.ROOT / "infra")
+    monkeypatch.setenv("SAM_CLI_TELEMETRY", "0")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    config = tomllib.loads(pathlib.Path("samconfig.toml").read_text())
+    # What it looks at: the same is looked at once.
+    same = {}
     for environment in ("default", "dev", "prod", "cn"):
-        done = _run(TOOLS / "sam", "validate", "--lint", "--config-env", environment, cwd=support.ROOT / "infra")
+        sections = (config[environment]["validate"]["parameters"], config[environment]["global"]["parameters"].get("region"))
+        same.setdefault(json.dumps(sections), environment)
 
-        assert done.returncode == 0 and "is a valid SAM Template" in done.stdout, done.stdout + done.stderr
+    for environment in same.values():
+        done = CliRunner().invoke(sam.cli, ["validate", "--lint", "--config-env", environment])
+
+        assert done.exit_code == 0 and "is a valid SAM Template" in done.output, done.output
+    assert list(same.values()) == ["default", "cn"]
 
 
-def cfn_lint_has_nothing_to_say_of_a_recipe_in_the_regions_it_is_for():
+def cfn_lint_has_nothing_to_say_of_a_recipe_in_the_regions_it_is_for(cfn_lint):
     # One run for all recipes of the same regions.
     for regions in {tuple(regions) for regions in RECIPES.values()}:
         recipes = [support.recipe(name) for name in RECIPES if tuple(RECIPES[name]) == regions]
-        done = _run(TOOLS / "cfn-lint", "--regions", *regions, "--", *recipes)
 
-        assert (done.returncode, done.stdout) == (0, "")
+        assert cfn_lint("--regions", *regions, "--", *recipes) == (0, "")
 
 
 def every_recipe_is_linted_and_explained():
@@ -66,7 +96,8 @@ def every_recipe_is_linted_and_explained():
 def checkov_has_nothing_to_say():
     checkov = os.environ.get("CHECKOV", "checkov")
     files = [part for file in (support.SOURCE, *map(support.recipe, RECIPES)) for part in ("--file", file)]
-    done = _run(checkov, "--config-file", HERE / ".checkov.yaml", *files, "--output", "json")
+    command = [checkov, "--config-file", HERE / ".checkov.yaml", *files, "--output", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
     report = json.loads(done.stdout)
 

@@ -28,7 +28,7 @@ DOMAIN = {
 }
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML with CloudFormation's short forms."""
 
 
@@ -54,16 +54,21 @@ def recipe(name):
 
 def source(file=SOURCE):
     """A template as it is written."""
-    return yaml.load(file.read_text(), _Loader)
+    return copy.deepcopy(_parsed(file.read_text()))
+
+
+@functools.cache
+def _parsed(text):
+    return yaml.load(text, _Loader)
 
 
 @functools.cache
 def _translated(partition, parameters, text):
     region, _ = PARTITIONS[partition]
-    template = yaml.load(text, _Loader)
+    template = copy.deepcopy(_parsed(text))
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "s3://bucket/key"
+            resource["Properties"]["CodeUri"] = "s3://wxauth-bucket/key"
     os.environ["AWS_DEFAULT_REGION"] = region
     ArnGenerator.BOTO_SESSION_REGION_NAME = None
     session = boto3.session.Session(region_name=region)
@@ -82,9 +87,12 @@ class Deployed:
     """
 
     def __init__(self, partition="aws", file=SOURCE, **parameters):
-        template = translated(partition, file, **parameters)
         region, suffix = PARTITIONS[partition]
-        self.values = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()}
+        self._translated = functools.partial(translated, partition, file, **parameters)
+        # SAM leaves these two as they are, and CloudFormation looks at them first.
+        written = source(file)
+        self.rules = written["Rules"]
+        self.values = {name: parameter.get("Default") for name, parameter in written["Parameters"].items()}
         self.values |= parameters
         self.values |= {
             "AWS::Partition": partition,
@@ -93,16 +101,28 @@ class Deployed:
             "AWS::AccountId": "123456789012",
             "AWS::StackName": "wxauth",
         }
-        self.conditions = template["Conditions"]
-        self.rules = template["Rules"]
-        self.resources = {
+
+    @functools.cached_property
+    def template(self):
+        return self._translated()
+
+    @functools.cached_property
+    def conditions(self):
+        return self.template["Conditions"]
+
+    @functools.cached_property
+    def resources(self):
+        return {
             name: self.resolve(resource)
-            for name, resource in template["Resources"].items()
+            for name, resource in self.template["Resources"].items()
             if "Condition" not in resource or self.holds(resource["Condition"])
         }
-        self.outputs = {
+
+    @functools.cached_property
+    def outputs(self):
+        return {
             name: self.resolve(output["Value"])
-            for name, output in template["Outputs"].items()
+            for name, output in self.template["Outputs"].items()
             if "Condition" not in output or self.holds(output["Condition"])
         }
 

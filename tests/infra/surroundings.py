@@ -1,6 +1,7 @@
 """What stands around the template agrees with it: folders, example events, samconfig."""
 
 import json
+import os
 import re
 import subprocess
 import tomllib
@@ -90,11 +91,34 @@ def the_page_for_a_first_deployment_says_what_the_template_has():
     assert {f"wxauth-{name}" for name in re.findall(r'--alarm-name "\$stack-([a-z-]+)"', page)} <= alarms
 
 
-def the_commands_of_the_page_for_a_first_deployment_are_shell(tmp_path):
+def each_of_the_fifteen_things_is_a_command_and_what_should_be_seen():
     page = (support.ROOT / "infra" / "FIRST.md").read_text()
-    script = tmp_path / "first.sh"
-    script.write_text("\n".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL)))
 
-    done = subprocess.run(["bash", "-n", script], capture_output=True, text=True, check=False)
+    things = re.split(r"^## \d+\. ", page, flags=re.MULTILINE)[1:]
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert len(things) == 15
+    for thing in things:
+        commands, seen = re.search(r"```sh\n(.*?)```\n(.*)", thing, re.DOTALL).groups()
+        assert re.search(r"\b(aws|curl|log|may|out|both) ", commands) and len(seen.strip()) > 40, thing.splitlines()[0]
+
+
+def the_commands_of_the_page_for_a_first_deployment_run_as_they_are_pasted(tmp_path):
+    page = (support.ROOT / "infra" / "FIRST.md").read_text()
+    for command in ("aws", "cargo", "curl", "infra/deploy", "sleep"):
+        stand_in = tmp_path / command
+        stand_in.parent.mkdir(exist_ok=True)
+        stand_in.write_text("#!/bin/sh\necho said\n")
+        stand_in.chmod(0o755)
+    # What was not set before it is used ends the script, and so does what is no shell.
+    script = "set -u\n" + "\n".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL)) + "\necho the end\n"
+
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.endswith("the end\n")

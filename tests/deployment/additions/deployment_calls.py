@@ -1,10 +1,9 @@
 """What CloudFormation calls, with the rights of who deploys, to make, change and delete a resource.
 
-From the permissions that the schemas of AWS's resource types name, less what the template's properties cannot lead to. It
-is written by hand: that AWS asks for neither more nor less, no emulator shows.
+From the permissions that the schemas of AWS's resource types name, less what the template's properties cannot lead to; for
+CodeDeploy and networks also from the pages of its and Lambda's manual about permissions. It is written by hand: that AWS asks
+for neither more nor less, no emulator shows. The template's tests read it, too, so it imports nothing.
 """
-
-from ministack.core.responses import get_account_id, get_region
 
 TAGS = ("apigateway:TagResource",)
 LOG_DELIVERY = (
@@ -16,6 +15,9 @@ LOG_DELIVERY = (
     "logs:PutResourcePolicy",
     "logs:UpdateLogDelivery",
 )
+
+NAMED_NETWORK = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs")
+NETWORK = {"create": NAMED_NETWORK, "update": NAMED_NETWORK, "delete": ("ec2:DescribeNetworkInterfaces",)}
 
 # For each type: the resource that its calls name, and the calls.
 CALLS = {
@@ -67,6 +69,22 @@ CALLS = {
             "delete": ("cloudwatch:DeleteDashboards",),
         },
     ),
+    "AWS::CodeDeploy::Application": (
+        "codedeploy:{region}:{account}:application:{name}",
+        {
+            "create": ("codedeploy:CreateApplication", "codedeploy:GetApplication"),
+            "update": ("codedeploy:GetApplication",),
+            "delete": ("codedeploy:DeleteApplication",),
+        },
+    ),
+    "AWS::CodeDeploy::DeploymentGroup": (
+        "codedeploy:{region}:{account}:deploymentgroup:{ApplicationName}/{name}",
+        {
+            "create": ("codedeploy:CreateDeploymentGroup", "codedeploy:GetDeploymentGroup"),
+            "update": ("codedeploy:GetDeploymentGroup", "codedeploy:UpdateDeploymentGroup"),
+            "delete": ("codedeploy:DeleteDeploymentGroup",),
+        },
+    ),
     "AWS::DynamoDB::Table": (
         "dynamodb:{region}:{account}:table/{name}",
         {
@@ -105,6 +123,14 @@ CALLS = {
             ),
         },
     ),
+    "AWS::Lambda::Alias": (
+        "lambda:{region}:{account}:function:{FunctionName}",
+        {
+            "create": ("lambda:CreateAlias", "lambda:GetAlias"),
+            "update": ("lambda:GetAlias", "lambda:UpdateAlias"),
+            "delete": ("lambda:DeleteAlias",),
+        },
+    ),
     "AWS::Lambda::Function": (
         "lambda:{region}:{account}:function:{FunctionName}",
         {
@@ -120,6 +146,11 @@ CALLS = {
             "update": ("lambda:AddPermission", "lambda:GetPolicy", "lambda:RemovePermission"),
             "delete": ("lambda:GetPolicy", "lambda:RemovePermission"),
         },
+    ),
+    # It is made anew and retained, never changed or deleted.
+    "AWS::Lambda::Version": (
+        "lambda:{region}:{account}:function:{FunctionName}",
+        {"create": ("lambda:GetFunctionConfiguration", "lambda:PublishVersion"), "update": (), "delete": ()},
     ),
     "AWS::Logs::LogGroup": (
         "logs:{region}:{account}:log-group:{LogGroupName}",
@@ -184,18 +215,23 @@ CALLS = {
 }
 
 
-def needed(operation, kind, physical_id, logical_id, props, stack):
+def needed(operation, kind, logical_id, props, stack, region, account, policy=None):
     """The calls: action, resource, and the keys that a condition may name. A type that is not listed is a KeyError."""
     resource, calls = CALLS[kind]
     # A name that CloudFormation gives begins with those of the stack and the resource. A secret's lacks the stack's.
-    named = {"name": f"{stack}-{logical_id}-any", "region": get_region(), "account": get_account_id()}
+    named = {"name": f"{stack}-{logical_id}-any", "region": region, "account": account}
     arn = _arn(resource.format_map({**props, **named, "logical_id": logical_id}))
     for action in calls[operation]:
         # These have no narrower resource.
         yield action, "*" if action in LOG_DELIVERY else arn, {}
-    if kind == "AWS::Lambda::Function" and operation != "delete":
-        yield "iam:PassRole", props["Role"], {"iam:passedtoservice": "lambda.amazonaws.com"}
-        yield "s3:GetObject", _arn("s3:::{S3Bucket}/{S3Key}".format_map(props["Code"])), {}
+    if kind == "AWS::Lambda::Function":
+        yield from _for_a_function(operation, arn, props)
+    if kind == "AWS::Lambda::Alias" and operation == "update" and policy:
+        yield from _for_a_moving_alias(policy["CodeDeployLambdaAliasUpdate"], region, account)
+    if kind == "AWS::CodeDeploy::DeploymentGroup" and operation != "delete":
+        yield "iam:PassRole", props["ServiceRoleArn"], {"iam:passedtoservice": "codedeploy.amazonaws.com"}
+    if kind == "AWS::Logs::LogGroup" and operation != "delete" and props.get("KmsKeyId"):
+        yield "logs:AssociateKmsKey", arn, {}
     if kind == "AWS::ApiGatewayV2::Stage" and operation != "delete":
         for action in LOG_DELIVERY:
             yield action, "*", {}
@@ -203,6 +239,33 @@ def needed(operation, kind, physical_id, logical_id, props, stack):
         yield "iam:DetachRolePolicy" if operation == "delete" else "iam:AttachRolePolicy", arn, {}
     if kind == "AWS::SecretsManager::RotationSchedule" and operation != "delete":
         yield "lambda:InvokeFunction", props["RotationLambdaARN"], {}
+
+
+def _for_a_function(operation, arn, props):
+    """Lambda looks at the network by the rights of who names it, and CloudFormation waits for its interfaces to go."""
+    if props.get("VpcConfig"):
+        for action in NETWORK[operation]:
+            yield action, "*", {}
+    if operation != "delete":
+        yield "iam:PassRole", props["Role"], {"iam:passedtoservice": "lambda.amazonaws.com"}
+        yield "s3:GetObject", _arn("s3:::{S3Bucket}/{S3Key}".format_map(props["Code"])), {}
+        if props.get("ReservedConcurrentExecutions"):
+            yield "lambda:PutFunctionConcurrency", arn, {}
+
+
+def _for_a_moving_alias(update, region, account):
+    """What deploying by CodeDeploy takes, and CloudFormation does where an alias has another version."""
+    application = f"codedeploy:{region}:{account}:application:{update['ApplicationName']}"
+    group = f"codedeploy:{region}:{account}:deploymentgroup:{update['ApplicationName']}/{update['DeploymentGroupName']}"
+    how = f"codedeploy:{region}:{account}:deploymentconfig:CodeDeployDefault.LambdaAny"
+    for action, resource in (
+        ("codedeploy:CreateDeployment", group),
+        ("codedeploy:GetDeployment", group),
+        ("codedeploy:GetDeploymentConfig", how),
+        ("codedeploy:GetApplicationRevision", application),
+        ("codedeploy:RegisterApplicationRevision", application),
+    ):
+        yield action, _arn(resource), {}
 
 
 def _arn(resource):

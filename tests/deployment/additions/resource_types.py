@@ -3,7 +3,7 @@
 import uuid
 
 from ministack.services import apigateway, secretsmanager
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import changesets, provisioners
 
 from additions import rotation
 
@@ -19,6 +19,7 @@ def add():
     table = types["AWS::DynamoDB::Table"]
     types["AWS::DynamoDB::Table"] = table | {"create": _named_anew(table["create"])}
     types["AWS::SecretsManager::Secret"] = _as_cloudformation_names_it(types["AWS::SecretsManager::Secret"])
+    changesets._IMPORT_LOOKUPS["AWS::SecretsManager::Secret"] = ("Id",), _missing_secret
     types["AWS::ApiGatewayV2::Api"] = _with_routes_of_its_body(types["AWS::ApiGatewayV2::Api"])
     alarms = provisioners._cw_metric_alarm_record
     provisioners._cw_metric_alarm_record = lambda name, props: alarms(name, _of_one_metric(props))
@@ -60,11 +61,15 @@ def _named_anew(create):
 
 
 def _as_cloudformation_names_it(handler):
-    """A secret's name is that of the resource and a random end, without the stack's; its `Ref` is the ARN."""
+    """A secret's name is that of the resource and a random end, without the stack's; its `Ref` is the ARN. It is tagged with the
+    names of both, and can be imported.
+    """
 
     def create(logical_id, props, stack_name):
         name = f"{logical_id}-{uuid.uuid4().hex[:12]}"
         _, attributes = handler["create"](logical_id, props | {"Name": name}, stack_name)
+        named = {"aws:cloudformation:stack-name": stack_name, "aws:cloudformation:logical-id": logical_id}
+        secretsmanager._resolve(name)[1]["Tags"] += [{"Key": key, "Value": value} for key, value in named.items()]
         return attributes["Id"], attributes
 
     def update(arn, old, new, *args):
@@ -75,7 +80,15 @@ def _as_cloudformation_names_it(handler):
     def delete(arn, props):
         handler["delete"](_name(arn), props)
 
-    return handler | {"create": create, "update": update, "delete": delete}
+    def imported(identifier):
+        return identifier["Id"], {"Id": identifier["Id"]}
+
+    return handler | {"create": create, "update": update, "delete": delete, "import": imported}
+
+
+def _missing_secret(arn):
+    """Why a secret cannot be imported; nothing where it can."""
+    return None if secretsmanager._resolve(arn)[1] else f"Resource of type 'AWS::SecretsManager::Secret' {arn} was not found."
 
 
 def _name(arn):

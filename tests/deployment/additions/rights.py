@@ -151,27 +151,28 @@ def _deploy_as_the_caller():
     create, update, delete = stacks._provision_resource, stacks._update_resource, stacks._delete_resource
 
     def created(kind, logical_id, props, stack):
-        _demand("create", kind, None, logical_id, props, stack)
+        _demand("create", kind, logical_id, props, stack)
         return create(kind, logical_id, props, stack)
 
     def updated(kind, physical_id, old, new, stack, logical_id=None, attributes=None):
         if old != new:
-            _demand("update", kind, physical_id, logical_id, new, stack)
+            _demand("update", kind, logical_id, new, stack)
         return update(kind, physical_id, old, new, stack, logical_id, attributes)
 
     def deleted(kind, physical_id, props, stack=None, logical_id=None):
-        _demand("delete", kind, physical_id, logical_id, props, stack)
+        _demand("delete", kind, logical_id, props, stack)
         return delete(kind, physical_id, props, stack, logical_id)
 
     stacks._provision_resource, stacks._update_resource, stacks._delete_resource = created, updated, deleted
 
 
-def _demand(operation, kind, physical_id, logical_id, props, stack):
+def _demand(operation, kind, logical_id, props, stack):
     key = iam_evaluator._verified_key.get()
     if not key:
         # The account's root, whose signature MiniStack does not verify.
         return
     caller = iam_evaluator.resolve_principal(key, get_account_id())
-    for action, resource, keys in deployment_calls.needed(operation, kind, physical_id, logical_id, props, stack):
+    where = {"region": get_region(), "account": get_account_id()}
+    for action, resource, keys in deployment_calls.needed(operation, kind, logical_id, props, stack, **where):
         if not _may(caller.arn, caller.type, action, resource, caller.policies, *caller.limits, **keys):
             raise ValueError(f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource}")
