@@ -231,6 +231,13 @@ pub struct User {
 }
 
 impl User {
+    /// Whether it is only the mark of an end, which may have been the end of somebody unknown.
+    #[must_use]
+    pub fn is_mark(&self) -> bool {
+        let Self { deleted_ms, logins_after_ms, .. } = *self;
+        *self == Self { deleted_ms, logins_after_ms, ..Self::default() }
+    }
+
     /// Whether a login that arrived at this time is refused, because of what arrived since.
     #[must_use]
     pub fn overtakes(&self, arrived_ms: Millis) -> bool {
