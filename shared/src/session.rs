@@ -100,7 +100,13 @@ impl Session {
     /// Whether it has neither run out nor been put aside by the emergency brake.
     #[must_use]
     pub fn is_alive(&self, now: Secs, not_before: Secs) -> bool {
-        self.idle > now && self.absolute > now && self.created_at >= not_before
+        !self.has_run_out(now) && self.created_at >= not_before
+    }
+
+    /// Whether it has come to one of its two ends.
+    #[must_use]
+    pub fn has_run_out(&self, now: Secs) -> bool {
+        self.expires_at() <= now
     }
 
     /// Whether a token with this subject was issued for it, and not for another session of the device.
