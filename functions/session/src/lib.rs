@@ -18,7 +18,12 @@ use shared::{
     clock::{Clock, Deadline, Secs},
     env::Env,
     expiring::LeakyBuckets,
-    http::{JsonResponse, Route, RouterExt as _, body::JsonBody, extract::Query},
+    http::{
+        JsonResponse, Route, RouterExt as _,
+        body::JsonBody,
+        extract::{Query, Senders},
+        named,
+    },
     ids::{AppId, DeviceId, Sid},
     platform_token::calls::CheckSession,
     problem::Problem,
@@ -54,17 +59,19 @@ pub struct Deps {
     pub apps: Arc<Secret<Apps>>,
     /// Opens `session_key`s and authenticates refresh tokens.
     pub keyring: Arc<Secret<Keyring>>,
+    pub senders: Senders,
     pub clock: Arc<dyn Clock>,
 }
 
 impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let (table, config) = (env.table()?, env.access_token_config()?);
-        let (apps, keyring, verifier, brake) =
-            tokio::try_join!(env.apps(), env.keyring(), env.verifier(), env.brake())?;
+        let (apps, keyring, verifier, brake, proxy) =
+            tokio::try_join!(env.apps(), env.keyring(), env.verifier(), env.brake(), env.proxy())?;
+        let (clock, senders) = (env.clock(), Senders { proxy, keyring: keyring.clone() });
         let platform = env.platform_tokens(&table, &keyring)?;
-        let authenticator = Authenticator { verifier, sessions: table.clone(), config, brake, clock: env.clock() };
-        Ok(Self { authenticator, table, platform, checks: Arc::default(), apps, keyring, clock: env.clock() })
+        let authenticator = Authenticator { verifier, sessions: table.clone(), config, brake, clock: clock.clone() };
+        Ok(Self { authenticator, table, platform, checks: Arc::default(), apps, keyring, senders, clock })
     }
 }
 
@@ -75,13 +82,15 @@ impl FromRef<Deps> for Authenticator {
 }
 
 pub fn router(deps: Deps) -> Router {
-    Router::new()
+    let senders = deps.senders.clone();
+    let routes = Router::new()
         .on(SESSION, read)
         .on(LOG_OUT, log_out)
         .on(SESSIONS, list)
         .on(LOG_OUT_ALL, log_out_all)
         .on(DELETE_USER, delete_user)
-        .with_state(deps)
+        .with_state(deps);
+    named(senders, routes)
 }
 
 #[derive(Clone, Copy, Deserialize)]
