@@ -64,18 +64,19 @@ impl From<AuthError> for Problem {
 }
 
 impl Authenticator {
-    /// The subject of a token. Without an issuer any `iss` is accepted: only we hold the keys.
+    /// The subject of a token whose session is not one that the brake ended. Without an issuer any `iss` is accepted: only we hold
+    /// the keys.
     pub async fn subject(&self, token: &AccessToken, issuer: Option<&str>) -> Result<Subject, AuthError> {
         let (verifier, not_before) = tokio::try_join!(self.verifier.get(), self.brake.not_before())?;
         let subject = verifier.verify(token, &self.config, issuer, self.clock.now())?;
         if subject.auth_time < not_before { Err(AuthError::SessionGone) } else { Ok(subject) }
     }
 
-    /// The session that a token was issued for, while it lives.
+    /// The session that a token was issued for, while it lives. It began when the [subject](Self::subject) says, so the brake has
+    /// been looked at.
     pub async fn session(&self, subject: &Subject) -> Result<Session, AuthError> {
-        let not_before = self.brake.not_before().await?;
         let session = self.sessions.read_session(&subject.session()).await?.ok_or(AuthError::SessionGone)?;
-        let lives = session.is_alive(self.clock.now(), not_before);
+        let lives = !session.has_run_out(self.clock.now());
         if session.is_of(subject) && lives { Ok(session) } else { Err(AuthError::SessionGone) }
     }
 }
@@ -127,12 +128,11 @@ mod tests {
     }
 
     /// An authenticator at this time. It needs no key here, as only the session is asked for.
-    async fn authenticator(sessions: &Arc<One>, not_before: Secs, now: Secs) -> Authenticator {
+    async fn authenticator(sessions: &Arc<One>, now: Secs) -> Authenticator {
         let clock = Arc::new(At(now));
         let config = AccessTokenConfig { issuer: None, audience: None, access: 900, unionid: false };
-        let brake = Brake { at_least: not_before, pulled: None };
         let verifier = Secret::open("WXAUTH_JWKS", Box::new(SecretFile("none".into())), clock.clone()).await.unwrap();
-        Authenticator { verifier, sessions: sessions.clone(), config, brake, clock }
+        Authenticator { verifier, sessions: sessions.clone(), config, brake: Brake::default(), clock }
     }
 
     #[tokio::test]
@@ -150,8 +150,7 @@ mod tests {
             unionid: None,
         };
         let within = |millisecond| Subject { millisecond, ..token(device, 50) };
-        let (now, late) = (authenticator(&table, 50, 99).await, authenticator(&table, 50, 100).await);
-        let braked = authenticator(&table, 51, 99).await;
+        let (now, late) = (authenticator(&table, 99).await, authenticator(&table, 100).await);
 
         assert_eq!(now.session(&token(device, 50)).await.unwrap(), session);
         assert_eq!(now.session(&within(None)).await.unwrap(), session, "as tokens of earlier releases are");
@@ -161,7 +160,6 @@ mod tests {
             (&now, within(Some(6))),
             (&now, token(DeviceId([2; 16]), 50)),
             (&late, token(device, 50)),
-            (&braked, token(device, 50)),
         ] {
             assert!(matches!(authenticator.session(&token).await, Err(AuthError::SessionGone)), "{token:?}");
         }

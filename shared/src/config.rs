@@ -14,6 +14,9 @@ const TEN_YEARS: Secs = 10 * 365 * 86_400;
 /// thefts`.
 const HOUR: Secs = 3_600;
 
+/// With access tokens of a day an owner's client comes once a day, and a thief is not noticed within one: `cargo figures thefts`.
+const LONGEST_ACCESS: Secs = 43_200;
+
 /// A client renews its tokens this long before the access token ends.
 const CLIENT_MARGIN: Secs = 60;
 
@@ -73,7 +76,7 @@ impl RefreshPolicy {
 }
 
 fn access(vars: &Vars) -> Result<Secs, ConfigError> {
-    vars.number("WXAUTH_ACCESS_SECONDS", 900, 1, TEN_YEARS)
+    vars.number("WXAUTH_ACCESS_SECONDS", 900, 1, LONGEST_ACCESS)
 }
 
 fn audience(vars: &Vars) -> Result<Option<String>, ConfigError> {
@@ -191,9 +194,11 @@ mod tests {
             (&[("WXAUTH_MIN_AGE_SECONDS", "779")], None),
             (&[("WXAUTH_GRACE_SECONDS", "421")], Some("WXAUTH_GRACE_SECONDS")),
             (&[("WXAUTH_GRACE_SECONDS", "420")], None),
-            (&[("WXAUTH_ACCESS_SECONDS", "86400"), ("WXAUTH_GRACE_SECONDS", "3601")], Some("WXAUTH_GRACE_SECONDS")),
-            (&[("WXAUTH_ACCESS_SECONDS", "86400"), ("WXAUTH_GRACE_SECONDS", "3600")], None),
-            (&[("WXAUTH_ACCESS_SECONDS", "86400"), ("WXAUTH_MIN_AGE_SECONDS", "3601")], Some("WXAUTH_MIN_AGE_SECONDS")),
+            (&[("WXAUTH_ACCESS_SECONDS", "43201")], Some("WXAUTH_ACCESS_SECONDS")),
+            (&[("WXAUTH_ACCESS_SECONDS", "43200")], None),
+            (&[("WXAUTH_ACCESS_SECONDS", "43200"), ("WXAUTH_GRACE_SECONDS", "3601")], Some("WXAUTH_GRACE_SECONDS")),
+            (&[("WXAUTH_ACCESS_SECONDS", "43200"), ("WXAUTH_GRACE_SECONDS", "3600")], None),
+            (&[("WXAUTH_ACCESS_SECONDS", "43200"), ("WXAUTH_MIN_AGE_SECONDS", "3601")], Some("WXAUTH_MIN_AGE_SECONDS")),
             (&[("WXAUTH_IDLE_SECONDS", "899")], Some("WXAUTH_IDLE_SECONDS")),
             (&[("WXAUTH_IDLE_SECONDS", "900")], None),
             (&[("WXAUTH_ABSOLUTE_SECONDS", "604799")], Some("WXAUTH_ABSOLUTE_SECONDS")),

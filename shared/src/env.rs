@@ -208,8 +208,7 @@ impl Env {
     /// The emergency brake: `WXAUTH_NOT_BEFORE`, and the secret that `WXAUTH_BRAKE` names, if it is set.
     pub async fn brake(&self) -> Result<Brake, ConfigError> {
         let pulled = match self.vars.get("WXAUTH_BRAKE") {
-            // Boxed, as the start of a function waits for several secrets at once and would outgrow its stack.
-            Some(_) => Some(Box::pin(self.secret("WXAUTH_BRAKE")).await?),
+            Some(_) => Some(self.secret("WXAUTH_BRAKE").await?),
             None => None,
         };
         Ok(Brake { at_least: config::not_before(&self.vars)?, pulled })

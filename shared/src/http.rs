@@ -22,9 +22,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     clock::Deadline,
+    ids::Network,
     problem::{Code, Problem},
 };
-use extract::RequestId;
+use extract::{RequestId, Senders};
 use record::Log;
 
 /// The longest body that is read, in bytes.
@@ -161,6 +162,15 @@ struct OutOfTime;
 
 async fn in_time(deadline: Deadline, request: Request, next: Next) -> Result<Response, Problem> {
     deadline.limit(next.run(request)).await.ok_or(Problem::new(Code::Unavailable).because(OutOfTime))
+}
+
+/// Names the sender of each request to these routes in its log line, should it be refused.
+pub fn named(senders: Senders, routes: Router) -> Router {
+    routes.layer(middleware::from_fn_with_state(senders, name))
+}
+
+async fn name(_: Network, request: Request, next: Next) -> Response {
+    next.run(request).await
 }
 
 /// Ends requests to these routes after `longest`, where a client or the gateway would not wait as long as Lambda does.

@@ -100,7 +100,13 @@ impl Session {
     /// Whether it has neither run out nor been put aside by the emergency brake.
     #[must_use]
     pub fn is_alive(&self, now: Secs, not_before: Secs) -> bool {
-        self.idle > now && self.absolute > now && self.created_at >= not_before
+        !self.has_run_out(now) && self.created_at >= not_before
+    }
+
+    /// Whether it has come to one of its two ends.
+    #[must_use]
+    pub fn has_run_out(&self, now: Secs) -> bool {
+        self.expires_at() <= now
     }
 
     /// Whether a token with this subject was issued for it, and not for another session of the device.
@@ -231,6 +237,13 @@ pub struct User {
 }
 
 impl User {
+    /// Whether it is only the mark of an end, which may have been the end of somebody unknown.
+    #[must_use]
+    pub fn is_mark(&self) -> bool {
+        let Self { deleted_ms, logins_after_ms, .. } = *self;
+        *self == Self { deleted_ms, logins_after_ms, ..Self::default() }
+    }
+
     /// Whether a login that arrived at this time is refused, because of what arrived since.
     #[must_use]
     pub fn overtakes(&self, arrived_ms: Millis) -> bool {

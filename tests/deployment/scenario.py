@@ -93,12 +93,12 @@ class Play:
         pages = pages.paginate(logGroupName=group, startTime=self.since)
         return [event["message"] for page in pages for event in page["events"]]
 
-    def _tells_addresses_apart(self, function, path, body, token=None):
+    def _tells_addresses_apart(self, function, path, body=None, token=None, method="POST"):
         """Whether refused requests come from where the proxy says, by the hash in the log."""
         sources = []
         for address in ("192.0.2.1", "192.0.2.2"):
             named = {"x_client_address": address, "x_proof": PROXY["proof"]}
-            refused = self.stack.request("POST", path, body, token, **named)
+            refused = self.stack.request(method, path, body, token, **named)
             assert 400 <= refused.status < 500, refused
             (line,) = [it for it in self.lines(function) if it["request_id"] == refused.headers["x-request-id"]]
             sources.append(line["source.hash"])
@@ -159,6 +159,7 @@ class Play:
         assert profile.status == 200 and profile.json["nickName"] == user.name, profile
         steps = user.call("POST", "/v1/opendata", user.button("opendata", data={"stepInfoList": [{"step": 100}]}))
         assert steps.json == {"stepInfoList": [{"step": 100}]}, steps
+        assert self._tells_addresses_apart("userinfo", "/v1/userinfo")
 
     def session(self):
         user = self.user(key=str(uuid.uuid4()))
@@ -168,6 +169,7 @@ class Play:
         assert self.items(f"app#{APPID}"), "the access_token is not stored"
         listed = user.call("GET", "/v1/sessions")
         assert [it["current"] for it in listed.json["sessions"]] == [True], listed
+        assert self._tells_addresses_apart("session", "/v1/session", method="GET")
         assert user.call("DELETE", "/v1/session").status == 204
         assert user.call("GET", "/v1/session").status == 401
         assert user.login().call("DELETE", "/v1/sessions").status == 204

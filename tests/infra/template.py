@@ -368,12 +368,12 @@ def no_stranger_empties_a_bucket_of_requests_that_cost_wechat_nothing():
     assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] >= 2000
 
 
-def only_a_proxy_that_is_named_is_believed_and_its_secret_read_where_an_address_counts():
+def only_a_proxy_that_is_named_is_believed_and_its_secret_read_where_senders_are_named():
     arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:proxy-AbCdEf"
     without, behind = support.Deployed(), support.Deployed(TrustedProxyArn=arn)
 
     for name, function in behind.functions().items():
-        needs = name in {"login", "phone", "refresh"}
+        needs = name in {"login", "phone", "refresh", "session", "userinfo"}
         assert function["Environment"]["Variables"].get("WXAUTH_PROXY") == (arn if needs else None), name
         assert ((["secretsmanager:GetSecretValue"], [arn]) in behind.statements(name)) == needs, name
     assert all(not f["Environment"]["Variables"].get("WXAUTH_PROXY") for f in without.functions().values())

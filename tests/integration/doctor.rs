@@ -445,6 +445,19 @@ async fn wrong_variables_are_all_told_and_hide_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_brake_of_tomorrow_is_wrong() {
+    let mut patient = Patient::new().await;
+    let tomorrow = SystemClock.now() + 86_400;
+    patient.write("brake.json", &json!({ "not_before": tomorrow }).to_string());
+    let file = format!("file:{}", patient.folder.0.join("brake.json").display());
+    for (name, value, other) in [("WXAUTH_NOT_BEFORE", &tomorrow.to_string(), ""), ("WXAUTH_BRAKE", &file, "0")] {
+        patient.set("WXAUTH_NOT_BEFORE", other);
+        patient.set(name, value);
+        assert_wrong(&patient.examined().await, &["WXAUTH_NOT_BEFORE", "is in the future"]);
+    }
+}
+
+#[tokio::test]
 async fn a_deployment_that_is_not_there_or_speaks_no_tls_is_wrong() {
     let mut patient = Patient::new().await;
     let https = patient.laptop.world.url.replace("http://", "https://");

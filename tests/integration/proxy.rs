@@ -1,6 +1,7 @@
 //! Behind a proxy of the owner's: the client's address is the one that the proxy says and proves.
 
 use serde_json::{Value, json};
+use shared::http::Route;
 use tests::{Folder, Laptop, Response, Start, send};
 
 const PROOF: &str = "0123456789abcdef0123456789abcdef";
@@ -46,6 +47,25 @@ async fn a_proved_address_is_the_source_and_any_other_header_is_nobodys_word() {
     assert!(forged != one && forged != two);
     assert_eq!(forged, source(&laptop, &unproved), "the address that the gateway sees");
     assert!(!laptop.log().join("").contains("192.0.2."));
+}
+
+#[tokio::test]
+async fn every_route_names_the_sender_of_what_it_refuses() {
+    let folder = Folder::new();
+    let laptop = behind_a_proxy(&folder).await;
+    let routes = [login::ROUTES, refresh::ROUTES, phone::ROUTES, userinfo::ROUTES, session::ROUTES].concat();
+    let of = async |route: &Route, address: &str| {
+        let request = laptop.method(route.method.parse().unwrap(), route.path).bearer_auth("nobody's");
+        let refused = send(request.header("CloudFront-Viewer-Address", address).header("x-proof", PROOF)).await;
+        assert!(refused.status.is_client_error(), "{route:?} {refused:?}");
+        source(&laptop, &refused)
+    };
+
+    for route in &routes {
+        let one = of(route, "192.0.2.1:40001").await;
+        assert_eq!(one, of(&routes[0], "192.0.2.1:40002").await, "{route:?}");
+        assert_ne!(one, of(route, "192.0.2.2:40001").await, "{route:?}");
+    }
 }
 
 #[tokio::test]

@@ -87,6 +87,20 @@ async fn a_token_rotated_away_is_reuse_and_ends_the_family() {
     laptop.refresh(&login.refresh).await.is_problem(400, "login_required", "relogin");
 }
 
+/// Its parent may be sent again for a while, as a duplicate may have replaced it unseen; not for ever.
+#[tokio::test]
+async fn a_thief_who_rotated_a_young_token_is_seen_when_its_owner_comes_days_later() {
+    let laptop = Laptop::start().await;
+    let owner = laptop.login("alice").await;
+    laptop.clock.advance(130);
+    let thief = laptop.refresh(&owner.refresh).await.text_of("refresh_token");
+
+    laptop.clock.advance(6 * 86_400);
+    laptop.refresh(&owner.refresh).await.is_problem(400, "token_reused", "relogin");
+
+    laptop.refresh(&thief).await.is_problem(400, "login_required", "relogin");
+}
+
 #[tokio::test]
 async fn reuse_on_one_device_leaves_the_other_device_alone() {
     let laptop = Laptop::start().await;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
+mod cases;
 mod constant_time;
 mod documents;
 mod grants;

@@ -203,13 +203,10 @@ fn export(user: UserRef, items: UserItems) -> Export {
         absolute: session.absolute,
         unionid: exposed(session.unionid),
     };
-    // Of somebody who is not there, an end may have left a mark.
-    let mark =
-        |item: &User| User { deleted_ms: item.deleted_ms, logins_after_ms: item.logins_after_ms, ..User::default() };
     Export {
         openid: user.openid.expose().to_owned(),
         appid: user.appid,
-        user: items.user.filter(|item| *item != mark(item)).map(exported_user),
+        user: items.user.filter(|item| !item.is_mark()).map(exported_user),
         sessions: items.sessions.into_iter().map(session).collect(),
     }
 }

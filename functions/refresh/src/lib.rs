@@ -18,9 +18,8 @@ use shared::{
         JsonResponse, Route, RouterExt as _,
         body::JsonBody,
         extract::{Issuer, Senders},
-        within,
+        named, within,
     },
-    ids::Network,
     problem::Problem,
     secrets::Secret,
     session::refresh::RefreshPolicy,
@@ -76,14 +75,9 @@ impl FromRef<Deps> for AccessTokenConfig {
     }
 }
 
-impl FromRef<Deps> for Senders {
-    fn from_ref(deps: &Deps) -> Self {
-        deps.senders.clone()
-    }
-}
-
 pub fn router(deps: Deps) -> Router {
-    within(LONGEST, Router::new().on(REFRESH, refresh).with_state(deps))
+    let senders = deps.senders.clone();
+    within(LONGEST, named(senders, Router::new().on(REFRESH, refresh).with_state(deps)))
 }
 
 #[derive(Deserialize)]
@@ -95,7 +89,6 @@ struct RefreshRequest {
 
 async fn refresh(
     State(deps): State<Deps>,
-    _: Network,
     Issuer(issuer): Issuer,
     deadline: Deadline,
     JsonBody { value, .. }: JsonBody<RefreshRequest>,

@@ -18,7 +18,12 @@ use shared::{
     clock::{Clock, Deadline, Secs},
     env::Env,
     expiring::LeakyBuckets,
-    http::{JsonResponse, Route, RouterExt as _, body::JsonBody, extract::Query},
+    http::{
+        JsonResponse, Route, RouterExt as _,
+        body::JsonBody,
+        extract::{Query, Senders},
+        named,
+    },
     ids::{AppId, DeviceId, Sid},
     platform_token::calls::CheckSession,
     problem::Problem,
@@ -54,15 +59,18 @@ pub struct Deps {
     pub apps: Arc<Secret<Apps>>,
     /// Opens `session_key`s and authenticates refresh tokens.
     pub keyring: Arc<Secret<Keyring>>,
+    pub senders: Senders,
     pub clock: Arc<dyn Clock>,
 }
 
 impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let table = env.table()?;
-        let (authenticator, apps, keyring) = tokio::try_join!(env.authenticator(&table), env.apps(), env.keyring())?;
+        let (authenticator, apps, keyring, proxy) =
+            tokio::try_join!(env.authenticator(&table), env.apps(), env.keyring(), env.proxy())?;
         let platform = env.platform_tokens(&table, &keyring)?;
-        Ok(Self { authenticator, table, platform, checks: Arc::default(), apps, keyring, clock: env.clock() })
+        let (clock, senders) = (env.clock(), Senders { proxy, keyring: keyring.clone() });
+        Ok(Self { authenticator, table, platform, checks: Arc::default(), apps, keyring, senders, clock })
     }
 }
 
@@ -73,13 +81,15 @@ impl FromRef<Deps> for Authenticator {
 }
 
 pub fn router(deps: Deps) -> Router {
-    Router::new()
+    let senders = deps.senders.clone();
+    let routes = Router::new()
         .on(SESSION, read)
         .on(LOG_OUT, log_out)
         .on(SESSIONS, list)
         .on(LOG_OUT_ALL, log_out_all)
         .on(DELETE_USER, delete_user)
-        .with_state(deps)
+        .with_state(deps);
+    named(senders, routes)
 }
 
 #[derive(Clone, Copy, Deserialize)]

@@ -17,7 +17,7 @@ use shared::{
     authenticator::Authenticator,
     clock::Clock,
     env::Env,
-    http::{JsonResponse, Route, RouterExt as _, body::JsonBody},
+    http::{JsonResponse, Route, RouterExt as _, body::JsonBody, extract::Senders, named},
     problem::Problem,
     secrets::Secret,
     store::grants::{RememberUnionid, TakeSessionKeys},
@@ -42,14 +42,16 @@ pub struct Deps {
     pub table: Arc<dyn Table>,
     /// Opens `session_key`s.
     pub keyring: Arc<Secret<Keyring>>,
+    pub senders: Senders,
     pub clock: Arc<dyn Clock>,
 }
 
 impl Deps {
     pub async fn from_env(env: Env) -> Result<Self, ConfigError> {
         let table = env.table()?;
-        let (authenticator, keyring) = tokio::try_join!(env.authenticator(&table), env.keyring())?;
-        Ok(Self { authenticator, table, keyring, clock: env.clock() })
+        let (authenticator, keyring, proxy) = tokio::try_join!(env.authenticator(&table), env.keyring(), env.proxy())?;
+        let (clock, senders) = (env.clock(), Senders { proxy, keyring: keyring.clone() });
+        Ok(Self { authenticator, table, keyring, senders, clock })
     }
 }
 
@@ -60,7 +62,8 @@ impl FromRef<Deps> for Authenticator {
 }
 
 pub fn router(deps: Deps) -> Router {
-    Router::new().on(USERINFO, userinfo).on(OPENDATA, opendata).with_state(deps)
+    let senders = deps.senders.clone();
+    named(senders, Router::new().on(USERINFO, userinfo).on(OPENDATA, opendata).with_state(deps))
 }
 
 /// What `wx.getUserInfo` gave: the two encrypted values, and `rawData` with its `signature` or neither.

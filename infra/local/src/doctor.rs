@@ -18,13 +18,19 @@ mod wechat;
 use std::{fmt, sync::Arc};
 
 use shared::{
-    clock::Clock, config, entropy::OsEntropy, env::Env, http::record::Log, ids::AppId,
-    token::access::AccessTokenConfig, vars::Vars,
+    clock::{Clock, Secs},
+    config,
+    entropy::OsEntropy,
+    env::Env,
+    http::record::Log,
+    ids::AppId,
+    token::access::AccessTokenConfig,
+    vars::Vars,
 };
 
 use deployment::Origin;
-use finding::warn;
 pub use finding::{Finding, Level};
+use finding::{warn, wrong};
 use gather::{Response, openapi::Account};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +155,7 @@ impl Examination {
 
         let texts = gather::secrets(vars, &env).await;
         findings.extend(secrets::findings(&texts));
+        findings.extend(future_brake(&env, clock.now()).await);
         let apps = secrets::apps(&texts);
         findings.extend(apps.iter().flat_map(forms::findings));
         let (variable, push_apps) = secrets::push_apps(&texts);
@@ -193,10 +200,21 @@ impl Examination {
     }
 }
 
+/// Whether the emergency brake is in the future, so that nobody can log in.
+async fn future_brake(env: &Env, now: Secs) -> Option<Finding> {
+    let not_before = env.brake().await.ok()?.not_before().await.ok()?;
+    (not_before > now).then(|| {
+        wrong(
+            "WXAUTH_NOT_BEFORE, or what WXAUTH_BRAKE names, is in the future, so every login is misconfigured",
+            "set it to the present",
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use finding::{ok, wrong};
+    use finding::ok;
 
     #[test]
     fn a_report_is_one_line_for_each_check_and_the_reminder_last() {

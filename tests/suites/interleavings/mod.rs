@@ -113,12 +113,11 @@ impl Setup {
         Self::theft_with(network, thief, RefreshPolicy::default())
     }
 
-    /// The same with other times: for as long as a theft may stay unnoticed.
+    /// The same with other times.
     #[must_use]
     pub fn theft_with(network: Network, thief: Thief, policy: RefreshPolicy) -> Self {
         let alone = Self::new(network, Habit::KeptOpen);
-        let hours = 4 + settings::unnoticed_at_most(&policy) / 3_600;
-        Self { thief: Some(thief), policy, owner: false, users: 1, devices: 1, hours, ..alone }
+        Self { thief: Some(thief), policy, owner: false, users: 1, devices: 1, hours: 4 + 24, ..alone }
     }
 }
 

@@ -295,17 +295,17 @@ async fn process(
         checks: Arc::default(),
         apps: apps.clone(),
         keyring: keyring.clone(),
+        senders: login.senders.clone(),
         clock: clock.clone(),
     };
     let push = secrets.push_deps(table.clone(), clock.clone());
-    let admin = admin_deps(table, wechat, apps, keyring, clock.clone());
     let served = |router| stack(router, Log::new(|_| {}));
     Process {
         refresh,
         login: served(login::router(login)),
         session: served(session::router(session)),
         push: served(push::router(push)),
-        admin,
+        admin: admin_deps(table, wechat, apps, keyring, clock.clone()),
         clock,
     }
 }

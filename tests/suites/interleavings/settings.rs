@@ -2,14 +2,6 @@
 
 use shared::{clock::Secs, session::refresh::RefreshPolicy, vars::Vars};
 
-const DAY: Secs = 86_400;
-
-/// How long a theft may stay unnoticed: a day, or where access tokens last for long, until the owner's client has come twice.
-#[must_use]
-pub fn unnoticed_at_most(policy: &RefreshPolicy) -> Secs {
-    DAY.max(2 * policy.access)
-}
-
 /// What the configuration makes of these times, and of all others as they are without a variable.
 fn accepted(access: Secs, grace: Secs, min_age: Secs) -> Option<RefreshPolicy> {
     let vars =
@@ -17,13 +9,13 @@ fn accepted(access: Secs, grace: Secs, min_age: Secs) -> Option<RefreshPolicy> {
     RefreshPolicy::from_vars(&vars.map(|(name, value)| (name, value.to_string())).into_iter().collect::<Vars>()).ok()
 }
 
-/// For access tokens that last for minutes to days: the grace and the minimum age by default, the least and the greatest that
+/// For access tokens that last for minutes to as long as is accepted: the grace and the minimum age by default, the least and the greatest that
 /// are accepted, and half of that.
 #[must_use]
 pub fn accepted_policies() -> Vec<RefreshPolicy> {
     let defaults = RefreshPolicy::default();
     let mut policies = Vec::new();
-    for access in [121, 241, 300, 600, 900, 1_800, 3_600, 4 * 3_600, DAY, 7 * DAY] {
+    for access in [121, 241, 300, 600, 900, 1_800, 3_600, 4 * 3_600, 8 * 3_600, 12 * 3_600] {
         let greatest = |of: &dyn Fn(Secs) -> bool| (0..=access).rev().find(|value| of(*value));
         let min_age = greatest(&|min_age| accepted(access, 0, min_age).is_some());
         let grace = greatest(&|grace| accepted(access, grace, 0).is_some());

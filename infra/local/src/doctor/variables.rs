@@ -29,7 +29,7 @@ pub(super) fn findings(all: &[(String, String)]) -> Vec<Finding> {
             .filter(|(name, value)| is_unknown(name) && !value.is_empty())
             .map(|(name, _)| warn(format_args!("{name} is read by nobody"), "correct its name or remove it")),
     );
-    if findings.is_empty() {
+    if RefreshPolicy::numbers(&vars).is_ok() {
         // Each number is in order; whether they go together is asked only then.
         findings.extend(RefreshPolicy::from_vars(&vars).err().map(Finding::from));
     }
@@ -210,6 +210,14 @@ mod tests {
             assert!(line.starts_with(&format!("wrong {name} should be ")), "{line}");
             assert!(!line.contains("MARKER"), "{line}");
         }
+    }
+
+    #[test]
+    fn times_that_do_not_go_together_are_told_beside_whatever_else_is_said() {
+        let lines = lines(&[("WXAUTH_ACCESS_SECONDS", "180"), ("WXAUTH_ISUER", "x")]);
+
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[1].starts_with("wrong WXAUTH_ACCESS_SECONDS should be more than "), "{lines:?}");
     }
 
     #[test]

@@ -128,6 +128,7 @@ impl Parts<'_> {
             authenticator: authenticator.clone(),
             table: table.clone(),
             keyring: keyring.clone(),
+            senders: login.senders.clone(),
             clock: clock.clone(),
         };
         let phone = phone::Deps {
@@ -148,6 +149,7 @@ impl Parts<'_> {
             checks: Arc::default(),
             apps: apps.clone(),
             keyring: keyring.clone(),
+            senders: login.senders.clone(),
             clock: clock.clone(),
         };
         let keys = keys::Deps { jwks: jwks.clone(), access_tokens: access_tokens.clone() };
