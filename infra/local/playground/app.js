@@ -1,8 +1,9 @@
 // The mini program on a phone: two pages over the client package, as one would write them for WeChat.
 
 import { t, currentLanguage, isText } from "./dom.js";
-import { recordEvent, recordRequest } from "./feed.js";
+import { recordEvent, recordRequest } from "./journal.js";
 import { control, serverNow } from "./laptop.js";
+import { runPage } from "./runtime.js";
 import { homeScreen, meScreen, phoneSheet, shopScreen } from "./screens.js";
 import { SHOP, markOrder, onOrders } from "./shop.js";
 import { createWx } from "./wx.js";
@@ -46,26 +47,6 @@ export function openApp({ phone, user, screen }) {
       pages[url].enter(() => open === url && paint(...screens[url](pages[url], app)));
     },
   };
-}
-
-/** As much of WeChat's page runtime as the pages use. */
-function runPage(options) {
-  const page = { ...options, data: { ...options.data } };
-  let paint = () => {};
-  let loaded = false;
-  page.setData = (change) => {
-    Object.assign(page.data, change);
-    paint();
-  };
-  page.enter = (painter) => {
-    paint = painter;
-    paint();
-    if (!loaded) page.onLoad?.({});
-    loaded = true;
-    page.onShow?.();
-  };
-  page.leave = () => page.onHide?.();
-  return page;
 }
 
 function homePage({ auth, user, screen }) {

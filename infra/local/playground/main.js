@@ -2,9 +2,11 @@
 
 import { button, currentLanguage, speak, span } from "./dom.js";
 import { mountFeed, repaintFeed } from "./feed.js";
-import { serverNow, watch } from "./laptop.js";
+import { startJournal } from "./journal.js";
+import { laptop, serverNow, watch } from "./laptop.js";
 import { mountPanel, paintPanel } from "./panel.js";
 import { Phone } from "./phone.js";
+import { mountStage, repaintStage } from "./stage.js";
 
 const phones = new Map();
 const stage = document.getElementById("phones");
@@ -36,6 +38,7 @@ function choose(language) {
   }
   // What was written once, in the language of its time.
   repaintFeed();
+  repaintStage();
   paintPanel();
   for (const phone of phones.values()) phone.repaint();
 }
@@ -54,6 +57,7 @@ function tick() {
   }
 }
 
+startJournal();
 mountFeed(document.getElementById("feed"));
 mountPanel(document.getElementById("panel"), phones);
 await watch();
@@ -62,6 +66,11 @@ switchSecond(localStorage.getItem(SECOND) === "on");
 choose(currentLanguage());
 for (const choice of document.querySelectorAll("[data-language]")) {
   choice.addEventListener("click", () => choose(choice.dataset.language));
+}
+if (laptop.simulator) {
+  mountStage(document.getElementById("story"), document.getElementById("stories"), (isOn) => {
+    document.getElementById("stage").hidden = isOn;
+  });
 }
 new MutationObserver(tick).observe(stage, { childList: true, subtree: true });
 setInterval(tick, 1000);

@@ -1,7 +1,7 @@
 // The switches: time, network, WeChat, the thief. Each use leaves a note in the list.
 
 import { button, clockTime, el, refill, span, t } from "./dom.js";
-import { recordNote, recordRequest } from "./feed.js";
+import { recordNote, recordRequest } from "./journal.js";
 import { advance, laptop, onLog, script, serverNow, setConduct } from "./laptop.js";
 import { network } from "./network.js";
 import { push } from "./pushes.js";

@@ -4,7 +4,7 @@
 
 import { openApp } from "./app.js";
 import { button, clockTime, el, icon, refill } from "./dom.js";
-import { recordNote } from "./feed.js";
+import { recordNote } from "./journal.js";
 
 const TABS = [
   { url: "/pages/home", key: "tab.home", drawing: "M4 11.5 12 4.5l8 7M6.5 10v9h11v-9" },

@@ -1,7 +1,10 @@
 // Every text of the page, in English and Chinese, under the same keys.
 
+import { STORY_TABLE } from "./story-texts.js";
+
 /** A row of the table: key, English, Chinese. */
 const TABLE = [
+  ...STORY_TABLE,
   ["title", "wxauth playground", "wxauth 试验场"],
   [
     "subtitle",

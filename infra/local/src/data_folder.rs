@@ -52,6 +52,21 @@ pub(crate) fn database(folder: &Path) -> Result<PathBuf, StartError> {
     }
 }
 
+/// Deletes the table and how far the clock is ahead, which belong together. The keys stay.
+pub(crate) fn start_over(folder: &Path) -> Result<(), StartError> {
+    let delete = || -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == "clock" || name.to_string_lossy().starts_with(DATABASE) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    delete().map_err(|cause| StartError::Data { path: folder.to_owned(), cause })
+}
+
 /// Writes a file, which is complete as soon as it has its name.
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     let half_written = path.with_extension("part");

@@ -10,7 +10,7 @@ use shared::{clock::Clock, entropy::Entropy, http::record::Log, token::jwks::Key
 
 use url::Url;
 
-use crate::{playground::Playground, push_target, secrets::SecretFiles};
+use crate::{data_folder, error::StartError, playground::Playground, push_target, secrets::SecretFiles};
 
 /// The table's name if `WXAUTH_TABLE` is not set.
 const TABLE: &str = "wxauth";
@@ -29,6 +29,11 @@ impl Data {
     pub fn folder(&self) -> &Path {
         let (Self::Folder(folder) | Self::Memory(folder)) = self;
         folder
+    }
+
+    /// Deletes users and sessions, and sets the clock right again. The laptop must not run.
+    pub fn start_over(&self) -> Result<(), StartError> {
+        data_folder::start_over(self.folder())
     }
 }
 

@@ -72,8 +72,8 @@ impl World {
         if let Some(playground) = settings.playground
             && settings.listen.ip().is_loopback()
         {
-            router =
-                playground.in_front_of(router, wechat.simulator.clone(), Owner::from_env(&env, plays_owner).await?);
+            let owner = Owner::from_env(&env, plays_owner).await?;
+            router = playground.in_front_of(router, wechat.simulator.clone(), owner, settings.dynamodb_url.is_none());
         }
         if let Some(simulator) = wechat.simulator.clone()
             && let Ok(url) = format!("{}{}", api.url, push::PUSH.path).parse()
