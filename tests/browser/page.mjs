@@ -9,8 +9,9 @@ import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const modules = process.env.WXAUTH_BROWSER_MODULES ?? `${root}target/browser/node_modules`;
-const { chromium } = createRequire(`${modules}/`)("playwright-core");
+/** Finds the packages that the tests use. */
+export const modules = createRequire(`${process.env.WXAUTH_BROWSER_MODULES ?? `${root}target/browser/node_modules`}/`);
+const { chromium } = modules("playwright-core");
 const pictures = `${root}target/screenshots`;
 
 /** What the browser says itself of an answer that is no success: the page expects those. */
@@ -62,7 +63,7 @@ async function freePort() {
 }
 
 /** A page with an empty storage, and phone 1 in the hands of this user. A complaint of the page fails the test. */
-export async function open(t, { user, ...options } = {}) {
+export async function open(t, { user, at = "", ...options } = {}) {
   const context = await browser.newContext({ locale: "en-GB", viewport: { width: 1360, height: 940 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
@@ -75,9 +76,9 @@ export async function open(t, { user, ...options } = {}) {
     await context.close();
     assert.deepEqual(complaints, []);
   });
-  await page.goto(url);
+  await page.goto(url + at);
   const first = phone(page, 1);
-  await first.tap("login", { trial: true });
+  await first.key("login").waitFor({ state: at ? "attached" : "visible" });
   if (user) await first.handTo(user);
   return { page, first, shot: (name) => page.screenshot({ path: `${pictures}/${name}.png` }) };
 }
@@ -106,6 +107,6 @@ export function phone(page, number) {
 export const press = (page, key) => page.locator(`#panel [data-key="${key}"]`).click();
 export const choose = (page, key, option) => page.locator(`#panel [data-choice="${key}"]`).selectOption(option);
 
-/** Rows of the list, newest first; those that fit the text. */
-export const rows = (page, path, text = "") => page.locator(`.entries > li[data-path="${path}"]`, { hasText: text });
-export const events = (page, name) => page.locator(`.entries > li[data-event=${name}]`);
+/** Rows of the list, oldest first; those that fit the text. */
+export const rows = (page, path, text = "") => page.locator(`#feed li[data-path="${path}"]`, { hasText: text });
+export const events = (page, name) => page.locator(`#feed li[data-event=${name}]`);

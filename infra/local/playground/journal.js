@@ -44,14 +44,21 @@ export function recordRequest(phone, { method, url, headers = {}, body }, mark =
   };
 }
 
-/** A tap begins a group: what follows it, until the next one, is what it brought about. `ran` runs a line and keeps its text. */
-export function recordTap(phone, key, values = {}) {
-  const entry = add({ kind: "tap", phone, key, values, code: "" });
+/**
+ * A tap begins a group: what follows it, until the next one, is what it brought about. `ran` runs a line, or so many of
+ * it at once, and keeps its text.
+ * What is no tap but may run a line, such as a page that is shown at the start, begins one only then.
+ */
+export function recordTap(phone, key, { values = {}, isTapped = true } = {}) {
+  let entry;
+  const begin = () => (entry ??= add({ kind: "tap", phone, key, values, code: "" }));
+  if (isTapped) begin();
   return {
-    ran(line, times = 1) {
-      entry.code = [entry.code, textOf(line, times)].filter(Boolean).join("\n");
+    ran(line, times) {
+      begin().code = [entry.code, textOf(line, times)].filter(Boolean).join("\n");
       plan();
-      return line();
+      const runs = Array.from({ length: times ?? 1 }, () => line());
+      return times ? Promise.allSettled(runs) : runs[0];
     },
   };
 }

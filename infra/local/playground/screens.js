@@ -1,6 +1,6 @@
 // What the two pages of the mini program look like.
 
-import { button, dateTime, day, el } from "./dom.js";
+import { button, dateTime, day, el, isText } from "./dom.js";
 import { ordersOf } from "./shop.js";
 import { readAccess, readRefresh, short } from "./tokens.js";
 import { heldTokens } from "./wx.js";
@@ -53,7 +53,7 @@ export function homeScreen(page, { auth, phone, user }) {
 
 export function meScreen(page, { auth }) {
   const { session, devices, authed } = page.data;
-  if (!authed) return [el("p", { class: "waiting", t: "me.waiting" })];
+  if (!authed) return waiting(page);
   return [
     session &&
       el(
@@ -102,7 +102,7 @@ export function meScreen(page, { auth }) {
 }
 
 export function shopScreen(page, { auth }) {
-  if (!page.data.authed) return [el("p", { class: "waiting", t: "me.waiting" })];
+  if (!page.data.authed) return waiting(page);
   const orders = ordersOf(auth.openid);
   const line = ({ number, state, complaint }) =>
     el(
@@ -130,6 +130,23 @@ export function shopScreen(page, { auth }) {
         el("h3", { t: "shop.orders" }),
         el("ul", { class: "devices" }, ...orders.map(line)),
       ),
+  ];
+}
+
+/** A guarded page that nobody is logged in for: while it tries, and after it failed. */
+function waiting(page) {
+  const { authError } = page.data;
+  if (!authError) return [el("p", { class: "waiting", t: "me.waiting" })];
+  const { code, title } = authError;
+  const key = `auth.${code}`;
+  return [
+    el(
+      "section",
+      { class: "group auth-error", "data-result": "authError" },
+      isText(key) ? el("h3", { t: key }) : el("h3", {}, title),
+      el("code", {}, code),
+      action(page, "retry", "me.retry", () => page.retryAuth(), { class: "primary" }),
+    ),
   ];
 }
 

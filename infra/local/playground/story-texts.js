@@ -47,7 +47,7 @@ export const STORY_TABLE = [
     "wxauth 只刷新一次，50 个请求共用结果。教程写法每个 401 都调一次 wx.login：既占用微信的调用额度，又可能让 session_key 失效。",
   ],
 
-  ["story.lost.title", "The answer is lost", "响应丢在路上"],
+  ["story.lost.title", "The response is lost", "响应丢在路上"],
   [
     "story.lost.lead",
     "The server logs the user in, but the phone is in a lift and never hears of it.",
@@ -55,7 +55,7 @@ export const STORY_TABLE = [
   ],
   [
     "story.lost.login",
-    "Both users log in. The server does its work; both answers are lost.",
+    "Both users log in. The server does its work; both responses are lost.",
     "双方发起登录，服务器处理成功，响应都丢失了。",
   ],
   ["story.lost.again", "Whoever saw an error taps again.", "看到报错的用户再点一次。"],
@@ -95,7 +95,7 @@ export const STORY_TABLE = [
   ["story.down.title", "WeChat is down", "微信服务器故障"],
   [
     "story.down.lead",
-    "WeChat answers every call with -1. Who is logged in, and who wants in?",
+    "WeChat refuses every call with -1. Who is logged in, and who wants in?",
     "微信对所有调用返回 -1。已登录的用户怎么办？要登录的呢？",
   ],
   ["story.down.login", "Two users log in, one with each client.", "两位用户各用一种客户端登录。"],

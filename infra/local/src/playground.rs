@@ -100,14 +100,16 @@ pub struct Playground {
     lines: Arc<Lines>,
     clock: Arc<AdjustableClock>,
     start_over: Arc<Notify>,
+    since: Millis,
 }
 
 impl Playground {
     /// A playground whose clock is `clock` plus the seconds in the data folder, which also has the sessions of that time.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, data: &Path) -> Self {
+        let since = clock.now_ms();
         let clock = Arc::new(AdjustableClock::new(clock, data.join(CLOCK_FILE)));
-        Self { lines: Arc::default(), clock, start_over: Arc::default() }
+        Self { lines: Arc::default(), clock, start_over: Arc::default(), since }
     }
 
     /// The clock that the page moves, for functions and simulator.
@@ -198,7 +200,7 @@ impl Page {
         let head = json!({
             "last": last, "now": clock.now(), "ahead": clock.ahead(), "simulator": self.simulator.is_some(),
             "script": self.simulator.as_ref().map(Simulator::script), "owner": self.owner.is_played,
-            "conduct": self.owner.conduct(),
+            "conduct": self.owner.conduct(), "since": self.playground.since,
         });
         // The lines are JSON already, so they are inserted as text.
         let head = head.to_string();
