@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { modules, open, press } from "./page.mjs";
+import { open, press } from "./page.mjs";
+import { modules } from "./start.mjs";
 
 const AXE = readFileSync(modules.resolve("axe-core/axe.min.js"), "utf8");
 const THEMES = ["light", "dark"];

@@ -2,8 +2,8 @@
 //
 //     npm ci --prefix target/browser && node --test tests/browser/*.test.mjs
 //
-// WXAUTH_LOCAL names the laptop's program, WXAUTH_BROWSER_MODULES the folder with playwright-core, CHROMIUM the
-// browser. Every step leaves a picture in target/screenshots. An error on the page's console fails the test that caused it.
+// start.mjs says which variables name the programs. Every step leaves a picture in target/screenshots. An error on the page's
+// console fails the test that caused it.
 
 import assert from "node:assert/strict";
 import { request } from "node:http";

@@ -9,8 +9,8 @@ const CONNECTION = ["connection", "content-length", "date", "keep-alive"];
 const BREAKS = ["tap", "note"];
 
 /**
- * Paints entries into a list, oldest first. Equal ones, at the same time or one after the other, are one row with a count, so
- * that fifty at once are read at a glance. A row that did not change stays the element that it is.
+ * Paints entries into a list, oldest first. Equal ones are one row with a count, so that fifty at once are read at a glance,
+ * unless everything had come to rest between them, and something else came first. A row that did not change stays as it is.
  */
 export function createList(list) {
   const rows = new Map();
@@ -37,16 +37,17 @@ export function createList(list) {
 function groupsOf(entries) {
   const groups = [];
   let open = new Map();
+  let rest = 0;
   for (const entry of entries) {
-    if (BREAKS.includes(entry.kind)) open = new Map();
+    const { began, ended = Infinity } = entry;
     const mark = signature(entry);
-    const group = open.get(mark);
-    const end = entry.ms === undefined ? Infinity : entry.began + entry.ms;
-    if (group && (group === groups.at(-1) || entry.began <= group.end)) {
-      group.entries.push(entry);
-      group.end = Math.max(group.end, end);
+    const last = groups.at(-1);
+    if (BREAKS.includes(entry.kind) || (began >= rest && last?.mark !== mark)) open = new Map();
+    if (began !== undefined) rest = Math.max(rest, ended);
+    if (open.has(mark)) {
+      open.get(mark).entries.push(entry);
     } else {
-      open.set(mark, { key: entry.id, mark, entries: [entry], end });
+      open.set(mark, { key: entry.id, mark, entries: [entry] });
       groups.push(open.get(mark));
     }
   }
@@ -179,7 +180,7 @@ function meaningOf({ phone, method, path, answer, lost, line }, group) {
 function insideOf(entry) {
   const { request, answer, line } = entry;
   const part = (key, value, values) =>
-    value && el("section", {}, el("h4", { t: key, values }), el("pre", { tabindex: 0 }, pretty(value)));
+    value && el("section", {}, el("h3", { t: key, values }), el("pre", { tabindex: 0 }, pretty(value)));
   const tokens = request ? tokensOf(entry) : [];
   return el(
     "div",

@@ -32,7 +32,8 @@ export function recordRequest(phone, { method, url, headers = {}, body }, mark =
   const request = { headers, body: json(body) };
   const entry = add({ kind: "request", phone, method, path, request, began: performance.now(), ...mark });
   const finish = (change) => {
-    Object.assign(entry, change, { ms: Math.round(performance.now() - entry.began), isNews: true });
+    const ended = performance.now();
+    Object.assign(entry, change, { ended, ms: Math.round(ended - entry.began), isNews: true });
     plan();
   };
   return {

@@ -27,7 +27,7 @@ export const STORY_TABLE = [
   ["seen.first.tutorial.yes", "In, after opening the app once more", "重新打开小程序后才进入"],
   ["seen.first.tutorial.no", "The user sees an error", "用户看到“登录失败”"],
 
-  ["story.fifty.title", "Fifty requests at once", "五十个请求同时过期"],
+  ["story.fifty.title", "Fifty requests at once", "五十个请求同时发出"],
   [
     "story.fifty.lead",
     "A busy page opens just after the access token has run out.",
@@ -110,7 +110,7 @@ export const STORY_TABLE = [
     "刷新不经过微信，已有会话不受影响。每次都靠 wx.login 换令牌，就会和微信一起中断。",
   ],
 
-  ["story.phone.title", "The number after another login", "异地登录后取手机号"],
+  ["story.phone.title", "The number after another login", "换设备登录后取手机号"],
   [
     "story.phone.lead",
     "A second login replaces the session_key that decrypts the phone number.",

@@ -74,3 +74,24 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     fs::rename(&half_written, path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starting_over_deletes_table_and_clock_and_nothing_else() {
+        let folder = std::env::temp_dir().join(format!("wxauth-start-over-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for name in ["dynamodb.sqlite", "dynamodb.sqlite-wal", "clock", "keyring.json", "notes.txt"] {
+            fs::write(folder.join(name), "").unwrap();
+        }
+
+        start_over(&folder).unwrap();
+
+        let mut left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["keyring.json", "notes.txt"]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
