@@ -42,7 +42,7 @@ test("each tap is a group with the line that ran, and what WeChat's own calls ga
     "auth.login()",
     'auth.request({ url: "/v1/session" })  × 6',
     "auth.phone(event)",
-    "Promise.all([auth.session(), auth.sessions()])",
+    'wx.switchTab({ url: "/pages/me" })\nPromise.all([auth.session(), auth.sessions()])',
   ]);
   const told = await page.locator("#feed .entries > li").evaluateAll((all) => all.map(({ className, dataset }) => dataset.path || dataset.event || className));
   assert.deepEqual(told.slice(0, 6), ["note", "tap", "login", "/v1/login", "login", "tap"], "oldest first");
@@ -105,6 +105,7 @@ test("a page that cannot log in says why, and goes on by a tap or with the netwo
   await choose(page, "wechat.answers", "works");
   await page.locator(".note", { hasText: "servers: work" }).waitFor();
   await first.tap("retry");
+  await page.locator("#feed .tap code", { hasText: "page.retryAuth()" }).waitFor();
   await first.shows("[data-result=session]", "openid");
 
   await first.tap("logout");

@@ -91,8 +91,8 @@ function rowOf(group) {
   return callRow(group);
 }
 
-function tapRow({ phone, key, values, code, at }) {
-  const head = el("span", { class: "tapped" }, el("span", { t: key, values }));
+function tapRow({ phone, key, code, at }) {
+  const head = el("span", { class: "tapped", t: key });
   return el("li", { class: "tap" }, time({ at }), badge({ phone }), head, code && el("code", {}, code));
 }
 

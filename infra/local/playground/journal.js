@@ -48,11 +48,12 @@ export function recordRequest(phone, { method, url, headers = {}, body }, mark =
 /**
  * A tap begins a group: what follows it, until the next one, is what it brought about. `ran` runs a line, or so many of
  * it at once, and keeps its text.
- * What is no tap but may run a line, such as a page that is shown at the start, begins one only then.
+ * What is no tap but may run a line, such as a page that is shown at the start, begins one only then. `code` is what a tap runs
+ * before any line of the app's.
  */
-export function recordTap(phone, key, { values = {}, isTapped = true } = {}) {
+export function recordTap(phone, key, { code = "", isTapped = true } = {}) {
   let entry;
-  const begin = () => (entry ??= add({ kind: "tap", phone, key, values, code: "" }));
+  const begin = () => (entry ??= add({ kind: "tap", phone, key, code: isTapped ? code : "" }));
   if (isTapped) begin();
   return {
     ran(line, times) {

@@ -122,7 +122,8 @@ export class Phone {
       ),
     );
     this.page.scrollTop = 0;
-    const tap = recordTap(this.name, TABS.find((tab) => tab.url === url).key, { isTapped });
+    const { key } = TABS.find((tab) => tab.url === url);
+    const tap = recordTap(this.name, key, { code: `wx.switchTab({ url: "${url}" })`, isTapped });
     this.app.show(url, tap, (...content) => refill(this.page, ...content));
   }
 

@@ -24,6 +24,7 @@ export function mountStage(element, nav, onswitch) {
       if (each.dataset.story === name) each.setAttribute("aria-current", "page");
       else each.removeAttribute("aria-current");
     }
+    nav.querySelector("[aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
     onswitch(told !== null);
   };
   addEventListener("hashchange", follow);
