@@ -373,6 +373,8 @@ test("strangers get the gateway's 404, on the page's routes and on all others", 
   assert.deepEqual(await ask("POST", "/playground/clock", { host: `evil.example:${port}` }), notFound);
   assert.deepEqual(await ask("GET", "/", { host: `evil.example:${port}` }), notFound);
   assert.deepEqual(await ask("POST", "/playground/clock", { origin: "https://evil.example" }), notFound);
+  assert.deepEqual(await ask("POST", "/playground/start-over", { host: `evil.example:${port}` }), notFound);
+  assert.deepEqual(await ask("POST", "/playground/start-over", { origin: "https://evil.example" }), notFound);
   const sign = "/2015-03-31/functions/wxauth-sign/invocations";
   assert.deepEqual(await ask("POST", sign, { host: `evil.example:${port}` }), notFound);
   assert.deepEqual(await ask("POST", sign, { origin: "https://evil.example" }), notFound);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { open, phone, rows } from "./page.mjs";
+import { open, phone, rows, url } from "./page.mjs";
 
 /** Opens a story by its address and plays it to its end. */
 async function played(t, name, options) {
@@ -76,6 +76,22 @@ test("a story that is left while WeChat is down leaves WeChat in order", async (
 
   await page.waitForFunction(() => document.querySelector("[data-choice='wechat.answers']").value === "works");
   await phone(page, 1).login();
+});
+
+test("a story that is left in the moment in which WeChat goes down leaves WeChat in order", async (t) => {
+  const { page } = await open(t, { at: "/#story=down" });
+  await page.locator("[data-step=login].is-done").waitFor();
+  // Both scripts are under way at the same time.
+  const answered = page.waitForResponse((response) => response.url().endsWith("/sim/script") && response.request().method() === "POST");
+  await page.evaluate(() => {
+    document.querySelector("[data-key=next]").click();
+    document.querySelector(".story .back").click();
+  });
+  await answered;
+
+  await page.locator("#feed .note", { hasText: "servers: work" }).waitFor();
+  const { script } = await (await fetch(`${url}/playground/log`)).json();
+  assert.deepEqual(script, []);
 });
 
 test("the number after another login: one tap, or two", async (t) => {

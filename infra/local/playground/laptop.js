@@ -8,11 +8,18 @@ export async function control(route, body) {
   return send("POST", `sim/${route}`, body);
 }
 
+/** The last change of the script: one waits for the other, so that the one that was asked for last is played. */
+let scripted = Promise.resolve();
+
 /** Makes WeChat answer so until told otherwise; without a fault it works. */
-export async function script(fault) {
-  await send("DELETE", "sim/script");
-  if (fault) await control("script", { api: "*", fault });
-  await pull();
+export function script(fault) {
+  const change = async () => {
+    await send("DELETE", "sim/script");
+    if (fault) await control("script", { api: "*", fault });
+    await pull();
+  };
+  scripted = scripted.then(change, change);
+  return scripted;
 }
 
 /** What the shop's function does with a message from now on. */
