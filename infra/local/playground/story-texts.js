@@ -5,8 +5,7 @@ export const STORY_TABLE = [
   ["stories.at", "Story {at} of {of}", "场景 {at} / {of}"],
   ["stories.back", "Back to the phones", "返回演练场"],
   ["stories.next", "Next step", "下一步"],
-  ["stories.finish", "Show the result", "查看结果"],
-  ["stories.again", "Play it again", "再演一遍"],
+  ["stories.again", "Play it again", "重播"],
   ["stories.other", "Next story: {title}", "下一个场景：{title}"],
   ["stories.failed", "This step failed: {why}", "这一步没有成功：{why}"],
   ["stories.steps", "Steps", "步骤"],
@@ -22,9 +21,9 @@ export const STORY_TABLE = [
   ["seen.page.no", "{failed} of {count} requests fail: the page stays empty", "{count} 个请求失败了 {failed} 个，页面空白"],
   ["seen.phone.yes", "The number is there", "拿到手机号"],
   ["seen.phone.no", "The user sees an error", "用户看到“获取失败”"],
-  ["seen.first.ours.yes", "The page goes on where it waited", "页面从等待处继续"],
+  ["seen.first.ours.yes", "The page goes on where it waited", "页面接着加载完成"],
   ["seen.first.ours.no", "The page says why it waits, with a button to retry", "页面说明原因，并提供重试按钮"],
-  ["seen.first.tutorial.yes", "In, after opening the app once more", "重新打开小程序后才进入"],
+  ["seen.first.tutorial.yes", "In, after opening the app once more", "重新打开小程序才能进入"],
   ["seen.first.tutorial.no", "The user sees an error", "用户看到“登录失败”"],
 
   ["story.fifty.title", "Fifty requests at once", "五十个请求同时发出"],
@@ -67,8 +66,8 @@ export const STORY_TABLE = [
   ["story.lost.unit", "sessions on the server for one phone", "一部手机在服务器上的会话数"],
   [
     "story.lost.moral",
-    "wxauth repeats the login under the same Idempotency-Key and gets the same session. The other login leaves a session behind that nobody can use, or end.",
-    "wxauth 带着同一个 Idempotency-Key 重试，拿回同一个会话。教程写法重新登录，留下一个没人能用、也没人去注销的会话。",
+    "wxauth repeats the login under the same Idempotency-Key and gets the same session. The other client logs in anew and leaves a session behind whose tokens nobody has.",
+    "wxauth 带着同一个 Idempotency-Key 重试，拿回同一个会话。教程写法只能重新登录，服务器上留下一个谁也没有令牌的会话。",
   ],
 
   ["story.stolen.title", "Somebody copied the token", "令牌被人复制"],
