@@ -42,8 +42,9 @@ async function make(name, { locale, theme, size: [width, height] }, act) {
   page.setDefaultTimeout(60_000);
   const frames = [];
   const keep = async (duration) => {
-    const path = join(folder, `${frames.length}.png`);
-    await page.screenshot({ path });
+    const path = join(folder, `${frames.length}.jpeg`);
+    // JPEG, because a large PNG takes longer than what it should show.
+    await page.screenshot({ path, type: "jpeg", quality: 95 });
     frames.push("-d", String(duration), path);
   };
   await act(page, keep, laptop.url);
@@ -82,7 +83,7 @@ async function story(page, keep, url) {
     await page.locator(`[data-step=${step}]`).waitFor();
     while (!(await isDone(step))) {
       await keep(BRIEF);
-      await page.waitForTimeout(250);
+      await page.waitForTimeout(100);
     }
     await next.waitFor();
     await page.waitForTimeout(1500);
