@@ -2,8 +2,8 @@
 //
 //     npm ci --prefix target/browser && node --test tests/browser/*.test.mjs
 //
-// WXAUTH_LOCAL names the laptop's program, WXAUTH_BROWSER_MODULES the folder with playwright-core, CHROMIUM the
-// browser. Every step leaves a picture in target/screenshots. An error on the page's console fails the test that caused it.
+// start.mjs says which variables name the programs. Every step leaves a picture in target/screenshots. An error on the page's
+// console fails the test that caused it.
 
 import assert from "node:assert/strict";
 import { request } from "node:http";
@@ -29,10 +29,10 @@ test("login, profile and phone number, by both ways", async (t) => {
   await first.tap("encryptedData");
   await first.tap("phone");
   await first.answer("yes");
-  await page.locator(".entries > li[data-path='/v1/phone']", { hasText: "×2" }).waitFor();
+  await rows(page, "/v1/phone", "200").nth(1).waitFor();
   await first.tap("phone");
   await first.answer("no");
-  await first.toast("Your number stays with you");
+  await first.toast("Phone number not shared");
   await shot("03-phone-number");
 
   await rows(page, "/v1/login").locator("summary").click();
@@ -135,7 +135,7 @@ test("the same session goes on when the answer to a refresh is lost", async (t) 
   await first.tap("call1");
 
   await first.shows("[data-result=tally]", "1 × 200");
-  await rows(page, "/v1/refresh", "answer lost").waitFor();
+  await rows(page, "/v1/refresh", "response lost").waitFor();
   await rows(page, "/v1/refresh", "REPLAY").waitFor();
   await first.shows("[data-generation='1']", "generation 1");
   assert.equal(await rows(page, "/v1/login").count(), 1);
@@ -149,7 +149,7 @@ test("a login whose answer or request is lost is repeated", async (t) => {
 
   await first.login();
 
-  await rows(page, "/v1/login", "answer lost").waitFor();
+  await rows(page, "/v1/login", "response lost").waitFor();
   assert.equal(await rows(page, "/v1/login").count(), 2);
   await press(page, "net.request");
   await first.tap("login");
@@ -182,7 +182,7 @@ test("a phone without a network says so, and goes on when it is back", async (t)
   await first.login();
   await press(page, "net.offline");
   await first.tap("call6");
-  await first.toast("No answer. Please try again.");
+  await first.toast("No response. Please try again.");
   await rows(page, "/v1/session", "The phone is offline").waitFor();
   await shot("13-offline");
 
@@ -226,7 +226,7 @@ test("a guarded page asks, and takes both answers", async (t) => {
   await events(page, "logout").waitFor();
 
   await first.tap("/pages/me");
-  await first.shows("[role=dialog]", "This page is for those who are logged in");
+  await first.shows("[role=dialog]", "Log in to see this page");
   await shot("16-guard");
   await first.answer("no");
   await first.shows(".hero", "Not logged in");
@@ -373,6 +373,8 @@ test("strangers get the gateway's 404, on the page's routes and on all others", 
   assert.deepEqual(await ask("POST", "/playground/clock", { host: `evil.example:${port}` }), notFound);
   assert.deepEqual(await ask("GET", "/", { host: `evil.example:${port}` }), notFound);
   assert.deepEqual(await ask("POST", "/playground/clock", { origin: "https://evil.example" }), notFound);
+  assert.deepEqual(await ask("POST", "/playground/start-over", { host: `evil.example:${port}` }), notFound);
+  assert.deepEqual(await ask("POST", "/playground/start-over", { origin: "https://evil.example" }), notFound);
   const sign = "/2015-03-31/functions/wxauth-sign/invocations";
   assert.deepEqual(await ask("POST", sign, { host: `evil.example:${port}` }), notFound);
   assert.deepEqual(await ask("POST", sign, { origin: "https://evil.example" }), notFound);

@@ -29,7 +29,7 @@ test("signed, paid, delivered, refunded", async (t) => {
   await first.answer("yes");
   await rows(page, PAY, "ok").waitFor();
   await order(first, "delivered");
-  await rows(page, DELIVERY, "taken").waitFor();
+  await rows(page, DELIVERY, "handled").waitFor();
   await rows(page, "/v1/push", "200").first().waitFor();
   await shot("22-delivered");
 

@@ -1,8 +1,9 @@
 // The mini program on a phone: two pages over the client package, as one would write them for WeChat.
 
 import { t, currentLanguage, isText } from "./dom.js";
-import { recordEvent, recordRequest } from "./feed.js";
+import { recordEvent, recordRequest, recordTap } from "./journal.js";
 import { control, serverNow } from "./laptop.js";
+import { runPage } from "./runtime.js";
 import { homeScreen, meScreen, phoneSheet, shopScreen } from "./screens.js";
 import { SHOP, markOrder, onOrders } from "./shop.js";
 import { createWx } from "./wx.js";
@@ -15,7 +16,7 @@ export function openApp({ phone, user, screen }) {
   const { wx, kill } = createWx({ phone, user, screen, record });
   const modal = { title: "guard.title", content: "guard.content", confirmText: "guard.yes", cancelText: "guard.no" };
   const auth = createAuth({ baseUrl: location.origin, origins: [SHOP], wx, modal });
-  const app = { auth, user, phone, screen };
+  const app = { auth, user, phone, screen, attempt: attempts(phone, screen) };
 
   for (const name of ["login", "refresh", "logout", "kicked", "error"]) {
     auth.on(name, (told) => {
@@ -40,84 +41,67 @@ export function openApp({ phone, user, screen }) {
     user,
     repaint,
     close: kill,
-    show(url, paint) {
+    /** `tap` gets what the page runs when it is shown. */
+    show(url, tap, paint) {
       pages[open]?.leave();
       open = url;
+      pages[url].tap = tap;
       pages[url].enter(() => open === url && paint(...screens[url](pages[url], app)));
     },
   };
 }
 
-/** As much of WeChat's page runtime as the pages use. */
-function runPage(options) {
-  const page = { ...options, data: { ...options.data } };
-  let paint = () => {};
-  let loaded = false;
-  page.setData = (change) => {
-    Object.assign(page.data, change);
-    paint();
-  };
-  page.enter = (painter) => {
-    paint = painter;
-    paint();
-    if (!loaded) page.onLoad?.({});
-    loaded = true;
-    page.onShow?.();
-  };
-  page.leave = () => page.onHide?.();
-  return page;
-}
-
-function homePage({ auth, user, screen }) {
-  const attempt = attempts(screen);
+function homePage({ auth, user, screen, attempt }) {
   return {
     data: { way: "code", method: "openData", busy: {}, profile: null, phoneNumber: null, steps: null, tally: null },
 
     // The tap comes later: whatever must be renewed for it is renewed now.
     onShow() {
-      if (auth.loggedIn) auth.preparePhone().catch(() => {});
+      if (auth.loggedIn) this.tap.ran(() => auth.preparePhone()).catch(() => {});
     },
 
     login() {
-      return attempt(this, "login", () => auth.login());
+      return attempt(this, "login", "home.login", ({ ran }) => ran(() => auth.login()));
     },
 
     profile() {
-      return attempt(this, "profile", async () => {
+      return attempt(this, "profile", "home.profile", async ({ ran }) => {
         const nickName = user.charAt(0).toUpperCase() + user.slice(1);
         await control("user", { user, nickName });
-        const profile = await auth.userInfo(await control("userinfo", { user }));
+        const result = await control("userinfo", { user });
+        const profile = await ran(() => auth.userInfo(result));
         this.setData({ profile });
       });
     },
 
     phone() {
-      return attempt(this, "phone", async () => {
+      return attempt(this, "phone", "home.phone", async ({ ran }) => {
         const { confirm } = await screen.sheet(...phoneSheet());
         const { code, ...encrypted } = confirm ? await control("phone", { user }) : {};
         const given = this.data.way === "code" ? { code } : encrypted;
         const errMsg = `getPhoneNumber:${confirm ? "ok" : "fail user deny"}`;
-        const { phoneNumber } = await auth.phone({ detail: { ...given, errMsg } });
+        const event = { detail: { ...given, errMsg } };
+        const { phoneNumber } = await ran(() => auth.phone(event));
         this.setData({ phoneNumber });
       });
     },
 
     /** What `wx.getWeRunData` gives, by the method that takes it or by another. */
     steps() {
-      return attempt(this, "steps", async () => {
+      return attempt(this, "steps", "home.steps", async ({ ran }) => {
         const stepInfoList = [{ timestamp: Math.floor(serverNow()), step: 8642 }];
-        const given = await control("opendata", { user, data: { stepInfoList } });
-        const { stepInfoList: days } = await auth[this.data.method](given);
+        const result = await control("opendata", { user, data: { stepInfoList } });
+        const call = this.data.method === "openData" ? () => auth.openData(result) : () => auth.userInfo(result);
+        const { stepInfoList: days } = await ran(call);
         this.setData({ steps: days.map(({ step }) => step) });
       });
     },
 
     /** So many requests at once, as an app does that opens on a busy page. */
     callApi(count) {
-      return attempt(this, `call${count}`, async () => {
+      return attempt(this, `call${count}`, "home.calls", async ({ ran }) => {
         const began = performance.now();
-        const calls = Array.from({ length: count }, () => auth.request({ url: "/v1/session" }));
-        const results = await Promise.allSettled(calls);
+        const results = await ran(() => auth.request({ url: "/v1/session" }), count);
         const tally = {};
         for (const { value, reason } of results) {
           const outcome = value?.statusCode ?? reason.code ?? reason.errMsg;
@@ -136,16 +120,16 @@ function homePage({ auth, user, screen }) {
 }
 
 /** A purchase as the documents of the package have it. */
-function shopPage({ auth, screen }) {
-  const attempt = attempts(screen);
-  const buy = async (retry = true) => {
-    const { data } = await auth.request({ url: `${SHOP}/orders`, method: "POST", data: { product: "vip_month" } });
+function shopPage({ auth, attempt }) {
+  const buy = async (ran, retry = true) => {
+    const order = { url: `${SHOP}/orders`, method: "POST", data: { product: "vip_month" } };
+    const { data } = await ran(() => auth.request(order));
     try {
-      await auth.pay(data);
+      await ran(() => auth.pay(data));
     } catch (error) {
       if (!retry || ![-15005, -15007].includes(error.errCode)) throw error;
-      await auth.login();
-      return buy(false);
+      await ran(() => auth.login());
+      return buy(ran, false);
     }
     return markOrder(JSON.parse(data.signData).outTradeNo, { state: "paid" });
   };
@@ -154,33 +138,35 @@ function shopPage({ auth, screen }) {
 
     // The tap comes later: the key that will sign for it is checked now.
     onShow() {
-      auth.prepareSignature().catch(() => {});
+      this.tap.ran(() => auth.prepareSignature()).catch(() => {});
     },
 
     buy() {
-      return attempt(this, "buy", () => buy());
+      return attempt(this, "buy", "shop.buy", ({ ran }) => buy(ran));
     },
   };
 }
 
-function mePage({ auth, screen }) {
-  const attempt = attempts(screen);
+function mePage({ auth, screen, attempt }) {
   return {
     data: { busy: {}, session: null, devices: [] },
 
     onShow() {
-      return attempt(this, "load", async () => {
-        const [session, { sessions }] = await Promise.all([auth.session(), auth.sessions()]);
+      return attempt(this, "load", this.tap, async ({ ran }) => {
+        const [session, { sessions }] = await ran(() => Promise.all([auth.session(), auth.sessions()]));
         this.setData({ session, devices: sessions });
       });
     },
 
     check() {
-      return attempt(this, "check", async () => this.setData({ session: await auth.checkSession() }));
+      return attempt(this, "check", "me.check", async ({ ran }) => {
+        this.setData({ session: await ran(() => auth.checkSession()) });
+      });
     },
 
     logout(everywhere) {
-      return this.end(everywhere ? "everywhere" : "logout", () => auth.logout({ everywhere }));
+      if (everywhere) return this.end("everywhere", () => auth.logout({ everywhere: true }));
+      return this.end("logout", () => auth.logout());
     },
 
     async deleteUser() {
@@ -194,9 +180,9 @@ function mePage({ auth, screen }) {
       if (confirm) await this.end("delete", () => auth.deleteUser());
     },
 
-    end(key, act) {
-      return attempt(this, key, async () => {
-        await act();
+    end(key, line) {
+      return attempt(this, key, `me.${key}`, async ({ ran }) => {
+        await ran(line);
         this.setData({ session: null, devices: [], authed: false });
         screen.goTo("/pages/home");
       });
@@ -204,16 +190,17 @@ function mePage({ auth, screen }) {
   };
 }
 
-/** Runs what a button does: busy while it runs, and a toast if it fails. Two taps are two runs, as in life. */
-function attempts(screen) {
-  return async (page, key, act) => {
+/** Runs what a tap does: busy while it runs, and a toast if it fails. Two taps are two runs, as in life. */
+function attempts(phone, screen) {
+  return async (page, key, label, act) => {
+    const tap = label.ran ? label : recordTap(phone, label);
     const turn = (step) => {
       const { busy } = page.data;
       page.setData({ busy: { ...busy, [key]: (busy[key] ?? 0) + step } });
     };
     turn(1);
     try {
-      await act();
+      await act(tap);
     } catch (error) {
       screen.toast(toldOf(error));
     } finally {

@@ -8,15 +8,34 @@ export async function control(route, body) {
   return send("POST", `sim/${route}`, body);
 }
 
+/** The last change of the script: one waits for the other, so that the one that was asked for last is played. */
+let scripted = Promise.resolve();
+
 /** Makes WeChat answer so until told otherwise; without a fault it works. */
-export async function script(fault) {
-  await send("DELETE", "sim/script");
-  if (fault) await control("script", { api: "*", fault });
+export function script(fault) {
+  const change = async () => {
+    await send("DELETE", "sim/script");
+    if (fault) await control("script", { api: "*", fault });
+    await pull();
+  };
+  scripted = scripted.then(change, change);
+  return scripted;
 }
 
 /** What the shop's function does with a message from now on. */
 export async function setConduct(conduct) {
   await send("POST", "owner/conduct", { conduct });
+  await pull();
+}
+
+/** Users, sessions, clock and faults as at the first start. Resolves when the laptop is there again. */
+export async function startOver() {
+  const { since } = laptop;
+  await send("POST", "start-over", {});
+  do {
+    await new Promise((done) => setTimeout(done, 200));
+    await pull();
+  } while (!laptop.reachable || laptop.since === since);
 }
 
 export async function advance(seconds) {
@@ -33,7 +52,19 @@ async function send(method, route, body) {
 }
 
 /** What is known of the laptop. */
-export const laptop = { ahead: 0, simulator: true, owner: true, reachable: true, offset: 0, last: undefined };
+export const laptop = {
+  ahead: 0,
+  simulator: true,
+  /** The faults that WeChat plays, and what the shop's function does. */
+  script: [],
+  conduct: "takes",
+  owner: true,
+  reachable: true,
+  offset: 0,
+  /** The last line of the log that was read, and since when the laptop runs. */
+  last: undefined,
+  since: undefined,
+};
 
 /** The server's time in seconds. */
 export function serverNow() {
@@ -58,11 +89,11 @@ export async function pull() {
 async function ask() {
   try {
     const answer = await fetch(`/playground/log?after=${laptop.last ?? 0}`);
-    const { last, now, ahead, simulator, owner, lines } = await answer.json();
+    const { now, lines, ...told } = await answer.json();
     // Lines from before this page was opened are not its story.
     const fresh = laptop.last === undefined ? [] : lines;
     const offset = now - Math.floor(Date.now() / 1000);
-    Object.assign(laptop, { last, ahead, simulator, owner, reachable: true, offset });
+    Object.assign(laptop, { ...told, script: told.script ?? [], reachable: true, offset });
     for (const listener of listeners) listener(fresh);
   } catch {
     laptop.reachable = false;

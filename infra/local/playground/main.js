@@ -1,18 +1,20 @@
 // The playground's beginning: phones, panel and list, and the second hand that all of them share.
 
-import { button, currentLanguage, speak, span } from "./dom.js";
+import { button, currentLanguage, el, refill, speak, span } from "./dom.js";
 import { mountFeed, repaintFeed } from "./feed.js";
-import { serverNow, watch } from "./laptop.js";
+import { startJournal } from "./journal.js";
+import { laptop, serverNow, startOver, watch } from "./laptop.js";
 import { mountPanel, paintPanel } from "./panel.js";
 import { Phone } from "./phone.js";
+import { mountStage, repaintStage } from "./stage.js";
 
 const phones = new Map();
 const stage = document.getElementById("phones");
 const add = button("second.add", () => switchSecond(true), { class: "add" });
 const SECOND = "wxauth.second";
 
-function open(name, onclose) {
-  phones.set(name, new Phone(name, onclose));
+function open(name, given) {
+  phones.set(name, new Phone(name, given));
   stage.append(phones.get(name).root);
 }
 
@@ -21,9 +23,10 @@ function switchSecond(isOn) {
   localStorage.setItem(SECOND, isOn ? "on" : "");
   if (isOn) {
     add.remove();
-    open("phone2", () => switchSecond(false));
+    // The same user with another device, unless it is handed on.
+    open("phone2", { user: phones.get("phone1").user, onclose: () => switchSecond(false) });
   } else {
-    phones.get("phone2")?.close();
+    phones.get("phone2")?.forget();
     phones.delete("phone2");
     stage.append(add);
   }
@@ -36,8 +39,27 @@ function choose(language) {
   }
   // What was written once, in the language of its time.
   repaintFeed();
+  repaintStage();
   paintPanel();
   for (const phone of phones.values()) phone.repaint();
+}
+
+/** The laptop forgets everything, and so does the page, but for the language. */
+function mountStartOver() {
+  const dialog = document.getElementById("over-dialog");
+  const [hint, yes] = [dialog.querySelector(".hint"), dialog.querySelector(".yes")];
+  document.getElementById("over").addEventListener("click", () => dialog.showModal());
+  yes.addEventListener("click", async () => {
+    yes.disabled = true;
+    try {
+      await startOver();
+      for (const key of Object.keys(localStorage)) if (/^wxauth\.(phone\d|second)/.test(key)) localStorage.removeItem(key);
+      location.replace(location.pathname);
+    } catch (error) {
+      refill(hint, el("span", { t: "over.failed", values: { why: error.message } }));
+      yes.disabled = false;
+    }
+  });
 }
 
 /** Tokens run out by the server's clock. */
@@ -54,15 +76,22 @@ function tick() {
   }
 }
 
+startJournal();
 mountFeed(document.getElementById("feed"));
 mountPanel(document.getElementById("panel"), phones);
 await watch();
-open("phone1");
+open("phone1", { user: "ada" });
 switchSecond(localStorage.getItem(SECOND) === "on");
 choose(currentLanguage());
 for (const choice of document.querySelectorAll("[data-language]")) {
   choice.addEventListener("click", () => choose(choice.dataset.language));
 }
+if (laptop.simulator) {
+  mountStage(document.getElementById("story"), document.getElementById("stories"), (isOn) => {
+    document.getElementById("stage").hidden = isOn;
+  });
+}
+mountStartOver();
 new MutationObserver(tick).observe(stage, { childList: true, subtree: true });
 setInterval(tick, 1000);
 tick();

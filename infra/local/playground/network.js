@@ -1,26 +1,30 @@
-// The network between all phones and the server, as the panel sets it.
+// The network between a phone and the server. The panel sets the one that all phones share.
 
-const listeners = new Set();
+/** A network that works. A loss waits for the next request that it is meant for, and is then spent. */
+export function createNetwork() {
+  const listeners = new Set();
+  const made = {
+    slow: false,
+    offline: false,
+    /** `{ what: "answer" | "request", of: path or "any" }`, or nothing. */
+    loss: null,
 
-/** The conditions. A loss waits for the next request that it is meant for, and is then spent. */
-export const network = {
-  slow: false,
-  offline: false,
-  /** `{ what: "answer" | "request", of: path or "any" }`, or nothing. */
-  loss: null,
+    set(change) {
+      Object.assign(made, change);
+      for (const listener of listeners) listener();
+    },
 
-  set(change) {
-    Object.assign(network, change);
-    for (const listener of listeners) listener();
-  },
+    /** What this request loses. */
+    takeLoss(path) {
+      const { loss } = made;
+      if (!loss || (loss.of !== "any" && loss.of !== path)) return null;
+      made.set({ loss: null });
+      return loss.what;
+    },
 
-  /** What this request loses. */
-  takeLoss(path) {
-    const { loss } = network;
-    if (!loss || (loss.of !== "any" && loss.of !== path)) return null;
-    network.set({ loss: null });
-    return loss.what;
-  },
+    onChange: (listener) => listeners.add(listener),
+  };
+  return made;
+}
 
-  onChange: (listener) => listeners.add(listener),
-};
+export const network = createNetwork();

@@ -1,7 +1,7 @@
 // The switches: time, network, WeChat, the thief. Each use leaves a note in the list.
 
 import { button, clockTime, el, refill, span, t } from "./dom.js";
-import { recordNote, recordRequest } from "./feed.js";
+import { recordNote, recordRequest } from "./journal.js";
 import { advance, laptop, onLog, script, serverNow, setConduct } from "./laptop.js";
 import { network } from "./network.js";
 import { push } from "./pushes.js";
@@ -29,7 +29,7 @@ const FAULTS = {
   40125: { kind: "errcode", errcode: 40125 },
 };
 
-const state = { fault: "works", conduct: "takes", losing: "any", stolen: null, step: 0, hint: "" };
+const state = { losing: "any", stolen: null, step: 0, hint: "" };
 let root;
 let phones;
 let clock;
@@ -38,8 +38,28 @@ export function mountPanel(element, given) {
   root = element;
   phones = given;
   network.onChange(paintPanel);
-  onLog(tellTime);
+  let shown = playing();
+  onLog(() => {
+    tellTime();
+    if (playing() === shown) return;
+    shown = playing();
+    paintPanel();
+  });
   setInterval(tellTime, 1000);
+}
+
+/** What the laptop says that is played, whoever set it: this page, another one, or a terminal. */
+function playing() {
+  return `${faultNow()} ${laptop.conduct}`;
+}
+
+/** The fault that every call meets, by its name here. */
+function faultNow() {
+  const [first, ...others] = laptop.script;
+  if (!first) return "works";
+  const isOurs = ({ kind, errcode }) => kind === first.fault.kind && errcode === first.fault.errcode;
+  const name = Object.keys(FAULTS).find((each) => FAULTS[each] && isOurs(FAULTS[each]));
+  return name && first.api === "*" && first.times === null && others.length === 0 ? name : "other";
 }
 
 export function paintPanel() {
@@ -105,15 +125,21 @@ function net() {
       "div",
       { class: "pair" },
       act("net.slow", () => network.set({ slow: !slow }), pressed(slow)),
-      act("net.offline", () => network.set({ offline: !offline }), pressed(offline)),
+      act("net.offline", () => switchOffline(!offline), pressed(offline)),
     ),
   );
 }
 
+function switchOffline(offline) {
+  recordNote(offline ? "note.offline" : "note.online");
+  network.set({ offline });
+}
+
 function wechat() {
   if (!laptop.simulator) return card("wechat", el("p", { t: "wechat.elsewhere" }));
-  const fault = choice("wechat.answers", Object.keys(FAULTS).sort(byFault), state.fault, async (name) => {
-    state.fault = name;
+  const now = faultNow();
+  const names = [...Object.keys(FAULTS).sort(byFault), ...(now === "other" ? [now] : [])];
+  const fault = choice("wechat.answers", names, now, async (name) => {
     await script(FAULTS[name]);
     recordNote("note.wechat", { fault: `wechat.answers.${name}` });
   });
@@ -122,13 +148,14 @@ function wechat() {
     await loginElsewhere(user);
     recordNote("note.replaced", { user });
   });
-  const revoke = act("wechat.revoke", () => pushOf("user_authorization_revoke", { RevokeInfo: "8" }));
-  const close = act("wechat.cancel", () => pushOf("user_authorization_cancellation"));
+  const revoke = act("wechat.revoke", () => pushOf("wechat.revoke", "user_authorization_revoke", { RevokeInfo: "8" }));
+  const close = act("wechat.cancel", () => pushOf("wechat.cancel", "user_authorization_cancellation"));
   return card("wechat", fault, elsewhere, revoke, close, el("p", { t: "wechat.foreign" }));
 }
 
 /** What WeChat sends when the user of phone 1 does something there. */
-function pushOf(event, given) {
+function pushOf(key, event, given) {
+  recordNote(key);
   return push(event, { user: phones.get("phone1").user, ...given });
 }
 
@@ -136,8 +163,7 @@ function pushOf(event, given) {
 function shop() {
   if (!laptop.simulator) return false;
   const conduct = laptop.owner
-    ? choice("shop.function", ["takes", "fails", "absent"], state.conduct, async (name) => {
-        state.conduct = name;
+    ? choice("shop.function", ["takes", "fails", "absent"], laptop.conduct, async (name) => {
         await setConduct(name);
         recordNote("note.function", { conduct: `shop.function.${name}` });
       })
@@ -146,6 +172,7 @@ function shop() {
     act(key, () => {
       const order = lastPaid();
       if (!order) throw new Error("shop.nothing");
+      recordNote(key);
       return push(event, { outTradeNo: order.number });
     });
   return card(
@@ -201,12 +228,14 @@ async function steal() {
 }
 
 async function ownerReturns() {
+  recordNote("thief.owner");
   const { auth } = phones.get("phone1").app;
   await auth.request({ url: "/v1/session" }).catch(() => {});
   state.step = 2;
 }
 
 async function thiefReturns() {
+  recordNote("thief.again");
   await refreshAsThief(state.stolen);
   Object.assign(state, { stolen: null, step: 0 });
 }

@@ -4,7 +4,7 @@
 
 import { openApp } from "./app.js";
 import { button, clockTime, el, icon, refill } from "./dom.js";
-import { recordNote } from "./feed.js";
+import { recordNote, recordTap } from "./journal.js";
 
 const TABS = [
   { url: "/pages/home", key: "tab.home", drawing: "M4 11.5 12 4.5l8 7M6.5 10v9h11v-9" },
@@ -18,12 +18,14 @@ const TABS = [
 const CLOSE = "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16M12 11a1 1 0 1 0 0 2 1 1 0 0 0 0-2";
 const TOAST = 2600;
 
+const holderOf = (phone) => `wxauth.${phone}.holder`;
+
 export class Phone {
-  /** With `onclose` it can be put away. */
-  constructor(name, onclose) {
+  /** In the hands of this user, unless it was handed to another before. With `onclose` it can be put away. */
+  constructor(name, { user, onclose }) {
     this.name = name;
     this.onclose = onclose;
-    this.user = localStorage.getItem(`wxauth.${name}.holder`) ?? (name === "phone2" ? "bob" : "ada");
+    this.user = localStorage.getItem(holderOf(name)) ?? user;
     this.root = el("article", { class: "phone", label: `who.${name}`, "data-phone": name });
     this.build();
     this.start();
@@ -35,7 +37,7 @@ export class Phone {
     this.page = el("div", { class: "page" });
     this.over = el("div", { class: "over" });
     this.toasts = el("div", { class: "toasts", role: "status" });
-    this.tabs = el("nav", { class: "tabs", label: "tabs" });
+    this.tabs = el("nav", { class: "tabs", label: "tabs", values: { who: `who.${this.name}` } });
     const named = { value: this.user, list: "names", maxlength: 24, spellcheck: "false", autocomplete: "off" };
     const holder = el("input", named);
     holder.addEventListener("change", () => this.handTo(holder));
@@ -70,7 +72,7 @@ export class Phone {
     holder.value = user;
     if (user === this.user) return;
     this.user = user;
-    localStorage.setItem(`wxauth.${this.name}.holder`, user);
+    localStorage.setItem(holderOf(this.name), user);
     recordNote("note.handed", { who: `who.${this.name}`, user });
     this.start();
   }
@@ -88,13 +90,19 @@ export class Phone {
     this.goTo(TABS[0].url);
   }
 
+  /** Who put it away asks for nobody any more. */
+  forget() {
+    localStorage.removeItem(holderOf(this.name));
+    this.close();
+  }
+
   close() {
     clearInterval(this.hand);
     this.app.close();
     this.root.remove();
   }
 
-  goTo(url) {
+  goTo(url, isTapped = false) {
     if (!TABS.some((tab) => tab.url === url)) throw new Error("switchTab:fail page not found");
     this.url = url;
     refill(
@@ -106,7 +114,7 @@ export class Phone {
             type: "button",
             "aria-current": tab.url === url && "page",
             "data-key": tab.url,
-            onclick: () => this.goTo(tab.url),
+            onclick: () => this.goTo(tab.url, true),
           },
           icon(tab.drawing),
           el("span", { t: tab.key }),
@@ -114,7 +122,9 @@ export class Phone {
       ),
     );
     this.page.scrollTop = 0;
-    this.app.show(url, (...content) => refill(this.page, ...content));
+    const { key } = TABS.find((tab) => tab.url === url);
+    const tap = recordTap(this.name, key, { code: `wx.switchTab({ url: "${url}" })`, isTapped });
+    this.app.show(url, tap, (...content) => refill(this.page, ...content));
   }
 
   /** Writes the open page anew, as after a change of language. */
@@ -171,9 +181,20 @@ export class Phone {
         ...content,
         buttons,
       );
-      box.addEventListener("keydown", (event) => event.key === "Escape" && decide(false));
+      box.addEventListener("keydown", (event) => {
+        if (event.key === "Escape") decide(false);
+        if (event.key === "Tab") keepFocus(event, [...buttons.children]);
+      });
       this.cover(box);
       confirm.focus({ preventScroll: true });
     });
   }
+}
+
+/** From the last element on to the first, and back: the rest of the page is not the question's. */
+function keepFocus(event, elements) {
+  const step = event.shiftKey ? -1 : 1;
+  const at = elements.indexOf(document.activeElement) + step;
+  event.preventDefault();
+  elements.at(at % elements.length).focus();
 }

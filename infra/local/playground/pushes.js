@@ -1,7 +1,7 @@
 // What WeChat pushes: the page carries it over, and again until it is acknowledged.
 
 import { span } from "./dom.js";
-import { recordNote, recordRequest } from "./feed.js";
+import { recordNote, recordRequest } from "./journal.js";
 import { control } from "./laptop.js";
 
 /** Has WeChat push this event. */

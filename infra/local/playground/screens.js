@@ -1,6 +1,6 @@
 // What the two pages of the mini program look like.
 
-import { button, dateTime, day, el } from "./dom.js";
+import { button, dateTime, day, el, isText } from "./dom.js";
 import { ordersOf } from "./shop.js";
 import { readAccess, readRefresh, short } from "./tokens.js";
 import { heldTokens } from "./wx.js";
@@ -51,9 +51,9 @@ export function homeScreen(page, { auth, phone, user }) {
   ];
 }
 
-export function meScreen(page, { auth }) {
+export function meScreen(page, { auth, attempt }) {
   const { session, devices, authed } = page.data;
-  if (!authed) return [el("p", { class: "waiting", t: "me.waiting" })];
+  if (!authed) return waiting(page, attempt);
   return [
     session &&
       el(
@@ -101,8 +101,8 @@ export function meScreen(page, { auth }) {
   ];
 }
 
-export function shopScreen(page, { auth }) {
-  if (!page.data.authed) return [el("p", { class: "waiting", t: "me.waiting" })];
+export function shopScreen(page, { auth, attempt }) {
+  if (!page.data.authed) return waiting(page, attempt);
   const orders = ordersOf(auth.openid);
   const line = ({ number, state, complaint }) =>
     el(
@@ -130,6 +130,24 @@ export function shopScreen(page, { auth }) {
         el("h3", { t: "shop.orders" }),
         el("ul", { class: "devices" }, ...orders.map(line)),
       ),
+  ];
+}
+
+/** A guarded page that nobody is logged in for: while it tries, and after it failed. */
+function waiting(page, attempt) {
+  const { authError } = page.data;
+  if (!authError) return [el("p", { class: "waiting", t: "me.waiting" })];
+  const { code, title } = authError;
+  const key = `auth.${code}`;
+  const retry = () => attempt(page, "retry", "me.retry", ({ ran }) => ran(() => page.retryAuth()));
+  return [
+    el(
+      "section",
+      { class: "group auth-error", "data-result": "authError" },
+      isText(key) ? el("h3", { t: key }) : el("h3", {}, title),
+      el("code", {}, code),
+      action(page, "retry", "me.retry", retry, { class: "primary" }),
+    ),
   ];
 }
 

@@ -1,7 +1,7 @@
 // The owner of the demo shop: a server that takes orders, as the documents of the client package show it, and what its
 // function was told of them.
 
-import { recordRequest } from "./feed.js";
+import { recordRequest } from "./journal.js";
 import { onLog } from "./laptop.js";
 
 /** Where the mini program finds the server. */

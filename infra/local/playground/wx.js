@@ -5,7 +5,7 @@
 
 import { el } from "./dom.js";
 import { control } from "./laptop.js";
-import { network } from "./network.js";
+import { network as shared } from "./network.js";
 import { carry } from "./pushes.js";
 import { SHOP, shopServer } from "./shop.js";
 
@@ -19,7 +19,7 @@ const PUSHED_AFTER = 400;
 const newestLogin = new Map();
 
 /** The `wx` of one run of the app. `screen` shows modals and toasts, and goes from page to page. */
-export function createWx({ phone, user, screen, record }) {
+export function createWx({ phone, user, screen, record, network = shared }) {
   const prefix = `wxauth.${phone}.${user}.`;
   const running = { alive: true };
   const settle = settler(running);
@@ -28,9 +28,14 @@ export function createWx({ phone, user, screen, record }) {
   const wx = {
     login(options) {
       return settle(options, async () => {
-        if (network.offline) throw new Error("login:fail network error");
+        const entry = record({ method: "wx", url: "login" });
+        if (network.offline) {
+          entry.lost("offline");
+          throw new Error("login:fail network error");
+        }
         const { code } = await control("login", { user });
         newestLogin.set(user, (login = Symbol("login")));
+        entry.answered({ status: "ok", headers: {}, body: { code } });
         return { code, errMsg: "login:ok" };
       });
     },
@@ -39,14 +44,17 @@ export function createWx({ phone, user, screen, record }) {
       return settle(options, async () => {
         const newest = newestLogin.get(user);
         // After a reload the page has forgotten who logged in where, and takes the phone's word.
-        if (newest && login && newest !== login) throw new Error("checkSession:fail session expired");
+        const isOver = newest && login && newest !== login;
+        const entry = record({ method: "wx", url: "checkSession" });
+        entry.answered({ status: isOver ? "fail" : "ok", headers: {}, body: {} });
+        if (isOver) throw new Error("checkSession:fail session expired");
         return { errMsg: "checkSession:ok" };
       });
     },
 
     request(options) {
       const abort = new AbortController();
-      settle(options, () => send(options, abort.signal, record));
+      settle(options, () => send(options, { signal: abort.signal, record, network }));
       return { abort: () => abort.abort() };
     },
 
@@ -84,6 +92,16 @@ export function createWx({ phone, user, screen, record }) {
     reLaunch: (options) => settle(options, async () => screen.goTo(options.url)),
     navigateBack: (options = {}) => settle(options, async () => screen.goTo("/pages/home")),
 
+    onNetworkStatusChange(listener) {
+      let was = network.offline;
+      network.onChange(() => {
+        const { offline } = network;
+        if (offline === was || !running.alive) return;
+        was = offline;
+        listener({ isConnected: !offline, networkType: offline ? "none" : "wifi" });
+      });
+    },
+
     getAccountInfoSync: () => ({ miniProgram: { appId: "", envVersion: "develop", version: "" } }),
     getRandomValues(options) {
       const bytes = crypto.getRandomValues(new Uint8Array(options.length));
@@ -102,6 +120,12 @@ export function heldTokens(phone, user) {
   const kept = Object.entries(localStorage).filter(([key]) => key.startsWith(`wxauth.${phone}.${user}.`));
   const text = kept.map(([, value]) => value).join("\n");
   return { access: /eyJ[\w-]+\.[\w-]+\.[\w-]+/.exec(text)?.[0], refresh: /wxr1_[\w-]+/.exec(text)?.[0] };
+}
+
+/** Forgets what was stored on this phone, whoever held it. */
+export function wipe(phone) {
+  const ours = Object.keys(localStorage).filter((key) => key.startsWith(`wxauth.${phone}.`));
+  for (const key of ours) localStorage.removeItem(key);
 }
 
 /** A login whose code no server of ours gets: WeChat's session_key is another one from then on. */
@@ -137,7 +161,7 @@ function settler(running) {
 }
 
 /** One request over the phone's network, whose conditions the panel sets. */
-async function send(options, signal, record) {
+async function send(options, { signal, record, network }) {
   const { url, method = "GET", data, header = {}, timeout = 60_000 } = options;
   const headers = { ...(data !== undefined && { "content-type": "application/json" }), ...lowered(header) };
   const entry = record({ method, url, headers, body: data });

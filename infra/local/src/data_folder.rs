@@ -52,10 +52,46 @@ pub(crate) fn database(folder: &Path) -> Result<PathBuf, StartError> {
     }
 }
 
+/// Deletes the table and how far the clock is ahead, which belong together. The keys stay.
+pub(crate) fn start_over(folder: &Path) -> Result<(), StartError> {
+    let delete = || -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == "clock" || name.to_string_lossy().starts_with(DATABASE) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    delete().map_err(|cause| StartError::Data { path: folder.to_owned(), cause })
+}
+
 /// Writes a file, which is complete as soon as it has its name.
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     let half_written = path.with_extension("part");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_RIGHTS).open(&half_written)?;
     file.write_all(text.as_bytes())?;
     fs::rename(&half_written, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starting_over_deletes_table_and_clock_and_nothing_else() {
+        let folder = std::env::temp_dir().join(format!("wxauth-start-over-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for name in ["dynamodb.sqlite", "dynamodb.sqlite-wal", "clock", "keyring.json", "notes.txt"] {
+            fs::write(folder.join(name), "").unwrap();
+        }
+
+        start_over(&folder).unwrap();
+
+        let mut left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["keyring.json", "notes.txt"]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -93,30 +93,38 @@ fn rid(text: &str) -> Result<String, &'static str> {
 async fn run(flags: Flags) -> Result<(), StartError> {
     let temporary = if flags.memory { Some(TemporaryFolder::new()?) } else { None };
     let data = temporary.as_ref().map_or(Data::Folder(flags.data), |folder| Data::Memory(folder.0.clone()));
-    let playground = Playground::new(Arc::new(SystemClock), data.folder());
-    let ahead = playground.ahead();
-    let settings = Settings {
-        listen: flags.listen,
-        wechat_listen: flags.wechat_listen,
-        data,
-        dynamodb_url: flags.dynamodb_url,
-        wechat_url: flags.wechat_url,
-        foreign_codes: true,
-        networks: Networks::of_this_machine,
-        apps: flags.apps,
-        push_target: flags.push_target,
-        vars: Env::process_vars()?,
-        signing: KeyKind::Rsa,
-        clock: playground.clock(),
-        entropy: Arc::new(OsEntropy),
-        log: playground.log(),
-        playground: Some(playground),
-    };
-    let world = World::start(settings).await?;
-    print_ready(&world, ahead);
-    stop_signal().await;
-    world.stop().await;
-    Ok(())
+    loop {
+        let playground = Playground::new(Arc::new(SystemClock), data.folder());
+        let (ahead, start_over) = (playground.ahead(), playground.start_over());
+        let settings = Settings {
+            listen: flags.listen,
+            wechat_listen: flags.wechat_listen,
+            data: data.clone(),
+            dynamodb_url: flags.dynamodb_url.clone(),
+            wechat_url: flags.wechat_url.clone(),
+            foreign_codes: true,
+            networks: Networks::of_this_machine,
+            apps: flags.apps.clone(),
+            push_target: flags.push_target.clone(),
+            vars: Env::process_vars()?,
+            signing: KeyKind::Rsa,
+            clock: playground.clock(),
+            entropy: Arc::new(OsEntropy),
+            log: playground.log(),
+            playground: Some(playground),
+        };
+        let world = World::start(settings).await?;
+        print_ready(&world, ahead);
+        let is_over = tokio::select! {
+            () = stop_signal() => true,
+            () = start_over.notified() => false,
+        };
+        world.stop().await;
+        if is_over {
+            return Ok(());
+        }
+        data.start_over()?;
+    }
 }
 
 /// The exit code says whether something is wrong.

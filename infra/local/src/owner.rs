@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::{
     env::Env,
@@ -26,9 +26,9 @@ pub(crate) const FUNCTION: &str = "/playground/owner";
 const DEEPEST: usize = 4;
 
 /// What the function of the page does with a message.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Conduct {
+pub(crate) enum Conduct {
     #[default]
     Takes,
     /// It ends with an error.
@@ -97,7 +97,7 @@ impl Owner {
         Some(())
     }
 
-    fn conduct(&self) -> Conduct {
+    pub(crate) fn conduct(&self) -> Conduct {
         *self.conduct.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

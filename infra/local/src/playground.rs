@@ -31,6 +31,7 @@ use shared::{
     clock::{Clock, Millis, Secs},
     http::record::Log,
 };
+use tokio::sync::Notify;
 use wechat_simulator::{ControlError, Simulator};
 
 use crate::{
@@ -68,16 +69,24 @@ const ASSETS: &[Asset] = &[
     ("icon.svg", include_str!("../playground/icon.svg")),
     ("app.js", include_str!("../playground/app.js")),
     ("dom.js", include_str!("../playground/dom.js")),
+    ("entries.js", include_str!("../playground/entries.js")),
     ("feed.js", include_str!("../playground/feed.js")),
+    ("journal.js", include_str!("../playground/journal.js")),
     ("laptop.js", include_str!("../playground/laptop.js")),
     ("network.js", include_str!("../playground/network.js")),
     ("panel.js", include_str!("../playground/panel.js")),
     ("phone.js", include_str!("../playground/phone.js")),
     ("pushes.js", include_str!("../playground/pushes.js")),
     ("screens.js", include_str!("../playground/screens.js")),
+    ("runtime.js", include_str!("../playground/runtime.js")),
     ("shop.js", include_str!("../playground/shop.js")),
+    ("stage.js", include_str!("../playground/stage.js")),
+    ("stories.css", include_str!("../playground/stories.css")),
+    ("stories.js", include_str!("../playground/stories.js")),
+    ("story-texts.js", include_str!("../playground/story-texts.js")),
     ("texts.js", include_str!("../playground/texts.js")),
     ("tokens.js", include_str!("../playground/tokens.js")),
+    ("tutorial.js", include_str!("../playground/tutorial.js")),
     ("wx.js", include_str!("../playground/wx.js")),
 ];
 
@@ -93,13 +102,17 @@ const PACKAGE: &[Asset] = &[
 pub struct Playground {
     lines: Arc<Lines>,
     clock: Arc<AdjustableClock>,
+    start_over: Arc<Notify>,
+    since: Millis,
 }
 
 impl Playground {
     /// A playground whose clock is `clock` plus the seconds in the data folder, which also has the sessions of that time.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, data: &Path) -> Self {
-        Self { lines: Arc::default(), clock: Arc::new(AdjustableClock::new(clock, data.join(CLOCK_FILE))) }
+        let since = clock.now_ms();
+        let clock = Arc::new(AdjustableClock::new(clock, data.join(CLOCK_FILE)));
+        Self { lines: Arc::default(), clock, start_over: Arc::default(), since }
     }
 
     /// The clock that the page moves, for functions and simulator.
@@ -114,6 +127,12 @@ impl Playground {
         self.clock.ahead()
     }
 
+    /// Is notified when the page wants everything as it was at the first start.
+    #[must_use]
+    pub fn start_over(&self) -> Arc<Notify> {
+        Arc::clone(&self.start_over)
+    }
+
     /// A log that writes to standard output and remembers its last lines for the page.
     #[must_use]
     pub fn log(&self) -> Log {
@@ -126,14 +145,16 @@ impl Playground {
     }
 
     /// The front, and the page at its own routes. Without a simulator, the buttons of the page report that it is missing.
+    /// `owns_table` is whether the table is the laptop's, to be deleted when the page starts over.
     pub(crate) fn in_front_of(
         self,
         front: Router,
         simulator: Option<Simulator>,
         owner: Owner,
         networks: fn() -> Networks,
+        owns_table: bool,
     ) -> Router {
-        let page = Page { playground: Arc::new(self), simulator, owner: Arc::new(owner), networks };
+        let page = Page { playground: Arc::new(self), simulator, owner: Arc::new(owner), networks, owns_table };
         front.layer(middleware::from_fn_with_state(page, respond))
     }
 }
@@ -144,6 +165,7 @@ struct Page {
     simulator: Option<Simulator>,
     owner: Arc<Owner>,
     networks: fn() -> Networks,
+    owns_table: bool,
 }
 
 async fn respond(State(page): State<Page>, request: Request, next: Next) -> Response {
@@ -160,6 +182,7 @@ async fn respond(State(page): State<Page>, request: Request, next: Next) -> Resp
         (Method::GET, "log") => page.log(request.uri()),
         (Method::GET, "miniprogram.js") => document("text/javascript; charset=utf-8", package()),
         (Method::POST, "clock") => page.clock(&body(request).await),
+        (Method::POST, "start-over") => page.start_over(),
         (Method::POST, _) if path == owner::SIGN && may_sign => page.owner.sign(&body(request).await).await,
         (Method::POST, _) if path == owner::FUNCTION => page.told(&body(request).await),
         (Method::POST, "owner/conduct") => match page.owner.set_conduct(&body(request).await) {
@@ -184,7 +207,8 @@ impl Page {
         let clock = &self.playground.clock;
         let head = json!({
             "last": last, "now": clock.now(), "ahead": clock.ahead(), "simulator": self.simulator.is_some(),
-            "owner": self.owner.is_played,
+            "script": self.simulator.as_ref().map(Simulator::script), "owner": self.owner.is_played,
+            "conduct": self.owner.conduct(), "since": self.playground.since,
         });
         // The lines are JSON already, so they are inserted as text.
         let head = head.to_string();
@@ -205,6 +229,15 @@ impl Page {
             },
             _ => error_response(StatusCode::BAD_REQUEST, r#"{"advance": seconds}, at most 40 days"#),
         }
+    }
+
+    /// The clock cannot go back over sessions that stay, so a table that is not the laptop's is in the way.
+    fn start_over(&self) -> Response {
+        if !self.owns_table {
+            return error_response(StatusCode::CONFLICT, "the table is not the laptop's own (--dynamodb-url)");
+        }
+        self.playground.start_over.notify_one();
+        json_response(StatusCode::OK, &json!({}))
     }
 
     /// What the owner's function was told is for the page alone: the log of the functions holds no message.

@@ -10,7 +10,9 @@ use shared::{clock::Clock, config::WECHAT_URL, entropy::Entropy, http::record::L
 
 use url::Url;
 
-use crate::{networks::Networks, playground::Playground, push_target, secrets::SecretFiles};
+use crate::{
+    data_folder, error::StartError, networks::Networks, playground::Playground, push_target, secrets::SecretFiles,
+};
 
 /// Instead of a URL of WeChat: the simulator, also for mini programs of the owner's.
 pub const SIMULATOR: &str = "simulator";
@@ -32,6 +34,11 @@ impl Data {
     pub fn folder(&self) -> &Path {
         let (Self::Folder(folder) | Self::Memory(folder)) = self;
         folder
+    }
+
+    /// Deletes users and sessions, and sets the clock right again. The laptop must not run.
+    pub fn start_over(&self) -> Result<(), StartError> {
+        data_folder::start_over(self.folder())
     }
 }
 

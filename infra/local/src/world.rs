@@ -92,7 +92,8 @@ impl World {
         }
         if let Some(playground) = settings.playground {
             let owner = Owner::from_env(&env, plays_owner).await?;
-            router = playground.in_front_of(router, wechat.simulator.clone(), owner, networks);
+            let owns_table = settings.dynamodb_url.is_none();
+            router = playground.in_front_of(router, wechat.simulator.clone(), owner, networks, owns_table);
         }
         if let Some(simulator) = wechat.simulator.clone()
             && let Ok(url) = format!("{}{}", api.url, push::PUSH.path).parse()

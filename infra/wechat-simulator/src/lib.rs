@@ -136,6 +136,12 @@ impl Simulator {
         self.0.with(|state, _| state.users.session_key(&state.appid(appid).ok()?, user).cloned())
     }
 
+    /// The faults that are scripted and still to come, as `GET /sim/script` gives them.
+    #[must_use]
+    pub fn script(&self) -> Value {
+        self.0.with(|state, _| state.script.to_come())
+    }
+
     /// Forgets every scripted fault, as `DELETE /sim/script` does.
     pub fn clear_script(&self) {
         self.0.with(|state, _| state.script.clear());

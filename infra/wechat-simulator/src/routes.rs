@@ -30,7 +30,7 @@ pub(crate) fn router(state: SharedState) -> Router {
         .route("/sim", get(page))
         .route("/sim/", get(page))
         .route("/sim/calls", get(calls))
-        .route("/sim/script", post(script).delete(clear_script))
+        .route("/sim/script", post(script).get(told_script).delete(clear_script))
         .route("/sim/{route}", post(control))
         .route_layer(middleware::from_fn(from_here));
     for api in Api::ALL {
@@ -91,6 +91,10 @@ async fn control(State(state): State<SharedState>, Path(route): Path<String>, bo
             (status, Json(json!({ "error": error.to_string() }))).into_response()
         }
     }
+}
+
+async fn told_script(State(state): State<SharedState>) -> Json<Value> {
+    Json(json!({ "script": state.with(|state, _| state.script.to_come()) }))
 }
 
 async fn clear_script(State(state): State<SharedState>) -> Json<Value> {

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::api::Api;
 
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Fault {
     /// HTTP 200 with this errcode.
@@ -52,6 +53,12 @@ impl Script {
 
     pub(crate) fn clear(&mut self) {
         self.0.clear();
+    }
+
+    /// What is still to come, each fault as a control request may script it.
+    pub(crate) fn to_come(&self) -> Value {
+        let request = |Entry { api, fault, times, after }: &Entry| json!({ "api": api.map_or("*", Api::name), "fault": fault, "times": times, "after": after });
+        self.0.iter().map(request).collect()
     }
 
     /// The fault that this call meets. Faults for the API itself come before those for any.

@@ -133,3 +133,21 @@ async fn a_fault_without_times_stays_until_cleared() {
 
     assert_eq!(wire.exchange("c").await.errcode(), 40029);
 }
+
+#[tokio::test]
+async fn what_is_scripted_and_still_to_come_can_be_read() {
+    let wire = Wire::start().await;
+    wire.sim("script", json!({ "api": "*", "fault": { "kind": "errcode", "errcode": -1 } })).await;
+    wire.sim("script", json!({ "api": "jscode2session", "fault": { "kind": "html" }, "times": 2 })).await;
+    wire.exchange("c").await;
+
+    let script = wire.send("GET", "/sim/script", "").await.json()["script"].clone();
+
+    assert_eq!(
+        script,
+        json!([
+            { "api": "*", "fault": { "kind": "errcode", "errcode": -1, "errmsg": null }, "times": null, "after": false },
+            { "api": "jscode2session", "fault": { "kind": "html" }, "times": 1, "after": false },
+        ])
+    );
+}

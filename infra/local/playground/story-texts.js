@@ -1,0 +1,133 @@
+// The texts of the stories: key, English, Chinese.
+
+export const STORY_TABLE = [
+  ["stories", "Five stories", "五个场景"],
+  ["stories.at", "Story {at} of {of}", "场景 {at} / {of}"],
+  ["stories.back", "Back to the phones", "返回演练场"],
+  ["stories.next", "Next step", "下一步"],
+  ["stories.again", "Play it again", "重播"],
+  ["stories.other", "Next story: {title}", "下一个场景：{title}"],
+  ["stories.failed", "This step failed: {why}", "这一步没有成功：{why}"],
+  ["stories.steps", "Steps", "步骤"],
+  ["lane.ours", "wxauth", "wxauth"],
+  ["lane.ours.about", "the client package, unchanged", "客户端 SDK 原样运行"],
+  ["lane.tutorial", "A tutorial's client", "常见教程的写法"],
+  ["lane.tutorial.about", "read its code", "查看源码"],
+  ["lane.quiet", "Nothing is sent.", "没有发出请求"],
+
+  ["seen.login.yes", "The user is logged in", "用户登录成功"],
+  ["seen.login.no", "The user sees an error", "用户看到“登录失败”"],
+  ["seen.page.yes", "The page has all its data ({count} of {count})", "页面数据齐全（{count}/{count}）"],
+  ["seen.page.no", "{failed} of {count} requests fail: the page stays empty", "{count} 个请求失败了 {failed} 个，页面空白"],
+  ["seen.phone.yes", "The number is there", "拿到手机号"],
+  ["seen.phone.no", "The user sees an error", "用户看到“获取失败”"],
+  ["seen.first.ours.yes", "The page goes on where it waited", "页面接着加载完成"],
+  ["seen.first.ours.no", "The page says why it waits, with a button to retry", "页面说明原因，并提供重试按钮"],
+  ["seen.first.tutorial.yes", "In, after opening the app once more", "重新打开小程序才能进入"],
+  ["seen.first.tutorial.no", "The user sees an error", "用户看到“登录失败”"],
+
+  ["story.fifty.title", "Fifty requests at once", "五十个请求同时发出"],
+  [
+    "story.fifty.lead",
+    "A busy page opens just after the access token has run out.",
+    "access token 刚过期，用户就打开了一个请求很多的页面。",
+  ],
+  ["story.fifty.login", "Two users log in, one with each client.", "两位用户各用一种客户端登录。"],
+  ["story.fifty.over", "Sixteen minutes pass. Both access tokens have expired.", "16 分钟后，双方的 access token 都已过期。"],
+  [
+    "story.fifty.page",
+    "The page sends fifty requests at once. Each is refused with 401.",
+    "页面同时发出 50 个请求，全部收到 401。",
+  ],
+  ["story.fifty.unit", "logins and refreshes for one page", "打开一个页面触发的登录与刷新次数"],
+  [
+    "story.fifty.moral",
+    "wxauth refreshes once, and all fifty wait for it. Each wx.login of the tutorial's client counts against WeChat's limit and may replace the session_key.",
+    "wxauth 只刷新一次，50 个请求共用结果。教程写法每个 401 都调一次 wx.login：既占用微信的调用额度，又可能让 session_key 失效。",
+  ],
+
+  ["story.lost.title", "The response is lost", "响应丢在路上"],
+  [
+    "story.lost.lead",
+    "The server logs the user in, but the phone is in a lift and never hears of it.",
+    "服务器已完成登录，但手机在电梯里，没有收到响应。",
+  ],
+  [
+    "story.lost.login",
+    "Both users log in. The server does its work; both responses are lost.",
+    "双方发起登录，服务器处理成功，响应都丢失了。",
+  ],
+  ["story.lost.again", "Whoever saw an error taps again.", "看到报错的用户再点一次。"],
+  [
+    "story.lost.devices",
+    "The server is asked how many sessions it has for this one phone.",
+    "查询服务器：这一部手机留下了几个会话？",
+  ],
+  ["story.lost.unit", "sessions on the server for one phone", "一部手机在服务器上的会话数"],
+  [
+    "story.lost.moral",
+    "wxauth repeats the login under the same Idempotency-Key and gets the same session. The other client logs in anew and leaves a session behind whose tokens nobody has.",
+    "wxauth 带着同一个 Idempotency-Key 重试，拿回同一个会话。教程写法只能重新登录，服务器上留下一个谁也没有令牌的会话。",
+  ],
+
+  ["story.stolen.title", "Somebody copied the token", "令牌被人复制"],
+  [
+    "story.stolen.lead",
+    "A thief has read the storage of both phones, once.",
+    "攻击者读到了两部手机的本地存储，仅此一次。",
+  ],
+  ["story.stolen.login", "Two users log in, one with each client.", "两位用户各用一种客户端登录。"],
+  [
+    "story.stolen.steal",
+    "The thief copies both refresh tokens and uses them. So far, nobody can tell.",
+    "攻击者复制 refresh token 并抢先使用。此时谁也看不出异常。",
+  ],
+  ["story.stolen.owner", "The owners come back and open a page.", "用户回来，打开页面。"],
+  ["story.stolen.thief", "The thief tries three more times.", "攻击者又试了三次。"],
+  ["story.stolen.unit", "times the thief still got in", "此后攻击者得手的次数"],
+  [
+    "story.stolen.moral",
+    "A refresh token that is used twice gives the thief away: the session ends, and the owner is logged in again silently. A client that never refreshes never notices.",
+    "refresh token 被用了两次，服务器随即终止会话，用户无感知地重新登录。从不刷新的客户端永远发现不了。",
+  ],
+
+  ["story.down.title", "WeChat is down", "微信服务器故障"],
+  [
+    "story.down.lead",
+    "WeChat refuses every call with -1. Who is logged in, and who wants in?",
+    "微信对所有调用返回 -1。已登录的用户怎么办？要登录的呢？",
+  ],
+  ["story.down.login", "Two users log in, one with each client.", "两位用户各用一种客户端登录。"],
+  ["story.down.down", "WeChat goes down, and both access tokens expire.", "微信出现故障，双方的 access token 也过期了。"],
+  ["story.down.page", "Both open a page that sends six requests.", "双方各打开一个发出 6 个请求的页面。"],
+  ["story.down.guest", "Two new users open the app. A login has to wait for WeChat.", "又来了两位新用户。登录离不开微信，只能等待。"],
+  ["story.down.back", "WeChat is back.", "微信恢复正常。"],
+  ["story.down.unit", "of 6 requests failed", "6 个请求中失败的个数"],
+  [
+    "story.down.moral",
+    "A refresh needs no WeChat, so sessions go on. Whoever depends on wx.login for every new token goes down together with WeChat.",
+    "刷新不经过微信，已有会话不受影响。每次都靠 wx.login 换令牌，就会和微信一起中断。",
+  ],
+
+  ["story.phone.title", "The number after another login", "换设备登录后取手机号"],
+  [
+    "story.phone.lead",
+    "A second login replaces the session_key that decrypts the phone number.",
+    "另一次登录更换了 session_key，手机号用旧密钥无法解密。",
+  ],
+  ["story.phone.login", "Two users log in, one with each client.", "两位用户各用一种客户端登录。"],
+  [
+    "story.phone.elsewhere",
+    "Both log in on a tablet, too. WeChat replaces the session_key.",
+    "双方又在平板上登录，微信更换了 session_key。",
+  ],
+  ["story.phone.show", "Back on the phone, the page with the button is shown.", "回到手机，带授权按钮的页面显示出来。"],
+  ["story.phone.tap", "Both tap the button and allow it.", "双方点击按钮并允许。"],
+  ["story.phone.again", "Whoever saw an error taps again.", "看到报错的用户再点一次。"],
+  ["story.phone.unit", "taps until the number is there", "拿到手机号所需的点击次数"],
+  [
+    "story.phone.moral",
+    "wxauth checks the key before the tap and logs in then, if it must. A login after the tap comes too late: the data was encrypted before.",
+    "wxauth 在点击之前检查密钥，必要时先登录。点击之后再登录为时已晚：数据早已加密。",
+  ],
+];
