@@ -4,7 +4,8 @@ import contextlib
 import json
 
 import report
-from scenario import FUNCTIONS, now
+import scenario
+from scenario import FUNCTIONS
 
 # The one policy that several roles share. Lambda writes the traces that it allows, and MiniStack's Lambda writes none.
 TRACES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
@@ -93,7 +94,7 @@ def _without_permissions(stack, function):
 def _failure(play, function):
     """What a new process of the function fails over in its play."""
     play.stack.restart(function)
-    play.since = now()
+    play.since = scenario.now()
     try:
         getattr(play, function)()
         assert play.lines(function), "no line in its log"
