@@ -10,7 +10,6 @@ use http::Method;
 use local::{Data, Settings, World, networks::Networks, settings::SIMULATOR};
 use serde_json::{Value, json};
 use shared::{clock::Secs, entropy::OsEntropy, http::record::Log, token::jwks::KeyKind};
-
 use tokio::sync::Semaphore;
 use wechat_simulator::Simulator;
 
@@ -20,10 +19,12 @@ use crate::{
     client, send,
 };
 
+type Change = dyn FnOnce(&mut Settings) + Send;
+
 #[derive(Default)]
 pub struct Start {
     apps: Option<Value>,
-    changes: Vec<Box<dyn FnOnce(&mut Settings) + Send>>,
+    changes: Vec<Box<Change>>,
     begin: Option<Secs>,
 }
 
