@@ -39,6 +39,8 @@ fn is_marked(text: &str) -> bool {
 /// The codes that came from elsewhere: from the developer tools, or from a phone.
 #[derive(Default)]
 pub(crate) struct ForeignCodes {
+    /// Whether they are good: those of one user.
+    pub(crate) are_admitted: bool,
     seen: HashSet<String>,
     order: VecDeque<String>,
 }

@@ -202,7 +202,7 @@ fn change_settings(state: &mut State, change: &SettingsChange) -> ControlResult 
     replace(&mut settings.used_code_errcode, change.used_code_errcode);
     replace(&mut settings.stale_key_errcode, change.stale_key_errcode);
     replace(&mut settings.daily_limit, change.daily_limit);
-    replace(&mut settings.foreign_codes, change.foreign_codes);
+    replace(&mut state.foreign_codes.are_admitted, change.foreign_codes);
     Ok(json!({}))
 }
 

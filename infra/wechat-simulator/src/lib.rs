@@ -115,7 +115,7 @@ impl Simulator {
 
     /// From now on, codes that no simulator made log in as [`FOREIGN_USER`], as `foreign_codes` under `/sim/settings` says.
     pub fn admit_foreign_codes(&self) {
-        self.0.with(|state, _| state.settings.foreign_codes = true);
+        self.0.with(|state, _| state.foreign_codes.are_admitted = true);
     }
 
     /// How many requests reached this WeChat API (`"jscode2session"`), those that met a fault included.

@@ -71,8 +71,6 @@ pub(crate) struct Settings {
     pub(crate) stale_key_errcode: i64,
     /// What the quota of every call is said to be.
     pub(crate) daily_limit: u64,
-    /// Whether codes that no simulator made, but WeChat may have, are good: those of one user.
-    pub(crate) foreign_codes: bool,
 }
 
 pub(crate) struct State {
@@ -81,7 +79,7 @@ pub(crate) struct State {
     pub(crate) users: Users,
     pub(crate) login_codes: Codes,
     pub(crate) phone_codes: Codes,
-    foreign_codes: ForeignCodes,
+    pub(crate) foreign_codes: ForeignCodes,
     pub(crate) phone_data: PhoneData,
     pub(crate) orders: Orders,
     pub(crate) messages: Messages,
@@ -114,7 +112,6 @@ impl State {
                 used_code_errcode: 40163,
                 stale_key_errcode: 87009,
                 daily_limit: 500_000,
-                foreign_codes: false,
             },
             script: Script::default(),
             random: Random::new(),
@@ -146,7 +143,7 @@ impl State {
 
     /// A foreign login code becomes one that [`FOREIGN_USER`] got just now.
     pub(crate) fn admit_login_code(&mut self, text: &str, appid: &str, now: u64) {
-        if self.settings.foreign_codes && self.foreign_codes.is_new(text) {
+        if self.foreign_codes.are_admitted && self.foreign_codes.is_new(text) {
             self.renew_session_key(appid, FOREIGN_USER);
             self.login_codes.issue(text, appid, FOREIGN_USER, now);
         }
@@ -155,7 +152,7 @@ impl State {
     /// The same for a phone code, unless it comes with another user's openid: then it is as invalid as any that is made up.
     pub(crate) fn admit_phone_code(&mut self, text: &str, appid: &str, openid: Option<&Value>, now: u64) {
         let is_of_user = openid.is_none_or(|openid| *openid == self.users.named(appid, FOREIGN_USER).0);
-        if self.settings.foreign_codes && is_of_user && self.foreign_codes.is_new(text) {
+        if self.foreign_codes.are_admitted && is_of_user && self.foreign_codes.is_new(text) {
             self.phone_codes.issue(text, appid, FOREIGN_USER, now);
         }
     }
