@@ -3,6 +3,7 @@
 //! The functions are the same routers that Lambda serves. They reach the table through the AWS SDK and WeChat through the
 //! HTTP client of a deployment; only the two servers are others.
 
+mod clock;
 mod data_folder;
 pub mod doctor;
 pub mod error;

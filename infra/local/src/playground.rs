@@ -7,14 +7,10 @@
 
 use std::{
     collections::VecDeque,
-    fs,
     io::Write as _,
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::{
@@ -35,7 +31,8 @@ use tokio::sync::Notify;
 use wechat_simulator::{ControlError, Simulator};
 
 use crate::{
-    data_folder, front,
+    clock::{AdjustableClock, CLOCK_FILE},
+    front,
     networks::Networks,
     owner::{self, Owner},
 };
@@ -48,9 +45,6 @@ const MAX_BODY: usize = 64 * 1024;
 
 /// How far one request may move the clock: past the end of every session.
 const MAX_STEP: Secs = 40 * 24 * 60 * 60;
-
-/// The file in the data folder with the number of seconds that the clock is ahead.
-const CLOCK_FILE: &str = "clock";
 
 /// The content security policy: no inline scripts or styles, nothing of another origin, no `eval`.
 const POLICY: &str =
@@ -361,45 +355,12 @@ impl Lines {
     }
 }
 
-/// A clock that can be set forward, but not back, because the table must not hold times in the future.
-///
-/// A file keeps the seconds over a restart for the same reason: a session of the day after tomorrow would refuse every
-/// login on its device until then.
-struct AdjustableClock {
-    inner: Arc<dyn Clock>,
-    ahead: AtomicU64,
-    file: PathBuf,
-}
-
-impl AdjustableClock {
-    fn new(inner: Arc<dyn Clock>, file: PathBuf) -> Self {
-        let ahead = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        Self { inner, ahead: AtomicU64::new(ahead), file }
-    }
-
-    fn ahead(&self) -> Secs {
-        self.ahead.load(Ordering::SeqCst)
-    }
-
-    fn advance(&self, seconds: Secs) -> std::io::Result<Secs> {
-        let ahead = self.ahead.fetch_add(seconds, Ordering::SeqCst).saturating_add(seconds);
-        data_folder::write(&self.file, &ahead.to_string())?;
-        Ok(ahead)
-    }
-}
-
-impl Clock for AdjustableClock {
-    fn now_ms(&self) -> Millis {
-        self.inner.now_ms().saturating_add(self.ahead().saturating_mul(1_000))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::networks::Network;
     use http::HeaderValue;
-    use std::{collections::BTreeSet, os::unix::fs::PermissionsExt as _};
+    use std::{collections::BTreeSet, fs};
 
     /// The names of the files with one of these extensions in a folder of this package.
     fn names(folder: &str, extensions: &[&str]) -> BTreeSet<String> {
@@ -478,27 +439,5 @@ mod tests {
         assert_eq!(lines.after(500), (502, vec!["501".to_owned(), "502".to_owned()]));
         assert_eq!(lines.after(502), (502, Vec::new()));
         assert_eq!(lines.after(9000).1.len(), MAX_LINES, "the laptop was started anew");
-    }
-
-    #[test]
-    fn a_clock_that_was_set_forward_stays_ahead_over_a_restart() {
-        struct Noon;
-        impl Clock for Noon {
-            fn now_ms(&self) -> Millis {
-                1_800_000_000_000
-            }
-        }
-        let folder = std::env::temp_dir().join(format!("wxauth-playground-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let playground = Playground::new(Arc::new(Noon), &folder);
-        let clock = playground.clock();
-        playground.clock.advance(960).unwrap();
-        playground.clock.advance(40).unwrap();
-
-        let again = Playground::new(Arc::new(Noon), &folder);
-
-        assert_eq!((clock.now(), again.clock().now(), again.ahead()), (1_800_001_000, 1_800_001_000, 1_000));
-        assert_eq!(fs::metadata(folder.join(CLOCK_FILE)).unwrap().permissions().mode() & 0o777, 0o600);
-        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -56,10 +56,6 @@ pub(crate) enum KeyRule {
 pub const FOREIGN_USER: &str = "devtools";
 
 /// How the simulator answers where WeChat is known to answer in more than one way.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is one way in which WeChat is known to differ, and goes with every other"
-)]
 pub(crate) struct Settings {
     pub(crate) session_key: KeyRule,
     pub(crate) success_errcode: bool,

@@ -13,7 +13,7 @@ use shared::{
     secret_text::SessionKey,
     wechat::{app::App, error::WechatError},
 };
-use tests::{Laptop, Tokens, event, send};
+use tests::{Laptop, Start, Tokens, event, send};
 
 use super::is_empty_204;
 
@@ -103,7 +103,7 @@ impl CheckSession for BreakerOpen {
 
 #[tokio::test]
 async fn a_check_while_the_breaker_is_open_costs_nothing() {
-    let laptop = Laptop::start().await;
+    let laptop = Start::default().var("WXAUTH_ISSUER", "https://api.example.com").go().await;
     let alice = laptop.login("alice").await;
     let deps = session::Deps::from_env(laptop.world.env.clone()).await.unwrap();
     let mut check = event("GET", "/v1/session", "");
@@ -319,7 +319,7 @@ async fn a_total_outage_of_wechat_leaves_every_other_request_working() {
 
 #[tokio::test]
 async fn a_misconfiguration_is_a_metric_although_the_answer_does_not_say_so() {
-    let laptop = Laptop::start().await;
+    let laptop = Start::default().var("WXAUTH_ISSUER", "https://api.example.com").go().await;
     let alice = laptop.login("alice").await;
     let lines = Arc::<Mutex<Vec<Value>>>::default();
     let written = Arc::clone(&lines);

@@ -297,7 +297,8 @@ impl<'a> Traced<'a> {
     async fn laptop(&mut self) {
         let apps = self.secrets.0.join("apps.json");
         let mut command = self.loud("local");
-        command.args(["--memory", "--listen", "127.0.0.1:0", "--wechat-listen", "127.0.0.1:0", "--apps"]).arg(apps);
+        command.args(["--memory", "--listen", "127.0.0.1:0", "--wechat-listen", "127.0.0.1:0"]);
+        command.args(["--wechat-url", "simulator", "--apps"]).arg(apps);
         for variable in ["WXAUTH_WECHAT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "WXAUTH_KEYRING", "WXAUTH_SIGNING_KEYS"] {
             command.env_remove(variable);
         }
@@ -315,7 +316,7 @@ impl<'a> Traced<'a> {
                 }
             }
         });
-        wechat.truncate(wechat.trim_end_matches('.').len());
+        wechat.truncate(wechat.trim_end_matches(',').len());
         let http = crate::client();
         let post = async |url: &str, body: Value| -> Value {
             let answer = http.post(url).json(&body).send().await.expect("an answer");

@@ -1,0 +1,79 @@
+//! The clock of the playground.
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use shared::clock::{Clock, Millis, Secs};
+
+use crate::data_folder;
+
+/// The file in the data folder with the number of seconds that the clock is ahead.
+pub(crate) const CLOCK_FILE: &str = "clock";
+
+/// A clock that can be set forward, but not back, because the table must not hold times in the future.
+///
+/// A file keeps the seconds over a restart for the same reason: a session of the day after tomorrow would refuse every
+/// login on its device until then.
+pub(crate) struct AdjustableClock {
+    inner: Arc<dyn Clock>,
+    ahead: AtomicU64,
+    file: PathBuf,
+}
+
+impl AdjustableClock {
+    pub(crate) fn new(inner: Arc<dyn Clock>, file: PathBuf) -> Self {
+        let ahead = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        Self { inner, ahead: AtomicU64::new(ahead), file }
+    }
+
+    pub(crate) fn ahead(&self) -> Secs {
+        self.ahead.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn advance(&self, seconds: Secs) -> std::io::Result<Secs> {
+        let ahead = self.ahead.fetch_add(seconds, Ordering::SeqCst).saturating_add(seconds);
+        data_folder::write(&self.file, &ahead.to_string())?;
+        Ok(ahead)
+    }
+}
+
+impl Clock for AdjustableClock {
+    fn now_ms(&self) -> Millis {
+        self.inner.now_ms().saturating_add(self.ahead().saturating_mul(1_000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_forward_stays_ahead_over_a_restart() {
+        struct Noon;
+        impl Clock for Noon {
+            fn now_ms(&self) -> Millis {
+                1_800_000_000_000
+            }
+        }
+        let folder = std::env::temp_dir().join(format!("wxauth-playground-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join(CLOCK_FILE);
+        let clock = AdjustableClock::new(Arc::new(Noon), file.clone());
+        clock.advance(960).unwrap();
+        clock.advance(40).unwrap();
+
+        let again = AdjustableClock::new(Arc::new(Noon), file);
+
+        assert_eq!((clock.now(), again.now(), again.ahead()), (1_800_001_000, 1_800_001_000, 1_000));
+        assert_eq!(fs::metadata(folder.join(CLOCK_FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
