@@ -60,7 +60,7 @@ test("each way to fetch the package by its name is noticed, and a folder is none
 test("no document and no sample fetches the package by its name", () => {
   const texts = [...textsOf(ROOT)];
   const names = texts.map(([name]) => name);
-  for (const name of ["README.md", "README.zh-CN.md", "shared/miniprogram/examples/handleLogin.js"]) assert.ok(names.includes(name), name);
+  for (const name of ["README.md", "README.zh-CN.md", "shared/miniprogram/examples/demo/miniprogram/app.js"]) assert.ok(names.includes(name), name);
   assert.deepEqual(texts.flatMap(([name, text]) => fetched(text).map((found) => `${name}: ${found}`)), []);
 });
 
