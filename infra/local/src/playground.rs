@@ -31,8 +31,8 @@ use tokio::sync::Notify;
 use wechat_simulator::{ControlError, Simulator};
 
 use crate::{
-    clock::{AdjustableClock, CLOCK_FILE},
-    front,
+    clock::AdjustableClock,
+    data_folder, front,
     networks::Networks,
     owner::{self, Owner},
 };
@@ -105,7 +105,7 @@ impl Playground {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, data: &Path) -> Self {
         let since = clock.now_ms();
-        let clock = Arc::new(AdjustableClock::new(clock, data.join(CLOCK_FILE)));
+        let clock = Arc::new(AdjustableClock::new(clock, data.join(data_folder::CLOCK)));
         Self { lines: Arc::default(), clock, start_over: Arc::default(), since }
     }
 
