@@ -167,7 +167,7 @@ async fn respond(State(page): State<Page>, request: Request, next: Next) -> Resp
     if !is_from_the_page(request.headers(), peer, page.networks) {
         return next.run(request).await;
     }
-    // On AWS only the owner may have something signed: real keys sign for this machine alone.
+    // On AWS only the owner may have something signed: real keys sign for loopback alone.
     let may_sign = page.simulator.is_some() || peer.is_loopback();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let rest = path.strip_prefix("/playground/").unwrap_or_default();
