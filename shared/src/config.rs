@@ -14,7 +14,8 @@ const TEN_YEARS: Secs = 10 * 365 * 86_400;
 /// thefts`.
 const HOUR: Secs = 3_600;
 
-/// With access tokens of a day an owner's client comes once a day, and a thief is not noticed within one: `cargo figures thefts`.
+/// With access tokens of a day the owner's client refreshes once a day, too seldom for a thief to be noticed within a day:
+/// `cargo figures thefts`.
 const LONGEST_ACCESS: Secs = 43_200;
 
 /// A client renews its tokens this long before the access token ends.

@@ -142,7 +142,6 @@ def who_deploys_may_do_nothing_that_neither_a_resource_nor_a_command_needs(ways)
 
     asked = {action for way in ways for _, (action, _, _) in _calls(way)}
 
-    # Only on the bucket of an upload is it asked for by both.
     assert held - asked == set(ASKED_BY_COMMANDS)
 
 

@@ -13,9 +13,6 @@ use shared::clock::{Clock, Millis, Secs};
 
 use crate::data_folder;
 
-/// The file in the data folder with the number of seconds that the clock is ahead.
-pub(crate) const CLOCK_FILE: &str = "clock";
-
 /// A clock that can be set forward, but not back, because the table must not hold times in the future.
 ///
 /// A file keeps the seconds over a restart for the same reason: a session of the day after tomorrow would refuse every
@@ -65,7 +62,7 @@ mod tests {
         }
         let folder = std::env::temp_dir().join(format!("wxauth-playground-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let file = folder.join(CLOCK_FILE);
+        let file = folder.join(data_folder::CLOCK);
         let clock = AdjustableClock::new(Arc::new(Noon), file.clone());
         clock.advance(960).unwrap();
         clock.advance(40).unwrap();
@@ -73,7 +70,7 @@ mod tests {
         let again = AdjustableClock::new(Arc::new(Noon), file);
 
         assert_eq!((clock.now(), again.now(), again.ahead()), (1_800_001_000, 1_800_001_000, 1_000));
-        assert_eq!(fs::metadata(folder.join(CLOCK_FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(folder.join(data_folder::CLOCK)).unwrap().permissions().mode() & 0o777, 0o600);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -13,12 +13,15 @@ use crate::error::StartError;
 /// The embedded database, and with more after it the files that `SQLite` keeps next to it, with the rights of this one.
 const DATABASE: &str = "dynamodb.sqlite";
 
+/// The number of seconds that the clock is ahead.
+pub(crate) const CLOCK: &str = "clock";
+
 const FOLDER_RIGHTS: u32 = 0o700;
 const FILE_RIGHTS: u32 = 0o600;
 
 fn is_ours(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
-    matches!(&*name, "apps.json" | "push.json" | "keyring.json" | "signing-keys.json" | "jwks.json" | "clock")
+    matches!(&*name, "apps.json" | "push.json" | "keyring.json" | "signing-keys.json" | "jwks.json" | CLOCK)
         || name.starts_with(DATABASE)
         || name.ends_with(".part")
 }
@@ -58,7 +61,7 @@ pub(crate) fn start_over(folder: &Path) -> Result<(), StartError> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let name = entry.file_name();
-            if name == "clock" || name.to_string_lossy().starts_with(DATABASE) {
+            if name == CLOCK || name.to_string_lossy().starts_with(DATABASE) {
                 fs::remove_file(entry.path())?;
             }
         }

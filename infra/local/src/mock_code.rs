@@ -13,22 +13,23 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, Method, header};
-use shared::entropy::{self, Entropy};
+use shared::{
+    entropy::{self, Entropy},
+    http::LONGEST_BODY,
+};
 
 /// What `wx.login` gives, as a text of JSON.
 const WORDS: &str = "\"the code is a mock one\"";
 
-/// As much as a login's body can have. What is longer is refused, whatever it says.
-const MAX_BODY: usize = 16 * 1024;
-
 /// Replaces the words in the body of a login.
 pub(crate) async fn replace(State(entropy): State<Arc<dyn Entropy>>, request: Request, next: Next) -> Response {
-    let is_short = content_length(request.headers()).is_some_and(|length| length <= MAX_BODY);
+    // A longer body is refused, whatever it says.
+    let is_short = content_length(request.headers()).is_some_and(|length| length <= LONGEST_BODY);
     if request.method() != Method::POST || request.uri().path() != login::LOGIN.path || !is_short {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, MAX_BODY).await.unwrap_or_default();
+    let body = axum::body::to_bytes(body, LONGEST_BODY).await.unwrap_or_default();
     let body = replaced(&body, &parts.headers, &*entropy).map_or(body, Bytes::from);
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     next.run(Request::from_parts(parts, Body::from(body))).await

@@ -52,8 +52,10 @@ impl Networks {
     pub fn reaching(&self, listen: SocketAddr) -> Vec<SocketAddr> {
         let is_served = |address: IpAddr| match listen.ip() {
             IpAddr::V4(all) if all.is_unspecified() => address.is_ipv4(),
-            // On most systems it stands for both kinds.
-            IpAddr::V6(all) if all.is_unspecified() => true,
+            // On most systems it stands for both kinds. A link-local address leads nowhere without the name of an interface.
+            IpAddr::V6(all) if all.is_unspecified() => {
+                !matches!(address, IpAddr::V6(own) if own.is_unicast_link_local())
+            }
             one => address == one,
         };
         let addresses = self.0.iter().map(|network| network.address).filter(|address| is_served(*address));
@@ -73,7 +75,8 @@ mod tests {
 
     fn networks() -> Networks {
         let network = |address: &str, prefix| Network { address: address.parse().unwrap(), prefix };
-        [network("192.168.1.7", 24), network("10.0.0.1", 32), network("fd00::7", 64)].into_iter().collect()
+        let all = [("192.168.1.7", 24), ("10.0.0.1", 32), ("fd00::7", 64), ("fe80::7", 64)];
+        all.into_iter().map(|(address, prefix)| network(address, prefix)).collect()
     }
 
     #[test]

@@ -31,8 +31,8 @@ use tokio::sync::Notify;
 use wechat_simulator::{ControlError, Simulator};
 
 use crate::{
-    clock::{AdjustableClock, CLOCK_FILE},
-    front,
+    clock::AdjustableClock,
+    data_folder, front,
     networks::Networks,
     owner::{self, Owner},
 };
@@ -105,7 +105,7 @@ impl Playground {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, data: &Path) -> Self {
         let since = clock.now_ms();
-        let clock = Arc::new(AdjustableClock::new(clock, data.join(CLOCK_FILE)));
+        let clock = Arc::new(AdjustableClock::new(clock, data.join(data_folder::CLOCK)));
         Self { lines: Arc::default(), clock, start_over: Arc::default(), since }
     }
 
@@ -167,7 +167,7 @@ async fn respond(State(page): State<Page>, request: Request, next: Next) -> Resp
     if !is_from_the_page(request.headers(), peer, page.networks) {
         return next.run(request).await;
     }
-    // On AWS only the owner may have something signed: real keys sign for this machine alone.
+    // On AWS only the owner may have something signed: real keys sign for loopback alone.
     let may_sign = page.simulator.is_some() || peer.is_loopback();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let rest = path.strip_prefix("/playground/").unwrap_or_default();

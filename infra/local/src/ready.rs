@@ -56,10 +56,10 @@ fn developer_tools(out: &mut String, world: &World) -> fmt::Result {
     let appid = world.several_apps().map(|appid| format!(", appid: \"{appid}\"")).unwrap_or_default();
     writeln!(
         out,
-        "\nWeChat's developer tools: shared/miniprogram/examples/demo is a project to open, once `npm start` runs in it. In one of your own, this \
-         belongs into project.config.json:\n  \
+        "\nWeChat's developer tools: shared/miniprogram/examples/demo is a project to open, once `npm start` runs in it. \
+         In one of your own, this belongs in project.config.json:\n  \
            \"setting\": {{ \"urlCheck\": false }},\n\
-         and this into app.js:\n  \
+         and this in app.js:\n  \
            const auth = require(\"wxauth-miniprogram\").createAuth({{ baseUrl: \"{}\"{appid} }});",
         world.url
     )

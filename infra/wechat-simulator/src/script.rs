@@ -57,7 +57,10 @@ impl Script {
 
     /// What is still to come, each fault as a control request may script it.
     pub(crate) fn to_come(&self) -> Value {
-        let request = |Entry { api, fault, times, after }: &Entry| json!({ "api": api.map_or("*", Api::name), "fault": fault, "times": times, "after": after });
+        let request = |Entry { api, fault, times, after }: &Entry| {
+            let api = api.map_or("*", Api::name);
+            json!({ "api": api, "fault": fault, "times": times, "after": after })
+        };
         self.0.iter().map(request).collect()
     }
 

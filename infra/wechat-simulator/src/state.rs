@@ -147,8 +147,11 @@ impl State {
 
     /// The same for a phone code, unless it comes with another user's openid: then it is as invalid as any that is made up.
     pub(crate) fn admit_phone_code(&mut self, text: &str, appid: &str, openid: Option<&Value>, now: u64) {
+        if !self.foreign_codes.are_admitted {
+            return;
+        }
         let is_of_user = openid.is_none_or(|openid| *openid == self.users.named(appid, FOREIGN_USER).0);
-        if self.foreign_codes.are_admitted && is_of_user && self.foreign_codes.is_new(text) {
+        if is_of_user && self.foreign_codes.is_new(text) {
             self.phone_codes.issue(text, appid, FOREIGN_USER, now);
         }
     }

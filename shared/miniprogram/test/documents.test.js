@@ -1,6 +1,6 @@
 "use strict";
 
-// The documents beside the READMEs: what they show runs, what they name is there, and both languages say the same.
+// The documents beside the READMEs: what they show runs, and what they name is there.
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
@@ -138,14 +138,3 @@ test("each script of the demo and of the skill is one", () => {
   for (const code of blocks(SKILL, "js")) new vm.Script(code);
   for (const code of blocks(SKILL, "json")) JSON.parse(code);
 });
-
-for (const [english, chinese] of [MIGRATING, DEVTOOLS]) {
-  test(`${english} and ${chinese} have the same chapters, rows and code`, () => {
-    const [ours, theirs] = [english, chinese].map((name) => ({
-      chapters: read(name).replace(/```[\s\S]*?```/g, "").match(/^#+ /gm),
-      rows: read(name).match(/^\| .*\|$/gm).length,
-      code: blocks(name).map((code) => code.replace(/\s*\/\*\*[\s\S]*?\*\/|\s*\/\/ .*$/gm, "")),
-    }));
-    assert.deepEqual(theirs, ours);
-  });
-}

@@ -9,8 +9,8 @@ fn accepted(access: Secs, grace: Secs, min_age: Secs) -> Option<RefreshPolicy> {
     RefreshPolicy::from_vars(&vars.map(|(name, value)| (name, value.to_string())).into_iter().collect::<Vars>()).ok()
 }
 
-/// For access tokens that last for minutes to as long as is accepted: the grace and the minimum age by default, the least and the greatest that
-/// are accepted, and half of that.
+/// For access tokens that last for minutes to as long as is accepted: the grace and the minimum age by default, the least and
+/// the greatest that are accepted, and half of that.
 #[must_use]
 pub fn accepted_policies() -> Vec<RefreshPolicy> {
     let defaults = RefreshPolicy::default();

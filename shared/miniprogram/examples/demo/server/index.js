@@ -1,7 +1,7 @@
 "use strict";
 
 // 演示用的业务服务器：商品、订单、个人资料，都只在内存里。它扮演“你自己的服务器”，不依赖任何 npm 包。
-// node server/index.js [--listen 127.0.0.1:8080] [--wxauth http://127.0.0.1:9000]
+// node server/index.js [--listen 127.0.0.1:8080] [--wxauth http://127.0.0.1:9000] [--lambda http://127.0.0.1:9000]
 
 const http = require("node:http");
 const { randomBytes } = require("node:crypto");
@@ -189,7 +189,11 @@ module.exports = { createShop };
 
 if (require.main === module) {
   const { values } = parseArgs({
-    options: { listen: { type: "string", default: "127.0.0.1:8080" }, wxauth: { type: "string", default: "http://127.0.0.1:9000" } },
+    options: {
+      listen: { type: "string", default: "127.0.0.1:8080" },
+      wxauth: { type: "string", default: "http://127.0.0.1:9000" },
+      lambda: { type: "string" },
+    },
   });
   const [, host, port] = /^(.*):(\d+)$/.exec(values.listen) || [];
   http.createServer(createShop(values)).listen(Number(port), host, () => {
