@@ -3,10 +3,7 @@
 use std::{
     fs,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use shared::clock::{Clock, Millis, Secs};
@@ -19,24 +16,31 @@ use crate::data_folder;
 /// login on its device until then.
 pub(crate) struct AdjustableClock {
     inner: Arc<dyn Clock>,
-    ahead: AtomicU64,
+    ahead: Mutex<Secs>,
     file: PathBuf,
 }
 
 impl AdjustableClock {
     pub(crate) fn new(inner: Arc<dyn Clock>, file: PathBuf) -> Self {
         let ahead = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        Self { inner, ahead: AtomicU64::new(ahead), file }
+        Self { inner, ahead: Mutex::new(ahead), file }
     }
 
     pub(crate) fn ahead(&self) -> Secs {
-        self.ahead.load(Ordering::SeqCst)
+        *self.lock()
     }
 
+    /// Sets it forward once the file says so: a clock that no restart remembers would leave times of the future in the table.
     pub(crate) fn advance(&self, seconds: Secs) -> std::io::Result<Secs> {
-        let ahead = self.ahead.fetch_add(seconds, Ordering::SeqCst).saturating_add(seconds);
-        data_folder::write(&self.file, &ahead.to_string())?;
-        Ok(ahead)
+        let mut ahead = self.lock();
+        let advanced = ahead.saturating_add(seconds);
+        data_folder::write(&self.file, &advanced.to_string())?;
+        *ahead = advanced;
+        Ok(advanced)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Secs> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,14 +56,25 @@ mod tests {
 
     use super::*;
 
+    struct Noon;
+
+    impl Clock for Noon {
+        fn now_ms(&self) -> Millis {
+            1_800_000_000_000
+        }
+    }
+
+    #[test]
+    fn a_clock_whose_file_cannot_be_written_stays_where_it_is() {
+        let clock = AdjustableClock::new(Arc::new(Noon), PathBuf::from("/nowhere/clock"));
+
+        assert!(clock.advance(900).is_err());
+
+        assert_eq!(clock.ahead(), 0);
+    }
+
     #[test]
     fn a_clock_that_was_set_forward_stays_ahead_over_a_restart() {
-        struct Noon;
-        impl Clock for Noon {
-            fn now_ms(&self) -> Millis {
-                1_800_000_000_000
-            }
-        }
         let folder = std::env::temp_dir().join(format!("wxauth-playground-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let file = folder.join(data_folder::CLOCK);
