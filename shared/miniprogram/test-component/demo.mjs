@@ -262,6 +262,28 @@ test("without a network the orders say so, and log in when it is back", async (t
   await app.shows("会员月卡");
 });
 
+test("without a network me does not take an outage for a logout, and goes on after a tap", async (t) => {
+  const { app, wx } = await opened(t, (wx) => {
+    const { request } = wx;
+    wx.down = true;
+    wx.request = (options) => (wx.down ? options.fail({ errMsg: "request:fail" }) : request(options));
+  });
+  app.goTo("pages/me/index");
+  await app.shows("暂时无法登录");
+  wx.down = false;
+  await app.act(".retry");
+  await app.shows("退出登录");
+});
+
+test("without the owner's server the orders are not blank", async (t) => {
+  const { app } = await opened(t, (wx) => {
+    const { request } = wx;
+    wx.request = (options) => (options.url.startsWith(api) ? options.fail({ errMsg: "request:fail" }) : request(options));
+  });
+  app.goTo("pages/orders/index");
+  await app.shows("订单加载失败");
+});
+
 test("the server takes no word but its user's: no token, no picture, no name that is none", async (t) => {
   const { auth } = await opened(t);
   assert.equal((await exchange(`${api}/orders`)).statusCode, 401);

@@ -102,6 +102,15 @@ test("a purchase is delivered by WeChat's push, and one that is cancelled shows 
   assert.deepEqual(wx.shown, []);
 });
 
+test("what is for sale is the server's list, and no word of the language is in it", async (t) => {
+  const { app } = await opened(t);
+  await app.shows("绑定手机号");
+  for (const product of ["constructor", "__proto__", "vip_year", undefined]) {
+    const { statusCode } = await globalThis.getApp().auth.request({ url: `${api}/orders`, method: "POST", data: { product } });
+    assert.equal(statusCode, 400, product);
+  }
+});
+
 test("without wxauth the page says so, and works again afterwards", async (t) => {
   const { app, wx } = await opened(t, (wx) => {
     const { request } = wx;

@@ -134,16 +134,18 @@ function createShop({ wxauth, lambda = wxauth }) {
     return {};
   }
 
-  /** 微信推送的消息，由 wxauth 验签、解密后交到这里（`--push-target`）。发货只认它，不认小程序说的支付结果。 */
-  async function told(request) {
-    if (!/^(::ffff:)?127\./.test(request.socket.remoteAddress)) refuse(403, "loopback only");
-    const { message = {} } = await readJson(request);
-    const states = { xpay_goods_deliver_notify: "delivered", xpay_refund_notify: "refunded" };
-    const state = states[message.Event];
-    if (!state) return {};
-    const found = orders.get(message.OutTradeNo || message.MchOrderId);
-    if (!found || found.openid !== message.OpenId) return { ErrCode: 1, ErrMsg: "no such order" };
-    if (found.state !== "refunded") found.state = state; // 同一条通知来几次都一样
+  /**
+   * 微信推送的消息，由 wxauth 验签、解密后交到这里（`--push-target`）。发货只认它，不认小程序说的支付结果。
+   * 只听本机的：浏览器里的网页也能从本机发请求，但总会带上 Origin。
+   */
+  async function told({ headers, socket }, message) {
+    if (headers.origin || !/^(::1$|(::ffff:)?127\.)/.test(socket.remoteAddress)) refuse(403, "loopback only");
+    const { Event, OpenId, OutTradeNo, MchOrderId, RetCode } = message;
+    const isRefund = Event === "xpay_refund_notify" && Number(RetCode) === 0;
+    if (Event !== "xpay_goods_deliver_notify" && !isRefund) return {};
+    const found = orders.get(isRefund ? MchOrderId : OutTradeNo);
+    if (!found || found.openid !== OpenId) return { ErrCode: 1, ErrMsg: "no such order" };
+    if (found.state !== "refunded") found.state = isRefund ? "refunded" : "delivered"; // 同一条通知来几次都一样
     return { ErrCode: 0 };
   }
 
@@ -155,7 +157,7 @@ function createShop({ wxauth, lambda = wxauth }) {
     "PUT /me": rename,
     "DELETE /me": forget,
     "POST /me/avatar": receiveAvatar,
-    "POST /wechat": told,
+    "POST /wechat": async (request) => told(request, Object((await readJson(request)).message)),
   };
 
   function picture(path) {
@@ -188,13 +190,9 @@ function createShop({ wxauth, lambda = wxauth }) {
 module.exports = { createShop };
 
 if (require.main === module) {
-  const { values } = parseArgs({
-    options: {
-      listen: { type: "string", default: "127.0.0.1:8080" },
-      wxauth: { type: "string", default: "http://127.0.0.1:9000" },
-      lambda: { type: "string" },
-    },
-  });
+  const local = "http://127.0.0.1:9000";
+  const option = (value) => ({ type: "string", default: value });
+  const { values } = parseArgs({ options: { listen: option("127.0.0.1:8080"), wxauth: option(local), lambda: { type: "string" } } });
   const [, host, port] = /^(.*):(\d+)$/.exec(values.listen) || [];
   http.createServer(createShop(values)).listen(Number(port), host, () => {
     console.log(`业务服务器已启动：http://${values.listen}

@@ -17,23 +17,24 @@ const shown = ({ device, current, created_at, last_seen_at }) => ({
   detail: `${day(created_at)} 登录，最近使用 ${day(last_seen_at)}`,
 });
 
-const NOBODY = { authed: false, me: { avatar: "", nickname: "" }, phone: "", devices: [] };
+/** `problem` 说明为什么没有登录：还不知道（""）、用户退出过（"logged_out"）、暂时登录不了（"failed"）。 */
+const nobody = (problem) => ({ authed: false, problem, me: { avatar: "", nickname: "" }, phone: "", devices: [] });
+const LOGGED_OUT = nobody("logged_out");
 
 /** 这一页登录与否都能看，所以不用 guardPage。 */
 Page({
-  data: { ...NOBODY, busy: "" },
+  data: { ...nobody(""), busy: "" },
 
   onShow() {
     return this.load();
   },
 
-  /** 能静默登录就静默登录；用户退出过登录时不打扰他，显示登录按钮。 */
+  /** 能静默登录就静默登录；用户退出过登录时不打扰他，显示登录按钮。断网不等于退出，所以不让他再登录一次。 */
   async load() {
     try {
       await auth.ensure();
     } catch (error) {
-      this.setData(NOBODY);
-      if (error.code !== "logged_out") showFailure(error);
+      this.setData(error.code === "logged_out" ? LOGGED_OUT : nobody("failed"));
       return;
     }
     this.setData({ authed: true });
@@ -73,14 +74,14 @@ Page({
   onLogout() {
     return this.run("logout", async () => {
       await auth.logout();
-      this.setData(NOBODY);
+      this.setData(LOGGED_OUT);
     });
   },
 
   onLogoutEverywhere() {
     return this.confirmed("所有设备都要重新登录，确定吗？", "everywhere", async () => {
       const ended = await auth.logout({ everywhere: true });
-      this.setData(NOBODY);
+      this.setData(LOGGED_OUT);
       if (!ended) wx.showToast({ title: "本机已退出，其他设备没有退出，请稍后再试", icon: "none" });
     });
   },
@@ -90,7 +91,7 @@ Page({
     return this.confirmed("账号和全部数据都会删除，不能恢复。", "delete", async () => {
       await api("/me", { method: "DELETE" });
       await auth.deleteUser();
-      this.setData(NOBODY);
+      this.setData(LOGGED_OUT);
       wx.showToast({ title: "账号已注销" });
     });
   },

@@ -11,7 +11,7 @@ const shown = ({ state, price, ...order }) => ({ ...order, state, text: STATES[s
 Page(
   auth.guardPage(
     {
-      data: { orders: null },
+      data: { orders: null, failed: false },
 
       onShow() {
         return this.load(8);
@@ -30,11 +30,12 @@ Page(
         clearTimeout(this.later);
         try {
           const orders = (await api("/orders")).map(shown);
-          this.setData({ orders });
+          this.setData({ orders, failed: false });
           if (again && orders.some(({ state }) => state === "ordered")) {
             this.later = setTimeout(() => this.load(again - 1), 1000);
           }
         } catch (error) {
+          this.setData({ failed: true });
           showFailure(error);
         }
       },
