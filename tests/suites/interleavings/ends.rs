@@ -138,8 +138,8 @@ pub(super) struct Ends {
     ended: HashMap<[u8; 16], u64>,
     /// Families about which a rule was broken.
     told: HashSet<[u8; 16]>,
-    /// When a code first arrived.
-    codes: HashMap<String, u64>,
+    /// When a code first arrived, and the last time that a process's clock showed when it did.
+    codes: HashMap<String, (u64, u64)>,
     last: u64,
 }
 
@@ -175,6 +175,8 @@ impl Ends {
 pub(super) struct UnderWay<'a> {
     world: &'a World,
     user: String,
+    /// A login's.
+    code: String,
     number: u64,
     arrived: u64,
     /// When it arrived first: a login may be sent again.
@@ -226,8 +228,15 @@ impl World {
     pub(super) fn login_arrives(&self, code: &str, stamp: u64) -> UnderWay<'_> {
         let user = code.split('-').next().unwrap_or_default();
         let now = self.schedule.now();
-        let began = *self.seen().ends.codes.entry(code.to_owned()).or_insert(now);
-        self.arrives(user, (began, stamp), None)
+        let began = {
+            let mut seen = self.seen();
+            let (began, newest) = seen.ends.codes.entry(code.to_owned()).or_insert((now, stamp));
+            *newest = stamp.max(*newest);
+            *began
+        };
+        let mut login = self.arrives(user, (began, stamp), None);
+        code.clone_into(&mut login.code);
+        login
     }
 
     /// An end arrives at a process whose clock shows this time.
@@ -261,7 +270,21 @@ impl World {
         let gate = (known.gate(), known.gates.len());
         let (user, end) = (user.to_owned(), end.cloned());
         let (world, is_acknowledged) = (self, false);
-        UnderWay { world, user, number, arrived, began, stamp, end, doomed, gate, is_beside_a_login, is_acknowledged }
+        let code = String::new();
+        UnderWay {
+            world,
+            user,
+            code,
+            number,
+            arrived,
+            began,
+            stamp,
+            end,
+            doomed,
+            gate,
+            is_beside_a_login,
+            is_acknowledged,
+        }
     }
 
     /// A login was answered with a token, or that its user is blocked.
@@ -270,6 +293,8 @@ impl World {
         let session = token.and_then(|token| peek(self.setup.table.read_session(&token.session())));
         let session = session.filter(|session| token.is_some_and(|token| token.family == session.family));
         let mut seen = self.seen();
+        // One that the other took back when it failed arrived when that one did.
+        let newest = seen.ends.codes.get(&login.code).map_or(login.stamp, |(_, newest)| *newest);
         let user = seen.ends.users.entry(login.user.clone()).or_default();
         let is_wrong = (user.gate(), user.gates.len()) == login.gate && user.gate() == Some(token.is_some());
         let Some(token) = token else {
@@ -283,7 +308,7 @@ impl World {
             user: login.user.clone(),
             device: token.device,
             arrived: login.began,
-            stamp: session.map_or(login.stamp, |session| session.arrived_ms),
+            stamp: session.map_or(newest, |session| session.arrived_ms),
         };
         let (acknowledged, until) = user.ended;
         let had_ended = login.arrived > acknowledged && known.stamp < until;
