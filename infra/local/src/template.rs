@@ -16,7 +16,7 @@ use crate::error::StartError;
 
 pub const TEXT: &str = include_str!("../../template.yaml");
 
-/// Read once in a process: in a build without optimizations reading it is a third of what a laptop does until its first answer.
+/// Read once in a process: read at each start, it was a quarter of what the tests did without optimizations.
 static TEMPLATE: LazyLock<Option<Yaml<'static>>> = LazyLock::new(|| parse(TEXT));
 
 /// One route of the API and the function that serves it.
